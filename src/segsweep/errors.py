@@ -1,0 +1,26 @@
+"""The errors that are the user's to mend: one line each, naming what was found and what to do.
+
+The command line prints these without a traceback; every other exception is a fault of ours and keeps it.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Something the user wrote or gave is wrong; the message names it and its remedy."""
+
+
+class ConfigError(UserError, ValueError):
+    """A configuration key or value is wrong."""
+
+
+class DataError(UserError, ValueError):
+    """A file of a data set is missing, unreadable or not what its layout promises."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Names close to a mistyped one, as a phrase for an error message (the known ones where none is close)."""
+    known = sorted(known)
+    matches = get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(matches)}?" if matches else f"known: {', '.join(known)}"
