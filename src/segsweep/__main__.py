@@ -1,0 +1,5 @@
+"""`python -m segsweep` is the same as `segsweep`."""
+
+from segsweep.cli import main
+
+main()

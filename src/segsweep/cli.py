@@ -1,0 +1,120 @@
+"""The command line. Imports are late, so that help comes at once."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from segsweep import __version__
+from segsweep.errors import UserError, near
+
+HELP = """segsweep: ablation sweeps for semantic segmentation
+
+usage: segsweep COMMAND [key=value ...]
+
+commands
+  train    train and test a run, or with -m every member of a sweep; what is done is not done again
+  test     test trained runs with further strategies: segsweep test ID test=[ms_flip]
+  runs     list runs; segsweep runs show ID explains one
+  report   a table with pictures of finished runs, as Markdown and HTML
+
+examples
+  segsweep train backbone=resnet18 head=aspp dataset=camvid data_dir=DIR
+  segsweep train -m head=none,aspp,ksac seed=0,1 'test=[single,ms_flip]'
+  segsweep report format=csv
+
+segsweep COMMAND --help tells more. Typing the same command again goes on where it stopped.
+"""
+
+Command = Callable[[Sequence[str]], int]
+
+
+def main() -> None:
+    """Run the command that the arguments name and exit with its status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; a user's mistake is one line on stderr and status 2."""
+    log_to_console()
+    try:
+        return _dispatch(arguments)
+    except UserError as error:
+        from segsweep.runs.failures import one_line
+
+        print(f"segsweep: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("segsweep: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `| head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"segsweep {__version__}")
+        return 0
+    commands: dict[str, Command] = {
+        "train": _train,
+        "test": _test,
+        "runs": _runs,
+        "report": _report,
+        "execute": _execute,
+    }
+    name, *rest = arguments
+    if name not in commands:
+        raise UserError(f"{name}: no such command; {near(name, commands.keys() - {'execute'})}")
+    return commands[name](rest)
+
+
+def _train(arguments: Sequence[str]) -> int:
+    from segsweep.runs import app
+
+    return app.train(arguments)
+
+
+def _test(arguments: Sequence[str]) -> int:
+    from segsweep.runs import app
+
+    return app.test(arguments)
+
+
+def _runs(arguments: Sequence[str]) -> int:
+    from segsweep.runs import listing
+
+    return listing.main(arguments)
+
+
+def _report(arguments: Sequence[str]) -> int:
+    from segsweep.reports import page
+
+    return page.main(arguments)
+
+
+def _execute(arguments: Sequence[str]) -> int:
+    """What launchers start: execute one run folder that has been planned (not for people)."""
+    from pathlib import Path
+
+    from segsweep.runs.execute import execute
+    from segsweep.runs.folder import RunFolder
+
+    execute(RunFolder(Path(arguments[0])), train="--no-train" not in arguments)
+    return 0
+
+
+def log_to_console() -> None:
+    """Messages go to stderr: stdout is for results."""
+    log = logging.getLogger("segsweep")
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    if not log.handlers:
+        handler = logging.StreamHandler()
+        handler.setLevel(logging.INFO)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+        log.addHandler(handler)

@@ -1,0 +1,69 @@
+"""The few layers that all heads are made of."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PooledBatchNorm(nn.BatchNorm2d):
+    """BatchNorm for 1×1 maps that survives a batch of one.
+
+    The variance of a single value is zero and says nothing, so torch refuses it. A last batch or a device
+    batch of one is no mistake of the user's: such a batch is normalised with the running statistics, as in
+    evaluation, and leaves them as they are.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise [B, C, 1, 1]."""
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
+def conv_bn_relu(
+    channels: int, out_channels: int, kernel_size: int = 1, rate: int = 1, separable: bool = False
+) -> nn.Sequential:
+    """A convolution that keeps the map's size, BatchNorm and ReLU.
+
+    With `separable` the k×k convolution becomes a depthwise one at the atrous rate and a 1×1, each with
+    BatchNorm and ReLU (DeepLabV3+, §3.1). Convolutions carry no bias, BatchNorm has one.
+    """
+    if separable and kernel_size > 1:
+        depthwise = _conv(channels, channels, kernel_size, rate, groups=channels)
+        return nn.Sequential(*depthwise, *_conv(channels, out_channels, 1, 1))
+    return nn.Sequential(*_conv(channels, out_channels, kernel_size, rate))
+
+
+def _conv(channels: int, out_channels: int, kernel_size: int, rate: int, groups: int = 1) -> list[nn.Module]:
+    padding = rate * (kernel_size // 2)
+    conv = nn.Conv2d(
+        channels, out_channels, kernel_size, padding=padding, dilation=rate, groups=groups, bias=False
+    )
+    return [conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
+
+
+class ImagePooling(nn.Module):
+    """Image-level features: global average, 1×1 conv-BN-ReLU, broadcast back (DeepLabV3, §3.3)."""
+
+    def __init__(self, channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.project = nn.Sequential(
+            nn.Conv2d(channels, out_channels, 1, bias=False),
+            PooledBatchNorm(out_channels),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] → [B, out_channels, H, W], each channel constant over the map."""
+        pooled: Tensor = self.project(x.mean(dim=(2, 3), keepdim=True))
+        return pooled.expand(-1, -1, *x.shape[-2:])
+
+
+def resize(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinear resize of [B, C, H, W] maps to `size` (height, width), pixel centres aligned."""
+    size = (int(size[0]), int(size[1]))
+    if x.shape[-2:] == torch.Size(size):
+        return x
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

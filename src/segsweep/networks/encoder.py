@@ -1,0 +1,122 @@
+"""Encoders: any timm model that gives feature maps, at a chosen output stride.
+
+Channels, reductions and normalisation are asked of timm, never kept in a table of our own.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load_file
+from timm.data import resolve_data_config
+from torch import Tensor, nn
+
+from segsweep.errors import ConfigError, near
+
+OUTPUT_STRIDES = (8, 16, 32)
+
+
+class Encoder(nn.Module):
+    """A timm `features_only` model.
+
+    `forward` gives a list of maps, map i being [B, channels[i], H / reductions[i], W / reductions[i]]
+    (rounded up). `mean` and `std` (RGB, in units of 0..1) are those that its weights were trained with.
+
+    Args:
+        name: a timm model name.
+        output_stride: 8, 16 or 32: where the encoder stops striding and dilates instead.
+        pretrained: load timm's own ImageNet weights (from its cache or the hub).
+        weights: a local file of the same weights (safetensors or a torch state dict); wins over `pretrained`.
+        mean, std: normalisation, where the file's differs from timm's record for `name`.
+        options: further arguments of the timm model, such as `pad_type: same`.
+
+    Raises:
+        ConfigError: an unknown model, a stride it cannot have, or weights that cannot be had or do not fit.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        output_stride: int = 16,
+        pretrained: bool = False,
+        weights: str | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.output_stride = name, output_stride
+        self.has_pretrained_weights = pretrained or weights is not None
+        self.body = _create(name, output_stride, pretrained and weights is None, dict(options or {}))
+        if weights is not None:
+            _load_weights(self.body, name, Path(weights))
+        self.channels: list[int] = self.body.feature_info.channels()
+        self.reductions: list[int] = self.body.feature_info.reduction()
+        recorded = resolve_data_config({}, model=self.body)
+        self.mean = tuple(mean or recorded["mean"])
+        self.std = tuple(std or recorded["std"])
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Normalised image [B, 3, H, W] → feature maps, finest first."""
+        features: list[Tensor] = self.body(x)
+        return features
+
+
+def _create(name: str, output_stride: int, pretrained: bool, options: dict[str, Any]) -> nn.Module:
+    if output_stride not in OUTPUT_STRIDES:
+        raise ConfigError(f"backbone.output_stride={output_stride}: expected one of {OUTPUT_STRIDES}")
+    if not timm.is_model(name):
+        raise ConfigError(f"backbone.name={name}: timm has no such model; {near(name, timm.list_models())}")
+    try:
+        body: nn.Module = timm.create_model(
+            name, features_only=True, output_stride=output_stride, pretrained=pretrained, **options
+        )
+    except Exception as error:
+        raise _creation_error(name, output_stride, pretrained, error) from error
+    return body
+
+
+def _creation_error(name: str, output_stride: int, pretrained: bool, error: Exception) -> ConfigError:
+    reason = str(error).strip().split("\n")[0]
+    if pretrained:
+        return ConfigError(
+            f"backbone.pretrained=true: timm could not get the weights of {name} (offline?); "
+            "give a local file with backbone.weights=FILE, or train from scratch with backbone.pretrained=false"
+            f" ({type(error).__name__})"
+        )
+    return ConfigError(
+        f"backbone.name={name}: timm cannot give its feature maps at backbone.output_stride={output_stride}"
+        f" ({reason}); try output_stride=32 or another backbone"
+    )
+
+
+def _load_weights(body: nn.Module, name: str, file: Path) -> None:
+    """Load a classifier's or an encoder's state dict; what lies behind the last feature map is left out."""
+    if not file.is_file():
+        raise ConfigError(f"backbone.weights={file}: no such file")
+    state = _read_weights(file)
+    wanted = body.state_dict()
+    kept = {key: value for key, value in state.items() if key in wanted}
+    missing = sorted(wanted.keys() - kept.keys())
+    wrong = [key for key, value in kept.items() if value.shape != wanted[key].shape]
+    if missing or wrong:
+        raise ConfigError(
+            f"backbone.weights={file}: not the weights of {name}: {len(missing)} of {len(wanted)} tensors "
+            f"missing, {len(wrong)} of another shape (first: {(missing + wrong)[0]})"
+        )
+    body.load_state_dict(kept)
+
+
+def _read_weights(file: Path) -> dict[str, Tensor]:
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        return dict(state.get("state_dict", state))
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ConfigError(
+            f"backbone.weights={file}: cannot be read as safetensors or as a state dict ({reason})"
+        ) from error

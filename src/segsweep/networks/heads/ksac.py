@@ -1,0 +1,59 @@
+"""Kernel-sharing atrous convolution (KSAC, §3.2, Fig. 4, Algorithm 1): one kernel for all rates."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segsweep.errors import ConfigError, near
+from segsweep.networks.blocks import ImagePooling, conv_bn_relu
+from segsweep.networks.heads.base import PyramidHead, project, rates_at
+from segsweep.networks.shared_kernel import SharedAtrousConv
+
+FUSIONS = ("sum", "concat")
+
+
+class SharedPyramid(nn.Module):
+    """1×1 branch, the shared 3×3 kernel at every rate, image pooling; concatenated and projected.
+
+    With `fuse="sum"` the rates' maps are added first (Algorithm 1); with "concat" each is concatenated
+    (the other reading of Fig. 4).
+    """
+
+    def __init__(self, channels: int, width: int, rates: Sequence[int], fuse: str) -> None:
+        super().__init__()
+        self.fuse = fuse
+        self.pointwise = conv_bn_relu(channels, width)
+        self.shared = SharedAtrousConv(channels, width, rates)
+        self.pooling = ImagePooling(channels, width)
+        self.project = project((2 + (1 if fuse == "sum" else len(rates))) * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] → [B, width, h, w]."""
+        maps = self.shared(x)
+        if self.fuse == "sum":
+            maps = [torch.stack(maps).sum(dim=0)]
+        projected: Tensor = self.project(torch.cat([self.pointwise(x), *maps, self.pooling(x)], dim=1))
+        return projected
+
+
+class Ksac(PyramidHead):
+    """KSAC with `rates` of any length: the convolution parameters do not depend on them."""
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        reductions: Sequence[int],
+        num_classes: int,
+        rates: Sequence[int] = (6, 12, 18),
+        fuse: str = "sum",
+        width: int = 256,
+        decoder: bool = False,
+        dropout: float = 0.1,
+    ) -> None:
+        if fuse not in FUSIONS:
+            raise ConfigError(f"head.fuse={fuse}: {near(str(fuse), FUSIONS)}")
+        context = SharedPyramid(channels[-1], width, rates_at(rates, reductions[-1]), fuse)
+        super().__init__(
+            channels, reductions, num_classes, context, width=width, decoder=decoder, dropout=dropout
+        )

@@ -1,0 +1,67 @@
+"""The whole network: normalisation, encoder, head, and the way back to the image's size."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from segsweep.errors import ConfigError
+from segsweep.networks.blocks import resize
+from segsweep.networks.encoder import Encoder
+from segsweep.networks.heads.base import Head
+
+
+class Segmenter(nn.Module):
+    """Image [B, 3, H, W] with values 0..255 (uint8 or float) → logits [B, K, H, W].
+
+    Normalisation follows the encoder's weights and happens here, on the device, so that images travel as
+    uint8 and no data pipeline needs to know which encoder reads them.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, encoder: Encoder, head: Head) -> None:
+        super().__init__()
+        self.encoder, self.head = encoder, head
+        for name, value in (("mean", encoder.mean), ("std", encoder.std)):
+            # In units of 0..255; not part of a checkpoint, which would fix them against later correction.
+            self.register_buffer(name, 255 * torch.tensor(value).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, image: Tensor, size: Sequence[int] | None = None) -> Tensor:
+        """Logits [B, K, *size]; `size` (height, width) is the image's own where it is not given."""
+        output = self.head(self.features(image))
+        logits = output[0] if isinstance(output, tuple) else output
+        return resize(logits, size or image.shape[-2:])
+
+    def forward_train(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Logits [B, K, H, W], and the auxiliary logits by name, each at its own stride."""
+        output = self.head(self.features(image))
+        logits, auxiliary = output if isinstance(output, tuple) else (output, {})
+        return resize(logits, image.shape[-2:]), auxiliary
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """The encoder's maps of an image [B, 3, H, W] with values 0..255."""
+        maps: list[Tensor] = self.encoder((image.to(self.mean.dtype) - self.mean) / self.std)
+        return maps
+
+
+def check_input(encoder: Encoder, size: Sequence[int], micro_batch: int) -> None:
+    """Refuse a training crop that the network cannot learn from.
+
+    Raises:
+        ConfigError: the crop is smaller than the encoder's coarsest cell, or its coarsest map is a single
+            cell and the batch a single image, where BatchNorm has no variance to work with.
+    """
+    stride = max(encoder.reductions)
+    if min(size) < stride:
+        raise ConfigError(
+            f"size={list(size)}: a crop must be at least as large as the encoder's largest reduction, {stride};"
+            f" use size={2 * stride + 1} or more"
+        )
+    cells = -(-size[0] // stride) * -(-size[1] // stride)
+    if cells == 1 and micro_batch == 1:
+        raise ConfigError(
+            f"size={list(size)} gives a feature map of 1×1, and a batch of one image leaves BatchNorm a single"
+            f" value for each channel: use a crop larger than {stride} or a batch_size of at least 2 a device"
+        )

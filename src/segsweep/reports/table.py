@@ -1,0 +1,158 @@
+"""Results side by side: rows are configurations, columns test strategies, cells mean ± std over seeds.
+
+Only numbers measured alike stand in one table. What two protocols differ in (data set, split list, sizes,
+weights tested, …) is part of a table's heading, and makes another table.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from segsweep.runs import compare
+from segsweep.runs.files import read_json
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.output import print_rows
+
+SEED = "seed"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """mIoU of one configuration under one strategy, over its seeds."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over seeds."""
+        return float(np.mean(self.values))
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation over seeds (n − 1); None for a single one."""
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+
+    def __str__(self) -> str:
+        spread = "" if self.std is None else f" ± {100 * self.std:.2f}"
+        return f"{100 * self.mean:.2f}{spread}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configuration: its value on each axis, its runs, its cells by strategy."""
+
+    axes: dict[str, str]
+    runs: tuple[RunFolder, ...]
+    params: int | None
+    cells: dict[str, Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Configurations whose results were measured alike."""
+
+    protocol: dict[str, Any]
+    strategies: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def measured(self) -> str:
+        """The protocol in a line."""
+        p = self.protocol
+        return (
+            f"{p['dataset']} {p['split']}, {p['images']} images of {', '.join(p['image_sizes'])}, "
+            f"list {p['split_hash']}, {p['checkpoint']} weights"
+        )
+
+    def flat(self) -> list[dict[str, Any]]:
+        """Rows of plain values: mean, std and number of seeds for each strategy."""
+        return [
+            {
+                **row.axes,
+                "params": row.params,
+                **{
+                    key: value
+                    for name in self.strategies
+                    for key, value in _columns(name, row.cells.get(name)).items()
+                },
+                "dataset": self.protocol["dataset"],
+                "split_hash": self.protocol["split_hash"],
+            }
+            for row in self.rows
+        ]
+
+
+def _columns(name: str, cell: Cell | None) -> dict[str, Any]:
+    if cell is None:
+        return {name: None, f"{name}_std": None, f"{name}_seeds": 0}
+    return {name: cell.mean, f"{name}_std": cell.std, f"{name}_seeds": len(cell.values)}
+
+
+def tables(runs: Sequence[RunFolder]) -> list[Table]:
+    """The tested runs as tables, one for each protocol that occurs."""
+    axes = [axis for axis in compare.axes(runs) if axis != SEED]
+    by_protocol: dict[str, dict[tuple[str, ...], list[tuple[RunFolder, str, float]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for run in runs:
+        key = tuple(compare.describe(run, axes).values())
+        for name in run.strategies():
+            protocol, miou = read_test(run, name)
+            by_protocol[json.dumps(protocol, sort_keys=True)][key].append((run, protocol_free(name), miou))
+    return [_table(json.loads(protocol), axes, groups) for protocol, groups in by_protocol.items()]
+
+
+def read_test(run: RunFolder, name: str) -> tuple[dict[str, Any], float]:
+    """A test's protocol, as far as two numbers must share it, and its mIoU."""
+    from segsweep.testing.protocol import comparable
+
+    folder = run.tests / name
+    miou = read_json(folder / "metrics.json")["miou"]
+    return comparable(read_json(folder / "protocol.json")), float("nan") if miou is None else miou
+
+
+def protocol_free(name: str) -> str:
+    """A test's strategy: its folder's name without the split or weights that the table's heading tells."""
+    return name.split("-")[0]
+
+
+def _table(
+    protocol: dict[str, Any],
+    axes: Sequence[str],
+    groups: dict[tuple[str, ...], list[tuple[RunFolder, str, float]]],
+) -> Table:
+    rows = tuple(_row(dict(zip(axes, key, strict=True)), found) for key, found in groups.items())
+    strategies = sorted({name for row in rows for name in row.cells}, key=lambda name: (len(name), name))
+    return Table(protocol, tuple(strategies), rows)
+
+
+def _row(axes: dict[str, str], found: Sequence[tuple[RunFolder, str, float]]) -> Row:
+    values: dict[str, list[float]] = defaultdict(list)
+    for _, strategy, miou in found:
+        values[strategy].append(miou)
+    runs = tuple({run.id: run for run, _, _ in found}.values())
+    cells = {name: Cell(tuple(mious)) for name, mious in values.items()}
+    return Row(axes, runs, runs[0].status().get("params"), cells)
+
+
+def print_tables(runs: Sequence[RunFolder], title: str = "") -> None:
+    """The tables on the terminal."""
+    for table in tables(runs):
+        print_rows(shown(table), "table", title=f"{title}: mIoU in %, {table.measured}")
+
+
+def shown(table: Table) -> list[dict[str, str]]:
+    """A table's rows as text for people."""
+    return [
+        {
+            **(row.axes or {"run": row.runs[0].id}),
+            "params (M)": "" if row.params is None else f"{row.params / 1e6:.2f}",
+            "seeds": str(len(row.runs)),
+            **{name: str(row.cells[name]) if name in row.cells else "–" for name in table.strategies},
+        }
+        for row in table.rows
+    ]

@@ -1,0 +1,144 @@
+"""`segsweep train` and `segsweep test`: Hydra composes, this plans, and the doing follows.
+
+Hydra's own run machinery is left as soon as a configuration is composed: what trains is a process that
+executes one run folder and knows nothing of the command line it came from.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segsweep.errors import ConfigError, UserError
+from segsweep.runs import help as help_text
+from segsweep.runs.config_errors import explain
+from segsweep.runs.config_files import SegsweepSearchPath, root
+from segsweep.runs.folder import RunFolder, find_run
+from segsweep.runs.launcher import PlanningSweeper, SweepLauncher
+from segsweep.runs.plan import Member, check_member, plan, write
+
+log = logging.getLogger("segsweep")
+
+_single: list[Member] = []
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Train and test one run, or plan and do a sweep; the exit status."""
+    return _run("train", arguments)
+
+
+def test(arguments: Sequence[str]) -> int:
+    """Test runs that are trained: named by id, or by the overrides that trained them."""
+    ids = [argument for argument in arguments if "=" not in argument and not argument.startswith("-")]
+    if not ids:
+        return _run("test", arguments)
+    overrides = [argument for argument in arguments if argument not in ids]
+    _run_hydra("test", ["dataset=shapes", *overrides])
+    asked = _single.pop().config
+    for run_id in ids:
+        folder = find_run(Path(asked["runs_dir"]), run_id)
+        changes = {key: asked[key] for key in ("test", "split", "checkpoint", "num_workers", "data_dir")}
+        folder.write_plan(folder.plan, OmegaConf.to_yaml({**folder.config(), **changes}))
+        _execute(folder, train=False)
+    return 0
+
+
+def _run(command: str, arguments: Sequence[str]) -> int:
+    if "--help" in arguments or "-h" in arguments:
+        print(help_text.text(command), end="")
+        return 0
+    SweepLauncher.reset(train=command == "train")
+    _run_hydra(command, arguments)
+    if _single:
+        member = _single.pop()
+        check_member(member)
+        _execute(write(member), train=command == "train")
+    return 1 if SweepLauncher.failed else 0
+
+
+def _run_hydra(command: str, arguments: Sequence[str]) -> None:
+    """Let Hydra compose: a single run ends in `_single`, a sweep is done by its launcher.
+
+    Raises:
+        ConfigError: what Hydra and OmegaConf have against the arguments, in one line.
+    """
+    register_plugins()
+    sys.argv = [f"segsweep {command}", *(a.replace("+experiments=", "experiments=") for a in arguments)]
+    # Hydra prints errors itself and exits, unless it is told to raise them.
+    asked_for_traceback = os.environ.setdefault("HYDRA_FULL_ERROR", "segsweep") != "segsweep"
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        hydra.main(version_base="1.3", config_path=str(root() / "conf"), config_name="config")(task)()
+    except (HydraException, OmegaConfBaseException) as error:
+        if asked_for_traceback:
+            raise
+        raise explain(error) from error
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: {error.strerror}; give a folder you can write as runs_dir=…"
+        ) from error
+
+
+def task(config: DictConfig) -> None:
+    """What Hydra calls with each composed configuration.
+
+    A single run is planned here and executed after Hydra is done. Under a launcher that is not ours this
+    runs in the launcher's worker, where the member is planned and executed in a process of its own.
+    """
+    runtime = HydraConfig.get()
+    member = plan(config, OmegaConf.to_container(runtime.runtime.choices), list(runtime.overrides.task))  # type: ignore[arg-type]
+    if runtime.mode != RunMode.MULTIRUN:
+        _single.append(member)
+        return
+    check_member(member)
+    result = subprocess.run([sys.executable, "-m", "segsweep", "execute", str(write(member).path)])
+    if result.returncode:
+        raise UserError(f"run {member.id} failed: {member.folder.status().get('error')}")
+
+
+def _execute(folder: RunFolder, train: bool) -> None:
+    """Execute in this process, which is a fresh one."""
+    tests: dict[str, Any] = folder.config()["test"]
+    if folder.is_complete(tests):
+        log.info(
+            f"run {folder.id} is done already: trained and tested, nothing to do (force=true trains again)"
+        )
+    else:
+        from segsweep.runs.execute import execute
+
+        log.info(f"run {folder.id} in {folder.path}")
+        execute(folder, train)
+    _print_results(folder)
+
+
+def _print_results(folder: RunFolder) -> None:
+    from segsweep.runs.listing import results
+    from segsweep.runs.output import print_rows
+
+    print_rows(results(folder), "table", title=f"run {folder.id}")
+
+
+def register_plugins() -> None:
+    """Make our launcher, sweeper and search path known to Hydra."""
+    if SweepLauncher.__name__ in {c.__name__ for c in Plugins.instance().discover()}:
+        return
+    for plugin in (SweepLauncher, PlanningSweeper, SegsweepSearchPath):
+        Plugins.instance().register(plugin)
+    store = ConfigStore.instance()
+    for group, plugin in (("launcher", SweepLauncher), ("sweeper", PlanningSweeper)):
+        node: dict[str, Any] = {"_target_": f"{plugin.__module__}.{plugin.__qualname__}"}
+        if group == "sweeper":
+            node |= {"max_batch_size": None, "params": None}
+        store.store(group=f"hydra/{group}", name="segsweep", node=node, provider="segsweep")

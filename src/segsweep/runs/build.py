@@ -1,0 +1,150 @@
+"""From a resolved configuration to the objects it names.
+
+This is where `_target_` becomes a class, and the only place that does it: whatever is wrong with a value
+shows here as one line that names its part of the configuration.
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+
+from segsweep.data.loading import micro_batch
+from segsweep.data.module import SegmentationData
+from segsweep.errors import ConfigError, UserError
+from segsweep.networks import Encoder, Segmenter
+from segsweep.networks.segmenter import check_input
+from segsweep.testing.strategies import Strategy
+from segsweep.training.fit import TrainerSettings, val_interval
+from segsweep.training.losses import SegmentationLoss
+from segsweep.training.task import SegmentationTask
+from segsweep.training.trackers import NoTracker
+
+Config = Mapping[str, Any]
+
+
+def build(config: Config, part: str, **arguments: Any) -> Any:
+    """The object that one part of the configuration names.
+
+    Raises:
+        UserError: as the object itself raises it, or a ConfigError for an option it does not have.
+    """
+    _find_modules_of_the_working_folder()
+    try:
+        return instantiate(config[part], **arguments, _convert_="all")
+    except HydraException as error:
+        if isinstance(error.__cause__, UserError):
+            raise error.__cause__ from error
+        raise ConfigError(f"{part}: {_reason(error)}") from error
+
+
+@cache
+def _find_modules_of_the_working_folder() -> None:
+    """A user's own head or data set is a Python file beside their configuration."""
+    sys.path.append(str(Path.cwd()))
+
+
+def _reason(error: HydraException) -> str:
+    """What Hydra's report of a failed call says, without the repetition of the call."""
+    cause = str(error.__cause__ or error).strip().split("\n")[-1]
+    match = re.search(r"got an unexpected keyword argument '(\w+)'", cause)
+    return f"it has no option {match.group(1)}" if match else cause or type(error.__cause__).__name__
+
+
+def build_segmenter(config: Config, output_stride: int | None = None, load_weights: bool = True) -> Segmenter:
+    """The network, at another output stride than its own where one is given.
+
+    Without `load_weights` the encoder starts from nothing: for a network that is about to be given a
+    checkpoint, or only to be counted.
+    """
+    backbone = dict(config["backbone"])
+    if output_stride is not None:
+        backbone["output_stride"] = output_stride
+    if not load_weights:
+        backbone |= {"pretrained": False, "weights": None}
+    encoder: Encoder = build({"backbone": backbone}, "backbone")
+    head = build(
+        config, "head",
+        channels=encoder.channels, reductions=encoder.reductions, num_classes=config["num_classes"],
+    )  # fmt: skip
+    return Segmenter(encoder, head)
+
+
+def build_data(config: Config) -> SegmentationData:
+    """The data set with its augmentation."""
+    data: SegmentationData = build(config, "dataset", augment=build(config, "augment"))
+    return data
+
+
+def build_task(config: Config, data: SegmentationData) -> SegmentationTask:
+    """Everything that is trained, with fresh weights drawn from the run's seed."""
+    torch.manual_seed(config["seed"])
+    settings = trainer_settings(config)
+    loss: SegmentationLoss = build(config, "loss")
+    loss.check(config["num_classes"])
+    return SegmentationTask(
+        segmenter=build_segmenter(config),
+        loss=loss,
+        optimizer=build(config, "optimizer"),
+        schedule=build(config, "scheduler"),
+        num_classes=config["num_classes"],
+        seed=config["seed"],
+        max_steps=settings.max_steps,
+        val_every=settings.val_every,
+    )
+
+
+def build_strategies(config: Config) -> dict[str, Strategy]:
+    """Test strategies by name; equal settings under two keys are one strategy."""
+    strategies = [build(config["test"], key) for key in config["test"]]
+    return {strategy.name: strategy for strategy in strategies}
+
+
+def build_tracker(config: Config) -> NoTracker:
+    """The logger beside metrics.csv."""
+    tracker: NoTracker = build(config, "logger")
+    return tracker
+
+
+def trainer_settings(config: Config) -> TrainerSettings:
+    """The trainer's settings with intervals worked out.
+
+    Raises:
+        ConfigError: an unknown setting, or intervals that do not fit.
+    """
+    trainer = dict(config["trainer"])
+    trainer.pop("log_every")
+    every = config["checkpoint"]["every"]
+    if not isinstance(every, int) or every < 1:
+        raise ConfigError(f"checkpoint.every={every}: expected a number of steps, at least 1")
+    trainer["val_every"] = val_interval(trainer["max_steps"], trainer.get("val_every"))
+    return TrainerSettings(checkpoint_every=every, **trainer)
+
+
+def check(config: Config) -> None:
+    """Build everything once without weights or files, so that what cannot work fails before anything starts.
+
+    Raises:
+        UserError: what the parts themselves raise.
+    """
+    settings = trainer_settings(config)
+    if config["checkpoint"]["test"] not in ("last", "best"):
+        raise ConfigError(f"checkpoint.test={config['checkpoint']['test']}: expected last or best")
+    data = build_data(config)
+    loss: SegmentationLoss = build(config, "loss")
+    loss.check(config["num_classes"])
+    build_strategies(config)
+    build_tracker(config)
+    with torch.device("meta"):
+        segmenter = build_segmenter(config, load_weights=False)
+        optimizer = build(config, "optimizer")(segmenter)
+        build(config, "scheduler")(optimizer, max_steps=settings.max_steps, val_every=settings.val_every)
+    devices = settings.devices if isinstance(settings.devices, int) and settings.devices > 0 else 1
+    images = micro_batch(config["batch_size"], devices, settings.accumulate_grad_batches)
+    check_input(segmenter.encoder, data.size, images)

@@ -1,0 +1,64 @@
+"""What tells runs apart: the axes on which a set of configurations differs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from segsweep.runs.folder import RunFolder
+
+MISSING = "–"
+
+
+def axes(runs: Sequence[RunFolder]) -> list[str]:
+    """Keys that differ among runs: groups by their choice, then single options.
+
+    An option is named only where two runs of the same choice differ in it: that KSAC has rates and the
+    baseline has none is said by `head` already.
+    """
+    choices = [dict(run.plan["choices"]) for run in runs]
+    groups = [group for group in _ordered(choices) if len({c.get(group) for c in choices}) > 1]
+    identities = [dict(run.plan["identity"]) for run in runs]
+    differing = [key for key in _ordered(identities) if _differs_within_choice(key, runs)]
+    options = [key for key in differing if not _is_echo(key, identities)]
+    return groups + [key for key in options if key not in groups]
+
+
+def describe(run: RunFolder, keys: Sequence[str]) -> dict[str, str]:
+    """The run's value on each axis."""
+    return {key: _value(run, key) for key in keys}
+
+
+def label(run: RunFolder, keys: Sequence[str]) -> str:
+    """One line that says what a run is among others: `head=ksac head.rates=[6,12,18] seed=0`."""
+    return " ".join(f"{key}={value}" for key, value in describe(run, keys).items() if value != MISSING)
+
+
+def _value(run: RunFolder, key: str) -> str:
+    choices: Mapping[str, Any] = run.plan["choices"]
+    value = choices.get(key, run.plan["identity"].get(key, MISSING))
+    return show(value)
+
+
+def show(value: Any) -> str:
+    """A value as one would type it."""
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(show(item) for item in value) + "]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _ordered(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def _is_echo(key: str, identities: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a part's option only repeats the top level's of the same name, as dataset.seed does seed."""
+    name = key.rpartition(".")[2]
+    return name != key and all(name in i and i.get(key, i[name]) == i[name] for i in identities)
+
+
+def _differs_within_choice(key: str, runs: Sequence[RunFolder]) -> bool:
+    group = key.split(".")[0]
+    values: dict[Any, set[str]] = {}
+    for run in runs:
+        choice = run.plan["choices"].get(group)
+        values.setdefault(choice, set()).add(show(run.plan["identity"].get(key, MISSING)))
+    return any(len(seen) > 1 for seen in values.values())

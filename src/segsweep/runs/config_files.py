@@ -1,0 +1,101 @@
+"""Where the configuration is: shipped with segsweep, and the user's own beside it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+PACKAGE = Path(__file__).parents[1]
+GROUPS = (
+    "backbone",
+    "head",
+    "dataset",
+    "augment",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "trainer",
+    "test",
+    "logger",
+)
+
+
+def root() -> Path:
+    """The folder that holds conf/ and experiments/: the package when installed, else the checkout."""
+    return PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parents[1]
+
+
+def own_folder() -> Path | None:
+    """The user's own configuration: $SEGSWEEP_CONF, or conf/ in the working folder."""
+    own = Path(os.environ.get("SEGSWEEP_CONF", "conf")).resolve()
+    return own if own.is_dir() and own != (root() / "conf").resolve() else None
+
+
+def folders() -> list[Path]:
+    """All places that are searched, in order."""
+    return [folder for folder in (root() / "conf", own_folder(), root()) if folder is not None]
+
+
+def files(group: str) -> Iterator[tuple[str, Path]]:
+    """The choices of a group, the user's own included, with their files."""
+    for folder in folders():
+        for file in sorted((folder / group).rglob("*.yaml")):
+            yield file.relative_to(folder / group).with_suffix("").as_posix(), file
+
+
+def choices(group: str) -> list[str]:
+    """The names that a group can take."""
+    return sorted({name for name, _ in files(group)})
+
+
+def options(group: str) -> set[str]:
+    """Options that any choice of a group has; of the top level, for an empty name."""
+    contents = (
+        [read(root() / "conf" / "config.yaml")] if not group else [read(file) for _, file in files(group)]
+    )
+    for part in group.split(".")[1:]:
+        contents = [content.get(part) or {} for content in contents]
+    return {
+        key
+        for content in contents
+        for key in content
+        if key not in ("defaults", "hydra", "_target_", "_partial_")
+    }
+
+
+def defaults() -> dict[str, Any]:
+    """The choice that each group has by default."""
+    entries = read(root() / "conf" / "config.yaml")["defaults"]
+    return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}
+
+
+def scalars() -> list[tuple[str, Any]]:
+    """The single options of the primary configuration, dotted, with their defaults."""
+    content = read(root() / "conf" / "config.yaml")
+    flat: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        if key in ("defaults", "hydra"):
+            continue
+        flat += [(f"{key}.{k}", v) for k, v in value.items()] if isinstance(value, dict) else [(key, value)]
+    return [
+        (key, "null" if value is None else str(value).lower() if isinstance(value, bool) else value)
+        for key, value in flat
+    ]
+
+
+def read(file: Path) -> dict[str, Any]:
+    """A YAML file as it stands."""
+    return dict(yaml.safe_load(file.read_text()) or {})
+
+
+class SegsweepSearchPath(SearchPathPlugin):
+    """Adds the user's own configuration and the experiments to what Hydra searches."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append, so that a shipped name keeps its meaning."""
+        for folder in folders()[1:]:
+            search_path.append(provider="segsweep", path=f"file://{folder}")

@@ -1,0 +1,158 @@
+"""A run folder: what is where in it, and how it is read and written.
+
+config.yaml        the resolved configuration as last asked for (its identity never changes)
+plan.json          id, identity, the choices and overrides that first asked for it
+status.json        state, step, best and last validation mIoU, seconds, error
+checkpoints/       last.ckpt, best.ckpt
+metrics.csv        a row every trainer.log_every steps and every validation
+tests/<strategy>/  metrics.json, protocol.json, confusion.csv, counts.npz, asked.json
+pictures/          a few test images with truth and each strategy's prediction
+environment.json   package versions, git commit, hardware
+log.txt            what the process said
+"""
+
+import fcntl
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from segsweep.errors import UserError
+from segsweep.runs.files import cannot_write, read_json, write_json, write_text
+
+STATES = ("planned", "running", "interrupted", "failed", "done")
+
+
+class RunFolder:
+    """One run on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def id(self) -> str:
+        """The run's id, which is its folder's name."""
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the checkpoints are."""
+        return self.path / "checkpoints"
+
+    @property
+    def tests(self) -> Path:
+        """Where the tests are, one folder each."""
+        return self.path / "tests"
+
+    @property
+    def log(self) -> Path:
+        """What the run's process said."""
+        return self.path / "log.txt"
+
+    @cached_property
+    def plan(self) -> dict[str, Any]:
+        """The run's identity and how it was asked for.
+
+        Raises:
+            UserError: this is no run folder.
+        """
+        plan = read_json(self.path / "plan.json")
+        if plan is None:
+            raise UserError(f"{self.path}: no plan.json, so this is no run folder; see segsweep runs")
+        return dict(plan)
+
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration."""
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        return dict(yaml.load((self.path / "config.yaml").read_text(), Loader=loader))
+
+    def write_plan(self, plan: Mapping[str, Any], config_yaml: str) -> None:
+        """Create the folder, or renew what may change of it: the plan of a run is written once."""
+        if read_json(self.path / "plan.json") is None:
+            write_json(self.path / "plan.json", dict(plan))
+        write_text(self.path / "config.yaml", config_yaml)
+        if read_json(self.path / "status.json") is None:
+            self.update_status(state="planned", step=0)
+
+    def status(self) -> dict[str, Any]:
+        """status.json, with the truth about a run whose process is gone: it is interrupted, not running."""
+        status = dict(read_json(self.path / "status.json") or {"state": "planned", "step": 0})
+        if status["state"] == "running" and not self.is_locked():
+            status["state"] = "interrupted"
+        return status
+
+    def update_status(self, **changes: Any) -> None:
+        """Change fields of status.json."""
+        status = read_json(self.path / "status.json") or {}
+        write_json(self.path / "status.json", {**status, **changes, "updated": time.time()})
+
+    def strategies(self) -> list[str]:
+        """Names of the strategies that the run was tested with."""
+        return sorted(path.parent.name for path in self.tests.glob("*/metrics.json"))
+
+    def is_complete(self, tests: Mapping[str, Any], suffix: str) -> bool:
+        """Whether nothing is left to do: trained, and tested with each of these strategies."""
+        asked = [read_json(self.tests / name / "asked.json") for name in self.strategies()]
+        done = [record["strategy"] for record in asked if record and record["suffix"] == suffix]
+        return self.status()["state"] == "done" and all(test in done for test in tests.values())
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run; the system lets go when the process ends, however it ends.
+
+        Raises:
+            UserError: another process holds it, or the folder cannot be written.
+        """
+        try:
+            file = (self.path / "lock").open("a")
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        with file:
+            if not _flock(file, attempts=5):
+                raise UserError(f"run {self.id} is being executed by another process; see segsweep runs")
+            yield
+
+    def is_locked(self) -> bool:
+        """Whether a process holds the run."""
+        try:
+            with (self.path / "lock").open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+
+def _flock(file: IO[str], attempts: int) -> bool:
+    """Take an exclusive lock; tried again, as a look at `is_locked` holds it for a moment."""
+    for attempt in range(attempts):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.05 * (attempt + 1))
+    return False
+
+
+def all_runs(runs_dir: Path) -> list[RunFolder]:
+    """The runs below a folder, oldest first."""
+    plans = list(runs_dir.glob("*/plan.json"))
+    return [RunFolder(path.parent) for path in sorted(plans, key=lambda path: path.stat().st_mtime_ns)]
+
+
+def find_run(runs_dir: Path, prefix: str) -> RunFolder:
+    """The run whose id begins so.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    matches = [run for run in all_runs(runs_dir) if run.id.startswith(prefix)]
+    if len(matches) != 1:
+        found = "no run" if not matches else f"{len(matches)} runs ({', '.join(run.id for run in matches)})"
+        raise UserError(f"{found} in {runs_dir} with an id beginning {prefix!r}; segsweep runs lists them")
+    return matches[0]

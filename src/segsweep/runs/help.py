@@ -1,0 +1,42 @@
+"""`segsweep train --help`: the axes and their choices, read from the configuration as it is."""
+
+from segsweep.runs import config_files
+
+USAGE = {
+    "train": "Train and test one run, or with -m all combinations of comma-separated values.",
+    "test": "Test trained runs with further strategies, named by id or by the overrides that trained them.",
+}
+
+EXAMPLES = {
+    "train": (
+        "segsweep train head=aspp head.rates=[6,12,18,24] dataset=camvid data_dir=DIR",
+        "segsweep train -m backbone=mobilenetv2,resnet18 'head.rates=[6,12,18],[1,6,12,18,24]' seed=0,1",
+        "segsweep train -m +experiments=demo",
+    ),
+    "test": ("segsweep test 3f9c2a test=[ms_flip]", "segsweep test -m head=aspp,ksac 'test=[flip,ms]'"),
+}
+
+FLAGS = (
+    ("-m, --multirun", "sweep over comma-separated values; -m is not needed for an experiment that says so"),
+    ("--cfg job", "print the composed configuration and do nothing"),
+    ("hydra/launcher=NAME", "who runs a sweep's members: segsweep (default), joblib, submitit_slurm …"),
+)
+
+
+def text(command: str) -> str:
+    """The help of `train` or `test`."""
+    lines = [f"usage: segsweep {command} [axis=choice ...] [key=value ...]", "", USAGE[command], "", "axes"]
+    defaults = config_files.defaults()
+    for group in config_files.GROUPS:
+        lines.append(
+            f"  {group + '=':<12}{' '.join(config_files.choices(group))}   (default {defaults[group]})"
+        )
+    lines.append(f"  {'+experiments=':<12} {' '.join(config_files.choices('experiments'))}")
+    lines += ["", "options (with their defaults)"]
+    lines += [f"  {key}={value}" for key, value in config_files.scalars()]
+    for group in ("trainer", "backbone", "head"):
+        options = " ".join(sorted(config_files.options(group)))
+        lines.append(f"  {group}.…: {options}")
+    lines += ["", "flags"] + [f"  {flag:<22}{meaning}" for flag, meaning in FLAGS]
+    lines += ["", "examples"] + [f"  {example}" for example in EXAMPLES[command]]
+    return "\n".join(lines) + "\n"

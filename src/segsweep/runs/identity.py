@@ -1,0 +1,103 @@
+"""Which run a configuration is.
+
+The id is a hash of what can change the trained weights, and of nothing else: moving to another machine,
+using more workers or testing in another way finds the same run. Every field of the shipped configuration
+stands in exactly one of the two lists below; a test sees to it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from segsweep.errors import ConfigError
+
+# Raised when the meaning of a field changes, so that old runs are told apart instead of mistaken.
+IDENTITY_VERSION = 1
+ID_LENGTH = 12
+
+IDENTITY = (
+    "backbone", "head", "dataset", "augment", "loss", "optimizer", "scheduler",
+    "seed", "batch_size", "num_classes", "size",
+    "trainer.max_steps", "trainer.val_every", "trainer.precision", "trainer.accumulate_grad_batches",
+    "trainer.gradient_clip_val", "trainer.ema_decay",
+)  # fmt: skip
+
+# A longer name wins over a shorter one: dataset is identity, dataset.root is not.
+NOT_IDENTITY = (
+    "dataset.root", "dataset.num_workers",
+    "trainer.accelerator", "trainer.devices", "trainer.log_every",
+    "checkpoint", "test", "split", "logger",
+    "num_workers", "runs_dir", "data_dir", "sweep", "force", "skip_invalid",
+)  # fmt: skip
+
+
+def run_id(config: Mapping[str, Any]) -> str:
+    """The id of a resolved configuration: 12 hexadecimal digits."""
+    content = {"version": IDENTITY_VERSION, "config": identity(config)}
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The flat part of a configuration that makes a run what it is, in canonical form.
+
+    Options that are null are left out, so that a later version can add one without renaming runs. A file
+    of weights counts by its content, not by its path.
+    """
+    flat = {key: canonical(value) for key, value in flatten(config) if is_identity(key)}
+    weights = flat.get("backbone.weights")
+    if weights is not None:
+        flat["backbone.weights"] = f"sha256:{file_hash(str(weights))}"
+    return {key: value for key, value in sorted(flat.items()) if value is not None}
+
+
+def is_identity(key: str) -> bool:
+    """Whether a field counts; one that neither list knows does, as it may change the weights."""
+    return classed(key) is not False
+
+
+def classed(key: str) -> bool | None:
+    """True or False as the longest matching entry of the lists says, None where there is none."""
+    matches = [(len(entry), True) for entry in IDENTITY if _covers(entry, key)]
+    matches += [(len(entry), False) for entry in NOT_IDENTITY if _covers(entry, key)]
+    return max(matches)[1] if matches else None
+
+
+def _covers(entry: str, key: str) -> bool:
+    return key == entry or key.startswith(entry + ".")
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Leaves of a nested mapping with their dotted keys; lists are leaves, empty mappings vanish."""
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def canonical(value: Any) -> Any:
+    """One spelling for equal values: 1.0 is 1, 1e-3 is 0.001 (it is the same float), tuples are lists."""
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+@cache
+def file_hash(path: str) -> str:
+    """The first 16 digits of a file's sha256.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise ConfigError(
+            f"backbone.weights={path}: {error.strerror}; give the path of a weights file"
+        ) from error

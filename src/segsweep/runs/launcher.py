@@ -1,0 +1,143 @@
+"""The launcher behind `-m`: plan the whole sweep first, then do its runs, one fresh process each.
+
+Hydra hands a launcher all members at once. That is the place to compose, check and merge them: a wrong
+axis fails before anything trains, and members that are the same run train once.
+"""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segsweep.errors import ConfigError, UserError
+from segsweep.runs.config_errors import explain
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.plan import Member, check_member, merge, plan, write
+from segsweep.runs.sweep import Sweep
+
+log = logging.getLogger("segsweep")
+
+
+class PlanningSweeper(BasicSweeper):
+    """Hydra's own sweeper, but that the check of members is left to a launcher that does it itself."""
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Compose each member, unless `SweepLauncher` is going to."""
+        if not isinstance(self.launcher, SweepLauncher):
+            super().validate_batch_is_legal(batch)
+
+
+class SweepLauncher(Launcher):
+    """Runs the members of a sweep in order on this machine."""
+
+    # Hydra makes the instance and keeps it; this is how the command learns what it is to do and how it went.
+    training: ClassVar[bool] = True
+    failed: ClassVar[int] = 0
+
+    @classmethod
+    def reset(cls, train: bool) -> None:
+        """Before a command: whether untrained members may be trained."""
+        cls.training, cls.failed = train, 0
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra's hook: keep what is needed to compose members."""
+        self.context, self.config = hydra_context, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Plan all, then do all; a member that fails leaves the others alone."""
+        members = self._plan(job_overrides)
+        sweep = Sweep.of(members)
+        for member in members:
+            member.config["sweep"] = sweep.name
+            write(member)
+        sweep.write()
+        log.info(f"sweep {sweep.name}: {len(job_overrides)} members, {len(members)} runs")
+        reasons: dict[str, str] = {}
+        try:
+            for number, member in enumerate(members, 1):
+                reason = self._do(member, f"[{number}/{len(members)}] {sweep.label(member.folder)}")
+                if reason is not None:
+                    reasons[member.id] = reason
+        finally:
+            sweep.print_closing(reasons)
+            type(self).failed += len(reasons)
+        return [_job_return(overrides) for overrides in job_overrides]
+
+    def _plan(self, job_overrides: Sequence[Sequence[str]]) -> list[Member]:
+        """Compose and check every member before any is written.
+
+        Raises:
+            ConfigError: one is wrong, unless the sweep says `skip_invalid=true`.
+        """
+        skip = any(override.lstrip("+") == "skip_invalid=true" for o in job_overrides for override in o)
+        members, problems = [], []
+        for overrides in job_overrides:
+            try:
+                member = self._compose(overrides)
+                check_member(member)
+                members.append(member)
+            except UserError as error:
+                problems.append(f"{' '.join(overrides)}: {error}")
+        for problem in problems if skip else ():
+            log.info(f"skipped {problem}")
+        if problems and not skip:
+            raise ConfigError(_too_bad(problems, len(job_overrides)))
+        if not members:
+            raise ConfigError("no member of the sweep can be built; see the lines above")
+        return merge(members)
+
+    def _compose(self, overrides: Sequence[str]) -> Member:
+        try:
+            config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error) from error
+        choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
+        return plan(config, choices, list(config.hydra.overrides.task))
+
+    def _do(self, member: Member, title: str) -> str | None:
+        """Execute one member in a process of its own; the reason where it failed."""
+        folder = member.folder
+        if folder.is_complete(member.config["test"]):
+            log.info(f"{title}: done already")
+            return None
+        log.info(f"{title}: run {folder.id} …")
+        command = [sys.executable, "-m", "segsweep", "execute", str(folder.path)]
+        with folder.log.open("a") as output:
+            result = subprocess.run(
+                command + ([] if self.training else ["--no-train"]), stdout=output, stderr=subprocess.STDOUT
+            )
+        return _reason(folder, result.returncode)
+
+
+def _reason(folder: RunFolder, returncode: int) -> str | None:
+    status = folder.status()
+    if returncode == 0:
+        log.info(f"  {status['state']} in {status.get('train_seconds', 0):.0f} s")
+        return None
+    how = f"killed by signal {-returncode}" if returncode < 0 else f"exit status {returncode}"
+    reason = str(status.get("error") or how)
+    log.info(f"  {status['state']}: {reason} (see {folder.log})")
+    return reason
+
+
+def _too_bad(problems: Sequence[str], members: int) -> str:
+    shown = "\n  ".join(problems[:5]) + (f"\n  … and {len(problems) - 5} more" if len(problems) > 5 else "")
+    return (
+        f"{len(problems)} of {members} members cannot be built, so none was started "
+        f"(skip_invalid=true leaves them out):\n  {shown}"
+    )
+
+
+def _job_return(overrides: Sequence[str]) -> JobReturn:
+    result = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
+    result.return_value = None
+    return result

@@ -1,0 +1,33 @@
+"""Options of the commands that need no configuration of a run: `key=value`, as everywhere else."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from segsweep.errors import ConfigError, near
+
+RUNS_DIR = os.environ.get("SEGSWEEP_RUNS", "runs")
+
+
+def parse(arguments: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The defaults with what `key=value` arguments change.
+
+    Raises:
+        ConfigError: an argument without `=`, or an option that the command does not have.
+    """
+    options = dict(defaults)
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals:
+            raise ConfigError(f"{argument}: expected key=value; {near(key, defaults)}")
+        if key not in defaults:
+            raise ConfigError(f"{key}: no such option; {near(key, defaults)}")
+        options[key] = _value(defaults[key], value)
+    return options
+
+
+def _value(default: Any, text: str) -> Any:
+    """Text options stay text: a run's id may look like a number."""
+    return text if default is None or isinstance(default, str) else yaml.safe_load(text)

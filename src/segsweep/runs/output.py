@@ -1,0 +1,56 @@
+"""Tables for people and for programs: `format=table|json|csv`, with nothing but the data on stdout."""
+
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from segsweep.errors import ConfigError, near
+
+FORMATS = ("table", "json", "csv")
+Row = Mapping[str, Any]
+
+
+def check_format(name: str) -> None:
+    """Raise ConfigError for a format that does not exist."""
+    if name not in FORMATS:
+        raise ConfigError(f"format={name}: {near(name, FORMATS)}")
+
+
+def print_rows(
+    rows: Sequence[Row], format: str, title: str = "", columns: Sequence[str] | None = None
+) -> None:
+    """Print rows of equal keys; in a table, numbers are rounded for reading, elsewhere they are whole."""
+    check_format(format)
+    columns = list(columns or (rows[0] if rows else ()))
+    if format == "json":
+        json.dump([dict(row) for row in rows], sys.stdout, indent=1)
+        print()
+    elif format == "csv":
+        writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        _print_table(rows, title, columns)
+
+
+def _print_table(rows: Sequence[Row], title: str, columns: Sequence[str]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(cell(row.get(column)) for column in columns))
+    # Where there is no terminal there is no width to fit: no line may be cut.
+    Console(width=None if sys.stdout.isatty() else 200, soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in a table."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

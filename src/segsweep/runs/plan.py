@@ -1,0 +1,116 @@
+"""Planning: from a composed configuration to a run folder that says what is to be done."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segsweep.errors import ConfigError
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import IDENTITY_VERSION, identity, run_id
+
+GROUPS = ("backbone", "head", "dataset", "augment", "loss", "optimizer", "scheduler", "trainer")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One planned run, as one command or one member of a sweep asks for it."""
+
+    id: str
+    config: dict[str, Any]
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it lives."""
+        return RunFolder(Path(self.config["runs_dir"]) / self.id)
+
+
+def plan(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Member:
+    """Resolve a composed configuration; nothing is built or written.
+
+    Raises:
+        ConfigError: a value that refers to nothing, or a size that is none.
+    """
+    resolved = _resolve(config)
+    groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
+    return Member(run_id(resolved), resolved, groups, tuple(overrides))
+
+
+def _resolve(config: DictConfig) -> dict[str, Any]:
+    config = config.copy()
+    if isinstance(config.size, int):
+        config.size = [config.size, config.size]
+    try:
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).split("\n")[0]) from error
+    assert isinstance(resolved, dict)
+    resolved.pop("hydra", None)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def check_member(member: Member) -> None:
+    """Build what the member names, once for each distinct combination, unless it is done already.
+
+    Raises:
+        UserError: it cannot be built.
+    """
+    if member.folder.status()["state"] == "done" and not member.config["force"]:
+        return
+    _check_once(json.dumps({**member.config, "seed": 0}, sort_keys=True))
+
+
+@cache
+def _check_once(config: str) -> None:
+    # Imported here: the networks take seconds to import, and asking for a run that is done needs none.
+    from segsweep.runs.build import check
+
+    check(json.loads(config))
+
+
+def merge(members: Sequence[Member]) -> list[Member]:
+    """One member for each run, with the tests of all that ask for it, in the order of first mention."""
+    merged: dict[str, Member] = {}
+    for member in members:
+        tests = merged[member.id].config["test"] if member.id in merged else {}
+        config = {**member.config, "test": {**tests, **member.config["test"]}}
+        merged[member.id] = Member(member.id, config, member.choices, member.overrides)
+    return list(merged.values())
+
+
+def write(member: Member) -> RunFolder:
+    """Write the member's run folder, or renew the part of it that may change.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    folder = member.folder
+    if member.config["force"]:
+        _set_aside(folder)
+    record = {
+        "id": member.id,
+        "identity_version": IDENTITY_VERSION,
+        "identity": identity(member.config),
+        "choices": member.choices,
+        "overrides": list(member.overrides),
+    }
+    folder.write_plan(record, OmegaConf.to_yaml({**member.config, "force": False}))
+    return folder
+
+
+def _set_aside(folder: RunFolder) -> None:
+    """Move what stands there to runs_dir/replaced: force trains again, but nothing is lost."""
+    if not folder.path.exists():
+        return
+    with folder.lock():
+        replaced = folder.path.parent / "replaced"
+        replaced.mkdir(exist_ok=True)
+        number = sum(1 for path in replaced.iterdir() if path.name.startswith(folder.id)) + 1
+        folder.path.rename(replaced / f"{folder.id}.{number}")

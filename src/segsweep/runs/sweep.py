@@ -1,0 +1,80 @@
+"""A sweep: a name for a set of runs, and the table that closes it."""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segsweep.errors import UserError
+from segsweep.runs import compare
+from segsweep.runs.files import read_json, write_json
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.plan import Member
+
+FOLDER = "sweeps"
+
+
+@dataclass
+class Sweep:
+    """The runs that one `-m` command asked for."""
+
+    name: str
+    runs_dir: Path
+    runs: list[RunFolder]
+
+    @classmethod
+    def of(cls, members: Sequence[Member]) -> "Sweep":
+        """The sweep of these members, named by `sweep=` or after its members."""
+        config = members[0].config
+        name = (
+            config["sweep"]
+            or hashlib.sha256(" ".join(sorted(m.id for m in members)).encode()).hexdigest()[:8]
+        )
+        return cls(str(name), Path(config["runs_dir"]), [member.folder for member in members])
+
+    @classmethod
+    def read(cls, runs_dir: Path, name: str) -> "Sweep":
+        """A sweep that was started before.
+
+        Raises:
+            UserError: there is none of this name.
+        """
+        record = read_json(runs_dir / FOLDER / f"{name}.json")
+        if record is None:
+            known = ", ".join(sorted(path.stem for path in (runs_dir / FOLDER).glob("*.json"))) or "none"
+            raise UserError(f"sweep={name}: no such sweep in {runs_dir}; known: {known}")
+        return cls(name, runs_dir, [RunFolder(runs_dir / run) for run in record["runs"]])
+
+    def write(self) -> None:
+        """Keep the list of runs in runs_dir/sweeps."""
+        record: Mapping[str, Any] = {
+            "name": self.name,
+            "runs": [run.id for run in self.runs],
+            "started": time.time(),
+        }
+        write_json(self.runs_dir / FOLDER / f"{self.name}.json", record)
+
+    def label(self, run: RunFolder) -> str:
+        """What tells a run from the others of the sweep."""
+        return compare.label(run, compare.axes(self.runs)) or run.id
+
+    def print_closing(self, reasons: Mapping[str, str]) -> None:
+        """The results over seeds, and which members failed and why."""
+        from segsweep.reports.table import print_tables
+        from segsweep.runs.output import print_rows
+
+        print_tables(self.runs, title=f"sweep {self.name}")
+        failures = [
+            {
+                "run": run.id,
+                "member": self.label(run),
+                "state": run.status()["state"],
+                "reason": reasons[run.id],
+            }
+            for run in self.runs
+            if run.id in reasons
+        ]
+        if failures:
+            print_rows(failures, "table", title=f"{len(failures)} of {len(self.runs)} runs failed")

@@ -1,0 +1,138 @@
+"""Training one run from wherever it stands: the one place that builds a Lightning Trainer."""
+
+import logging
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgressBar
+
+from segsweep.data.module import SegmentationData
+from segsweep.errors import ConfigError
+from segsweep.training.checkpoints import LAST, AtomicCheckpointIO, LastCheckpoint, best_checkpoint
+from segsweep.training.recorder import Recorder
+from segsweep.training.task import SegmentationTask
+
+# What Lightning remarks on in our design, where the remark is no news: each with the reason.
+QUIET = (
+    "does not have many workers",  # num_workers is the user's choice; 0 is right for small runs
+    "Checkpoint directory .* exists and is not empty",  # it does, when a run goes on
+    "mid-epoch checkpoint",  # the sampler starts at the checkpoint's step, see StreamBatchSampler
+    "isinstance\\(treespec, LeafSpec\\)",  # Lightning 2.6 reads torch's older pytree names
+    "is smaller than the logging interval",
+    "GPU available but not used",
+    "Trying to infer the `batch_size`",
+    "srun",
+)
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """The `trainer` and `checkpoint.every` part of the configuration; see conf/trainer/default.yaml."""
+
+    max_steps: int
+    val_every: int
+    checkpoint_every: int
+    accelerator: str = "auto"
+    devices: int | str = 1
+    precision: str = "32-true"
+    accumulate_grad_batches: int = 1
+    gradient_clip_val: float | None = None
+    ema_decay: float | None = None
+
+
+def val_interval(max_steps: int, val_every: int | None) -> int:
+    """Steps between validations, such that the last one falls on the last step.
+
+    Without a wish, the shortest interval that divides `max_steps` into at most five.
+
+    Raises:
+        ConfigError: the wish does not divide `max_steps`, so that the end would go unvalidated.
+    """
+    if max_steps < 1:
+        raise ConfigError(f"trainer.max_steps={max_steps}: expected at least one step")
+    divisors = [d for d in range(1, max_steps + 1) if max_steps % d == 0]
+    if val_every is None:
+        return next(d for d in divisors if max_steps // d <= 5)
+    if 0 < val_every < max_steps and max_steps % val_every:
+        closest = sorted(divisors, key=lambda d: abs(d - val_every))[:3]
+        raise ConfigError(
+            f"trainer.val_every={val_every} does not divide trainer.max_steps={max_steps}, so the end of the run"
+            f" would go unvalidated: use one of {sorted(closest)}"
+        )
+    if val_every < 1:
+        raise ConfigError(f"trainer.val_every={val_every}: expected at least one step")
+    return min(val_every, max_steps)
+
+
+def fit(
+    task: SegmentationTask,
+    data: SegmentationData,
+    settings: TrainerSettings,
+    recorder: Recorder,
+    checkpoints: Path,
+) -> None:
+    """Train to `max_steps`, from last.ckpt where there is one; leaves last.ckpt and best.ckpt."""
+    quieten()
+    last = checkpoints / LAST
+    trainer = build_trainer(settings, recorder, checkpoints)
+    trainer.fit(task, data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+
+
+def build_trainer(settings: TrainerSettings, recorder: Recorder, checkpoints: Path) -> pl.Trainer:
+    """A Trainer that counts in steps: one Lightning epoch is the whole run (see data/sampler.py)."""
+    return pl.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        precision=settings.precision,  # type: ignore[arg-type]  # a string of the user's; Lightning checks it
+        max_steps=settings.max_steps,
+        accumulate_grad_batches=settings.accumulate_grad_batches,
+        gradient_clip_val=settings.gradient_clip_val,
+        # Lightning counts micro-batches here.
+        val_check_interval=settings.val_every * settings.accumulate_grad_batches,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        logger=False,
+        callbacks=_callbacks(settings, recorder, checkpoints),
+        plugins=[AtomicCheckpointIO()],
+        enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
+        benchmark=False,
+    )
+
+
+def _callbacks(settings: TrainerSettings, recorder: Recorder, checkpoints: Path) -> list[Callback]:
+    last = LastCheckpoint(checkpoints, settings.checkpoint_every, settings.val_every, settings.max_steps)
+    callbacks: list[Callback] = [recorder, best_checkpoint(checkpoints), last]
+    if settings.ema_decay is not None:
+        callbacks.insert(0, EMAWeightAveraging(decay=settings.ema_decay))
+    if sys.stderr.isatty():
+        callbacks.append(ProgressBar(recorder))
+    return callbacks
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar over the whole run, with loss, rate and images a second; tqdm adds the time left."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        """What stands right of the bar."""
+        progress = self.recorder.progress(trainer)
+        figures = {"loss": progress.loss, "lr": progress.lr, "images/s": progress.images_per_s}
+        figures["val_miou"] = progress.val_miou
+        return {name: f"{value:.4g}" for name, value in figures.items() if value is not None}
+
+
+def quieten() -> None:
+    """Silence Lightning's remarks that are no news here."""
+    for message in QUIET:
+        warnings.filterwarnings("ignore", message=f".*{message}")
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)

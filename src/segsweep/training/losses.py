@@ -1,0 +1,110 @@
+"""Losses over logits [B, K, H, W] and labels [B, H, W] (255 = ignored).
+
+Every loss here is a mean over labelled pixels that is zero, not NaN, where there is none: a random crop of
+nothing but void, or an auxiliary map that sees only padding, is ordinary input.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segsweep.data.sample import IGNORE_INDEX
+from segsweep.errors import ConfigError
+
+
+class SegmentationLoss(nn.Module):
+    """Main loss plus `auxiliary_weight` times the sum of the auxiliary losses.
+
+    Subclasses say how the loss of one map is made, in `map_loss`. Labels are brought to an auxiliary map's
+    size by nearest-neighbour sampling (ATONet: the ground truth is downsampled, not the features up).
+    """
+
+    class_weights: Tensor | None
+
+    def __init__(self, class_weights: Sequence[float] | None = None, auxiliary_weight: float = 1.0) -> None:
+        super().__init__()
+        weights = None if class_weights is None else torch.tensor([float(w) for w in class_weights])
+        self.register_buffer("class_weights", weights, persistent=False)
+        self.auxiliary_weight = auxiliary_weight
+
+    def check(self, num_classes: int) -> None:
+        """Raise ConfigError where there is not one non-negative weight for each class."""
+        weights = self.class_weights
+        if weights is not None and (len(weights) != num_classes or bool((weights < 0).any())):
+            raise ConfigError(
+                f"loss.class_weights has {len(weights)} numbers: expected {num_classes}, one a class, none negative"
+            )
+
+    def forward(
+        self, logits: Tensor, labels: Tensor, auxiliary: Mapping[str, Tensor] | None = None
+    ) -> Tensor:
+        """Scalar loss; `auxiliary` holds logits at their own sizes."""
+        loss = self.map_loss(logits.float(), labels.long())
+        for other in (auxiliary or {}).values():
+            target = F.interpolate(labels[:, None].float(), size=other.shape[-2:], mode="nearest-exact")[:, 0]
+            loss = loss + self.auxiliary_weight * self.map_loss(other.float(), target.long())
+        return loss
+
+    def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss of float logits [B, K, H, W] against int64 labels [B, H, W]."""
+        raise NotImplementedError
+
+
+class CrossEntropy(SegmentationLoss):
+    """Mean cross-entropy over labelled pixels; with class weights, the weighted mean (as torch's own)."""
+
+    def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Σ w·loss / Σ w over the labelled pixels."""
+        total = F.cross_entropy(
+            logits, labels, weight=self.class_weights, ignore_index=IGNORE_INDEX, reduction="sum"
+        )
+        return total / _mass(labels, self.class_weights).clamp(min=torch.finfo(torch.float32).tiny)
+
+
+class Ohem(SegmentationLoss):
+    """Online hard example mining: the mean loss over the hardest pixels of the batch.
+
+    A pixel is kept where its class has at most probability `threshold`, and the hardest `min_kept` (a share
+    of the labelled pixels) are kept in any case.
+
+    Raises:
+        ConfigError: a threshold or share outside (0, 1].
+    """
+
+    def __init__(self, threshold: float = 0.7, min_kept: float = 0.0625, **options: object) -> None:
+        super().__init__(**options)  # type: ignore[arg-type]  # class_weights and auxiliary_weight, passed on
+        for name, value in (("threshold", threshold), ("min_kept", min_kept)):
+            if not 0 < value <= 1:
+                raise ConfigError(f"loss.{name}={value}: expected a number above 0, at most 1")
+        self.largest_easy_loss = -math.log(threshold)
+        self.min_kept = min_kept
+
+    def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Mean over kept pixels; zero where no pixel is labelled."""
+        losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
+        valid = labels != IGNORE_INDEX
+        kept = valid & (losses.detach() >= self._cut(losses.detach()[valid]))
+        weights = kept.to(losses.dtype)
+        if self.class_weights is not None:
+            weights = weights * self.class_weights[labels.where(valid, torch.zeros_like(labels))]
+        return (losses * weights).sum() / weights.sum().clamp(min=torch.finfo(torch.float32).tiny)
+
+    def _cut(self, losses: Tensor) -> float:
+        """The loss from which on a pixel is kept."""
+        if losses.numel() == 0:
+            return 0.0
+        hardest = math.ceil(self.min_kept * losses.numel())
+        return min(self.largest_easy_loss, float(losses.topk(hardest).values[-1]))
+
+
+def _mass(labels: Tensor, class_weights: Tensor | None) -> Tensor:
+    """Number of labelled pixels, or the sum of their weights."""
+    labelled = labels[labels != IGNORE_INDEX]
+    return (
+        labelled.new_tensor(labelled.numel()).float()
+        if class_weights is None
+        else class_weights[labelled].sum()
+    )

@@ -1,0 +1,42 @@
+"""A CSV file that only grows, and that a resumed run can take back to its checkpoint."""
+
+import csv
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class MetricsFile:
+    """Rows with a first column `step`, flushed as they are written.
+
+    Steps never fall from row to row, so `rewind` leaves exactly the rows of an uninterrupted run up to a
+    step; a line that a kill cut in half goes with them.
+    """
+
+    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
+        self.path, self.columns = path, columns
+
+    def rewind(self, step: int) -> None:
+        """Keep the header and the whole rows up to `step`; make the file where there is none."""
+        kept = [",".join(self.columns)]
+        if self.path.is_file():
+            text = self.path.read_text()
+            lines = text[: text.rfind("\n") + 1].splitlines()
+            kept += [line for line in lines[1:] if int(line.split(",")[0]) <= step]
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        with temporary.open("w") as file:
+            file.write("\n".join(kept) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+
+    def append(self, row: Mapping[str, float | int | None]) -> None:
+        """Add one row; a column that the row lacks stays empty. Floats keep every digit."""
+        values = [row.get(name) for name in self.columns]
+        buffer = io.StringIO()
+        csv.writer(buffer, lineterminator="\n").writerow(
+            "" if value is None else repr(value) for value in values
+        )
+        with self.path.open("a") as file:
+            file.write(buffer.getvalue())

@@ -1,0 +1,60 @@
+"""Optimizers, with a rate of its own for an encoder that starts from given weights."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from segsweep.networks import Segmenter
+
+
+def sgd(
+    segmenter: Segmenter,
+    lr: float,
+    momentum: float = 0.9,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    pretrained_lr_factor: float = 1.0,
+    pretrained_weight_decay_factor: float = 1.0,
+) -> Optimizer:
+    """SGD with momentum over the segmenter's parameter groups."""
+    groups = parameter_groups(
+        segmenter, lr, weight_decay, pretrained_lr_factor, pretrained_weight_decay_factor
+    )
+    return SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+
+
+def adamw(
+    segmenter: Segmenter,
+    lr: float,
+    betas: Sequence[float] = (0.9, 0.999),
+    weight_decay: float = 0.01,
+    pretrained_lr_factor: float = 1.0,
+    pretrained_weight_decay_factor: float = 1.0,
+) -> Optimizer:
+    """AdamW over the segmenter's parameter groups."""
+    groups = parameter_groups(
+        segmenter, lr, weight_decay, pretrained_lr_factor, pretrained_weight_decay_factor
+    )
+    return AdamW(groups, lr=lr, betas=(betas[0], betas[1]), weight_decay=weight_decay)
+
+
+def parameter_groups(
+    segmenter: Segmenter, lr: float, weight_decay: float, lr_factor: float, weight_decay_factor: float
+) -> list[dict[str, Any]]:
+    """The head first, then the encoder at `lr_factor` and `weight_decay_factor` of the head's settings.
+
+    ATONet: "pretrained layers at a tenth of both". An encoder that starts from scratch is no pretrained
+    layer: the factors leave it alone.
+    """
+    if not segmenter.encoder.has_pretrained_weights:
+        lr_factor = weight_decay_factor = 1.0
+
+    def group(module: nn.Module, lr: float, weight_decay: float) -> dict[str, Any]:
+        return {"params": list(module.parameters()), "lr": lr, "weight_decay": weight_decay}
+
+    return [
+        group(segmenter.head, lr, weight_decay),
+        group(segmenter.encoder, lr * lr_factor, weight_decay * weight_decay_factor),
+    ]

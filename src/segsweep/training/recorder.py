@@ -1,0 +1,141 @@
+"""What a run writes while it trains: rows of metrics, pictures, progress."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from segsweep.training.metrics_file import MetricsFile
+from segsweep.training.task import SegmentationTask
+from segsweep.training.trackers import NoTracker, RunInfo
+
+COLUMNS = ("step", "epoch", "loss", "lr", "val_loss", "val_miou", "val_pixel_accuracy")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands: steps done, figures of the last row, images a second, seconds left."""
+
+    step: int
+    max_steps: int
+    loss: float | None
+    lr: float | None
+    val_miou: float | None
+    images_per_s: float
+    seconds_left: float
+
+
+class Recorder(Callback):
+    """Writes metrics.csv and tells the tracker and `on_progress`.
+
+    A row's `loss` is the mean over the micro-batches since the row before. Its running sum is part of the
+    checkpoint, so that a resumed run writes the rows of one that was never cut.
+    """
+
+    def __init__(
+        self,
+        run: RunInfo,
+        tracker: NoTracker,
+        train_images: int,
+        batch_size: int,
+        log_every: int,
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self.run, self.tracker, self.on_progress = run, tracker, on_progress
+        self.file = MetricsFile(run.folder / "metrics.csv", COLUMNS)
+        self.train_images, self.batch_size, self.log_every = train_images, batch_size, log_every
+        self.loss_sum: Any = 0.0
+        self.loss_count = 0
+        self.best_miou: float | None = None
+        self.last: dict[str, float | None] = {"loss": None, "lr": None, "val_miou": None}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of this."""
+        return {"loss_sum": float(self.loss_sum), "loss_count": self.loss_count, "best_miou": self.best_miou}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a checkpoint's state."""
+        self.loss_sum, self.loss_count = state_dict["loss_sum"], state_dict["loss_count"]
+        self.best_miou = state_dict["best_miou"]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the files back to the checkpoint's step and start the clock."""
+        self.clock, self.first_step = time.monotonic(), trainer.global_step
+        if trainer.is_global_zero:
+            self.file.rewind(trainer.global_step)
+            self.tracker.start(self.run, trainer.global_step)
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Note the rate that this step uses; the schedule has moved on when the step ends."""
+        self.lr = float(trainer.optimizers[0].param_groups[0]["lr"])
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the micro-batch; write a row where a step is finished that is due one."""
+        # Summed in float64 on the device: reading it here would make every step wait for the device.
+        self.loss_sum = self.loss_sum + outputs["loss"].detach().double() * trainer.accumulate_grad_batches
+        self.loss_count += 1
+        finished = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if finished and trainer.global_step % self.log_every == 0 and trainer.is_global_zero:
+            self._train_row(trainer)
+
+    def on_validation_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        *_: int,
+    ) -> None:
+        """Show the first validation images to a tracker that wants pictures."""
+        if batch_idx < self.tracker.pictures and trainer.is_global_zero:
+            assert isinstance(pl_module, SegmentationTask) and pl_module.last_prediction is not None
+            image = batch["image"][0].permute(1, 2, 0).cpu().numpy()
+            maps = (batch["label"][0].cpu().numpy(), pl_module.last_prediction[0].cpu().numpy())
+            self.tracker.picture(trainer.global_step, batch["id"][0], image, *maps)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the validation's row."""
+        assert isinstance(pl_module, SegmentationTask)
+        values = {name: None if math.isnan(v) else v for name, v in pl_module.val_values.items()}
+        miou = values["val_miou"]
+        if miou is not None:
+            self.best_miou = miou if self.best_miou is None else max(self.best_miou, miou)
+        if trainer.is_global_zero:
+            self.tracker.validated(trainer.global_step, pl_module.val_iou)
+            self._row(trainer, values)
+
+    def _train_row(self, trainer: pl.Trainer) -> None:
+        loss = float(self.loss_sum) / self.loss_count
+        self.loss_sum, self.loss_count = 0.0, 0
+        self._row(trainer, {"loss": loss, "lr": self.lr})
+
+    def _row(self, trainer: pl.Trainer, values: Mapping[str, float | None]) -> None:
+        step = trainer.global_step
+        row = {"step": step, "epoch": step * self.batch_size / self.train_images, **values}
+        self.file.append(row)
+        self.tracker.log(row)
+        self.last.update({name: value for name, value in values.items() if name in self.last})
+        self.on_progress(self.progress(trainer))
+
+    def progress(self, trainer: pl.Trainer) -> Progress:
+        """Where the run stands now."""
+        step, seconds = trainer.global_step, max(time.monotonic() - self.clock, 1e-9)
+        per_step = seconds / max(step - self.first_step, 1)
+        return Progress(
+            step=step,
+            max_steps=trainer.max_steps,
+            images_per_s=self.batch_size / per_step,
+            seconds_left=per_step * (trainer.max_steps - step),
+            loss=self.last["loss"],
+            lr=self.last["lr"],
+            val_miou=self.last["val_miou"],
+        )

@@ -1,0 +1,74 @@
+"""Learning-rate schedules, all counted in optimizer steps and derived from `max_steps`, never set twice.
+
+Each function gives what Lightning's `configure_optimizers` wants for a scheduler.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LRScheduler,
+    MultiStepLR,
+    PolynomialLR,
+    ReduceLROnPlateau,
+)
+
+from segsweep.errors import ConfigError
+
+Schedule = dict[str, Any]
+
+
+def poly(optimizer: Optimizer, max_steps: int, val_every: int, power: float = 0.9) -> Schedule:
+    """lr · (1 − step / max_steps) ** power (DeepLab)."""
+    return _every_step(PolynomialLR(optimizer, total_iters=max_steps, power=power))
+
+
+def cosine(optimizer: Optimizer, max_steps: int, val_every: int, min_lr: float = 1e-6) -> Schedule:
+    """Half a cosine from lr to `min_lr` (ATONet)."""
+    return _every_step(CosineAnnealingLR(optimizer, T_max=max_steps, eta_min=min_lr))
+
+
+def step(
+    optimizer: Optimizer,
+    max_steps: int,
+    val_every: int,
+    milestones: Sequence[float] = (0.5, 0.75),
+    gamma: float = 0.1,
+) -> Schedule:
+    """Times `gamma` at each milestone, a share of `max_steps`.
+
+    Raises:
+        ConfigError: a milestone outside (0, 1).
+    """
+    if any(not 0 < share < 1 for share in milestones):
+        raise ConfigError(
+            f"scheduler.milestones={list(milestones)}: expected shares of max_steps, between 0 and 1"
+        )
+    return _every_step(
+        MultiStepLR(optimizer, [round(share * max_steps) for share in milestones], gamma=gamma)
+    )
+
+
+def plateau(
+    optimizer: Optimizer,
+    max_steps: int,
+    val_every: int,
+    factor: float = 0.5,
+    patience: int = 1,
+    min_lr: float = 0.0,
+) -> Schedule:
+    """Times `factor` after `patience` validations without a lower validation loss (KSAC on ADE20K, §4.2)."""
+    scheduler = ReduceLROnPlateau(optimizer, factor=factor, patience=patience, min_lr=min_lr)
+    return {
+        "scheduler": scheduler,
+        "interval": "step",
+        "frequency": val_every,
+        "monitor": "val_loss",
+        "reduce_on_plateau": True,
+    }
+
+
+def _every_step(scheduler: LRScheduler) -> Schedule:
+    return {"scheduler": scheduler, "interval": "step"}

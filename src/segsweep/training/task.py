@@ -1,0 +1,91 @@
+"""What is trained: a segmenter under a loss, as Lightning wants it put."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from segsweep.data.keys import key
+from segsweep.data.sample import IGNORE_INDEX
+from segsweep.networks import Segmenter
+from segsweep.testing import metrics
+from segsweep.training.losses import SegmentationLoss
+from segsweep.training.schedules import Schedule
+
+OptimizerFactory = Callable[[Segmenter], Optimizer]
+ScheduleFactory = Callable[..., Schedule]
+
+
+class SegmentationTask(pl.LightningModule):
+    """Training and validation of one segmenter.
+
+    All randomness inside a step (dropout) is drawn from (seed, micro-batch, rank), so that a resumed run
+    needs no random state in its checkpoint. Validation is at full size, each image once, and its mIoU comes
+    from one confusion matrix over the whole set.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        loss: SegmentationLoss,
+        optimizer: OptimizerFactory,
+        schedule: ScheduleFactory,
+        num_classes: int,
+        seed: int,
+        max_steps: int,
+        val_every: int,
+    ) -> None:
+        super().__init__()
+        self.segmenter, self.loss = segmenter, loss
+        self.make_optimizer, self.make_schedule = optimizer, schedule
+        self.num_classes, self.seed = num_classes, seed
+        self.max_steps, self.val_every = max_steps, val_every
+        self.confusion = MulticlassConfusionMatrix(
+            num_classes, ignore_index=IGNORE_INDEX, validate_args=False
+        )
+        self.val_loss = MeanMetric()
+        self.last_prediction: Tensor | None = None
+
+    def configure_optimizers(self) -> Any:
+        """The optimizer and its per-step schedule."""
+        optimizer = self.make_optimizer(self.segmenter)
+        schedule = self.make_schedule(optimizer, max_steps=self.max_steps, val_every=self.val_every)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed what the step draws."""
+        micro_batch = self.trainer.fit_loop.epoch_loop.total_batch_idx
+        torch.manual_seed(key(self.seed, "step", micro_batch, self.global_rank) % 2**63)
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
+        """Loss of one micro-batch: image [B, 3, H, W] uint8, label [B, H, W] uint8."""
+        logits, auxiliary = self.segmenter.forward_train(batch["image"])
+        loss: Tensor = self.loss(logits, batch["label"], auxiliary)
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
+        """Count one full-size image."""
+        logits = self.segmenter(batch["image"])
+        self.last_prediction = logits.argmax(dim=1)
+        self.confusion.update(self.last_prediction, batch["label"].long())
+        self.val_loss.update(self.loss(logits, batch["label"]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what checkpoints, schedules and metrics.csv want to know of a validation."""
+        matrix = self.confusion.compute().cpu().numpy()
+        self.val_iou = metrics.iou(*metrics.marginals(matrix))
+        values = {
+            "val_loss": float(self.val_loss.compute()),
+            "val_miou": metrics.nanmean(self.val_iou),
+            "val_pixel_accuracy": metrics.pixel_accuracy(matrix),
+        }
+        # float32, as the checkpoint callback and the plateau schedule compare these.
+        self.log_dict({name: torch.tensor(value, dtype=torch.float32) for name, value in values.items()})
+        self.val_values = values
+        self.confusion.reset()
+        self.val_loss.reset()

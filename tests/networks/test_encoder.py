@@ -1,0 +1,83 @@
+"""Encoders from timm: weights from files, and the errors a user meets."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from segsweep.errors import ConfigError
+from segsweep.networks import Encoder
+from tests.shared import shared
+
+
+def test_channels_and_reductions_are_timms():
+    body = Encoder("mobilenetv2_100", output_stride=16)
+    assert body.channels == [16, 24, 32, 96, 320]
+    assert body.reductions == [2, 4, 8, 16, 16]
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pt"])
+def test_a_classifiers_weights_load_without_its_classifier(tmp_path: Path, suffix):
+    torch.manual_seed(1)
+    classifier = timm.create_model("mobilenetv2_100", num_classes=10)
+    file = tmp_path / f"w.{suffix}"
+    save = save_file if suffix == "safetensors" else torch.save
+    save(classifier.state_dict(), file)
+    body = Encoder("mobilenetv2_100", weights=str(file))
+    assert body.has_pretrained_weights
+    # The encoder's last map is what the classifier has before its own last convolution.
+    image = torch.randn(1, 3, 64, 64)
+    want = classifier.eval().blocks(classifier.bn1(classifier.conv_stem(image)))
+    got = Encoder("mobilenetv2_100", output_stride=32, weights=str(file)).eval()(image)[-1]
+    torch.testing.assert_close(got, want)
+
+
+def test_the_given_imagenet_weights_load():
+    file = shared("data/weights/mobilenetv2_100.in1k.safetensors")
+    body = Encoder("mobilenetv2_100", weights=str(file))
+    random = Encoder("mobilenetv2_100")
+    assert not torch.equal(body.body.conv_stem.weight, random.body.conv_stem.weight)
+
+
+def test_other_weights_bring_their_own_normalisation():
+    body = Encoder("mobilenetv2_100", mean=[0.5, 0.5, 0.5], std=[0.5, 0.5, 0.5], options={"pad_type": "same"})
+    assert body.mean == (0.5, 0.5, 0.5)
+    assert body.std == (0.5, 0.5, 0.5)
+
+
+def test_unknown_model_names_its_neighbours():
+    with pytest.raises(ConfigError, match=r"backbone\.name=resnet1O1.*did you mean.*resnet101"):
+        Encoder("resnet1O1")
+
+
+def test_weights_of_another_network(tmp_path: Path):
+    file = tmp_path / "w.safetensors"
+    save_file({"conv.weight": torch.zeros(1)}, file)
+    with pytest.raises(ConfigError, match=r"not the weights of resnet18.*missing"):
+        Encoder("resnet18", weights=str(file))
+
+
+def test_weights_that_are_no_weights(tmp_path: Path):
+    file = tmp_path / "w.pt"
+    file.write_text("hello")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        Encoder("resnet18", weights=str(file))
+    with pytest.raises(ConfigError, match="no such file"):
+        Encoder("resnet18", weights=str(tmp_path / "nowhere.pt"))
+
+
+def test_offline_pretrained_names_the_way_out(monkeypatch, tmp_path: Path):
+    """The hub is told that there is no network, and its cache is empty: what a cluster node looks like."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    with pytest.raises(ConfigError, match=r"backbone\.pretrained=true.*backbone\.weights=FILE"):
+        Encoder("resnet10t", pretrained=True)
+
+
+def test_an_output_stride_that_timm_cannot_give():
+    with pytest.raises(ConfigError, match=r"output_stride=12"):
+        Encoder("resnet18", output_stride=12)
+    with pytest.raises(ConfigError, match=r"output_stride=8.*another backbone"):
+        Encoder("swin_tiny_patch4_window7_224", output_stride=8)
