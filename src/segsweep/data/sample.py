@@ -1,0 +1,106 @@
+"""One labelled image, and how its two files are read and checked.
+
+Shape letters: `H`, `W` the image, `K` the number of classes.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from segsweep.errors import ConfigError, DataError
+
+IGNORE_INDEX = 255
+"""The label of pixels that count neither in the loss nor in a metric (void, borders, padding)."""
+
+
+class Sample(NamedTuple):
+    """An image with its label map, at the resolution of the file unless augmented."""
+
+    image: NDArray[np.uint8]
+    """[H, W, 3], RGB."""
+    label: NDArray[np.uint8]
+    """[H, W], class indices in [0, K) and `IGNORE_INDEX`."""
+    id: str
+    """The sample's name, unique in its split."""
+
+
+def height_width(size: object, option: str = "size") -> tuple[int, int]:
+    """Turn an image size in pixels, one side or `[H, W]`, into `(H, W)`.
+
+    Raises ConfigError, naming `option`, where it is neither.
+    """
+    sides: list[Any] = [size, size] if not isinstance(size, Sequence) or isinstance(size, str) else list(size)
+    if len(sides) == 2 and all(type(side) is int and side > 0 for side in sides):
+        return sides[0], sides[1]
+    raise ConfigError(f"{option}: {size!r} is not a size; give one positive integer or [height, width]")
+
+
+def read_image(path: str | Path) -> NDArray[np.uint8]:
+    """Read an image file as RGB, uint8 [H, W, 3].
+
+    Raises DataError where the file is missing, truncated, corrupt or not of 8 bits a channel.
+    """
+    image = _open(path)
+    if image.mode not in ("RGB", "RGBA", "CMYK", "L", "P"):
+        raise DataError(f"{path}: image of mode {image.mode}; expected 8 bits a channel, convert it to RGB")
+    return np.array(image.convert("RGB"), dtype=np.uint8)
+
+
+def read_label(path: str | Path) -> NDArray[np.uint8]:
+    """Read a label file, palette or 8-bit grey PNG, as the indices it stores, uint8 [H, W].
+
+    A palette is not applied: colours are for viewing. Raises DataError where the file is missing,
+    truncated, corrupt or holds colours instead of indices.
+    """
+    image = _open(path)
+    if image.mode not in ("P", "L"):
+        raise DataError(
+            f"{path}: label of mode {image.mode} holds colours, not class indices; "
+            "expected a palette or 8-bit grey PNG, convert each colour to its class index"
+        )
+    return np.array(image, dtype=np.uint8)
+
+
+def _open(path: str | Path) -> Image.Image:
+    """Read an image file and decode all of it."""
+    try:
+        with Path(path).open("rb") as file:
+            image = Image.open(file)
+            image.load()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; restore it or take it off its split's list") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path}: is not an image file; fetch the file again") from error
+    # Pillow reports damage in a header as SyntaxError or ValueError, in the data as OSError.
+    except (OSError, SyntaxError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read as an image ({reason}); fetch the file again") from error
+    return image
+
+
+def check_sample(
+    sample: Sample, num_classes: int, image_file: str | Path = "image", label_file: str | Path = "label"
+) -> Sample:
+    """Give the sample back if image and label fit together.
+
+    Raises DataError, naming the files, where their sizes differ or a label lies outside
+    [0, num_classes) ∪ {`IGNORE_INDEX`}.
+    """
+    if sample.image.shape[:2] != sample.label.shape:
+        (h, w), (label_h, label_w) = sample.image.shape[:2], sample.label.shape
+        raise DataError(
+            f"{label_file}: label of {label_h}x{label_w} pixels (height x width) for image {image_file} "
+            f"of {h}x{w}; expected equal sizes, replace the wrong one"
+        )
+    wrong = (sample.label >= num_classes) & (sample.label != IGNORE_INDEX)
+    if wrong.any():
+        values = ", ".join(str(value) for value in np.unique(sample.label[wrong]))
+        raise DataError(
+            f"{label_file}: label value {values} outside 0..{num_classes - 1} and {IGNORE_INDEX} (ignored); "
+            "set num_classes to the data set's own or correct the file"
+        )
+    return sample

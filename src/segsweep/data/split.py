@@ -1,0 +1,142 @@
+"""A split of a data set: an ordered list of samples, each found by its index.
+
+Names are kept in numpy string arrays: a Python list of objects would be copied, page by page, into every
+worker as its reference counts are touched.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from segsweep.data.sample import IGNORE_INDEX, Sample, check_sample, read_image, read_label
+from segsweep.errors import DataError
+
+
+class SplitDataset(Dataset[Sample]):
+    """The samples of one split in a fixed order.
+
+    Raises DataError where the split is empty or holds an id twice.
+    """
+
+    def __init__(self, name: str, ids: Sequence[str], source: str | Path) -> None:
+        """Take a split's name, its samples' ids and where they were read (for error messages)."""
+        if not len(ids):
+            raise DataError(f"{source}: split {name!r} is empty; expected at least one sample")
+        self.name = name
+        self.ids: NDArray[np.str_] = np.array(ids, dtype=np.str_)
+        unique, counts = np.unique(self.ids, return_counts=True)
+        if len(unique) < len(self.ids):
+            raise DataError(
+                f"{source}: split {name!r} lists {some(unique[counts > 1])} twice; list each id once"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample at `index`: image uint8 [H, W, 3], label uint8 [H, W], at the files' own size."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise DataError where a sample's files are missing; cheap enough to run before every training."""
+
+
+class FileSplit(SplitDataset):
+    """A split whose samples are pairs of files, an image and an index PNG."""
+
+    def __init__(
+        self,
+        name: str,
+        ids: Sequence[str],
+        images: Sequence[Path],
+        labels: Sequence[Path],
+        num_classes: int,
+        source: str | Path,
+        void: int = IGNORE_INDEX,
+    ) -> None:
+        """Take ids with their image and label files, in the same order.
+
+        `void` is the index that the label files use for ignored pixels; it is read as `IGNORE_INDEX`.
+        """
+        super().__init__(name, ids, source)
+        self.images: NDArray[np.str_] = np.array([str(path) for path in images], dtype=np.str_)
+        self.labels: NDArray[np.str_] = np.array([str(path) for path in labels], dtype=np.str_)
+        self.num_classes, self.source, self.void = num_classes, str(source), void
+
+    def __getitem__(self, index: int) -> Sample:
+        image_file, label_file = str(self.images[index]), str(self.labels[index])
+        label = read_label(label_file)
+        if self.void != IGNORE_INDEX:
+            label[label == self.void] = IGNORE_INDEX
+        sample = Sample(read_image(image_file), label, str(self.ids[index]))
+        return check_sample(sample, self.num_classes, image_file, label_file)
+
+    def check(self) -> None:
+        """Raise DataError, naming the first file, where images or labels are missing."""
+        for kind, files in (("image", self.images), ("label", self.labels)):
+            missing = [file for file in files if not Path(file).is_file()]
+            if missing:
+                raise DataError(
+                    f"{missing[0]}: {kind} listed in {self.source} is missing ({len(missing)} of "
+                    f"{len(files)} are); restore it or take it off the list"
+                )
+
+
+class JoinedSplit(SplitDataset):
+    """Several splits one after the other, as `trainval`; the same id in two of them is an error."""
+
+    def __init__(self, name: str, parts: Sequence[SplitDataset]) -> None:
+        """Take the splits in the order in which they follow one another."""
+        super().__init__(
+            name, [str(i) for part in parts for i in part.ids], " + ".join(p.name for p in parts)
+        )
+        self.parts = tuple(parts)
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        for part in self.parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise AssertionError("the parts are as long as the whole")
+
+    def check(self) -> None:
+        """Check each of the parts."""
+        for part in self.parts:
+            part.check()
+
+
+def check_disjoint(train: SplitDataset, val: SplitDataset) -> None:
+    """Raise DataError, naming the ids, where a training split shares samples with one to evaluate on."""
+    shared = np.intersect1d(train.ids, val.ids)
+    if len(shared):
+        raise DataError(
+            f"splits {train.name!r} and {val.name!r} share {len(shared)} of {len(val)} ids ({some(shared)}); "
+            "expected none, take them off one of the lists"
+        )
+
+
+def read_list(path: Path, layout: str) -> list[str]:
+    """The non-blank lines of a split's list file, without the space around them.
+
+    Raises DataError, showing the expected `layout` of the folder, where there is none to read.
+    """
+    if not path.parent.is_dir():
+        raise DataError(f"{path.parent}: no such folder (dataset.root, under data_dir); expected {layout}")
+    try:
+        text = path.read_text()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such list file; expected {layout}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as a text file; expected {layout}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def some(names: Sequence[str] | NDArray[np.str_], most: int = 5) -> str:
+    """The first few names for an error message, with the number of those left out."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(str(name) for name in names[:most]) + rest

@@ -1,0 +1,132 @@
+import pickle
+from collections import Counter
+
+import cv2
+import numpy as np
+import pytest
+
+from segsweep.data.augment import Augment, scale_choices
+from segsweep.data.sample import IGNORE_INDEX, Sample
+from segsweep.errors import ConfigError
+
+FILL = (1, 2, 3)
+
+
+def coded(height: int = 60, width: int = 80) -> Sample:
+    """A sample whose image says what the label is: smooth, and 10 + the label in every channel."""
+    label = np.repeat(np.arange(width, dtype=np.uint8)[None], height, axis=0)
+    return Sample(np.repeat(label[..., None] + 10, 3, axis=2).astype(np.uint8), label, "coded")
+
+
+def test_scales_are_those_of_the_paper_and_drawn_evenly():
+    augment = Augment(64)
+    assert augment.scales == (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+    # A slope of s pixels of source a pixel gives the scale away: at scale 2 the label grows by 1 in 2 pixels.
+    tall = coded(200, 200)
+    drawn = Counter()
+    for index in range(350):
+        row = augment(tall, 0, 0, index).label[0].astype(int)
+        drawn[round(63 / abs(row[-1] - row[0]) * 4) / 4] += 1
+    assert set(drawn) == set(augment.scales)
+    assert min(drawn.values()) > 25, "50 of each on average"
+
+
+def test_labels_are_255_exactly_where_the_image_is_padding():
+    augment = Augment((96, 120), fill=FILL)
+    padded = 0
+    for index in range(40):
+        done = augment(coded(), 0, 0, index)
+        assert done.image.shape == (96, 120, 3)
+        assert done.label.shape == (96, 120)
+        padding = (done.image == FILL).all(axis=2)
+        np.testing.assert_array_equal(padding, done.label == IGNORE_INDEX)
+        padded += int(padding.any())
+    assert padded > 10
+
+
+def test_image_and_label_stay_aligned():
+    augment = Augment(48)
+    for index in range(60):
+        done = augment(coded(), 1, 0, index)
+        seen = done.label != IGNORE_INDEX
+        # The image is interpolated and the label is not: half a source pixel apart at most, plus rounding.
+        off = done.image[..., 0].astype(int) - 10 - done.label
+        assert np.abs(off[seen]).max() <= 1
+        assert abs(off[seen].mean()) <= 0.5
+
+
+def test_scaled_labels_are_not_shifted_by_half_a_pixel():
+    """Against resizing by pixel centres, written out: output pixel x is source pixel floor((x + .5) / s)."""
+    sample = coded(40, 40)
+    for scale in (0.5, 1.5, 2.0):
+        side = int(40 * scale)
+        done = Augment(side, scale, scale, 0.25, flip=0)(sample, 0, 0, 0)
+        centres = (np.arange(side) + 0.5) / scale
+        clear = centres % 1 != 0  # a centre between two source pixels may go to either
+        np.testing.assert_array_equal(done.label[0][clear], np.floor(centres[clear]).astype(np.uint8))
+        assert np.abs(done.label[0] + 0.5 - centres).max() <= 0.5
+        image = cv2.resize(sample.image, (side, side), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_array_equal(done.image, image)
+
+
+def test_a_draw_is_a_function_of_seed_epoch_and_index():
+    sample, augment = coded(), Augment(32)
+    first = augment(sample, 5, 2, 7)
+    augment(sample, 5, 2, 8)
+    copy = pickle.loads(pickle.dumps(augment))
+    for again in (augment(sample, 5, 2, 7), copy(sample, 5, 2, 7), Augment(32)(sample, 5, 2, 7)):
+        np.testing.assert_array_equal(first.image, again.image)
+        np.testing.assert_array_equal(first.label, again.label)
+    for other in ((6, 2, 7), (5, 3, 7), (5, 2, 9)):
+        assert not np.array_equal(first.image, augment(sample, *other).image)
+
+
+def test_flips_are_half_of_the_draws_and_independent_of_the_scale():
+    augment, wide = Augment(40), coded(160, 160)
+    flips, large_flips = 0, []
+    for index in range(400):
+        row = augment(wide, 0, 0, index).label[0].astype(int)
+        flipped = row[-1] < row[0]
+        flips += flipped
+        if abs(row[-1] - row[0]) < 25:
+            large_flips.append(flipped)
+    assert 160 < flips < 240
+    assert 0.3 < np.mean(large_flips) < 0.7
+
+
+def test_without_scale_and_flip_it_only_pads_and_crops():
+    sample = coded(30, 50)
+    done = Augment((30, 50), 1, 1, 0.25, 0)(sample, 0, 0, 0)
+    np.testing.assert_array_equal(done.image, sample.image)
+    np.testing.assert_array_equal(done.label, sample.label)
+    small = Augment((40, 60), 1, 1, 0.25, 0)(sample, 0, 0, 0)
+    np.testing.assert_array_equal(small.label[:30, :50], sample.label)
+    assert (small.label[30:] == IGNORE_INDEX).all()
+    assert (small.label[:, 50:] == IGNORE_INDEX).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"size": 0}, "augment.size"),
+        ({"size": [1, 2, 3]}, "augment.size"),
+        ({"size": "64"}, "augment.size"),
+        ({"scale_min": 0}, "augment.scale_min"),
+        ({"scale_min": "half"}, "augment.scale_min"),
+        ({"scale_max": 0.25}, "augment.scale_max"),
+        ({"scale_step": 0.4}, "augment.scale_max"),
+        ({"scale_step": 0}, "augment.scale_step"),
+        ({"flip": 1.5}, "augment.flip"),
+        ({"flip": True}, "augment.flip"),
+        ({"fill": [0, 0]}, "augment.fill"),
+        ({"fill": [0, 0, 256]}, "augment.fill"),
+    ],
+)
+def test_wrong_settings_name_the_option_in_one_line(options, named):
+    with pytest.raises(ConfigError, match=named) as error:
+        Augment(**{"size": 64, **options})
+    assert "\n" not in str(error.value)
+
+
+def test_scale_choices_are_exact():
+    assert scale_choices(0.1, 0.7, 0.1) == (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
