@@ -20,7 +20,7 @@ class DataError(UserError, ValueError):
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """Names close to a mistyped one, as a phrase for an error message (the known ones where none is close)."""
+    """Names close to a mistyped one, as a phrase for an error message; all where none is close."""
     known = sorted(known)
     matches = get_close_matches(name, known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(matches)}?" if matches else f"known: {', '.join(known)}"

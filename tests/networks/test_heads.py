@@ -38,7 +38,9 @@ def test_any_size_gives_logits_of_that_size_and_gradients_everywhere(head, optio
     logits = network(image)
     assert logits.shape == (2, 5, *size)
     logits.square().mean().backward()
-    without = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
+    without = [
+        name for name, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()
+    ]
     assert without == []
     assert network.eval()(image, (20, 30)).shape == (2, 5, 20, 30)
 

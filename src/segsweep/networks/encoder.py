@@ -10,7 +10,7 @@ from typing import Any
 import timm
 import torch
 from safetensors.torch import load_file
-from timm.data import resolve_data_config
+from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
 from segsweep.errors import ConfigError, near
@@ -54,7 +54,7 @@ class Encoder(nn.Module):
             _load_weights(self.body, name, Path(weights))
         self.channels: list[int] = self.body.feature_info.channels()
         self.reductions: list[int] = self.body.feature_info.reduction()
-        recorded = resolve_data_config({}, model=self.body)
+        recorded = resolve_data_config({}, model=self.body)  # type: ignore[no-untyped-call]
         self.mean = tuple(mean or recorded["mean"])
         self.std = tuple(std or recorded["std"])
 
@@ -64,26 +64,25 @@ class Encoder(nn.Module):
         return features
 
 
-def _create(name: str, output_stride: int, pretrained: bool, options: dict[str, Any]) -> nn.Module:
+def _create(name: str, output_stride: int, pretrained: bool, options: dict[str, Any]) -> Any:
     if output_stride not in OUTPUT_STRIDES:
         raise ConfigError(f"backbone.output_stride={output_stride}: expected one of {OUTPUT_STRIDES}")
     if not timm.is_model(name):
         raise ConfigError(f"backbone.name={name}: timm has no such model; {near(name, timm.list_models())}")
     try:
-        body: nn.Module = timm.create_model(
+        return timm.create_model(
             name, features_only=True, output_stride=output_stride, pretrained=pretrained, **options
         )
     except Exception as error:
         raise _creation_error(name, output_stride, pretrained, error) from error
-    return body
 
 
 def _creation_error(name: str, output_stride: int, pretrained: bool, error: Exception) -> ConfigError:
     reason = str(error).strip().split("\n")[0]
     if pretrained:
         return ConfigError(
-            f"backbone.pretrained=true: timm could not get the weights of {name} (offline?); "
-            "give a local file with backbone.weights=FILE, or train from scratch with backbone.pretrained=false"
+            f"backbone.pretrained=true: timm could not get the weights of {name} (offline?): "
+            "give a local file with backbone.weights=FILE, or train from scratch with pretrained=false"
             f" ({type(error).__name__})"
         )
     return ConfigError(
@@ -118,5 +117,5 @@ def _read_weights(file: Path) -> dict[str, Tensor]:
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
         raise ConfigError(
-            f"backbone.weights={file}: cannot be read as safetensors or as a state dict ({reason})"
+            f"backbone.weights={file}: not readable as safetensors or a state dict ({reason})"
         ) from error

@@ -56,12 +56,12 @@ def check_input(encoder: Encoder, size: Sequence[int], micro_batch: int) -> None
     stride = max(encoder.reductions)
     if min(size) < stride:
         raise ConfigError(
-            f"size={list(size)}: a crop must be at least as large as the encoder's largest reduction, {stride};"
+            f"size={list(size)}: a crop must not be smaller than the encoder's largest reduction, {stride};"
             f" use size={2 * stride + 1} or more"
         )
     cells = -(-size[0] // stride) * -(-size[1] // stride)
     if cells == 1 and micro_batch == 1:
         raise ConfigError(
-            f"size={list(size)} gives a feature map of 1×1, and a batch of one image leaves BatchNorm a single"
-            f" value for each channel: use a crop larger than {stride} or a batch_size of at least 2 a device"
+            f"size={list(size)} gives a feature map of 1×1, where a batch of one image leaves BatchNorm one"
+            f" value a channel: use a crop larger than {stride} or a batch_size of at least 2 a device"
         )

@@ -1,0 +1,1 @@
+"""Reports: finished runs as tables and pictures. Reads run folders; runs no network."""

@@ -21,17 +21,18 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import UserError
 from segsweep.runs import help as help_text
 from segsweep.runs.config_errors import explain
 from segsweep.runs.config_files import SegsweepSearchPath, root
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.launcher import PlanningSweeper, SweepLauncher
-from segsweep.runs.plan import Member, check_member, plan, write
+from segsweep.runs.plan import check_member, plan, write
 
 log = logging.getLogger("segsweep")
 
-_single: list[Member] = []
+# What Hydra composed for a single run: configuration, choices, overrides.
+_single: list[tuple[DictConfig, Any, list[str]]] = []
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -46,7 +47,7 @@ def test(arguments: Sequence[str]) -> int:
         return _run("test", arguments)
     overrides = [argument for argument in arguments if argument not in ids]
     _run_hydra("test", ["dataset=shapes", *overrides])
-    asked = _single.pop().config
+    asked = plan(*_single.pop()).config
     for run_id in ids:
         folder = find_run(Path(asked["runs_dir"]), run_id)
         changes = {key: asked[key] for key in ("test", "split", "checkpoint", "num_workers", "data_dir")}
@@ -62,7 +63,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     SweepLauncher.reset(train=command == "train")
     _run_hydra(command, arguments)
     if _single:
-        member = _single.pop()
+        member = plan(*_single.pop())
         check_member(member)
         _execute(write(member), train=command == "train")
     return 1 if SweepLauncher.failed else 0
@@ -98,10 +99,12 @@ def task(config: DictConfig) -> None:
     runs in the launcher's worker, where the member is planned and executed in a process of its own.
     """
     runtime = HydraConfig.get()
-    member = plan(config, OmegaConf.to_container(runtime.runtime.choices), list(runtime.overrides.task))  # type: ignore[arg-type]
+    choices: Any = OmegaConf.to_container(runtime.runtime.choices)
+    composed = (config, choices, list(runtime.overrides.task))
     if runtime.mode != RunMode.MULTIRUN:
-        _single.append(member)
+        _single.append(composed)
         return
+    member = plan(*composed)
     check_member(member)
     result = subprocess.run([sys.executable, "-m", "segsweep", "execute", str(write(member).path)])
     if result.returncode:
@@ -110,8 +113,7 @@ def task(config: DictConfig) -> None:
 
 def _execute(folder: RunFolder, train: bool) -> None:
     """Execute in this process, which is a fresh one."""
-    tests: dict[str, Any] = folder.config()["test"]
-    if folder.is_complete(tests):
+    if folder.is_complete(folder.config()):
         log.info(
             f"run {folder.id} is done already: trained and tested, nothing to do (force=true trains again)"
         )
@@ -140,5 +142,5 @@ def register_plugins() -> None:
     for group, plugin in (("launcher", SweepLauncher), ("sweeper", PlanningSweeper)):
         node: dict[str, Any] = {"_target_": f"{plugin.__module__}.{plugin.__qualname__}"}
         if group == "sweeper":
-            node |= {"max_batch_size": None, "params": None}
+            node |= {"max_batch_size": None, "params": None, "rows": None}
         store.store(group=f"hydra/{group}", name="segsweep", node=node, provider="segsweep")

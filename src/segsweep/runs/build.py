@@ -17,7 +17,7 @@ from hydra.utils import instantiate
 
 from segsweep.data.loading import micro_batch
 from segsweep.data.module import SegmentationData
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import ConfigError, UserError, near
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.segmenter import check_input
 from segsweep.testing.strategies import Strategy
@@ -27,6 +27,7 @@ from segsweep.training.task import SegmentationTask
 from segsweep.training.trackers import NoTracker
 
 Config = Mapping[str, Any]
+PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")  # Lightning's names
 
 
 def build(config: Config, part: str, **arguments: Any) -> Any:
@@ -123,6 +124,10 @@ def trainer_settings(config: Config) -> TrainerSettings:
     every = config["checkpoint"]["every"]
     if not isinstance(every, int) or every < 1:
         raise ConfigError(f"checkpoint.every={every}: expected a number of steps, at least 1")
+    if trainer["precision"] not in PRECISIONS:
+        raise ConfigError(
+            f"trainer.precision={trainer['precision']}: {near(trainer['precision'], PRECISIONS)}"
+        )
     trainer["val_every"] = val_interval(trainer["max_steps"], trainer.get("val_every"))
     return TrainerSettings(checkpoint_every=every, **trainer)
 

@@ -31,7 +31,11 @@ def _unknown_group(group: str) -> str:
 
 def _unknown_key(key: str) -> str:
     group, _, option = key.rpartition(".")
-    known = config_files.options(group)
     if not group:
-        return f"{key}: no such option; {near(key, known | set(config_files.GROUPS))}"
-    return f"{key}: the {group} chosen here has no option {option}; {near(option, known)}"
+        homes = [f"{g}.{key}" for g in config_files.GROUPS if key in config_files.options(g)]
+        known = config_files.options("") | set(config_files.GROUPS)
+        return f"{key}: no such option; {f'did you mean {homes[0]}?' if homes else near(key, known)}"
+    having = [name for name in config_files.choices(group) if option in config_files.own_options(group, name)]
+    if having:
+        return f"{key}: the {group} chosen here has no such option; {' and '.join(having)} have it"
+    return f"{key}: no {group} has such an option; {near(option, config_files.options(group))}"

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +55,28 @@ def choices(group: str) -> list[str]:
 
 def options(group: str) -> set[str]:
     """Options that any choice of a group has; of the top level, for an empty name."""
-    contents = (
-        [read(root() / "conf" / "config.yaml")] if not group else [read(file) for _, file in files(group)]
-    )
-    for part in group.split(".")[1:]:
-        contents = [content.get(part) or {} for content in contents]
-    return {
-        key
-        for content in contents
-        for key in content
-        if key not in ("defaults", "hydra", "_target_", "_partial_")
-    }
+    if not group:
+        return set(_options(read(root() / "conf" / "config.yaml")))
+    return {key for name in choices(group.split(".")[0]) for key in own_options(group, name)}
+
+
+def own_options(group: str, choice: str) -> dict[str, Any]:
+    """Options of one choice with their defaults; `group` may name a part of it, as backbone.options."""
+    axis, *parts = group.split(".")
+    content = read(dict(files(axis))[choice])
+    # A choice that is a variation of another has that one's options too.
+    for base in content.get("defaults", []):
+        if base != "_self_":
+            content = {**own_options(axis, base), **content}
+    # A data set's file speaks of the top level.
+    for part in [axis] * (axis in content) + parts:
+        content = content.get(part) or {}
+    return _options(content)
+
+
+def _options(content: dict[str, Any]) -> dict[str, Any]:
+    hidden = ("defaults", "hydra", "_target_", "_partial_")
+    return {key: value for key, value in content.items() if key not in hidden}
 
 
 def defaults() -> dict[str, Any]:
@@ -87,9 +99,14 @@ def scalars() -> list[tuple[str, Any]]:
     ]
 
 
+@cache
+def _parse(file: Path) -> Any:
+    return yaml.safe_load(file.read_text()) or {}
+
+
 def read(file: Path) -> dict[str, Any]:
     """A YAML file as it stands."""
-    return dict(yaml.safe_load(file.read_text()) or {})
+    return dict(_parse(file))
 
 
 class SegsweepSearchPath(SearchPathPlugin):

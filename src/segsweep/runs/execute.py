@@ -13,7 +13,7 @@ from segsweep.runs import build, environment
 from segsweep.runs.failures import one_line
 from segsweep.runs.files import write_json
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.testing import run_tests, summary
+from segsweep.runs.testing import run_tests
 from segsweep.training.fit import fit
 from segsweep.training.recorder import Progress, Recorder
 from segsweep.training.trackers import RunInfo
@@ -38,6 +38,7 @@ def execute(folder: RunFolder, train: bool = True) -> None:
                 )
             _train(folder, config)
         run_tests(folder, config)
+        folder.update_status(error=None)
 
 
 def is_done(folder: RunFolder, tests: dict[str, Any]) -> bool:

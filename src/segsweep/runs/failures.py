@@ -4,8 +4,8 @@ from segsweep.errors import UserError
 
 
 def one_line(error: BaseException) -> str:
-    """An error as a line; one that a loader's worker raised, without the worker's traceback."""
+    """An error as a line: a user's mistake in its own words, anything else with its kind."""
     text = str(error).strip()
     if isinstance(error, UserError):
-        return text.rsplit("Error: ", 1)[-1] if "Original Traceback" in text else text
+        return text
     return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"

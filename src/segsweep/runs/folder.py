@@ -24,6 +24,7 @@ import yaml
 from segsweep.errors import UserError
 from segsweep.runs.files import cannot_write, read_json, write_json, write_text
 
+ASKED = "asked.json"
 STATES = ("planned", "running", "interrupted", "failed", "done")
 
 
@@ -94,11 +95,13 @@ class RunFolder:
         """Names of the strategies that the run was tested with."""
         return sorted(path.parent.name for path in self.tests.glob("*/metrics.json"))
 
-    def is_complete(self, tests: Mapping[str, Any], suffix: str) -> bool:
-        """Whether nothing is left to do: trained, and tested with each of these strategies."""
-        asked = [read_json(self.tests / name / "asked.json") for name in self.strategies()]
-        done = [record["strategy"] for record in asked if record and record["suffix"] == suffix]
-        return self.status()["state"] == "done" and all(test in done for test in tests.values())
+    def is_complete(self, config: Mapping[str, Any]) -> bool:
+        """Whether nothing is left to do: trained, and tested as the configuration asks."""
+        asked = [read_json(self.tests / name / ASKED) for name in self.strategies()]
+        tests = [
+            {"strategy": strategy, "suffix": test_suffix(config)} for strategy in config["test"].values()
+        ]
+        return self.status()["state"] == "done" and all(test in asked for test in tests)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -126,6 +129,12 @@ class RunFolder:
         except BlockingIOError:
             return True
         return False
+
+
+def test_suffix(config: Mapping[str, Any]) -> str:
+    """What a test folder's name has behind the strategy: weights and split, where not the usual ones."""
+    weights = "-best" if config["checkpoint"]["test"] == "best" else ""
+    return weights + (f"-{config['split']}" if config["split"] else "")
 
 
 def _flock(file: IO[str], attempts: int) -> bool:

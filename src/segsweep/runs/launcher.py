@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
@@ -28,12 +29,49 @@ log = logging.getLogger("segsweep")
 
 
 class PlanningSweeper(BasicSweeper):
-    """Hydra's own sweeper, but that the check of members is left to a launcher that does it itself."""
+    """Hydra's own sweeper, with rows beside axes, and with the check of members left to our launcher.
+
+    A paper's table is seldom a product of axes. `rows` lists overrides, a string a row; every row is
+    combined with every member of the product of `params` and the command line, which win over the row.
+    """
+
+    def __init__(
+        self,
+        max_batch_size: int | None,
+        params: dict[str, str] | None = None,
+        rows: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__(max_batch_size, params)
+        self.rows = [row.split() for row in rows or []]
+
+    def split_arguments(  # type: ignore[override]  # a static method there, which needs no rows
+        self, overrides: list[Override], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
+        """Batches of members, each a list of overrides."""
+        members = [member for batch in super().split_arguments(overrides, None) for member in batch]
+        if self.rows:
+            combined = [_combine(row, member) for row in self.rows for member in members]
+            members = [list(member) for member in dict.fromkeys(map(tuple, combined))]
+        return [list(chunk) for chunk in self.split_overrides_to_chunks(members, max_batch_size)]
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Compose each member, unless `SweepLauncher` is going to."""
         if not isinstance(self.launcher, SweepLauncher):
             super().validate_batch_is_legal(batch)
+
+
+def _combine(row: Sequence[str], member: Sequence[str]) -> list[str]:
+    """A row's overrides where the member has no word on them, then the member's.
+
+    A member that chooses another head than the row takes no option of the row's head either.
+    """
+    said = {override.partition("=")[0].lstrip("+~") for override in member}
+    kept = [
+        o
+        for o in row
+        if (key := o.partition("=")[0].lstrip("+~")) not in said and key.split(".")[0] not in said
+    ]
+    return kept + list(member)
 
 
 class SweepLauncher(Launcher):
@@ -106,7 +144,7 @@ class SweepLauncher(Launcher):
     def _do(self, member: Member, title: str) -> str | None:
         """Execute one member in a process of its own; the reason where it failed."""
         folder = member.folder
-        if folder.is_complete(member.config["test"]):
+        if folder.is_complete(member.config):
             log.info(f"{title}: done already")
             return None
         log.info(f"{title}: run {folder.id} …")

@@ -39,12 +39,14 @@ def _print_table(rows: Sequence[Row], title: str, columns: Sequence[str]) -> Non
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(cell(row.get(column)) for column in columns))
+        # As Text: the brackets of a list of rates are no markup.
+        table.add_row(*(Text(cell(row.get(column))) for column in columns))
     # Where there is no terminal there is no width to fit: no line may be cut.
     Console(width=None if sys.stdout.isatty() else 200, soft_wrap=not sys.stdout.isatty()).print(table)
 

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.errors import ConfigError
+from segsweep.runs.config_types import check_types
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import IDENTITY_VERSION, identity, run_id
 
@@ -39,6 +40,7 @@ def plan(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) 
         ConfigError: a value that refers to nothing, or a size that is none.
     """
     resolved = _resolve(config)
+    check_types(resolved, choices)
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
     return Member(run_id(resolved), resolved, groups, tuple(overrides))
 

@@ -1,0 +1,1 @@
+"""Training: losses, schedules, checkpoints and the Lightning task. Knows no Hydra and no run folder."""

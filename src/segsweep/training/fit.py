@@ -60,7 +60,7 @@ def val_interval(max_steps: int, val_every: int | None) -> int:
     if 0 < val_every < max_steps and max_steps % val_every:
         closest = sorted(divisors, key=lambda d: abs(d - val_every))[:3]
         raise ConfigError(
-            f"trainer.val_every={val_every} does not divide trainer.max_steps={max_steps}, so the end of the run"
+            f"trainer.val_every={val_every} does not divide trainer.max_steps={max_steps}, so its end"
             f" would go unvalidated: use one of {sorted(closest)}"
         )
     if val_every < 1:

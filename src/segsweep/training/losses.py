@@ -35,7 +35,8 @@ class SegmentationLoss(nn.Module):
         weights = self.class_weights
         if weights is not None and (len(weights) != num_classes or bool((weights < 0).any())):
             raise ConfigError(
-                f"loss.class_weights has {len(weights)} numbers: expected {num_classes}, one a class, none negative"
+                f"loss.class_weights has {len(weights)} numbers: expected {num_classes}, one a class, "
+                "none negative"
             )
 
     def forward(

@@ -97,7 +97,8 @@ class Recorder(Callback):
     ) -> None:
         """Show the first validation images to a tracker that wants pictures."""
         if batch_idx < self.tracker.pictures and trainer.is_global_zero:
-            assert isinstance(pl_module, SegmentationTask) and pl_module.last_prediction is not None
+            assert isinstance(pl_module, SegmentationTask)
+            assert pl_module.last_prediction is not None
             image = batch["image"][0].permute(1, 2, 0).cpu().numpy()
             maps = (batch["label"][0].cpu().numpy(), pl_module.last_prediction[0].cpu().numpy())
             self.tracker.picture(trainer.global_step, batch["id"][0], image, *maps)

@@ -1,0 +1,40 @@
+# The few verbs of the project; plain `make` lists them. Everything lives in .venv, made from Python 3.11 or later.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow check bench clean
+
+help: ## list these targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.done ## install segsweep and its tools into .venv
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "segsweep needs Python 3.11 or later, PYTHON=… names one")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup ## train and test none, ASPP and KSAC on generated images, and write a report
+	$(BIN)/segsweep train -m +experiments=demo
+	$(BIN)/segsweep report sweep=demo out=report
+	@echo "report: report/report.html and report/report.md"
+
+test: setup ## run the tests (not those marked slow)
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup ## run the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: setup ## formatting, lint and types
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+
+bench: setup ## the measured ratios of docs/benchmarks.md
+	$(BIN)/python benchmarks/evaluator.py
+
+clean: ## remove what the other targets made, runs included
+	rm -rf $(VENV) runs report dist .pytest_cache .mypy_cache .ruff_cache

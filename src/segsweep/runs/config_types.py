@@ -1,0 +1,55 @@
+"""Values of the wrong kind, found before anything is built.
+
+A composed value must be of the kind of its shipped default: `optimizer.lr=abc`, or a `1e-3` that some YAML
+reader took for text, is an error here and not after hours of training.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from segsweep.errors import ConfigError
+from segsweep.runs import config_files
+
+# These take more kinds than their defaults show.
+FREE = ("size", "num_classes", "trainer.devices", "test")
+
+
+def check_types(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
+    """Compare every value with the default of its option, where that is not null.
+
+    Raises:
+        ConfigError: the first that is of another kind.
+    """
+    for key, default in _defaults(choices).items():
+        group, _, option = key.rpartition(".")
+        value = (config.get(group) or {}).get(option) if group else config.get(option)
+        expected = _expected(default)
+        if key.split(".")[0] in FREE or key in FREE or value is None or expected is None:
+            continue
+        if not _is_kind(value, default):
+            raise ConfigError(f"{key}={value}: expected {expected}, such as {default}")
+
+
+def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
+    top = config_files.read(config_files.root() / "conf" / "config.yaml")
+    defaults = {key: value for key, value in top.items() if key not in ("defaults", "hydra")}
+    flat = {f"checkpoint.{key}": value for key, value in defaults.pop("checkpoint").items()} | defaults
+    for group in config_files.GROUPS:
+        if group in choices and group not in FREE:
+            own = config_files.own_options(group, choices[group])
+            flat |= {f"{group}.{key}": value for key, value in own.items()}
+    return flat
+
+
+def _expected(default: Any) -> str | None:
+    """What kind a default shows; None for null and for values that stand elsewhere."""
+    if isinstance(default, str) and ("${" in default or default == "???"):
+        return None
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", list: "a list"}
+    return kinds.get(type(default))
+
+
+def _is_kind(value: Any, default: Any) -> bool:
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)

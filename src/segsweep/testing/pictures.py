@@ -1,0 +1,48 @@
+"""A few test images kept with truth and predictions, for reports and for the eye."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segsweep.data.sample import IGNORE_INDEX, Sample
+
+VOID_COLOUR = (224, 224, 192)  # the palette's entry 255 in PASCAL VOC
+Palette = Sequence[tuple[int, int, int]]
+
+
+class PictureWriter:
+    """Keeps `count` images, evenly spread over a split: image.jpg, truth.png and one PNG a strategy.
+
+    Label maps are palette PNGs: their pixels are class indices, their colours the data set's.
+    """
+
+    def __init__(
+        self, folder: Path, ids: Sequence[str] | NDArray[np.str_], palette: Palette, count: int = 4
+    ) -> None:
+        chosen = np.linspace(0, len(ids) - 1, num=min(count, len(ids))).round().astype(int)
+        self.folder, self.palette = folder, palette
+        self.chosen = {str(ids[i]) for i in chosen}
+
+    def __call__(self, sample: Sample, predictions: Mapping[str, NDArray[Any]]) -> None:
+        """Write the pictures of a chosen sample; others are left alone."""
+        if sample.id not in self.chosen:
+            return
+        folder = self.folder / sample.id.replace("/", "_")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(sample.image).save(folder / "image.jpg", quality=88)
+        for name, label in {"truth": sample.label, **predictions}.items():
+            palette_image(label, self.palette).save(folder / f"{name}.png")
+
+
+def palette_image(label: NDArray[Any], palette: Palette) -> Image.Image:
+    """A label map [H, W] as a palette PNG's image; 255 has VOC's colour of void."""
+    image = Image.fromarray(label.astype(np.uint8), mode="P")
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(palette)] = palette
+    colours[IGNORE_INDEX] = VOID_COLOUR
+    image.putpalette(colours.tobytes())
+    return image

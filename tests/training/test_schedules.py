@@ -1,0 +1,76 @@
+"""Rates per step against the formulas, and the groups they apply to."""
+
+import math
+
+import pytest
+import torch
+
+from segsweep.errors import ConfigError
+from segsweep.networks import Encoder, Segmenter
+from segsweep.networks.heads.none import NoPyramid
+from segsweep.training import optimizers, schedules
+from segsweep.training.fit import val_interval
+
+
+def rates(make, steps=20, **options):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    schedule = make(optimizer, max_steps=steps, val_every=5, **options)
+    assert schedule["interval"] == "step"
+    seen = []
+    for _ in range(steps):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule["scheduler"].step()
+    return seen
+
+
+def test_poly():
+    assert rates(schedules.poly, power=0.9) == pytest.approx([0.5 * (1 - k / 20) ** 0.9 for k in range(20)])
+
+
+def test_cosine():
+    want = [1e-3 + (0.5 - 1e-3) * (1 + math.cos(math.pi * k / 20)) / 2 for k in range(20)]
+    assert rates(schedules.cosine, min_lr=1e-3) == pytest.approx(want)
+
+
+def test_step():
+    want = [0.5] * 10 + [0.05] * 5 + [0.005] * 5
+    assert rates(schedules.step, milestones=[0.5, 0.75], gamma=0.1) == pytest.approx(want)
+    with pytest.raises(ConfigError, match=r"scheduler\.milestones"):
+        rates(schedules.step, milestones=[500])
+
+
+def test_plateau_halves_when_the_validation_loss_stays():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.4)
+    schedule = schedules.plateau(optimizer, max_steps=20, val_every=5, factor=0.5, patience=1)
+    assert (schedule["monitor"], schedule["frequency"]) == ("val_loss", 5)
+    for loss in (1.0, 0.9, 0.95, 0.95):
+        schedule["scheduler"].step(loss)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("make", [optimizers.sgd, optimizers.adamw])
+def test_given_weights_learn_at_their_own_rate(make, tmp_path):
+    scratch = Encoder("resnet18")
+    torch.save(scratch.body.state_dict(), tmp_path / "w.pt")
+    given = Encoder("resnet18", weights=str(tmp_path / "w.pt"))
+    for encoder, factor in ((scratch, 1), (given, 0.1)):
+        network = Segmenter(encoder, NoPyramid(encoder.channels, encoder.reductions, 2, width=4))
+        optimizer = make(
+            network, lr=0.2, weight_decay=1e-4, pretrained_lr_factor=0.1, pretrained_weight_decay_factor=0.1
+        )
+        settings = {
+            id(p): (group["lr"], group["weight_decay"])
+            for group in optimizer.param_groups
+            for p in group["params"]
+        }
+        assert settings.keys() == {id(p) for p in network.parameters()}
+        assert {settings[id(p)] for p in network.head.parameters()} == {(0.2, 1e-4)}
+        assert {settings[id(p)] for p in encoder.parameters()} == {(0.2 * factor, 1e-4 * factor)}
+
+
+def test_validations_end_with_the_run():
+    assert [val_interval(n, None) for n in (1, 7, 30, 500, 300_000)] == [1, 7, 6, 100, 60_000]
+    assert val_interval(30, 100) == 30
+    with pytest.raises(ConfigError, match=r"val_every=30 .*max_steps=100.*one of \[10, 20, 25\]"):
+        val_interval(100, 30)
