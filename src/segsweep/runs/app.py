@@ -13,9 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -24,10 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 from segsweep.errors import UserError
 from segsweep.runs import help as help_text
 from segsweep.runs.config_errors import explain
-from segsweep.runs.config_files import SegsweepSearchPath, root
+from segsweep.runs.config_files import root
 from segsweep.runs.folder import RunFolder, find_run
-from segsweep.runs.launcher import PlanningSweeper, SweepLauncher
 from segsweep.runs.plan import check_member, plan, write
+from segsweep.runs.sweep import COMMAND
 
 log = logging.getLogger("segsweep")
 
@@ -60,13 +58,13 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(help_text.text(command), end="")
         return 0
-    SweepLauncher.reset(train=command == "train")
+    COMMAND.may_train, COMMAND.failed = command == "train", 0
     _run_hydra(command, arguments)
     if _single:
         member = plan(*_single.pop())
         check_member(member)
         _execute(write(member), train=command == "train")
-    return 1 if SweepLauncher.failed else 0
+    return 1 if COMMAND.failed else 0
 
 
 def _run_hydra(command: str, arguments: Sequence[str]) -> None:
@@ -75,7 +73,6 @@ def _run_hydra(command: str, arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: what Hydra and OmegaConf have against the arguments, in one line.
     """
-    register_plugins()
     sys.argv = [f"segsweep {command}", *(a.replace("+experiments=", "experiments=") for a in arguments)]
     # Hydra prints errors itself and exits, unless it is told to raise them.
     asked_for_traceback = os.environ.setdefault("HYDRA_FULL_ERROR", "segsweep") != "segsweep"
@@ -130,17 +127,3 @@ def _print_results(folder: RunFolder) -> None:
     from segsweep.runs.output import print_rows
 
     print_rows(results(folder), "table", title=f"run {folder.id}")
-
-
-def register_plugins() -> None:
-    """Make our launcher, sweeper and search path known to Hydra."""
-    if SweepLauncher.__name__ in {c.__name__ for c in Plugins.instance().discover()}:
-        return
-    for plugin in (SweepLauncher, PlanningSweeper, SegsweepSearchPath):
-        Plugins.instance().register(plugin)
-    store = ConfigStore.instance()
-    for group, plugin in (("launcher", SweepLauncher), ("sweeper", PlanningSweeper)):
-        node: dict[str, Any] = {"_target_": f"{plugin.__module__}.{plugin.__qualname__}"}
-        if group == "sweeper":
-            node |= {"max_batch_size": None, "params": None, "rows": None}
-        store.store(group=f"hydra/{group}", name="segsweep", node=node, provider="segsweep")

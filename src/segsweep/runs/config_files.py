@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 PACKAGE = Path(__file__).parents[1]
 GROUPS = (
@@ -107,12 +105,3 @@ def _parse(file: Path) -> Any:
 def read(file: Path) -> dict[str, Any]:
     """A YAML file as it stands."""
     return dict(_parse(file))
-
-
-class SegsweepSearchPath(SearchPathPlugin):
-    """Adds the user's own configuration and the experiments to what Hydra searches."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Append, so that a shipped name keeps its meaning."""
-        for folder in folders()[1:]:
-            search_path.append(provider="segsweep", path=f"file://{folder}")

@@ -8,7 +8,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import Override
@@ -23,7 +23,7 @@ from segsweep.errors import ConfigError, UserError
 from segsweep.runs.config_errors import explain
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.plan import Member, check_member, merge, plan, write
-from segsweep.runs.sweep import Sweep
+from segsweep.runs.sweep import COMMAND, Sweep
 
 log = logging.getLogger("segsweep")
 
@@ -77,15 +77,6 @@ def _combine(row: Sequence[str], member: Sequence[str]) -> list[str]:
 class SweepLauncher(Launcher):
     """Runs the members of a sweep in order on this machine."""
 
-    # Hydra makes the instance and keeps it; this is how the command learns what it is to do and how it went.
-    training: ClassVar[bool] = True
-    failed: ClassVar[int] = 0
-
-    @classmethod
-    def reset(cls, train: bool) -> None:
-        """Before a command: whether untrained members may be trained."""
-        cls.training, cls.failed = train, 0
-
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's hook: keep what is needed to compose members."""
         self.context, self.config = hydra_context, config
@@ -107,7 +98,7 @@ class SweepLauncher(Launcher):
                     reasons[member.id] = reason
         finally:
             sweep.print_closing(reasons)
-            type(self).failed += len(reasons)
+            COMMAND.failed += len(reasons)
         return [_job_return(overrides) for overrides in job_overrides]
 
     def _plan(self, job_overrides: Sequence[Sequence[str]]) -> list[Member]:
@@ -151,7 +142,9 @@ class SweepLauncher(Launcher):
         command = [sys.executable, "-m", "segsweep", "execute", str(folder.path)]
         with folder.log.open("a") as output:
             result = subprocess.run(
-                command + ([] if self.training else ["--no-train"]), stdout=output, stderr=subprocess.STDOUT
+                command + ([] if COMMAND.may_train else ["--no-train"]),
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
         return _reason(folder, result.returncode)
 

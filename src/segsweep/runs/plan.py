@@ -46,7 +46,7 @@ def plan(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) 
 
 
 def _resolve(config: DictConfig) -> dict[str, Any]:
-    config = config.copy()
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     if isinstance(config.size, int):
         config.size = [config.size, config.size]
     try:
@@ -54,7 +54,6 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(str(error).split("\n")[0]) from error
     assert isinstance(resolved, dict)
-    resolved.pop("hydra", None)
     return {str(key): value for key, value in resolved.items()}
 
 

@@ -17,6 +17,17 @@ FOLDER = "sweeps"
 
 
 @dataclass
+class Command:
+    """What the command line tells a launcher and hears from it, as Hydra makes and keeps the launcher."""
+
+    may_train: bool = True
+    failed: int = 0
+
+
+COMMAND = Command()
+
+
+@dataclass
 class Sweep:
     """The runs that one `-m` command asked for."""
 

@@ -1,0 +1,41 @@
+"""Where Hydra looks for plugins: it takes no launcher or sweeper that lives elsewhere.
+
+The work is done in segsweep.runs; here is only what makes it known to Hydra, under the name `segsweep`.
+"""
+
+from typing import Any
+
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+
+from segsweep.runs.config_files import folders
+from segsweep.runs.launcher import PlanningSweeper, SweepLauncher
+
+
+class SegsweepLauncher(SweepLauncher):
+    """hydra/launcher=segsweep."""
+
+
+class SegsweepSweeper(PlanningSweeper):
+    """hydra/sweeper=segsweep."""
+
+
+class SegsweepSearchPath(SearchPathPlugin):
+    """Adds the user's own configuration and the experiments to what Hydra searches."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append, so that a shipped name keeps its meaning."""
+        # Hydra asks every application's plugins: another one's search path is none of ours.
+        if any(entry.path == str(folders()[0]) for entry in search_path.get_path()):
+            for folder in folders()[1:]:
+                search_path.append(provider="segsweep", path=f"file://{folder}")
+
+
+def _store(group: str, plugin: type, **options: Any) -> None:
+    node = {"_target_": f"{__name__}.{plugin.__name__}", **options}
+    ConfigStore.instance().store(group=f"hydra/{group}", name="segsweep", node=node, provider="segsweep")
+
+
+_store("launcher", SegsweepLauncher)
+_store("sweeper", SegsweepSweeper, max_batch_size=None, params=None, rows=None)
