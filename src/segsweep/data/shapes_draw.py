@@ -22,7 +22,7 @@ _CUES = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [-0.7, -0.6, 0.4], [0.4, -0.6, -0.7]], dtype=np.float32
 )
 """Where each class's mean colour (RGB) lies from grey, in units of `_CUE`."""
-_CUE, _SPREAD, _GROUND = 36.0, 30.0, 18.0
+_CUE, _SPREAD, _GROUND = 60.0, 24.0, 18.0
 """Grey levels by which mean colours differ, and the deviation of objects and of grounds about them."""
 
 
@@ -137,7 +137,7 @@ def ground(rng: np.random.Generator, fields: list[Floats]) -> Floats:
 def clutter(rng: np.random.Generator, image: Floats, fields: list[Floats]) -> None:
     """Draw into the background what has an object's colours but no class: patches, lines and specks."""
     height, width = image.shape[:2]
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(0, 3))):
         cue = _CUES[int(rng.integers(1, len(_CUES)))] * _CUE
         mirror, sign = slice(None, None, int(rng.choice([-1, 1]))), float(rng.choice([-1, 1]))
         patch = sign * fields[0][:, mirror, 0] > rng.uniform(0.9, 1.6)

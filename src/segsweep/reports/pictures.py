@@ -60,10 +60,10 @@ def _picture(source: Path, name: str, out: Path) -> Picture:
 def classes(table: Table) -> list[tuple[str, tuple[int, ...]]]:
     """Class names with their colours, from the first run's files."""
     run = table.rows[0].runs[0]
-    metrics = read_json(next(run.tests.glob("*/metrics.json")))
+    metrics = read_json(next(run.tests.glob("[!.]*/metrics.json")))
     picture = next((run.path / "pictures").glob("*/truth.png"), None)
     if picture is None:
         return []
     palette = Image.open(picture).getpalette() or []
-    names = list(metrics["classes"])
+    names = list(metrics["per_class"])
     return [(name, tuple(palette[3 * i : 3 * i + 3])) for i, name in enumerate(names)]

@@ -63,9 +63,10 @@ class Table:
     def measured(self) -> str:
         """The protocol in a line."""
         p = self.protocol
+        sizes = p["image_sizes"] if isinstance(p["image_sizes"], str) else ", ".join(p["image_sizes"])
         return (
-            f"{p['dataset']} {p['split']}, {p['images']} images of {', '.join(p['image_sizes'])}, "
-            f"list {p['split_hash']}, {p['checkpoint']} weights"
+            f"{p['dataset']} {p['split']}, {p['images']} images of {sizes}, "
+            f"list {p['split_hash']}, {p['checkpoint.which']} weights"
         )
 
     def flat(self) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,19 +75,27 @@ def _run_hydra(command: str, arguments: Sequence[str]) -> None:
         ConfigError: what Hydra and OmegaConf have against the arguments, in one line.
     """
     sys.argv = [f"segsweep {command}", *(a.replace("+experiments=", "experiments=") for a in arguments)]
-    # Hydra prints errors itself and exits, unless it is told to raise them.
-    asked_for_traceback = os.environ.setdefault("HYDRA_FULL_ERROR", "segsweep") != "segsweep"
-    os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        hydra.main(version_base="1.3", config_path=str(root() / "conf"), config_name="config")(task)()
+        with _errors_raised() as asked_for_traceback:
+            hydra.main(version_base="1.3", config_path=str(root() / "conf"), config_name="config")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         if asked_for_traceback:
             raise
         raise explain(error) from error
     except OSError as error:
-        raise UserError(
-            f"{error.filename}: {error.strerror}; give a folder you can write as runs_dir=…"
-        ) from error
+        raise UserError(f"{error.filename}: {error.strerror}; give a folder you can write as runs_dir=…") from error
+
+
+@contextmanager
+def _errors_raised() -> Iterator[bool]:
+    """Have Hydra raise its errors, which it would print before it exits; whether the user asked for that."""
+    asked = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield asked is not None
+    finally:
+        if asked is None:
+            del os.environ["HYDRA_FULL_ERROR"]
 
 
 def task(config: DictConfig) -> None:

@@ -93,7 +93,8 @@ class RunFolder:
 
     def strategies(self) -> list[str]:
         """Names of the strategies that the run was tested with."""
-        return sorted(path.parent.name for path in self.tests.glob("*/metrics.json"))
+        # A leading dot marks a test that was being written when its process died.
+        return sorted(path.parent.name for path in self.tests.glob("[!.]*/metrics.json"))
 
     def is_complete(self, config: Mapping[str, Any]) -> bool:
         """Whether nothing is left to do: trained, and tested as the configuration asks."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from segsweep import __version__
 from segsweep.errors import UserError
 from segsweep.networks import Segmenter
 from segsweep.runs import build
@@ -65,14 +64,15 @@ def _evaluate(
             dataset=folder.plan["choices"]["dataset"],
             split=split,
             split_hash=data.split_hash(split),
-            counts=counts[name],
-            strategy=strategy.settings(),
+            image_sizes=counts[name].sizes,
+            label_sizes=counts[name].sizes,
+            strategy=strategy,
+            num_classes=config["num_classes"],
             checkpoint=config["checkpoint"]["test"],
             step=folder.status()["step"],
-            checkpoint_sha256=file_hash(str(checkpoint)),
+            checkpoint_hash=file_hash(str(checkpoint)),
             initial_weights=_initial_weights(folder.plan["identity"]),
             precision="float32",
-            version=__version__,
         )
         write_test(folder.tests / (name + suffix), counts[name], data.classes, card)
 

@@ -1,160 +1,179 @@
-"""Counts: all that is kept of a test. Every figure and statistic is computed from them later.
+"""Counts of right and wrong pixels: for each image and class, and as one confusion matrix of the set.
 
-`N` images, `K` classes. For each image and class: true positives, false positives and false negatives,
-of the whole maps and of their boundary bands; and one confusion matrix of the whole set.
+Counts are integers that add up, so ranks merge without loss, and every statistic (intervals, paired
+comparisons) is computed later from the file, not by running the network again.
+
+Shape letters: `N` images, `K` classes, `H W` a label map.
 """
 
+import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import torch
 from numpy.typing import NDArray
-from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from segsweep.data.sample import IGNORE_INDEX
+from segsweep.errors import ConfigError, DataError
 from segsweep.testing import metrics
-from segsweep.testing.boundary import boundary_band, boundary_width
+from segsweep.testing.boundary import IGNORE_INDEX
+from segsweep.testing.histogram import boundary_counts, joint_histogram
 
 Integers = NDArray[np.int64]
-Labels = NDArray[Any]
+Map = NDArray[np.uint8]
 
-KINDS = ("tp", "fp", "fn")
+ROWS = ("tp", "fp", "fn", "boundary_tp", "boundary_fp", "boundary_fn")
 
 
 class Counts:
-    """Counts over images, added one image at a time."""
+    """The counts of one strategy over one split.
+
+    Attributes:
+        num_classes: K, 1 to 255.
+        ids: the images' names, in the order in which they were counted.
+        confusion: int64 [K, K] over all images, rows truth, columns prediction, ignored pixels left out.
+    """
 
     def __init__(self, num_classes: int) -> None:
+        if not 1 <= num_classes <= IGNORE_INDEX:
+            raise ConfigError(
+                f"num_classes={num_classes}: expected 1 to {IGNORE_INDEX}; labels are 8 bits wide"
+            )
         self.num_classes = num_classes
         self.ids: list[str] = []
         self.confusion: Integers = np.zeros((num_classes, num_classes), np.int64)
-        self._region: list[Integers] = []
-        self._boundary: list[Integers] = []
-        self.image_sizes: set[tuple[int, int]] = set()
+        self._sizes: list[tuple[int, int]] = []
+        self._rows: list[Integers] = []
+        self._seen: set[str] = set()
 
-    def update(self, id: str, prediction: Labels, label: Labels) -> None:
-        """Count one image: prediction and label [H, W], class indices, 255 ignored in the label.
+    def __len__(self) -> int:
+        return len(self.ids)
 
-        Whatever is predicted where the label is ignored counts nowhere.
-        """
-        confusion = confusion_matrix(prediction, label, self.num_classes)
-        self.ids.append(id)
-        self.confusion += confusion
-        self._region.append(np.stack(metrics.marginals(confusion)))
-        self._boundary.append(boundary_counts(prediction, label, self.num_classes))
-        self.image_sizes.add((int(label.shape[0]), int(label.shape[1])))
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """(width, height) of each image in pixels."""
+        return list(self._sizes)
+
+    @property
+    def rows(self) -> Integers:
+        """The counts `ROWS` of each image, int64 [N, 6, K]."""
+        return np.stack(self._rows) if self._rows else np.zeros((0, len(ROWS), self.num_classes), np.int64)
 
     @property
     def region(self) -> Integers:
-        """[3, N, K]: tp, fp, fn of each image and class."""
-        return _stacked(self._region, self.num_classes)
+        """tp, fp, fn of each image and class, int64 [3, N, K]."""
+        return self.rows[:, :3].swapaxes(0, 1)
 
     @property
     def boundary(self) -> Integers:
-        """[3, N, K]: the same within the boundary bands."""
-        return _stacked(self._boundary, self.num_classes)
+        """tp, fp, fn of each image and class within the boundary bands, int64 [3, N, K]."""
+        return self.rows[:, 3:].swapaxes(0, 1)
 
-    @classmethod
-    def merge(cls, parts: Sequence["Counts"], order: Iterable[str]) -> "Counts":
-        """The counts of several processes as one would have them: images in the given order of ids.
+    def update(self, id: str, prediction: NDArray[Any], label: Map) -> None:
+        """Count one image: prediction and label are integers [H, W], ignored pixels 255 in the label.
 
         Raises:
-            ValueError: an image is missing, or was counted twice.
+            DataError: the image was counted before, the sizes differ or a label is no class.
         """
+        if prediction.shape != label.shape:
+            raise DataError(f"{id}: prediction of {prediction.shape} for a label of {label.shape} [H, W]")
+        assert not prediction.size or 0 <= prediction.min() <= prediction.max() < self.num_classes
+        joint = joint_histogram(prediction.astype(np.uint8, copy=False), label, self.num_classes)
+        wrong = np.flatnonzero(joint[:, :, self.num_classes : IGNORE_INDEX].sum((0, 1, 3)))
+        if wrong.size:
+            raise DataError(
+                f"{id}: label {wrong[0] + self.num_classes} is neither a class (0 to {self.num_classes - 1}) "
+                f"nor ignored ({IGNORE_INDEX}): correct the file or num_classes"
+            )
+        joint = joint[:, :, : self.num_classes]
+        row = np.stack([*metrics.marginals(joint.sum((0, 1))), *boundary_counts(joint)])
+        self._append(id, (label.shape[1], label.shape[0]), row)
+        self.confusion += joint.sum((0, 1))
+
+    def _append(self, id: str, size: tuple[int, int], row: Integers) -> None:
+        if id in self._seen:
+            raise DataError(f"{id}: counted twice; every image of a split needs an id of its own")
+        self._seen.add(id)
+        self.ids.append(id)
+        self._sizes.append(size)
+        self._rows.append(row)
+
+    @classmethod
+    def merge(cls, parts: Sequence["Counts"], order: Iterable[str] | None = None) -> "Counts":
+        """The counts of several ranks as one would have them, in the ids' `order` or as they come.
+
+        Raises:
+            DataError: an image is missing, or was counted twice.
+        """
+        counted = [id for part in parts for id in part.ids]
+        wanted = counted if order is None else list(order)
+        images = {
+            id: (size, row)
+            for part in parts
+            for id, size, row in zip(part.ids, part._sizes, part._rows, strict=True)
+        }
+        if len(images) != len(counted) or sorted(wanted) != sorted(counted):
+            raise DataError(f"{len(counted)} images were counted, not each of the {len(wanted)} exactly once")
         merged = cls(parts[0].num_classes)
-        place = {id: (part, i) for part in parts for i, id in enumerate(part.ids)}
-        merged.ids = list(order)
-        if sorted(merged.ids) != sorted(id for part in parts for id in part.ids):
-            raise ValueError("the parts do not hold each image exactly once")
-        merged._region = [place[id][0]._region[place[id][1]] for id in merged.ids]
-        merged._boundary = [place[id][0]._boundary[place[id][1]] for id in merged.ids]
-        merged.confusion = np.sum([part.confusion for part in parts], axis=0)
-        merged.image_sizes = set().union(*(part.image_sizes for part in parts))
+        merged.confusion += sum(part.confusion for part in parts)
+        for id in wanted:
+            merged._append(id, *images[id])
         return merged
 
     def summary(self, classes: Sequence[str]) -> dict[str, Any]:
-        """The figures as plain values, None for what is undefined (see `metrics` for the rules)."""
-        iou = metrics.iou(*metrics.marginals(self.confusion))
-        accuracy = metrics.class_accuracy(self.confusion)
-        boundary = metrics.iou(*self.boundary.sum(axis=1))
+        """Figures of the whole set, ready for JSON: a NaN is None. The rules are those of `metrics`."""
+        self._check_names(classes)
+        region, boundary = self.region.sum(1), self.boundary.sum(1)
+        ious, boundary_ious = metrics.iou(*region), metrics.iou(*boundary)
+        accuracies = metrics.class_accuracy(self.confusion)
+        columns = zip(classes, ious, boundary_ious, accuracies, strict=True)
         return {
-            "miou": number(metrics.nanmean(iou)),
-            "pixel_accuracy": number(metrics.pixel_accuracy(self.confusion)),
-            "fwiou": number(metrics.frequency_weighted_iou(self.confusion)),
-            "boundary_iou": number(metrics.nanmean(boundary)),
-            "images": len(self.ids),
-            "absent": [name for name, value in zip(classes, iou, strict=True) if np.isnan(value)],
-            "classes": {
-                name: {"iou": number(i), "boundary_iou": number(b), "accuracy": number(a)}
-                for name, i, b, a in zip(classes, iou, boundary, accuracy, strict=True)
+            "miou": _number(metrics.mean_iou(*region)),
+            "pixel_accuracy": _number(metrics.pixel_accuracy(self.confusion)),
+            "fwiou": _number(metrics.frequency_weighted_iou(self.confusion)),
+            "boundary_iou": _number(metrics.mean_iou(*boundary)),
+            "per_class": {
+                name: {"iou": _number(i), "boundary_iou": _number(b), "accuracy": _number(a)}
+                for name, i, b, a in columns
             },
+            "absent": [name for name, value in zip(classes, ious, strict=True) if np.isnan(value)],
+            "images": len(self),
         }
 
     def save(self, folder: Path, classes: Sequence[str]) -> None:
-        """Write counts.npz (ids [N], region and boundary [3, N, K]) and confusion.csv."""
-        np.savez_compressed(
-            folder / "counts.npz",
-            ids=np.array(self.ids, dtype=np.str_),
-            region=self.region,
-            boundary=self.boundary,
-            sizes=np.array(sorted(self.image_sizes), np.int64),
-        )
-        table = pd.DataFrame(
-            self.confusion, index=pd.Index(classes, name="truth \\ prediction"), columns=classes
-        )
-        table.to_csv(folder / "confusion.csv")
+        """Write `counts.npz` (all counts, no pickles) and `confusion.csv` (rows truth)."""
+        self._check_names(classes)
+        per_image = {name: self.rows[:, index] for index, name in enumerate(ROWS)}
+        sizes = np.array(self._sizes, np.int64).reshape(-1, 2)
+        ids = np.array(self.ids, np.str_)
+        arrays = {"ids": ids, "sizes": sizes, "confusion": self.confusion, **per_image}
+        # The keywords are array names; numpy's stub takes them for its own option.
+        np.savez_compressed(folder / "counts.npz", **arrays)  # type: ignore[arg-type]
+        with (folder / "confusion.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["truth \\ prediction", *classes])
+            writer.writerows([name, *row.tolist()] for name, row in zip(classes, self.confusion, strict=True))
 
     @classmethod
     def load(cls, folder: Path) -> "Counts":
         """Read what `save` wrote."""
-        with np.load(folder / "counts.npz", allow_pickle=False) as saved:
-            region, boundary, ids, sizes = (saved[key] for key in ("region", "boundary", "ids", "sizes"))
-        counts = cls(region.shape[2])
-        counts.ids = [str(id) for id in ids]
-        counts._region, counts._boundary = list(region.swapaxes(0, 1)), list(boundary.swapaxes(0, 1))
-        counts.image_sizes = {(int(height), int(width)) for height, width in sizes}
-        counts.confusion = pd.read_csv(folder / "confusion.csv", index_col=0).to_numpy(np.int64)
+        with np.load(folder / "counts.npz", allow_pickle=False) as file:
+            arrays = dict(file)
+        counts = cls(len(arrays["confusion"]))
+        counts.confusion += arrays["confusion"]
+        rows = np.stack([arrays[name] for name in ROWS], axis=1)
+        for id, (width, height), row in zip(
+            arrays["ids"].tolist(), arrays["sizes"].tolist(), rows, strict=True
+        ):
+            counts._append(id, (width, height), row)
         return counts
 
-
-def confusion_matrix(prediction: Labels, label: Labels, num_classes: int) -> Integers:
-    """int64 [K, K] of one image, rows the truth, ignored pixels left out."""
-    matrix = multiclass_confusion_matrix(
-        torch.from_numpy(np.ascontiguousarray(prediction)).long().flatten(),
-        torch.from_numpy(np.ascontiguousarray(label)).long().flatten(),
-        num_classes,
-        ignore_index=IGNORE_INDEX,
-        validate_args=False,
-    )
-    return np.asarray(matrix.numpy(), np.int64)
+    def _check_names(self, classes: Sequence[str]) -> None:
+        if len(classes) != self.num_classes or len(set(classes)) != len(classes):
+            raise ConfigError(
+                f"classes: {len(set(classes))} different names for {self.num_classes} classes: give one each"
+            )
 
 
-def boundary_counts(prediction: Labels, label: Labels, num_classes: int) -> Integers:
-    """[3, K]: tp, fp, fn of the boundary bands (Boundary IoU), ignored pixels left out.
-
-    The truth's void is copied into the prediction first, as `boundary_band` explains.
-    """
-    valid = label != IGNORE_INDEX
-    label = label.astype(np.uint8)
-    prediction = np.where(valid, prediction, IGNORE_INDEX).astype(np.uint8)
-    width = boundary_width(*label.shape)
-    true_band = boundary_band(label, width) & valid
-    found_band = boundary_band(prediction, width) & valid
-    both = true_band & found_band & (prediction == label)
-    in_truth, in_prediction, in_both = (
-        np.bincount(labels[band], minlength=num_classes)[:num_classes]
-        for labels, band in ((label, true_band), (prediction, found_band), (label, both))
-    )
-    return np.stack([in_both, in_prediction - in_both, in_truth - in_both]).astype(np.int64)
-
-
-def number(value: float) -> float | None:
-    """A float for JSON; None for NaN."""
+def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def _stacked(images: list[Integers], num_classes: int) -> Integers:
-    return np.stack(images, axis=1) if images else np.zeros((3, 0, num_classes), np.int64)

@@ -1,25 +1,35 @@
-"""The protocol card: how a number was measured, kept beside it.
+"""The protocol of a test: what a number must carry before it may stand beside another one.
 
-Two numbers stand side by side only where their cards agree in `comparable`.
+A test is a folder of four files, `metrics.json`, `protocol.json`, `confusion.csv` and `counts.npz`. It is
+written under a temporary name and renamed when all is on disk: a folder that has its name is complete.
 """
 
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from segsweep.data.sample import IGNORE_INDEX
-from segsweep.testing.boundary import BOUNDARY_RULE
+import segsweep
+from segsweep.errors import DataError
+from segsweep.testing.boundary import BOUNDARY_RULE, IGNORE_INDEX
 from segsweep.testing.counts import Counts
 from segsweep.testing.metrics import ABSENT_RULE
-from segsweep.testing.strategies import RESIZE_RULE
+from segsweep.testing.strategies import RESIZE_RULE, Strategy
 
-Card = dict[str, Any]
+Size = tuple[int, int]
+FILES = ("metrics.json", "protocol.json", "confusion.csv", "counts.npz")
+SIZES_LISTED = 5
 
-# What may differ between two numbers of one table: the strategy is the column, the weights are the row.
-OWN = ("strategy", "step", "checkpoint_sha256", "initial_weights", "segsweep")
+
+class Test(NamedTuple):
+    """A test read back: its figures, its protocol and its counts."""
+
+    metrics: dict[str, Any]
+    card: dict[str, Any]
+    counts: Counts
 
 
 def protocol_card(
@@ -27,79 +37,142 @@ def protocol_card(
     dataset: str,
     split: str,
     split_hash: str,
-    counts: Counts,
-    strategy: Mapping[str, Any],
+    image_sizes: Sequence[Size],
+    label_sizes: Sequence[Size],
+    strategy: Strategy,
+    num_classes: int,
     checkpoint: str,
     step: int,
-    checkpoint_sha256: str,
+    checkpoint_hash: str,
     initial_weights: str,
     precision: str,
-    version: str,
-) -> Card:
-    """The card of one test. Images are tested whole and compared with labels of their own size."""
-    sizes = describe_sizes(counts.image_sizes)
+) -> dict[str, Any]:
+    """Everything that a test's figures depend on, as plain values for `protocol.json`.
+
+    Args:
+        dataset: name of the data set.
+        split: its list of images.
+        split_hash: hash of that list.
+        image_sizes: (width, height) in pixels of each image as the network was given it (`Counts.sizes`).
+        label_sizes: of each label map that was counted.
+        strategy: the test strategy.
+        num_classes: K.
+        checkpoint: which of a run's, "last" or "best".
+        step: optimizer steps behind the checkpoint.
+        checkpoint_hash: first digits of the file's SHA-256.
+        initial_weights: name or hash of the weights that training began with.
+        precision: of the forward passes.
+    """
     return {
         "dataset": dataset,
         "split": split,
         "split_hash": split_hash,
-        "images": len(counts.ids),
-        "image_sizes": sizes,
-        "label_sizes": sizes,
-        "num_classes": counts.num_classes,
-        "strategy": dict(strategy),
+        "images": len(image_sizes),
+        "image_sizes": describe_sizes(image_sizes),
+        "label_sizes": describe_sizes(label_sizes),
+        "strategy": {"name": strategy.name, **strategy.settings()},
         "resize": RESIZE_RULE,
-        "ignore_index": IGNORE_INDEX,
         "absent_classes": ABSENT_RULE,
+        "ignore_index": IGNORE_INDEX,
         "boundary": BOUNDARY_RULE,
-        "precision": precision,
-        "checkpoint": checkpoint,
-        "step": step,
-        "checkpoint_sha256": checkpoint_sha256,
+        "num_classes": num_classes,
+        "checkpoint": {"which": checkpoint, "step": step, "sha256": checkpoint_hash},
         "initial_weights": initial_weights,
-        "segsweep": version,
+        "precision": precision,
+        "segsweep": segsweep.__version__,
     }
 
 
-def describe_sizes(sizes: Iterable[tuple[int, int]]) -> list[str]:
-    """Image sizes (height, width) as "WxH"; the extremes and their number where there are many."""
-    ordered = sorted(sizes)
-    if len(ordered) <= 5:
-        return [f"{width}x{height}" for height, width in ordered]
-    heights, widths = zip(*ordered, strict=True)
-    return [f"{min(widths)}x{min(heights)} to {max(widths)}x{max(heights)}, {len(ordered)} sizes"]
+def describe_sizes(sizes: Iterable[Size]) -> list[str] | str:
+    """Sizes (width, height) as a sorted list of "WxH", or as a range with their number if there are many."""
+    distinct = sorted({(int(width), int(height)) for width, height in sizes})
+    if len(distinct) <= SIZES_LISTED:
+        return [f"{width}x{height}" for width, height in distinct]
+    widths, heights = zip(*distinct, strict=True)
+    return f"{min(widths)}x{min(heights)} to {max(widths)}x{max(heights)}, {len(distinct)} sizes"
 
 
-def comparable(card: Mapping[str, Any]) -> Card:
-    """The part of a card that two numbers of one table must share."""
-    return {key: value for key, value in card.items() if key not in OWN}
+def comparable(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for two numbers to be set side by side: a flat part of the card.
+
+    Left out is what a comparison is about: the strategy, which is compared like with like or on purpose,
+    and the weights (the checkpoint's step and hash, the initial weights); and the version of segsweep.
+    """
+    left_out = {"strategy", "checkpoint", "initial_weights", "segsweep"}
+    part = {key: value for key, value in card.items() if key not in left_out}
+    return {**part, "checkpoint.which": card["checkpoint"]["which"]}
 
 
 def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """In what two cards differ, strategies and weights apart."""
-    first, second = comparable(a), comparable(b)
-    keys = first.keys() | second.keys()
-    return {k: (first.get(k), second.get(k)) for k in sorted(keys) if first.get(k) != second.get(k)}
+    """Where the comparable parts of two cards differ: key → (of a, of b); empty if they may be compared."""
+    ours, theirs = comparable(a), comparable(b)
+    keys = sorted(ours.keys() | theirs.keys())
+    return {key: (ours.get(key), theirs.get(key)) for key in keys if ours.get(key) != theirs.get(key)}
 
 
 def write_test(folder: Path, counts: Counts, classes: Sequence[str], card: Mapping[str, Any]) -> None:
-    """Write metrics.json, protocol.json, confusion.csv and counts.npz, as a whole or not at all.
+    """Write a test's four files as one: `folder` appears complete, or not at all.
 
-    They are written into a folder beside, synced, and the folder is renamed.
+    A test that was there before is replaced. `classes` are the K names, in the order of the labels.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    counts.save(temporary, classes)
-    (temporary / "metrics.json").write_text(json.dumps(counts.summary(classes), indent=1) + "\n")
-    (temporary / "protocol.json").write_text(json.dumps(dict(card), indent=1) + "\n")
-    for path in temporary.iterdir():
-        with path.open("rb+") as file:
-            os.fsync(file.fileno())
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A leading dot marks what is not a test, should a killed process leave it behind.
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        counts.save(draft, classes)
+        _write_json(draft / "metrics.json", counts.summary(classes))
+        _write_json(draft / "protocol.json", card)
+        for path in (*draft.iterdir(), draft):
+            _fsync(path)
+        draft.chmod(0o777 & ~_umask())
+        _put_in_place(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
-def read_test(folder: Path) -> tuple[dict[str, Any], Card]:
-    """Metrics and card of a test."""
-    metrics, card = (json.loads((folder / f"{name}.json").read_text()) for name in ("metrics", "protocol"))
-    return metrics, card
+def is_test(folder: Path) -> bool:
+    """Whether a folder is a complete test, and not a draft that a killed process left behind."""
+    return not folder.name.startswith(".") and all((folder / name).is_file() for name in FILES)
+
+
+def read_test(folder: Path) -> Test:
+    """Read a test back.
+
+    Raises:
+        DataError: the folder is no complete test.
+    """
+    if not is_test(folder):
+        raise DataError(
+            f"{folder}: not a complete test (expected {', '.join(FILES)}): run `segsweep test` again"
+        )
+    figures, card = (json.loads((folder / name).read_text("utf-8")) for name in FILES[:2])
+    return Test(figures, card, Counts.load(folder))
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _umask() -> int:
+    """The process's file mode mask, which `mkdtemp` does not follow; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put_in_place(draft: Path, folder: Path) -> None:
+    """Rename a draft to its name; a folder that has it steps aside, for rename needs the place free."""
+    old = draft.with_name(f"{draft.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    draft.rename(folder)
+    _fsync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)

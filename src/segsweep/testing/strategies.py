@@ -59,7 +59,8 @@ class View:
             logits = segmenter(seen, (height, width)).float()
         else:
             logits = resized(sliding_logits(segmenter, seen, self.window, self.stride), (height, width))
-        return logits.flip(-1) if self.flip else logits
+        unflipped: Tensor = logits.flip(-1) if self.flip else logits
+        return unflipped
 
     def __call__(self, segmenter: nn.Module, image: Tensor) -> Tensor:
         """Class probabilities [1, K, H, W] of a float image [1, 3, H, W] with values 0..255."""

@@ -1,0 +1,26 @@
+"""Compose configurations as the command line does, without running anything."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from segsweep.runs.config_files import root
+from segsweep.runs.plan import Member, plan
+
+
+@contextmanager
+def configuration() -> Iterator[None]:
+    """Hydra over the shipped configuration."""
+    with initialize_config_dir(str(root() / "conf"), version_base="1.3"):
+        yield
+
+
+def member(*overrides: str) -> Member:
+    """The planned run of some overrides."""
+    with configuration():
+        config = compose("config", list(overrides), return_hydra_config=True)
+    choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
+    return plan(config, choices, overrides)

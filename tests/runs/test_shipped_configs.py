@@ -1,0 +1,28 @@
+"""Every shipped YAML composes, is of the right kinds, and builds."""
+
+import pytest
+
+from segsweep.runs import config_files
+from segsweep.runs.plan import check_member
+from tests.runs.composing import member
+
+CHOICES = [f"{group}={name}" for group in config_files.GROUPS for name in config_files.choices(group)]
+
+
+@pytest.mark.parametrize("override", [c if not c.startswith("test=") else f"test=[{c[5:]}]" for c in CHOICES])
+def test_every_choice_builds(override):
+    check_member(member(override, "trainer.accelerator=cpu"))
+
+
+@pytest.mark.parametrize("backbone", config_files.choices("backbone"))
+@pytest.mark.parametrize("output_stride", [8, 16, 32])
+def test_every_backbone_has_every_output_stride(backbone, output_stride):
+    check_member(member(f"backbone={backbone}", f"backbone.output_stride={output_stride}", "head.decoder=true"))
+
+
+def test_every_experiment_says_what_it_is():
+    assert config_files.choices("experiments")
+    for _, file in config_files.files("experiments"):
+        head = file.read_text().splitlines()[:8]
+        assert head[0] == "# @package _global_"
+        assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Published", "Cost"))

@@ -1,0 +1,165 @@
+"""A user's mistakes: one line that names the file or the key and the remedy, and no traceback."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from segsweep import cli
+from tests.data.writers import write_camvid
+from tests.runs.commands import TINY, segsweep
+
+
+def complaint(capfd, *arguments: str) -> str:
+    """What a command that must fail says, in this process."""
+    assert cli.run(arguments) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    lines = [line for line in err.splitlines() if line.startswith("segsweep: ")]
+    assert len(lines) == 1, err
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("heed=ksac", ("heed", "did you mean", "head")),
+        ("head=ksax", ("head=ksax", "did you mean ksac")),
+        ("head.ratez=[6]", ("head.ratez", "did you mean rates")),
+        ("lr=1", ("lr", "did you mean optimizer.lr")),
+        ("test=[singel]", ("test=singel", "did you mean single")),
+        ("test=single", ("test=[single]",)),
+        ("optimizer.lr=abc", ("optimizer.lr=abc", "a number", "0.01")),
+        ("optimizer.lr='1e-3'", ("optimizer.lr=1e-3", "a number")),
+        ("trainer.max_steps=1.5", ("trainer.max_steps=1.5", "whole number")),
+        ("head.rates=[6,x]", ("head.rates", "whole numbers")),
+        ("head.rates=6", ("head.rates=6", "a list")),
+        ("backbone.name=resnet81", ("backbone.name=resnet81", "did you mean", "resnet18")),
+        ("size=15", ("size=[15, 15]", "16", "use size=")),
+        ("size=[1,2,3]", ("size", "[1, 2, 3]")),
+        ("trainer.precision=half", ("trainer.precision=half", "16-mixed")),
+        ("trainer.val_every=300", ("trainer.val_every=300", "250")),
+        ("loss.class_weights=[1,2]", ("loss.class_weights", "2", "expected 6")),
+        ("checkpoint.test=worst", ("checkpoint.test=worst", "last or best")),
+        ("num_classes=7", ("num_classes", "7", "2 to 6")),
+        ("backbone.weights=/nowhere.pt", ("backbone.weights=/nowhere.pt", "No such file")),
+        ("dataset=camvid", ("camvid", "train.txt")),
+        ("+experiments=dmo", ("experiments=dmo", "did you mean demo")),
+        ("seed", ("seed", "key=value")),
+    ],
+)
+def test_wrong_arguments(argument, words, capfd, tmp_path):
+    line = complaint(capfd, "train", argument, f"runs_dir={tmp_path}", f"data_dir={tmp_path}", "trainer.accelerator=cpu")
+    assert [word for word in words if word not in line] == []
+    assert list(tmp_path.glob("*/plan.json")) == [], "nothing is written for what cannot run"
+
+
+def test_an_option_of_another_choice_names_who_has_it(capfd, tmp_path):
+    assert cli.run(["train", "head=none", "head.rates=[6]", f"runs_dir={tmp_path}"]) == 2
+    assert "aspp and ksac have it" in capfd.readouterr().err
+
+
+def test_batch_of_one_on_a_map_of_one_cell(capfd, tmp_path):
+    options = ("size=32", "backbone.output_stride=32", "batch_size=1", f"runs_dir={tmp_path}")
+    line = complaint(capfd, "train", *options)
+    assert "1×1" in line
+    assert "batch_size" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], ("trian", "did you mean train")),
+        (["runs", "format=xml"], ("format=xml", "known: csv, json, table")),
+        (["runs", "run_dir=x"], ("run_dir", "did you mean runs_dir")),
+        (["runs", "show", "abc"], ("no run", "abc")),
+        (["runs", "shwo"], ("shwo", "show ID")),
+        (["report", "runs_dir=nowhere"], ("nowhere", "no tested run")),
+        (["report", "sweep=x"], ("sweep=x", "no such sweep")),
+    ],
+)
+def test_wrong_commands(arguments, words, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = complaint(capfd, *arguments)
+    assert [word for word in words if word not in line] == []
+
+
+@pytest.mark.parametrize("place", ["/proc/runs", "/dev/null/runs"])
+def test_a_folder_that_cannot_be_written(place, capfd):
+    line = complaint(capfd, "train", f"runs_dir={place}")
+    assert place in line
+    assert "runs_dir=" in line
+
+
+def camvid(tmp_path: Path) -> Path:
+    return write_camvid(tmp_path / "camvid", train=4, val=2, test=2, size=(48, 64)) or tmp_path / "camvid"
+
+
+def _no_label(root: Path) -> None:
+    next((root / "trainannot").iterdir()).unlink()
+
+
+def _empty_list(root: Path) -> None:
+    (root / "train.txt").write_text("")
+
+
+def _overlap(root: Path) -> None:
+    (root / "val.txt").write_text((root / "train.txt").read_text())
+    for kind in ("", "annot"):
+        for file in (root / f"train{kind}").iterdir():
+            (root / f"val{kind}" / file.name).write_bytes(file.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"), [(_no_label, ("trainannot", ".png")), (_empty_list, ("train", "empty")), (_overlap, ("val",))]
+)
+def test_a_damaged_data_set_fails_before_training(damage, words, tmp_path):
+    root = camvid(tmp_path)
+    damage(root)
+    options = ("dataset=camvid", f"dataset.root={root}", "size=48", "backbone=mobilenetv3_small")
+    result = segsweep("train", *options, "trainer.max_steps=2", "trainer.accelerator=cpu", cwd=tmp_path, status=2)
+    assert "Traceback" not in result.stderr
+    assert [word for word in words if word not in result.stderr] == []
+    assert "step 1" not in result.stderr
+
+
+def test_a_broken_image_is_named_by_worker_and_main_process_alike(tmp_path):
+    root = camvid(tmp_path)
+    for image in (root / "train").iterdir():
+        image.write_bytes(image.read_bytes()[:200])
+    options = ("dataset=camvid", f"dataset.root={root}", "size=48", "backbone=mobilenetv3_small")
+    for workers in (0, 1):
+        result = segsweep(
+            "train", *options, "trainer.max_steps=2", "trainer.accelerator=cpu", f"num_workers={workers}",
+            cwd=tmp_path, status=2,
+        )  # fmt: skip
+        (line,) = [line for line in result.stderr.splitlines() if line.startswith("segsweep: ")]
+        assert str(root / "train") in line
+        assert "Traceback" not in result.stderr
+    log = next(tmp_path.glob("runs/*/log.txt")).read_text()
+    assert str(root / "train") in log
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
+def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path):
+    """A real small disk that fills while a checkpoint is written; with space, the run goes on."""
+    import subprocess
+
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this machine does not let tests mount a disk")
+    try:
+        options = (*TINY, "checkpoint.every=1", "test=[single]", f"runs_dir={disk}")
+        filler = disk / "filler"
+        filler.write_bytes(b"0" * (32 << 20))
+        result = segsweep("train", *options, cwd=tmp_path, status=2)
+        assert "could not be written" in result.stderr
+        assert "free space" in result.stderr
+        assert list(disk.glob("*/checkpoints/*.tmp")) == []
+        filler.unlink()
+        segsweep("train", *options, cwd=tmp_path)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
