@@ -1,5 +1,6 @@
 """The command line. Imports are late, so that help comes at once."""
 
+import errno
 import logging
 import os
 import sys
@@ -26,6 +27,8 @@ examples
 segsweep COMMAND --help tells more. Typing the same command again goes on where it stopped.
 """
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
 Command = Callable[[Sequence[str]], int]
 
 
@@ -44,13 +47,22 @@ def run(arguments: Sequence[str]) -> int:
 
         print(f"segsweep: {one_line(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("segsweep: interrupted; the same command goes on from here", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         # Whoever read the output has gone, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(
+            f"segsweep: {error.filename or 'a file'} could not be written ({error.strerror}): free space or "
+            "give another folder, then the same command again",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        print("segsweep: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
@@ -113,6 +125,8 @@ def log_to_console() -> None:
     log = logging.getLogger("segsweep")
     log.setLevel(logging.DEBUG)
     log.propagate = False
+    # A log line that cannot be written, as on a full disk, is no reason for a traceback.
+    logging.raiseExceptions = False
     if not log.handlers:
         handler = logging.StreamHandler()
         handler.setLevel(logging.INFO)

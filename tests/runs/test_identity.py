@@ -14,8 +14,20 @@ from tests.runs.composing import member
 FROZEN = {
     (): "a90fba5f02da",
     ("backbone=resnet18", "head=aspp", "head.rates=[6,12,18,24]", "dataset=camvid", "seed=3"): "0722983e8b33",
-    ("head=none", "optimizer=adamw", "scheduler=cosine", "loss=ohem", "augment=none", "size=64"): "fb2a66e4f729",
-    ("backbone=xception65", "head.decoder=true", "scheduler=plateau", "trainer.ema_decay=0.999"): "852c207fd51d",
+    (
+        "head=none",
+        "optimizer=adamw",
+        "scheduler=cosine",
+        "loss=ohem",
+        "augment=none",
+        "size=64",
+    ): "fb2a66e4f729",
+    (
+        "backbone=xception65",
+        "head.decoder=true",
+        "scheduler=plateau",
+        "trainer.ema_decay=0.999",
+    ): "852c207fd51d",
 }
 
 
@@ -78,7 +90,9 @@ def test_weights_count_by_content(tmp_path):
         member("backbone.weights=/nowhere")
 
 
-@pytest.mark.parametrize("overrides", [(), ("dataset=camvid", "head=aspp", "logger=wandb", "loss=ohem", "optimizer=adamw")])
+@pytest.mark.parametrize(
+    "overrides", [(), ("dataset=camvid", "head=aspp", "logger=wandb", "loss=ohem", "optimizer=adamw")]
+)
 def test_every_field_is_classed(overrides):
     """A new field must be put in one of the two lists, by decision and not by default."""
     keys = [key for key, _ in flatten(member(*overrides).config)]

@@ -8,7 +8,14 @@ TOP = {
 }  # fmt: skip
 
 CHOICES = {
-    "backbone": {"mobilenetv2", "xception65", "resnet18", "resnet101", "mobilenetv3_large", "mobilenetv3_small"},
+    "backbone": {
+        "mobilenetv2",
+        "xception65",
+        "resnet18",
+        "resnet101",
+        "mobilenetv3_large",
+        "mobilenetv3_small",
+    },
     "head": {"ksac", "aspp", "none"},
     "dataset": {"shapes", "camvid"},
     "augment": {"paper", "none"},

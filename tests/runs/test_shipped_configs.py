@@ -17,7 +17,9 @@ def test_every_choice_builds(override):
 @pytest.mark.parametrize("backbone", config_files.choices("backbone"))
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
 def test_every_backbone_has_every_output_stride(backbone, output_stride):
-    check_member(member(f"backbone={backbone}", f"backbone.output_stride={output_stride}", "head.decoder=true"))
+    check_member(
+        member(f"backbone={backbone}", f"backbone.output_stride={output_stride}", "head.decoder=true")
+    )
 
 
 def test_every_experiment_says_what_it_is():
@@ -25,4 +27,6 @@ def test_every_experiment_says_what_it_is():
     for _, file in config_files.files("experiments"):
         head = file.read_text().splitlines()[:8]
         assert head[0] == "# @package _global_"
-        assert all(any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Published", "Cost"))
+        assert all(
+            any(line.startswith(f"# {word}:") for line in head) for word in ("Command", "Published", "Cost")
+        )

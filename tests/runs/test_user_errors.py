@@ -29,7 +29,6 @@ def complaint(capfd, *arguments: str) -> str:
         ("head.ratez=[6]", ("head.ratez", "did you mean rates")),
         ("lr=1", ("lr", "did you mean optimizer.lr")),
         ("test=[singel]", ("test=singel", "did you mean single")),
-        ("test=single", ("test=[single]",)),
         ("optimizer.lr=abc", ("optimizer.lr=abc", "a number", "0.01")),
         ("optimizer.lr='1e-3'", ("optimizer.lr=1e-3", "a number")),
         ("trainer.max_steps=1.5", ("trainer.max_steps=1.5", "whole number")),
@@ -39,20 +38,22 @@ def complaint(capfd, *arguments: str) -> str:
         ("size=15", ("size=[15, 15]", "16", "use size=")),
         ("size=[1,2,3]", ("size", "[1, 2, 3]")),
         ("trainer.precision=half", ("trainer.precision=half", "16-mixed")),
-        ("trainer.val_every=300", ("trainer.val_every=300", "250")),
+        ("trainer.val_every=4", ("trainer.val_every=4", "[2, 3, 6]")),
         ("loss.class_weights=[1,2]", ("loss.class_weights", "2", "expected 6")),
         ("checkpoint.test=worst", ("checkpoint.test=worst", "last or best")),
         ("num_classes=7", ("num_classes", "7", "2 to 6")),
         ("backbone.weights=/nowhere.pt", ("backbone.weights=/nowhere.pt", "No such file")),
-        ("dataset=camvid", ("camvid", "train.txt")),
+        ("dataset=camvid", ("camvid: no such folder", "data_dir", "<split>.txt")),
         ("+experiments=dmo", ("experiments=dmo", "did you mean demo")),
         ("seed", ("seed", "key=value")),
     ],
 )
 def test_wrong_arguments(argument, words, capfd, tmp_path):
-    line = complaint(capfd, "train", argument, f"runs_dir={tmp_path}", f"data_dir={tmp_path}", "trainer.accelerator=cpu")
+    places = (f"runs_dir={tmp_path}", f"data_dir={tmp_path}")
+    line = complaint(capfd, "train", "trainer.max_steps=6", "trainer.accelerator=cpu", *places, argument)
     assert [word for word in words if word not in line] == []
-    assert list(tmp_path.glob("*/plan.json")) == [], "nothing is written for what cannot run"
+    # What only the files can tell is found when the run starts; all else before anything is written.
+    assert argument == "dataset=camvid" or list(tmp_path.glob("*/plan.json")) == []
 
 
 def test_an_option_of_another_choice_names_who_has_it(capfd, tmp_path):
@@ -61,7 +62,13 @@ def test_an_option_of_another_choice_names_who_has_it(capfd, tmp_path):
 
 
 def test_batch_of_one_on_a_map_of_one_cell(capfd, tmp_path):
-    options = ("size=32", "backbone.output_stride=32", "batch_size=1", f"runs_dir={tmp_path}")
+    options = (
+        "size=32",
+        "backbone.output_stride=32",
+        "batch_size=1",
+        "trainer.max_steps=6",
+        f"runs_dir={tmp_path}",
+    )
     line = complaint(capfd, "train", *options)
     assert "1×1" in line
     assert "batch_size" in line
@@ -87,13 +94,13 @@ def test_wrong_commands(arguments, words, capfd, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("place", ["/proc/runs", "/dev/null/runs"])
 def test_a_folder_that_cannot_be_written(place, capfd):
-    line = complaint(capfd, "train", f"runs_dir={place}")
+    line = complaint(capfd, "train", "trainer.max_steps=6", f"runs_dir={place}")
     assert place in line
     assert "runs_dir=" in line
 
 
 def camvid(tmp_path: Path) -> Path:
-    return write_camvid(tmp_path / "camvid", train=4, val=2, test=2, size=(48, 64)) or tmp_path / "camvid"
+    return write_camvid(tmp_path / "camvid", size=(48, 64))
 
 
 def _no_label(root: Path) -> None:
@@ -112,13 +119,16 @@ def _overlap(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "words"), [(_no_label, ("trainannot", ".png")), (_empty_list, ("train", "empty")), (_overlap, ("val",))]
+    ("damage", "words"),
+    [(_no_label, ("trainannot", ".png")), (_empty_list, ("train", "empty")), (_overlap, ("val",))],
 )
 def test_a_damaged_data_set_fails_before_training(damage, words, tmp_path):
     root = camvid(tmp_path)
     damage(root)
     options = ("dataset=camvid", f"dataset.root={root}", "size=48", "backbone=mobilenetv3_small")
-    result = segsweep("train", *options, "trainer.max_steps=2", "trainer.accelerator=cpu", cwd=tmp_path, status=2)
+    result = segsweep(
+        "train", *options, "trainer.max_steps=2", "trainer.accelerator=cpu", cwd=tmp_path, status=2
+    )
     assert "Traceback" not in result.stderr
     assert [word for word in words if word not in result.stderr] == []
     assert "step 1" not in result.stderr
@@ -148,7 +158,9 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path):
 
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("this machine does not let tests mount a disk")
     try:
@@ -157,7 +169,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path):
         filler.write_bytes(b"0" * (32 << 20))
         result = segsweep("train", *options, cwd=tmp_path, status=2)
         assert "could not be written" in result.stderr
-        assert "free space" in result.stderr
+        assert "the same command again" in result.stderr
         assert list(disk.glob("*/checkpoints/*.tmp")) == []
         filler.unlink()
         segsweep("train", *options, cwd=tmp_path)

@@ -34,13 +34,14 @@ def picture_rows(table: Table, strategy: str, out: Path) -> tuple[list[str], lis
     labels = [" ".join(value for value in row.axes.values() if value != compare.MISSING) for row in shown]
     kept = [{path.name for path in (run.path / "pictures").glob("*")} for run in runs]
     common = sorted(set.intersection(*kept)) if kept else []
-    return labels, [_line(name, runs, strategy, out) for name in common]
+    tests = [row.tests[strategy] for row in shown]
+    return labels, [_line(name, runs, tests, out) for name in common]
 
 
-def _line(name: str, runs: list[RunFolder], strategy: str, out: Path) -> list[Picture]:
+def _line(name: str, runs: list[RunFolder], tests: list[str], out: Path) -> list[Picture]:
     folders = [run.path / "pictures" / name for run in runs]
     first = [folders[0] / "image.jpg", folders[0] / "truth.png"]
-    predictions = [folder / f"{strategy}.png" for folder in folders]
+    predictions = [folder / f"{test}.png" for folder, test in zip(folders, tests, strict=True)]
     return [_picture(path, f"{name} {path.stem}", out) for path in [*first, *predictions] if path.is_file()]
 
 

@@ -43,12 +43,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One configuration: its value on each axis, its runs, its cells by strategy."""
+    """One configuration: its value on each axis, its runs, its cells and test folders' names by strategy."""
 
     axes: dict[str, str]
     runs: tuple[RunFolder, ...]
     params: int | None
     cells: dict[str, Cell]
+    tests: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def tables(runs: Sequence[RunFolder]) -> list[Table]:
         key = tuple(compare.describe(run, axes).values())
         for name in run.strategies():
             protocol, miou = read_test(run, name)
-            by_protocol[json.dumps(protocol, sort_keys=True)][key].append((run, protocol_free(name), miou))
+            by_protocol[json.dumps(protocol, sort_keys=True)][key].append((run, name, miou))
     return [_table(json.loads(protocol), axes, groups) for protocol, groups in by_protocol.items()]
 
 
@@ -116,7 +117,7 @@ def read_test(run: RunFolder, name: str) -> tuple[dict[str, Any], float]:
     return comparable(read_json(folder / "protocol.json")), float("nan") if miou is None else miou
 
 
-def protocol_free(name: str) -> str:
+def strategy_of(name: str) -> str:
     """A test's strategy: its folder's name without the split or weights that the table's heading tells."""
     return name.split("-")[0]
 
@@ -133,11 +134,12 @@ def _table(
 
 def _row(axes: dict[str, str], found: Sequence[tuple[RunFolder, str, float]]) -> Row:
     values: dict[str, list[float]] = defaultdict(list)
-    for _, strategy, miou in found:
-        values[strategy].append(miou)
+    tests = {strategy_of(name): name for _, name, _ in found}
+    for _, name, miou in found:
+        values[strategy_of(name)].append(miou)
     runs = tuple({run.id: run for run, _, _ in found}.values())
     cells = {name: Cell(tuple(mious)) for name, mious in values.items()}
-    return Row(axes, runs, runs[0].status().get("params"), cells)
+    return Row(axes, runs, runs[0].status().get("params"), cells, tests)
 
 
 def print_tables(runs: Sequence[RunFolder], title: str = "") -> None:

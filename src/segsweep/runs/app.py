@@ -83,7 +83,9 @@ def _run_hydra(command: str, arguments: Sequence[str]) -> None:
             raise
         raise explain(error) from error
     except OSError as error:
-        raise UserError(f"{error.filename}: {error.strerror}; give a folder you can write as runs_dir=…") from error
+        raise UserError(
+            f"{error.filename}: {error.strerror}; give a folder you can write as runs_dir=…"
+        ) from error
 
 
 @contextmanager

@@ -9,16 +9,11 @@ from segsweep.runs import config_files
 def explain(error: Exception) -> ConfigError:
     """The error as the user should read it."""
     text = " ".join(str(part) for part in (error, error.__cause__) if part is not None)
-    for pattern, tell in ((_CHOICE, _unknown_choice), (_KEY, _unknown_key), (_GROUP, _unknown_group)):
+    for pattern, tell in _KINDS:
         match = pattern.search(text)
         if match:
             return ConfigError(tell(*match.groups()))
     return ConfigError(" ".join(str(error).split("\n")[:2]).strip())
-
-
-_CHOICE = re.compile(r"Could not (?:find|load) '([\w-]+)/([^']+)'")
-_KEY = re.compile(r"Could not override '([^']+)'")
-_GROUP = re.compile(r"Could not override '([^']+)'\.\s*No match in the defaults list")
 
 
 def _unknown_choice(group: str, choice: str) -> str:
@@ -39,3 +34,15 @@ def _unknown_key(key: str) -> str:
     if having:
         return f"{key}: the {group} chosen here has no such option; {' and '.join(having)} have it"
     return f"{key}: no {group} has such an option; {near(option, config_files.options(group))}"
+
+
+def _no_override(argument: str) -> str:
+    return f"{argument}: expected key=value, quoted where it holds brackets or spaces"
+
+
+_KINDS = (
+    (re.compile(r"Could not (?:find|load) '([\w-]+)/([^']+)'"), _unknown_choice),
+    (re.compile(r"Could not override '([^']+)'\.\s*No match in the defaults list"), _unknown_group),
+    (re.compile(r"Could not override '([^']+)'"), _unknown_key),
+    (re.compile(r"[Ee]rror parsing override '([^']+)'"), _no_override),
+)

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,8 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
         except BaseException as error:
             log.debug("the run failed", exc_info=True)
             was_done = folder.status()["state"] == "done"
-            folder.update_status(state="done" if was_done else "failed", error=one_line(error))
+            with suppress(UserError):  # on a full disk the status stays as it was
+                folder.update_status(state="done" if was_done else "failed", error=one_line(error))
             raise
 
 
@@ -140,4 +141,5 @@ def _log_file(path: Path) -> Iterator[None]:
         yield
     finally:
         log.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()

@@ -57,7 +57,7 @@ def _evaluate(
         num_classes=config["num_classes"],
         device=device(config["trainer"]["accelerator"]),
         num_workers=config["num_workers"],
-        on_image=PictureWriter(folder.path / "pictures", samples.ids, data.palette),
+        on_image=PictureWriter(folder.path / "pictures", samples.ids, data.palette, suffix),
     )
     for name, strategy in strategies.items():
         card = protocol_card(

@@ -15,16 +15,23 @@ Palette = Sequence[tuple[int, int, int]]
 
 
 class PictureWriter:
-    """Keeps `count` images, evenly spread over a split: image.jpg, truth.png and one PNG a strategy.
+    """Keeps `count` images, evenly spread over a split: image.jpg, truth.png and one PNG a test.
+
+    A test is named by its strategy and `suffix`, as its folder is.
 
     Label maps are palette PNGs: their pixels are class indices, their colours the data set's.
     """
 
     def __init__(
-        self, folder: Path, ids: Sequence[str] | NDArray[np.str_], palette: Palette, count: int = 4
+        self,
+        folder: Path,
+        ids: Sequence[str] | NDArray[np.str_],
+        palette: Palette,
+        suffix: str = "",
+        count: int = 4,
     ) -> None:
         chosen = np.linspace(0, len(ids) - 1, num=min(count, len(ids))).round().astype(int)
-        self.folder, self.palette = folder, palette
+        self.folder, self.palette, self.suffix = folder, palette, suffix
         self.chosen = {str(ids[i]) for i in chosen}
 
     def __call__(self, sample: Sample, predictions: Mapping[str, NDArray[Any]]) -> None:
@@ -34,7 +41,8 @@ class PictureWriter:
         folder = self.folder / sample.id.replace("/", "_")
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(sample.image).save(folder / "image.jpg", quality=88)
-        for name, label in {"truth": sample.label, **predictions}.items():
+        named = {name + self.suffix: prediction for name, prediction in predictions.items()}
+        for name, label in {"truth": sample.label, **named}.items():
             palette_image(label, self.palette).save(folder / f"{name}.png")
 
 

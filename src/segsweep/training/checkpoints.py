@@ -37,10 +37,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             temporary.unlink(missing_ok=True)
+            # torch's writer, left without its file, raises an error of its own over the disk's.
+            cause = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(cause, OSError):
+                raise
             raise UserError(
-                f"checkpoint {target} could not be written ({error.strerror}); the one before it is whole: "
+                f"checkpoint {target} could not be written ({cause.strerror}); the one before it is whole: "
                 "free space on that disk and give the same command again"
             ) from error
 
