@@ -62,7 +62,7 @@ def test_weights_of_another_network(tmp_path: Path):
 def test_weights_that_are_no_weights(tmp_path: Path):
     file = tmp_path / "w.pt"
     file.write_text("hello")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="not readable"):
         Encoder("resnet18", weights=str(file))
     with pytest.raises(ConfigError, match="no such file"):
         Encoder("resnet18", weights=str(tmp_path / "nowhere.pt"))

@@ -54,7 +54,7 @@ def choices(group: str) -> list[str]:
 def options(group: str) -> set[str]:
     """Options that any choice of a group has; of the top level, for an empty name."""
     if not group:
-        return set(_options(read(root() / "conf" / "config.yaml")))
+        return set(_options(read(root() / "conf" / "config.yaml"))) - set(GROUPS)
     return {key for name in choices(group.split(".")[0]) for key in own_options(group, name)}
 
 
@@ -88,7 +88,7 @@ def scalars() -> list[tuple[str, Any]]:
     content = read(root() / "conf" / "config.yaml")
     flat: list[tuple[str, Any]] = []
     for key, value in content.items():
-        if key in ("defaults", "hydra"):
+        if key in ("defaults", "hydra", *GROUPS):
             continue
         flat += [(f"{key}.{k}", v) for k, v in value.items()] if isinstance(value, dict) else [(key, value)]
     return [
