@@ -38,7 +38,8 @@ def test_ids_are_frozen(overrides, expected):
 
 SAME = [
     "trainer.devices=4", "trainer.accelerator=cpu", "trainer.log_every=50", "num_workers=8", "logger=wandb",
-    "test=[ms_flip,slide]", "runs_dir=elsewhere", "data_dir=/data", "checkpoint.every=7", "checkpoint.test=best",
+    "test=[ms_flip,slide]", "runs_dir=elsewhere", "data_dir=/data", "checkpoint.every=7",
+    "checkpoint.test=best",
     "sweep=mine", "force=true", "skip_invalid=true", "split=val", "optimizer.lr=1e-2", "optimizer.lr=0.010",
     "head.rates=[6, 12, 18]", "size=128", "size=[128,128]", "loss.auxiliary_weight=1",
 ]  # fmt: skip
@@ -47,8 +48,8 @@ OTHER = [
     "seed=1", "batch_size=16", "size=129", "head=none", "head.rates=[6,12]", "head.rates=[18,12,6]",
     "backbone=resnet18", "backbone.output_stride=8", "backbone.pretrained=true", "dataset.data_seed=1",
     "augment=none", "augment.flip=0", "loss=ohem", "loss.class_weights=[1,1,1,1,1,2]", "optimizer.lr=0.02",
-    "optimizer=adamw", "scheduler=cosine", "scheduler.power=1", "trainer.max_steps=501", "trainer.precision=bf16-mixed",
-    "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1", "trainer.ema_decay=0.99",
+    "optimizer=adamw", "scheduler=cosine", "scheduler.power=1", "trainer.max_steps=501",
+    "trainer.precision=bf16-mixed", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1", "trainer.ema_decay=0.99",
     "trainer.val_every=10", "dataset=camvid",
 ]  # fmt: skip
 

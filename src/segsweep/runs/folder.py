@@ -11,18 +11,18 @@ environment.json   package versions, git commit, hardware
 log.txt            what the process said
 """
 
-import fcntl
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import yaml
 
 from segsweep.errors import UserError
-from segsweep.runs.files import cannot_write, read_json, write_json, write_text
+from segsweep.runs.files import read_json, write_json, write_text
+from segsweep.runs.lock import hold, is_held
 
 ASKED = "asked.json"
 STATES = ("planned", "running", "interrupted", "failed", "done")
@@ -104,49 +104,21 @@ class RunFolder:
         ]
         return self.status()["state"] == "done" and all(test in asked for test in tests)
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the run; the system lets go when the process ends, however it ends.
-
-        Raises:
-            UserError: another process holds it, or the folder cannot be written.
-        """
-        try:
-            file = (self.path / "lock").open("a")
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        with file:
-            if not _flock(file, attempts=5):
-                raise UserError(f"run {self.id} is being executed by another process; see segsweep runs")
-            yield
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the run while something writes to it; UserError where another process does."""
+        return hold(
+            self.path / "lock", f"run {self.id} is being executed by another process; see segsweep runs"
+        )
 
     def is_locked(self) -> bool:
         """Whether a process holds the run."""
-        try:
-            with (self.path / "lock").open("r") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return is_held(self.path / "lock")
 
 
 def test_suffix(config: Mapping[str, Any]) -> str:
     """What a test folder's name has behind the strategy: weights and split, where not the usual ones."""
     weights = "-best" if config["checkpoint"]["test"] == "best" else ""
     return weights + (f"-{config['split']}" if config["split"] else "")
-
-
-def _flock(file: IO[str], attempts: int) -> bool:
-    """Take an exclusive lock; tried again, as a look at `is_locked` holds it for a moment."""
-    for attempt in range(attempts):
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            time.sleep(0.05 * (attempt + 1))
-    return False
 
 
 def all_runs(runs_dir: Path) -> list[RunFolder]:

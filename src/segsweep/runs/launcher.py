@@ -107,7 +107,10 @@ class SweepLauncher(Launcher):
         Raises:
             ConfigError: one is wrong, unless the sweep says `skip_invalid=true`.
         """
-        skip = any(override.lstrip("+") == "skip_invalid=true" for o in job_overrides for override in o)
+        skip = any(
+            override.lower().lstrip("+") == "skip_invalid=true" for o in job_overrides for override in o
+        )
+        shared = set.intersection(*map(set, job_overrides))
         members, problems = [], []
         for overrides in job_overrides:
             try:
@@ -115,7 +118,8 @@ class SweepLauncher(Launcher):
                 check_member(member)
                 members.append(member)
             except UserError as error:
-                problems.append(f"{' '.join(overrides)}: {error}")
+                own = [override for override in overrides if override not in shared]
+                problems.append(f"{' '.join(own or overrides)}: {error}")
         for problem in problems if skip else ():
             log.info(f"skipped {problem}")
         if problems and not skip:
