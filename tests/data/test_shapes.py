@@ -29,7 +29,7 @@ def test_pictures_are_a_function_of_the_data_seed_alone():
 def test_pictures_stay_the_same_from_version_to_version():
     """A change here changes every figure on Shapes: it is a new data set, and the changelog must say so."""
     label = shapes().split("train")[0].label
-    assert sha256(label.tobytes()).hexdigest()[:16] == "89e3502456b24ddd"
+    assert sha256(label.tobytes()).hexdigest()[:16] == "ba41b09e12282e33"
 
 
 def test_no_picture_is_in_two_splits_or_twice_in_one():
@@ -84,14 +84,14 @@ def test_borders_are_ignored_and_can_be_left_out():
 
 
 def test_a_colour_says_little_of_a_class():
-    """The best guess from a pixel's colour alone, nearest class mean, is right for less than six in ten."""
+    """The best guess from a pixel's colour alone, nearest class mean, is right for some two in three."""
     split = shapes(train_images=200).split("train")
     image, label = (np.concatenate([s[i].reshape(-1, *s[i].shape[2:]) for s in split]) for i in (0, 1))
     objects = (label > 0) & (label != IGNORE_INDEX)
     image, label = image[objects].astype(float), label[objects]
     means = np.stack([image[label == kind].mean(axis=0) for kind in range(1, 6)])
     guess = 1 + ((image[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
-    assert 0.25 < (guess == label).mean() < 0.6, "chance is 0.2"
+    assert 0.25 < (guess == label).mean() < 0.7, "chance is 0.2"
 
 
 def test_fewer_classes_are_the_first_ones():

@@ -22,7 +22,7 @@ _CUES = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [-0.7, -0.6, 0.4], [0.4, -0.6, -0.7]], dtype=np.float32
 )
 """Where each class's mean colour (RGB) lies from grey, in units of `_CUE`."""
-_CUE, _SPREAD, _GROUND = 60.0, 24.0, 18.0
+_CUE, _SPREAD, _GROUND = 44.0, 26.0, 18.0
 """Grey levels by which mean colours differ, and the deviation of objects and of grounds about them."""
 
 

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -28,8 +30,8 @@ from segsweep.runs.sweep import COMMAND, Sweep
 log = logging.getLogger("segsweep")
 
 
-class PlanningSweeper(BasicSweeper):
-    """Hydra's own sweeper, with rows beside axes, and with the check of members left to our launcher.
+class PlanningSweeper(Sweeper):
+    """Hydra's product of axes, with rows beside them, and with the check of members left to our launcher.
 
     A paper's table is seldom a product of axes. `rows` lists overrides, a string a row; every row is
     combined with every member of the product of `params` and the command line, which win over the row.
@@ -41,23 +43,36 @@ class PlanningSweeper(BasicSweeper):
         params: dict[str, str] | None = None,
         rows: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(max_batch_size, params)
+        self.max_batch_size = max_batch_size
+        self.params = [f"{key}={value}" for key, value in (params or {}).items()]
         self.rows = [row.split() for row in rows or []]
 
-    def split_arguments(  # type: ignore[override]  # a static method there, which needs no rows
-        self, overrides: list[Override], max_batch_size: int | None
-    ) -> list[list[list[str]]]:
-        """Batches of members, each a list of overrides."""
-        members = [member for batch in super().split_arguments(overrides, None) for member in batch]
-        if self.rows:
-            combined = [_combine(row, member) for row in self.rows for member in members]
-            members = [list(member) for member in dict.fromkeys(map(tuple, combined))]
-        return [list(chunk) for chunk in self.split_overrides_to_chunks(members, max_batch_size)]
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Hydra's hook: make the launcher."""
+        self.context, self.composed = hydra_context, config
+        self.runner = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Compose each member, unless `SweepLauncher` is going to."""
-        if not isinstance(self.launcher, SweepLauncher):
-            super().validate_batch_is_legal(batch)
+    def sweep(self, arguments: list[str]) -> Any:
+        """Hand the launcher all members, in batches where `max_batch_size` asks for them."""
+        members = self._members(arguments)
+        if not isinstance(self.runner, SweepLauncher):
+            for member in members:  # ours composes and checks all of them itself
+                self.context.config_loader.load_sweep_config(self.composed, member)
+        size = self.max_batch_size or len(members)
+        batches = [members[first : first + size] for first in range(0, len(members), size)]
+        returns = [self.runner.launch(b, initial_job_idx=i * size) for i, b in enumerate(batches)]
+        # Reading a value raises what a job of another launcher ended with.
+        return [[result.return_value for result in batch] for batch in returns]
+
+    def _members(self, arguments: list[str]) -> list[list[str]]:
+        parser = OverridesParser.create(config_loader=self.context.config_loader)
+        (members,) = BasicSweeper.split_arguments(parser.parse_overrides([*self.params, *arguments]), None)
+        if not self.rows:
+            return members
+        combined = [_combine(row, member) for row in self.rows for member in members]
+        return [list(member) for member in dict.fromkeys(map(tuple, combined))]
 
 
 def _combine(row: Sequence[str], member: Sequence[str]) -> list[str]:

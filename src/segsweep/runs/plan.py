@@ -65,7 +65,8 @@ def check_member(member: Member) -> None:
     """
     if member.folder.status()["state"] == "done" and not member.config["force"]:
         return
-    _check_once(json.dumps({**member.config, "seed": 0}, sort_keys=True))
+    dataset = {**member.config["dataset"], "seed": 0}
+    _check_once(json.dumps({**member.config, "seed": 0, "dataset": dataset}, sort_keys=True))
 
 
 @cache
