@@ -49,7 +49,8 @@ OTHER = [
     "backbone=resnet18", "backbone.output_stride=8", "backbone.pretrained=true", "dataset.data_seed=1",
     "augment=none", "augment.flip=0", "loss=ohem", "loss.class_weights=[1,1,1,1,1,2]", "optimizer.lr=0.02",
     "optimizer=adamw", "scheduler=cosine", "scheduler.power=1", "trainer.max_steps=501",
-    "trainer.precision=bf16-mixed", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1", "trainer.ema_decay=0.99",
+    "trainer.precision=bf16-mixed", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=1",
+    "trainer.ema_decay=0.99",
     "trainer.val_every=10", "dataset=camvid",
 ]  # fmt: skip
 
