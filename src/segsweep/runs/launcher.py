@@ -14,17 +14,15 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from segsweep.errors import ConfigError, UserError
-from segsweep.runs.config_errors import explain
+from segsweep.runs.composer import Composer
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.plan import Member, check_member, merge, plan, write
+from segsweep.runs.plan import Member, check_member, merge, write
 from segsweep.runs.sweep import COMMAND, Sweep
 
 log = logging.getLogger("segsweep")
@@ -126,10 +124,11 @@ class SweepLauncher(Launcher):
             override.lower().lstrip("+") == "skip_invalid=true" for o in job_overrides for override in o
         )
         shared = set.intersection(*map(set, job_overrides))
+        composer = Composer(self.context, self.config)
         members, problems = [], []
         for overrides in job_overrides:
             try:
-                member = self._compose(overrides)
+                member = composer.member(overrides)
                 check_member(member)
                 members.append(member)
             except UserError as error:
@@ -142,14 +141,6 @@ class SweepLauncher(Launcher):
         if not members:
             raise ConfigError("no member of the sweep can be built; see the lines above")
         return merge(members)
-
-    def _compose(self, overrides: Sequence[str]) -> Member:
-        try:
-            config = self.context.config_loader.load_sweep_config(self.config, list(overrides))
-        except (HydraException, OmegaConfBaseException) as error:
-            raise explain(error) from error
-        choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
-        return plan(config, choices, list(config.hydra.overrides.task))
 
     def _do(self, member: Member, title: str) -> str | None:
         """Execute one member in a process of its own; the reason where it failed."""
