@@ -88,13 +88,26 @@ def _dispatch(arguments: Sequence[str]) -> int:
 def _train(arguments: Sequence[str]) -> int:
     from segsweep.runs import app
 
-    return app.train(arguments)
+    return _closed(app.train, arguments)
 
 
 def _test(arguments: Sequence[str]) -> int:
     from segsweep.runs import app
 
-    return app.test(arguments)
+    return _closed(app.test, arguments)
+
+
+def _closed(command: Command, arguments: Sequence[str]) -> int:
+    """Run a command that may be a sweep, and close each sweep with its tables, however it ended."""
+    from segsweep.runs.sweep import COMMAND
+
+    try:
+        return command(arguments)
+    finally:
+        for sweep in COMMAND.sweeps:
+            from segsweep.reports.table import print_closing
+
+            print_closing(sweep)
 
 
 def _runs(arguments: Sequence[str]) -> int:

@@ -59,7 +59,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(help_text.text(command), end="")
         return 0
-    COMMAND.may_train, COMMAND.failed = command == "train", 0
+    COMMAND.may_train, COMMAND.sweeps = command == "train", []
     _run_hydra(command, arguments)
     if _single:
         member = plan(*_single.pop())

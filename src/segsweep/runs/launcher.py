@@ -103,15 +103,11 @@ class SweepLauncher(Launcher):
             write(member)
         sweep.write()
         log.info(f"sweep {sweep.name}: {len(job_overrides)} members, {len(members)} runs")
-        reasons: dict[str, str] = {}
-        try:
-            for number, member in enumerate(members, 1):
-                reason = self._do(member, f"[{number}/{len(members)}] {sweep.label(member.folder)}")
-                if reason is not None:
-                    reasons[member.id] = reason
-        finally:
-            sweep.print_closing(reasons)
-            COMMAND.failed += len(reasons)
+        COMMAND.sweeps.append(sweep)
+        for number, member in enumerate(members, 1):
+            reason = self._do(member, f"[{number}/{len(members)}] {sweep.label(member.folder)}")
+            if reason is not None:
+                sweep.reasons[member.id] = reason
         return [_job_return(overrides) for overrides in job_overrides]
 
     def _plan(self, job_overrides: Sequence[Sequence[str]]) -> list[Member]:

@@ -1,9 +1,9 @@
-"""A sweep: a name for a set of runs, and the table that closes it."""
+"""A sweep: a name for a set of runs."""
 
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,14 @@ FOLDER = "sweeps"
 
 
 @dataclass
-class Command:
-    """What the command line tells a launcher and hears from it, as Hydra makes and keeps the launcher."""
-
-    may_train: bool = True
-    failed: int = 0
-
-
-COMMAND = Command()
-
-
-@dataclass
 class Sweep:
     """The runs that one `-m` command asked for."""
 
     name: str
     runs_dir: Path
     runs: list[RunFolder]
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why runs failed, by id."""
 
     @classmethod
     def of(cls, members: Sequence[Member]) -> "Sweep":
@@ -71,21 +62,18 @@ class Sweep:
         """What tells a run from the others of the sweep."""
         return compare.label(run, compare.axes(self.runs)) or run.id
 
-    def print_closing(self, reasons: Mapping[str, str]) -> None:
-        """The results over seeds, and which members failed and why."""
-        from segsweep.reports.table import print_tables
-        from segsweep.runs.output import print_rows
 
-        print_tables(self.runs, title=f"sweep {self.name}")
-        failures = [
-            {
-                "run": run.id,
-                "member": self.label(run),
-                "state": run.status()["state"],
-                "reason": reasons[run.id],
-            }
-            for run in self.runs
-            if run.id in reasons
-        ]
-        if failures:
-            print_rows(failures, "table", title=f"{len(failures)} of {len(self.runs)} runs failed")
+@dataclass
+class Command:
+    """What the command line tells a launcher and hears from it, as Hydra makes and keeps the launcher."""
+
+    may_train: bool = True
+    sweeps: list[Sweep] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a run of a sweep failed."""
+        return any(sweep.reasons for sweep in self.sweeps)
+
+
+COMMAND = Command()
