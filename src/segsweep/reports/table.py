@@ -129,7 +129,9 @@ def _table(
     groups: dict[tuple[str, ...], list[tuple[RunFolder, str, float]]],
 ) -> Table:
     rows = tuple(_row(dict(zip(axes, key, strict=True)), found) for key, found in groups.items())
-    strategies = sorted({name for row in rows for name in row.cells}, key=lambda name: (len(name), name))
+    strategies = sorted(
+        {name for row in rows for name in row.cells}, key=lambda name: (name != "single", len(name), name)
+    )
     return Table(protocol, tuple(strategies), rows)
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -65,7 +66,8 @@ def _train(folder: RunFolder, config: dict[str, Any]) -> None:
             best_miou=recorder.best_miou,
             train_seconds=seconds,
         )
-        log.info(_line(progress))
+        # On a terminal the progress bar shows this.
+        log.log(logging.DEBUG if sys.stderr.isatty() else logging.INFO, _line(progress))
 
     folder.update_status(state="running", max_steps=settings.max_steps, params=parameters, error=None)
     recorder = Recorder(

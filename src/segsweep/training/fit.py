@@ -122,6 +122,11 @@ class ProgressBar(TQDMProgressBar):
         super().__init__()
         self.recorder = recorder
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Name the bar after what it counts: the one epoch of Lightning's is the whole run."""
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description("train")
+
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
         """What stands right of the bar."""
         progress = self.recorder.progress(trainer)
