@@ -112,7 +112,9 @@ def test_a_report_has_figures_and_pictures(trained):
     assert "Rates &amp; rows" in html
     pictures = sorted((trained / "page" / "pictures").iterdir())
     assert [p for p in pictures if f"pictures/{p.name}" not in markdown] == []
-    assert {Image.open(p).size for p in pictures} == {(48, 48)}
+    for picture in pictures:
+        with Image.open(picture) as image:
+            assert image.size == (48, 48)
     assert html.count("data:image/") == markdown.count("](pictures/")
 
 
@@ -129,6 +131,7 @@ def test_force_trains_again_and_keeps_the_old(trained, tmp_path):
 def test_an_unfinished_run_is_not_tested(tmp_path):
     result = segsweep("test", *TINY, cwd=tmp_path, status=2)
     assert "not trained yet" in result.stderr
+    assert list(tmp_path.glob("runs/*/plan.json")) == []
 
 
 def test_a_head_of_ones_own_is_one_file_and_one_yaml(tmp_path):

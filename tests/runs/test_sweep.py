@@ -33,7 +33,7 @@ def test_a_sweep_trains_every_member_and_closes_with_a_table(swept):
     folder, result = swept
     rows = table("runs", cwd=folder)
     assert sorted((row["head"], row["seed"], row["state"]) for row in rows) == [
-        (head, seed, "done") for head in ("aspp", "none") for seed in ("0", "1")
+        (head, seed, "done") for head in ("aspp", "none") for seed in (0, 1)
     ]
     assert "4 members, 4 runs" in result.stderr
     assert all(word in result.stdout for word in ("head", "none", "aspp", "single", "flip", "±"))

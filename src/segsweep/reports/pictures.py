@@ -65,6 +65,7 @@ def classes(table: Table) -> list[tuple[str, tuple[int, ...]]]:
     picture = next((run.path / "pictures").glob("*/truth.png"), None)
     if picture is None:
         return []
-    palette = Image.open(picture).getpalette() or []
+    with Image.open(picture) as image:
+        palette = image.getpalette() or []
     names = list(metrics["per_class"])
     return [(name, tuple(palette[3 * i : 3 * i + 3])) for i, name in enumerate(names)]

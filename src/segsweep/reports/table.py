@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from segsweep.runs import compare
-from segsweep.runs.files import read_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.output import print_rows
 from segsweep.runs.sweep import Sweep
+from segsweep.testing.protocol import comparable
 
 SEED = "seed"
 
@@ -52,6 +52,15 @@ class Row:
     cells: dict[str, Cell]
     tests: dict[str, str]
 
+    def flat(self, strategies: Sequence[str]) -> dict[str, Any]:
+        """The row as plain values."""
+        flat = {**compare.values(self.runs[0], list(self.axes)), "params": self.params}
+        for name in strategies:
+            cell = self.cells.get(name)
+            flat |= {name: cell and cell.mean, f"{name}_std": cell and cell.std}
+            flat[f"{name}_seeds"] = len(cell.values) if cell else 0
+        return {**flat, "runs": [run.id for run in self.runs]}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -72,27 +81,9 @@ class Table:
         )
 
     def flat(self) -> list[dict[str, Any]]:
-        """Rows of plain values: mean, std and number of seeds for each strategy."""
-        return [
-            {
-                **row.axes,
-                "params": row.params,
-                **{
-                    key: value
-                    for name in self.strategies
-                    for key, value in _columns(name, row.cells.get(name)).items()
-                },
-                "dataset": self.protocol["dataset"],
-                "split_hash": self.protocol["split_hash"],
-            }
-            for row in self.rows
-        ]
-
-
-def _columns(name: str, cell: Cell | None) -> dict[str, Any]:
-    if cell is None:
-        return {name: None, f"{name}_std": None, f"{name}_seeds": 0}
-    return {name: cell.mean, f"{name}_std": cell.std, f"{name}_seeds": len(cell.values)}
+        """Rows of plain values: axes, mean, std and number of seeds of each strategy, runs and protocol."""
+        protocol = {f"protocol.{key}": value for key, value in self.protocol.items()}
+        return [{**row.flat(self.strategies), **protocol} for row in self.rows]
 
 
 def tables(runs: Sequence[RunFolder]) -> list[Table]:
@@ -103,19 +94,10 @@ def tables(runs: Sequence[RunFolder]) -> list[Table]:
     )
     for run in runs:
         key = tuple(compare.describe(run, axes).values())
-        for name in run.strategies():
-            protocol, miou = read_test(run, name)
-            by_protocol[json.dumps(protocol, sort_keys=True)][key].append((run, name, miou))
+        for name, (metrics, card) in run.read_tests().items():
+            miou = float("nan") if metrics["miou"] is None else metrics["miou"]
+            by_protocol[json.dumps(comparable(card), sort_keys=True)][key].append((run, name, miou))
     return [_table(json.loads(protocol), axes, groups) for protocol, groups in by_protocol.items()]
-
-
-def read_test(run: RunFolder, name: str) -> tuple[dict[str, Any], float]:
-    """A test's protocol, as far as two numbers must share it, and its mIoU."""
-    from segsweep.testing.protocol import comparable
-
-    folder = run.tests / name
-    miou = read_json(folder / "metrics.json")["miou"]
-    return comparable(read_json(folder / "protocol.json")), float("nan") if miou is None else miou
 
 
 def strategy_of(name: str) -> str:

@@ -63,7 +63,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     _run_hydra(command, arguments)
     if _single:
         member = plan(*_single.pop())
-        check_member(member)
+        check_member(member, COMMAND.may_train)
         _execute(write(member), train=command == "train")
     return 1 if COMMAND.failed else 0
 
@@ -74,7 +74,10 @@ def _run_hydra(command: str, arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: what Hydra and OmegaConf have against the arguments, in one line.
     """
-    sys.argv = [f"segsweep {command}", *(a.replace("+experiments=", "experiments=") for a in arguments)]
+    # Hydra's parser wants its flag before the overrides, wherever the user wrote it.
+    flags = [a for a in arguments if a in ("-m", "--multirun")]
+    rest = [a.replace("+experiments=", "experiments=") for a in arguments if a not in flags]
+    sys.argv = [f"segsweep {command}", *flags, *rest]
     try:
         with _errors_raised() as asked_for_traceback:
             hydra.main(version_base="1.3", config_path=str(root() / "conf"), config_name="config")(task)()

@@ -128,12 +128,18 @@ def trainer_settings(config: Config) -> TrainerSettings:
         raise ConfigError(
             f"trainer.precision={trainer['precision']}: {near(trainer['precision'], PRECISIONS)}"
         )
+    for name, least in (("accumulate_grad_batches", 1), ("log_every", 1)):
+        if config["trainer"][name] < least:
+            raise ConfigError(f"trainer.{name}={config['trainer'][name]}: expected at least {least}")
+    decay = trainer["ema_decay"]
+    if decay is not None and not 0 <= decay < 1:
+        raise ConfigError(f"trainer.ema_decay={decay}: expected a number from 0 to below 1, such as 0.999")
     trainer["val_every"] = val_interval(trainer["max_steps"], trainer.get("val_every"))
     return TrainerSettings(checkpoint_every=every, **trainer)
 
 
 def check(config: Config) -> None:
-    """Build everything once without weights or files, so that what cannot work fails before anything starts.
+    """Build everything once without weights, so that what cannot work fails before anything starts.
 
     Raises:
         UserError: what the parts themselves raise.
@@ -148,8 +154,22 @@ def check(config: Config) -> None:
     build_tracker(config)
     with torch.device("meta"):
         segmenter = build_segmenter(config, load_weights=False)
-        optimizer = build(config, "optimizer")(segmenter)
-        build(config, "scheduler")(optimizer, max_steps=settings.max_steps, val_every=settings.val_every)
+        _check_optimizer(config, segmenter, settings)
     devices = settings.devices if isinstance(settings.devices, int) and settings.devices > 0 else 1
     images = micro_batch(config["batch_size"], devices, settings.accumulate_grad_batches)
     check_input(segmenter.encoder, data.size, images)
+    data.setup("fit")
+    data.split(config["split"] or data.test_split).check()
+
+
+def _check_optimizer(config: Config, segmenter: Segmenter, settings: TrainerSettings) -> None:
+    """Torch says itself which of its values it cannot take; here it says so before training."""
+    part = "optimizer"
+    try:
+        optimizer = build(config, part)(segmenter)
+        part = "scheduler"
+        build(config, part)(optimizer, max_steps=settings.max_steps, val_every=settings.val_every)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise ConfigError(f"{part}: {str(error).splitlines()[0]}") from error

@@ -24,7 +24,7 @@ def axes(runs: Sequence[RunFolder]) -> list[str]:
 
 def describe(run: RunFolder, keys: Sequence[str]) -> dict[str, str]:
     """The run's value on each axis."""
-    return {key: _value(run, key) for key in keys}
+    return {key: MISSING if v is None else show(v) for key, v in values(run, keys).items()}
 
 
 def label(run: RunFolder, keys: Sequence[str]) -> str:
@@ -32,10 +32,10 @@ def label(run: RunFolder, keys: Sequence[str]) -> str:
     return " ".join(f"{key}={value}" for key, value in describe(run, keys).items() if value != MISSING)
 
 
-def _value(run: RunFolder, key: str) -> str:
+def values(run: RunFolder, keys: Sequence[str]) -> dict[str, Any]:
+    """The same as plain values, for programs; None where the run has no such option."""
     choices: Mapping[str, Any] = run.plan["choices"]
-    value = choices.get(key, run.plan["identity"].get(key, MISSING))
-    return show(value)
+    return {key: choices.get(key, run.plan["identity"].get(key)) for key in keys}
 
 
 def show(value: Any) -> str:

@@ -57,6 +57,7 @@ class Composer:
             config = self.loader.load_sweep_config(self.composed, list(groups))
             choices = OmegaConf.to_container(config.hydra.runtime.choices)
             bare = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+            OmegaConf.set_struct(bare, True)  # an option that is not there is a mistake, not a wish
             self.bases[key] = bare, choices
         base, choices = self.bases[key]
         return copy.deepcopy(base), choices

@@ -30,6 +30,9 @@ def _unknown_key(key: str) -> str:
         homes = [f"{g}.{key}" for g in config_files.GROUPS if key in config_files.options(g)]
         known = config_files.options("") | set(config_files.GROUPS)
         return f"{key}: no such option; {f'did you mean {homes[0]}?' if homes else near(key, known)}"
+    axis, *choice = group.split(".")
+    if axis == "test" and choice and choice[0] in config_files.choices("test"):
+        return f"{key}: {choice[0]} is not among the chosen tests; add it, as test=[{choice[0]}]"
     having = [name for name in config_files.choices(group) if option in config_files.own_options(group, name)]
     if having:
         return f"{key}: the {group} chosen here has no such option; {' and '.join(having)} have it"

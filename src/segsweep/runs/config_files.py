@@ -91,6 +91,7 @@ def scalars() -> list[tuple[str, Any]]:
         if key in ("defaults", "hydra", *GROUPS):
             continue
         flat += [(f"{key}.{k}", v) for k, v in value.items()] if isinstance(value, dict) else [(key, value)]
+    flat = [(key, "set by the data set" if value == "???" else value) for key, value in flat]
     return [
         (key, "null" if value is None else str(value).lower() if isinstance(value, bool) else value)
         for key, value in flat

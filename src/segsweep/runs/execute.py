@@ -15,6 +15,7 @@ from segsweep.runs.failures import one_line
 from segsweep.runs.files import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.testing import run_tests
+from segsweep.training.checkpoints import LAST
 from segsweep.training.fit import fit
 from segsweep.training.recorder import Progress, Recorder
 from segsweep.training.trackers import RunInfo
@@ -78,6 +79,8 @@ def _train(folder: RunFolder, config: dict[str, Any]) -> None:
         log_every=config["trainer"]["log_every"],
         on_progress=on_progress,
     )
+    if (folder.checkpoints / LAST).is_file():
+        log.info("going on from the last checkpoint")
     fit(task, data, settings, recorder, folder.checkpoints)
     folder.update_status(state="done")
     tracker.finish(
@@ -117,7 +120,6 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
         try:
             yield
         except (KeyboardInterrupt, SystemExit):
-            # Lightning turns an interrupt into an exit.
             if folder.status()["state"] == "running":
                 folder.update_status(state="interrupted")
             raise

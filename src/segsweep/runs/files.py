@@ -8,6 +8,10 @@ from typing import Any
 from segsweep.errors import UserError
 
 
+class DamagedFileError(UserError):
+    """A file of a run that cannot be read."""
+
+
 def write_text(path: Path, text: str) -> None:
     """Write beside the target, sync, rename.
 
@@ -32,11 +36,17 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; None where there is no such file."""
+    """Read JSON; None where there is no such file.
+
+    Raises:
+        DamagedFileError: what is there is no JSON.
+    """
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
         return None
+    except ValueError as error:
+        raise DamagedFileError(f"{path} is damaged (no JSON): remove it, or the folder it is in") from error
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:

@@ -11,6 +11,7 @@ environment.json   package versions, git commit, hardware
 log.txt            what the process said
 """
 
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -21,8 +22,10 @@ from typing import Any
 import yaml
 
 from segsweep.errors import UserError
-from segsweep.runs.files import read_json, write_json, write_text
+from segsweep.runs.files import DamagedFileError, read_json, write_json, write_text
 from segsweep.runs.lock import hold, is_held
+
+log = logging.getLogger("segsweep")
 
 ASKED = "asked.json"
 STATES = ("planned", "running", "interrupted", "failed", "done")
@@ -76,25 +79,44 @@ class RunFolder:
         if read_json(self.path / "plan.json") is None:
             write_json(self.path / "plan.json", dict(plan))
         write_text(self.path / "config.yaml", config_yaml)
-        if read_json(self.path / "status.json") is None:
+        if not (self.path / "status.json").exists():
             self.update_status(state="planned", step=0)
 
     def status(self) -> dict[str, Any]:
         """status.json, with the truth about a run whose process is gone: it is interrupted, not running."""
-        status = dict(read_json(self.path / "status.json") or {"state": "planned", "step": 0})
+        status = self._read_status()
         if status["state"] == "running" and not self.is_locked():
             status["state"] = "interrupted"
         return status
 
+    def _read_status(self) -> dict[str, Any]:
+        try:
+            return dict(read_json(self.path / "status.json") or {"state": "planned", "step": 0})
+        except DamagedFileError as error:
+            # Its checkpoints say where the run stands: it goes on from them and writes its status anew.
+            return {"state": "interrupted", "step": 0, "error": str(error)}
+
     def update_status(self, **changes: Any) -> None:
         """Change fields of status.json."""
-        status = read_json(self.path / "status.json") or {}
-        write_json(self.path / "status.json", {**status, **changes, "updated": time.time()})
+        write_json(self.path / "status.json", {**self._read_status(), **changes, "updated": time.time()})
+
+    def read_tests(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+        """Figures and protocol card of each test, by name; a damaged test counts as none, with a warning."""
+        found = {}
+        # A leading dot marks a test that was being written when its process died.
+        for path in sorted(self.tests.glob("[!.]*/metrics.json")):
+            try:
+                metrics, card = read_json(path), read_json(path.parent / "protocol.json")
+            except DamagedFileError as error:
+                log.warning(f"left out: {error}")
+                continue
+            if card is not None:
+                found[path.parent.name] = metrics, card
+        return found
 
     def strategies(self) -> list[str]:
-        """Names of the strategies that the run was tested with."""
-        # A leading dot marks a test that was being written when its process died.
-        return sorted(path.parent.name for path in self.tests.glob("[!.]*/metrics.json"))
+        """Names of the tests of the run."""
+        return list(self.read_tests())
 
     def is_complete(self, config: Mapping[str, Any]) -> bool:
         """Whether nothing is left to do: trained, and tested as the configuration asks."""
@@ -122,9 +144,17 @@ def test_suffix(config: Mapping[str, Any]) -> str:
 
 
 def all_runs(runs_dir: Path) -> list[RunFolder]:
-    """The runs below a folder, oldest first."""
-    plans = list(runs_dir.glob("*/plan.json"))
-    return [RunFolder(path.parent) for path in sorted(plans, key=lambda path: path.stat().st_mtime_ns)]
+    """The runs below a folder, oldest first; one with a damaged plan is left out, with a warning."""
+    plans = sorted(runs_dir.glob("*/plan.json"), key=lambda path: path.stat().st_mtime_ns)
+    return [run for path in plans if _is_readable(run := RunFolder(path.parent))]
+
+
+def _is_readable(run: RunFolder) -> bool:
+    try:
+        return bool(run.plan)
+    except UserError as error:
+        log.warning(f"left out: {error}")
+        return False
 
 
 def find_run(runs_dir: Path, prefix: str) -> RunFolder:

@@ -25,7 +25,9 @@ FLAGS = (
 
 def text(command: str) -> str:
     """The help of `train` or `test`."""
-    lines = [f"usage: segsweep {command} [axis=choice ...] [key=value ...]", "", USAGE[command], "", "axes"]
+    ids = "[ID ...] " if command == "test" else ""
+    usage = f"usage: segsweep {command} {ids}[axis=choice ...] [key=value ...]"
+    lines = [usage, "", USAGE[command], "", "axes"]
     defaults = config_files.defaults()
     for group in config_files.GROUPS:
         lines.append(
@@ -34,9 +36,10 @@ def text(command: str) -> str:
     lines.append(f"  {'+experiments=':<12} {' '.join(config_files.choices('experiments'))}")
     lines += ["", "options (with their defaults)"]
     lines += [f"  {key}={value}" for key, value in config_files.scalars()]
-    for group in ("trainer", "backbone", "head"):
+    for group in (g for g in config_files.GROUPS if g != "test"):
         options = " ".join(sorted(config_files.options(group)))
         lines.append(f"  {group}.…: {options}")
+    lines.append("  test.NAME.…: scales flip window stride output_stride")
     lines += ["", "flags"] + [f"  {flag:<22}{meaning}" for flag, meaning in FLAGS]
     lines += ["", "examples"] + [f"  {example}" for example in EXAMPLES[command]]
     return "\n".join(lines) + "\n"

@@ -27,7 +27,7 @@ IDENTITY = (
 
 # A longer name wins over a shorter one: dataset is identity, dataset.root is not.
 NOT_IDENTITY = (
-    "dataset.root", "dataset.num_workers",
+    "dataset.root", "dataset.num_workers", "dataset.test_images",
     "trainer.accelerator", "trainer.devices", "trainer.log_every",
     "checkpoint", "test", "split", "logger",
     "num_workers", "runs_dir", "data_dir", "sweep", "force", "skip_invalid",

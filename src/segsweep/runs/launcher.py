@@ -125,7 +125,7 @@ class SweepLauncher(Launcher):
         for overrides in job_overrides:
             try:
                 member = composer.member(overrides)
-                check_member(member)
+                check_member(member, COMMAND.may_train)
                 members.append(member)
             except UserError as error:
                 own = [override for override in overrides if override not in shared]

@@ -6,7 +6,6 @@ from typing import Any
 
 from segsweep.errors import ConfigError
 from segsweep.runs import compare
-from segsweep.runs.files import read_json
 from segsweep.runs.folder import RunFolder, all_runs, find_run
 from segsweep.runs.options import RUNS_DIR, parse
 from segsweep.runs.output import check_format, print_rows
@@ -52,7 +51,7 @@ def _row(run: RunFolder, axes: Sequence[str]) -> dict[str, Any]:
     return {
         "id": run.id,
         "state": status["state"],
-        **compare.describe(run, axes),
+        **compare.values(run, axes),
         "step": status["step"],
         "max_steps": run.plan["identity"]["trainer.max_steps"],
         "miou": miou,
@@ -74,11 +73,10 @@ def _headline(run: RunFolder, status: dict[str, Any]) -> tuple[float | None, str
 
 def results(run: RunFolder) -> list[dict[str, Any]]:
     """The figures of a run's tests, one row a strategy."""
-    found = []
-    for name in run.strategies():
-        metrics = read_json(run.tests / name / "metrics.json")
-        found.append({"test": name, **{key: metrics[key] for key in FIGURES}})
-    return found
+    return [
+        {"test": name, **{key: metrics[key] for key in FIGURES}}
+        for name, (metrics, _) in run.read_tests().items()
+    ]
 
 
 FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")
@@ -98,17 +96,16 @@ def show(run: RunFolder, format: str) -> None:
         "overrides": " ".join(run.plan["overrides"]),
         "differs_in": compare.describe(run, compare.axes(others)),
         "identity": run.plan["identity"],
-        "tests": {row["test"]: {**row, "protocol": _protocol(run, row["test"])} for row in results(run)},
+        "tests": {
+            name: {**{key: metrics[key] for key in FIGURES}, "protocol": card}
+            for name, (metrics, card) in run.read_tests().items()
+        },
     }
     if format == "json":
         print_rows([explained], "json")
         return
     pairs = [{"what": key, "value": compare.show(value)} for key, value in _flat(explained)]
     print_rows(pairs, format, title=f"run {run.id}")
-
-
-def _protocol(run: RunFolder, test: str) -> Any:
-    return read_json(run.tests / test / "protocol.json")
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

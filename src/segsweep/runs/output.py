@@ -31,6 +31,8 @@ def print_rows(
         writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    elif not rows:
+        print(f"{title}: none")
     else:
         _print_table(rows, title, columns)
 
@@ -41,18 +43,23 @@ def _print_table(rows: Sequence[Row], title: str, columns: Sequence[str]) -> Non
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in ("id", "run"))
     for row in rows:
         # As Text: the brackets of a list of rates are no markup.
         table.add_row(*(Text(cell(row.get(column))) for column in columns))
     # Where there is no terminal there is no width to fit: no line may be cut.
-    Console(width=None if sys.stdout.isatty() else 200, soft_wrap=not sys.stdout.isatty()).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 1000)
+    if title:
+        console.print(Text(title))
+    console.print(table)
 
 
 def cell(value: Any) -> str:
     """A value as it stands in a table."""
     if value is None:
         return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "[" + ",".join(map(cell, value)) + "]" if isinstance(value, list) else str(value)

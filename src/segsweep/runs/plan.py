@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segsweep.errors import ConfigError
+from segsweep.errors import ConfigError, UserError
 from segsweep.runs.config_types import check_types
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import IDENTITY_VERSION, identity, run_id
@@ -41,6 +41,8 @@ def plan(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) 
     """
     resolved = _resolve(config)
     check_types(resolved, choices)
+    if not resolved["runs_dir"]:
+        raise ConfigError("runs_dir is empty: expected a folder")
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
     return Member(run_id(resolved), resolved, groups, tuple(overrides))
 
@@ -57,14 +59,16 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def check_member(member: Member) -> None:
-    """Build what the member names, once for each distinct combination, unless it is done already.
+def check_member(member: Member, may_train: bool = True) -> None:
+    """Build what the member names, once for each distinct combination, unless all of it is done already.
 
     Raises:
-        UserError: it cannot be built.
+        UserError: it cannot be built, or it is not trained and may not be.
     """
-    if member.folder.status()["state"] == "done" and not member.config["force"]:
+    if member.folder.is_complete(member.config) and not member.config["force"]:
         return
+    if not may_train and member.folder.status()["state"] != "done":
+        raise UserError(f"run {member.id} is not trained yet: give its command to segsweep train first")
     dataset = {**member.config["dataset"], "seed": 0}
     _check_once(json.dumps({**member.config, "seed": 0, "dataset": dataset}, sort_keys=True))
 

@@ -1,13 +1,14 @@
 """A sweep: a name for a set of runs."""
 
 import hashlib
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from segsweep.errors import UserError
+from segsweep.errors import ConfigError, UserError
 from segsweep.runs import compare
 from segsweep.runs.files import read_json, write_json
 from segsweep.runs.folder import RunFolder
@@ -34,6 +35,8 @@ class Sweep:
             config["sweep"]
             or hashlib.sha256(" ".join(sorted(m.id for m in members)).encode()).hexdigest()[:8]
         )
+        if not re.fullmatch(r"[\w.-]+", str(name)):
+            raise ConfigError(f"sweep={name}: expected a name of letters, digits, '.', '_' and '-'")
         return cls(str(name), Path(config["runs_dir"]), [member.folder for member in members])
 
     @classmethod

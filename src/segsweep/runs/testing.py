@@ -17,7 +17,7 @@ from segsweep.testing.evaluate import evaluate
 from segsweep.testing.pictures import PictureWriter
 from segsweep.testing.protocol import protocol_card, write_test
 from segsweep.testing.strategies import Strategy
-from segsweep.training.checkpoints import BEST, LAST
+from segsweep.training.checkpoints import BEST, LAST, read_checkpoint
 
 log = logging.getLogger("segsweep")
 
@@ -95,7 +95,7 @@ def _initial_weights(identity: dict[str, Any]) -> str:
 def load_network(config: dict[str, Any], checkpoint: Path, output_stride: int | None) -> Segmenter:
     """The trained network, at another output stride where one is given."""
     network = build.build_segmenter(config, output_stride, load_weights=False)
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    state = read_checkpoint(checkpoint)["state_dict"]
     prefix = "segmenter."
     network.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
     return network

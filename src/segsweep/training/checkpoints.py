@@ -7,6 +7,7 @@ and renamed.
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import pytorch_lightning as pl
@@ -49,8 +50,23 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             ) from error
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
-        """Read a checkpoint; nothing but tensors and plain values is accepted."""
-        return torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        """Read a checkpoint, see `read_checkpoint`."""
+        return read_checkpoint(Path(path))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint on the CPU; nothing but tensors and plain values is accepted.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+        raise UserError(
+            f"checkpoint {path} is damaged: remove it and the run starts from its beginning "
+            "(force=true does that and keeps what is there)"
+        ) from error
 
 
 def best_checkpoint(folder: Path) -> ModelCheckpoint:

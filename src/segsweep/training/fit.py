@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgressBar
 
 from segsweep.data.module import SegmentationData
@@ -79,11 +80,24 @@ def fit(
     quieten()
     last = checkpoints / LAST
     trainer = build_trainer(settings, recorder, checkpoints)
-    trainer.fit(task, data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    try:
+        trainer.fit(task, data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+    except SystemExit as exit:
+        # Lightning turns the keyboard's interrupt into an exit.
+        if isinstance(exit.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def build_trainer(settings: TrainerSettings, recorder: Recorder, checkpoints: Path) -> pl.Trainer:
     """A Trainer that counts in steps: one Lightning epoch is the whole run (see data/sampler.py)."""
+    try:
+        return _trainer(settings, recorder, checkpoints)
+    except (MisconfigurationException, ValueError) as error:
+        raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from error
+
+
+def _trainer(settings: TrainerSettings, recorder: Recorder, checkpoints: Path) -> pl.Trainer:
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,

@@ -33,10 +33,12 @@ class SegmentationLoss(nn.Module):
     def check(self, num_classes: int) -> None:
         """Raise ConfigError where there is not one non-negative weight for each class."""
         weights = self.class_weights
-        if weights is not None and (len(weights) != num_classes or bool((weights < 0).any())):
+        if weights is None:
+            return
+        if len(weights) != num_classes or bool((weights < 0).any()) or not weights.any():
             raise ConfigError(
                 f"loss.class_weights has {len(weights)} numbers: expected {num_classes}, one a class, "
-                "none negative"
+                "none negative, not all zero"
             )
 
     def forward(

@@ -68,6 +68,8 @@ class Recorder(Callback):
         if trainer.is_global_zero:
             self.file.rewind(trainer.global_step)
             self.tracker.start(self.run, trainer.global_step)
+            if trainer.global_step:
+                self.on_progress(self.progress(trainer))
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

@@ -21,7 +21,13 @@ Schedule = dict[str, Any]
 
 
 def poly(optimizer: Optimizer, max_steps: int, val_every: int, power: float = 0.9) -> Schedule:
-    """lr · (1 − step / max_steps) ** power (DeepLab)."""
+    """lr · (1 − step / max_steps) ** power (DeepLab).
+
+    Raises:
+        ConfigError: a power that is not above 0.
+    """
+    if power <= 0:
+        raise ConfigError(f"scheduler.power={power}: expected a number above 0")
     return _every_step(PolynomialLR(optimizer, total_iters=max_steps, power=power))
 
 
