@@ -21,6 +21,11 @@ def configuration() -> Iterator[None]:
 def member(*overrides: str) -> Member:
     """The planned run of some overrides."""
     with configuration():
-        config = compose("config", list(overrides), return_hydra_config=True)
+        return composed(*overrides)
+
+
+def composed(*overrides: str) -> Member:
+    """The same, within `configuration`."""
+    config = compose("config", list(overrides), return_hydra_config=True)
     choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
     return plan(config, choices, overrides)
