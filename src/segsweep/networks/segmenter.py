@@ -25,8 +25,9 @@ class Segmenter(nn.Module):
         super().__init__()
         self.encoder, self.head = encoder, head
         for name, value in (("mean", encoder.mean), ("std", encoder.std)):
-            # In units of 0..255; not part of a checkpoint, which would fix them against later correction.
-            self.register_buffer(name, 255 * torch.tensor(value).view(1, 3, 1, 1), persistent=False)
+            # In units of 0..255. Part of the checkpoint, like every buffer: a moving average of the weights
+            # averages buffers too, and rounds, so that a resumed run must take up what the other had.
+            self.register_buffer(name, 255 * torch.tensor(value).view(1, 3, 1, 1))
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None) -> Tensor:
         """Logits [B, K, *size]; `size` (height, width) is the image's own where it is not given."""

@@ -27,7 +27,7 @@ class SegmentationLoss(nn.Module):
     def __init__(self, class_weights: Sequence[float] | None = None, auxiliary_weight: float = 1.0) -> None:
         super().__init__()
         weights = None if class_weights is None else torch.tensor([float(w) for w in class_weights])
-        self.register_buffer("class_weights", weights, persistent=False)
+        self.register_buffer("class_weights", weights)
         self.auxiliary_weight = auxiliary_weight
 
     def check(self, num_classes: int) -> None:
