@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check bench clean
+.PHONY: help setup demo test check bench clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,11 +22,8 @@ demo: setup ## train and test none, ASPP and KSAC on generated images, and write
 	$(BIN)/segsweep report sweep=demo out=report
 	@echo "report: report/report.html and report/report.md"
 
-test: setup ## run the tests (not those marked slow)
-	$(BIN)/python -m pytest -m "not slow"
-
-test-slow: setup ## run the tests that take minutes
-	$(BIN)/python -m pytest -m slow
+test: setup ## run the tests
+	$(BIN)/python -m pytest
 
 check: setup ## formatting, lint and types
 	$(BIN)/ruff format --check src tests benchmarks
