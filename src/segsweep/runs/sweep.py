@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,12 @@ class Sweep:
 
     def label(self, run: RunFolder) -> str:
         """What tells a run from the others of the sweep."""
-        return compare.label(run, compare.axes(self.runs)) or run.id
+        return compare.label(run, self._axes) or run.id
+
+    @cached_property
+    def _axes(self) -> list[str]:
+        # Asked for at every member, and a comparison of all runs.
+        return compare.axes(self.runs)
 
 
 @dataclass

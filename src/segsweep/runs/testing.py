@@ -28,11 +28,11 @@ def run_tests(folder: RunFolder, config: dict[str, Any]) -> None:
     Raises:
         UserError: the weights to be tested are not there, or an image cannot be read.
     """
-    suffix = test_suffix(config)
+    suffix, tested = test_suffix(config), folder.strategies()
     missing = {
         name: strategy
         for name, strategy in build.build_strategies(config).items()
-        if name + suffix not in folder.strategies()
+        if name + suffix not in tested
     }
     if missing:
         _evaluate(folder, config, missing, suffix)

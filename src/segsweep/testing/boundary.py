@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from segsweep.data.sample import IGNORE_INDEX
+
 Map = NDArray[np.uint8]
 
-IGNORE_INDEX = 255
 DILATION_RATIO = 0.02  # of the image diagonal: the paper's choice for images of this size
 BOUNDARY_RULE = "bands of round(0.02 x diagonal) pixels, at least 1; image border and void edges are contour"
 

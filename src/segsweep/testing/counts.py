@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import ConfigError, DataError
 from segsweep.testing import metrics
-from segsweep.testing.boundary import IGNORE_INDEX
 from segsweep.testing.histogram import boundary_counts, joint_histogram
 
 Integers = NDArray[np.int64]

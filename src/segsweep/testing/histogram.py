@@ -6,7 +6,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from segsweep.testing.boundary import IGNORE_INDEX, boundary_band, boundary_width
+from segsweep.data.sample import IGNORE_INDEX
+from segsweep.testing.boundary import boundary_band, boundary_width
 
 Integers = NDArray[np.int64]
 Map = NDArray[np.uint8]

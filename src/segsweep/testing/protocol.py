@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import segsweep
+from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DataError
-from segsweep.testing.boundary import BOUNDARY_RULE, IGNORE_INDEX
+from segsweep.testing.boundary import BOUNDARY_RULE
 from segsweep.testing.counts import Counts
 from segsweep.testing.metrics import ABSENT_RULE
 from segsweep.testing.strategies import RESIZE_RULE, Strategy

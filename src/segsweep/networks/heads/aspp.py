@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from segsweep.networks.blocks import ImagePooling, conv_bn_relu
-from segsweep.networks.heads.base import PyramidHead, project, rates_at
+from segsweep.networks.heads.base import PyramidHead, rates_at
 
 
 class AtrousPyramid(nn.Module):
@@ -17,7 +17,7 @@ class AtrousPyramid(nn.Module):
         self.pointwise = conv_bn_relu(channels, width)
         self.atrous = nn.ModuleList(conv_bn_relu(channels, width, 3, rate, separable) for rate in rates)
         self.pooling = ImagePooling(channels, width)
-        self.project = project((len(rates) + 2) * width, width)
+        self.project = conv_bn_relu((len(rates) + 2) * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] → [B, width, h, w]."""

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from segsweep.errors import ConfigError
-from segsweep.networks.blocks import conv_bn_relu
 from segsweep.networks.heads.decoder import Decoder
 
 HeadOutput = Tensor | tuple[Tensor, dict[str, Tensor]]
@@ -72,8 +71,3 @@ def check_rates(rates: Sequence[int]) -> tuple[int, ...]:
 def rates_at(rates: Sequence[int], output_stride: int) -> tuple[int, ...]:
     """Rates for a map of this output stride: as given, doubled at 8 (DeepLabV3, §3.3; KSAC follows it)."""
     return tuple(2 * rate if output_stride == 8 else rate for rate in check_rates(rates))
-
-
-def project(channels: int, width: int) -> nn.Sequential:
-    """The 1×1 conv-BN-ReLU that closes a pyramid of concatenated branches."""
-    return conv_bn_relu(channels, width)

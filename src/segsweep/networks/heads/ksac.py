@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from segsweep.errors import ConfigError, near
 from segsweep.networks.blocks import ImagePooling, conv_bn_relu
-from segsweep.networks.heads.base import PyramidHead, project, rates_at
+from segsweep.networks.heads.base import PyramidHead, rates_at
 from segsweep.networks.shared_kernel import SharedAtrousConv
 
 FUSIONS = ("sum", "concat")
@@ -26,7 +26,7 @@ class SharedPyramid(nn.Module):
         self.pointwise = conv_bn_relu(channels, width)
         self.shared = SharedAtrousConv(channels, width, rates)
         self.pooling = ImagePooling(channels, width)
-        self.project = project((2 + (1 if fuse == "sum" else len(rates))) * width, width)
+        self.project = conv_bn_relu((2 + (1 if fuse == "sum" else len(rates))) * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] → [B, width, h, w]."""
