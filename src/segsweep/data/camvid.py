@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
+from segsweep.data.labels import plain
 from segsweep.data.module import SegmentationData
 from segsweep.data.split import FileSplit, read_list
 from segsweep.errors import DataError
@@ -58,11 +59,11 @@ class CamVid(SegmentationData):
             ids = [row[0] for row in rows]
             images = [self._image(name, stem) for stem in ids]
             labels = [self.root / f"{name}annot" / f"{stem}.png" for stem in ids]
-            return FileSplit(name, ids, images, labels, self.num_classes, source)
+            return FileSplit(name, ids, images, labels, plain(self.num_classes), source)
         if columns == {2}:
             images, labels = [self._below(row[0]) for row in rows], [self._below(row[1]) for row in rows]
             ids = [path.stem for path in images]
-            return FileSplit(name, ids, images, labels, self.num_classes, source, void=SOURCE_VOID)
+            return FileSplit(name, ids, images, labels, plain(self.num_classes, SOURCE_VOID), source)
         raise DataError(
             f"{source}: lines of {sorted(columns)} words; expected a stem, or image and label path, a line"
         )

@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from segsweep.data.loading import Augmentation, Loader, TrainingView, collate, micro_batch, one_thread
+from segsweep.data.official import OfficialSplit, Submission
 from segsweep.data.sample import Sample, height_width
 from segsweep.data.sampler import StreamBatchSampler
 from segsweep.data.split import JoinedSplit, SplitDataset, check_disjoint
@@ -33,6 +34,14 @@ class SegmentationData(pl.LightningDataModule):
     """Splits made of others, as `{"trainval": ("train", "val")}`."""
     val_split: str = "val"
     test_split: str = "test"
+    official: ClassVar[Mapping[str, OfficialSplit]] = {}
+    """The official release's splits, for `data check`."""
+    layout: str = ""
+    """The folders and files that are expected under `root`, in a line for error messages."""
+    fetch: str = ""
+    """From whom the files are had and where to put them, in a line."""
+    submission: ClassVar[Submission | None] = None
+    """What the benchmark takes for the splits whose truth it keeps."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""One labelled image, and how its two files are read and checked.
+"""One labelled image, and how image files are read.
 
 Shape letters: `H`, `W` the image, `K` the number of classes.
 """
@@ -44,29 +44,14 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 
     Raises DataError where the file is missing, truncated, corrupt or not of 8 bits a channel.
     """
-    image = _open(path)
+    image = open_image(path)
     if image.mode not in ("RGB", "RGBA", "CMYK", "L", "P"):
         raise DataError(f"{path}: image of mode {image.mode}; expected 8 bits a channel, convert it to RGB")
     return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
-def read_label(path: str | Path) -> NDArray[np.uint8]:
-    """Read a label file, palette or 8-bit grey PNG, as the indices it stores, uint8 [H, W].
-
-    A palette is not applied: colours are for viewing. Raises DataError where the file is missing,
-    truncated, corrupt or holds colours instead of indices.
-    """
-    image = _open(path)
-    if image.mode not in ("P", "L"):
-        raise DataError(
-            f"{path}: label of mode {image.mode} holds colours, not class indices; "
-            "expected a palette or 8-bit grey PNG, convert each colour to its class index"
-        )
-    return np.array(image, dtype=np.uint8)
-
-
-def _open(path: str | Path) -> Image.Image:
-    """Read an image file and decode all of it."""
+def open_image(path: str | Path) -> Image.Image:
+    """Read an image file and decode all of it; DataError where it is missing, truncated or corrupt."""
     try:
         with Path(path).open("rb") as file:
             image = Image.open(file)
@@ -82,25 +67,13 @@ def _open(path: str | Path) -> Image.Image:
     return image
 
 
-def check_sample(
-    sample: Sample, num_classes: int, image_file: str | Path = "image", label_file: str | Path = "label"
-) -> Sample:
-    """Give the sample back if image and label fit together.
-
-    Raises DataError, naming the files, where their sizes differ or a label lies outside
-    [0, num_classes) ∪ {`IGNORE_INDEX`}.
-    """
-    if sample.image.shape[:2] != sample.label.shape:
-        (h, w), (label_h, label_w) = sample.image.shape[:2], sample.label.shape
+def check_sizes(
+    image: NDArray[np.uint8], label: NDArray[np.uint8], image_file: str | Path, label_file: str | Path
+) -> None:
+    """Raise DataError, naming the files, where image [H, W, 3] and label [H, W] differ in size."""
+    if image.shape[:2] != label.shape:
+        (h, w), (label_h, label_w) = image.shape[:2], label.shape
         raise DataError(
             f"{label_file}: label of {label_h}x{label_w} pixels (height x width) for image {image_file} "
             f"of {h}x{w}; expected equal sizes, replace the wrong one"
         )
-    wrong = (sample.label >= num_classes) & (sample.label != IGNORE_INDEX)
-    if wrong.any():
-        values = ", ".join(str(value) for value in np.unique(sample.label[wrong]))
-        raise DataError(
-            f"{label_file}: label value {values} outside 0..{num_classes - 1} and {IGNORE_INDEX} (ignored); "
-            "set num_classes to the data set's own or correct the file"
-        )
-    return sample

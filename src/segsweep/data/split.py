@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from segsweep.data.sample import IGNORE_INDEX, Sample, check_sample, read_image, read_label
+from segsweep.data.labels import LabelFormat
+from segsweep.data.sample import IGNORE_INDEX, Sample, check_sizes, read_image
 from segsweep.errors import DataError
 
 
@@ -20,6 +21,9 @@ class SplitDataset(Dataset[Sample]):
 
     Raises DataError where the split is empty or holds an id twice.
     """
+
+    has_truth: bool = True
+    """Whether labels are there; without, every pixel is ignored."""
 
     def __init__(self, name: str, ids: Sequence[str], source: str | Path) -> None:
         """Take a split's name, its samples' ids and where they were read (for error messages)."""
@@ -45,34 +49,36 @@ class SplitDataset(Dataset[Sample]):
 
 
 class FileSplit(SplitDataset):
-    """A split whose samples are pairs of files, an image and an index PNG."""
+    """A split whose samples are pairs of files, an image and a label.
+
+    Without labels, as in a test split whose truth is kept by its benchmark, every pixel is ignored.
+    """
 
     def __init__(
         self,
         name: str,
         ids: Sequence[str],
         images: Sequence[Path],
-        labels: Sequence[Path],
-        num_classes: int,
+        labels: Sequence[Path] | None,
+        label_format: LabelFormat,
         source: str | Path,
-        void: int = IGNORE_INDEX,
     ) -> None:
-        """Take ids with their image and label files, in the same order.
-
-        `void` is the index that the label files use for ignored pixels; it is read as `IGNORE_INDEX`.
-        """
+        """Take ids with their image and label files, in the same order, and how label files are read."""
         super().__init__(name, ids, source)
         self.images: NDArray[np.str_] = np.array([str(path) for path in images], dtype=np.str_)
-        self.labels: NDArray[np.str_] = np.array([str(path) for path in labels], dtype=np.str_)
-        self.num_classes, self.source, self.void = num_classes, str(source), void
+        self.labels: NDArray[np.str_] = np.array([str(path) for path in labels or ()], dtype=np.str_)
+        self.has_truth = labels is not None
+        self.label_format, self.source = label_format, str(source)
 
     def __getitem__(self, index: int) -> Sample:
-        image_file, label_file = str(self.images[index]), str(self.labels[index])
-        label = read_label(label_file)
-        if self.void != IGNORE_INDEX:
-            label[label == self.void] = IGNORE_INDEX
-        sample = Sample(read_image(image_file), label, str(self.ids[index]))
-        return check_sample(sample, self.num_classes, image_file, label_file)
+        image_file = str(self.images[index])
+        image = read_image(image_file)
+        if not self.has_truth:
+            return Sample(image, np.full(image.shape[:2], IGNORE_INDEX, np.uint8), str(self.ids[index]))
+        label_file = str(self.labels[index])
+        label = self.label_format.read(label_file)
+        check_sizes(image, label, image_file, label_file)
+        return Sample(image, label, str(self.ids[index]))
 
     def check(self) -> None:
         """Raise DataError, naming the first file, where images or labels are missing."""
@@ -94,6 +100,7 @@ class JoinedSplit(SplitDataset):
             name, [str(i) for part in parts for i in part.ids], " + ".join(p.name for p in parts)
         )
         self.parts = tuple(parts)
+        self.has_truth = all(part.has_truth for part in parts)
 
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):

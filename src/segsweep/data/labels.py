@@ -1,0 +1,126 @@
+"""How the label files of a data set become label maps: class indices 0..K−1 and 255 for ignored pixels.
+
+A data set's files hold what its makers chose to store (ids of another table, colours, matrices). Each way of
+storing is one class here with one method, so that whatever reads labels (training, tests, checks, caches)
+reads them alike.
+
+Shape letters: `H`, `W` the label map, `K` the number of classes.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from segsweep.data.sample import IGNORE_INDEX, open_image
+from segsweep.errors import DataError
+
+LabelMap = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+UNKNOWN = 254
+"""What a stored value that stands for nothing is turned into on the way; no data set has so many classes."""
+
+
+class LabelFormat:
+    """Reads one label file. Instances are plain values: equal settings have an equal `repr`."""
+
+    def read(self, file: str | Path) -> LabelMap:
+        """The label map [H, W] that a file stores.
+
+        Raises:
+            DataError: it is missing, unreadable or holds what stands for no class; names the file.
+        """
+        raise NotImplementedError
+
+
+class IndexLabels(LabelFormat):
+    """Palette or 8-bit grey PNGs whose stored values are looked up in a table."""
+
+    def __init__(self, values: Mapping[int, int]) -> None:
+        """Take the class index (or `IGNORE_INDEX`) of each value that a file may hold."""
+        self.values = dict(values)
+        self._table = np.full(256, UNKNOWN, dtype=np.uint8)
+        self._table[list(values)] = list(values.values())
+
+    def __repr__(self) -> str:
+        return f"IndexLabels({self.values})"
+
+    def read(self, file: str | Path) -> LabelMap:
+        """Look up what the file stores; DataError where it holds a value that is not in the table."""
+        stored = read_indices(file)
+        label: LabelMap = np.asarray(cv2.LUT(stored, self._table), dtype=np.uint8)
+        if (label == UNKNOWN).any():
+            wrong = np.unique(stored[label == UNKNOWN])
+            raise DataError(
+                f"{file}: label value {', '.join(map(str, wrong[:8]))} stands for no class; expected "
+                f"{ranges(self.values)}, correct the file (segsweep data check tells what it may be)"
+            )
+        return label
+
+
+class ColourLabels(LabelFormat):
+    """Images whose colours stand for classes; a palette PNG counts by the colours it shows."""
+
+    def __init__(self, colours: Mapping[Colour, int]) -> None:
+        """Take the class index (or `IGNORE_INDEX`) of each colour (RGB) that a file may hold."""
+        self.colours = dict(colours)
+        codes = np.array([_code(np.array(colour)) for colour in self.colours], dtype=np.int64)
+        self._order = np.argsort(codes)
+        self._codes = codes[self._order]
+        self._indices = np.array(list(self.colours.values()), dtype=np.uint8)[self._order]
+
+    def __repr__(self) -> str:
+        return f"ColourLabels({self.colours})"
+
+    def read(self, file: str | Path) -> LabelMap:
+        """Look up each pixel's colour; DataError where one stands for no class."""
+        colours = np.asarray(open_image(file).convert("RGB"))
+        codes = _code(colours)
+        place = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
+        wrong = self._codes[place] != codes
+        if wrong.any():
+            shown = [tuple(int(v) for v in colour) for colour in np.unique(colours[wrong], axis=0)[:4]]
+            raise DataError(
+                f"{file}: colour {', '.join(map(str, shown))} ({int(wrong.sum())} pixels) stands for no "
+                "class; expected the data set's own colours, saved without loss and never resized"
+            )
+        return np.asarray(self._indices[place], dtype=np.uint8)
+
+
+def read_indices(file: str | Path) -> LabelMap:
+    """What a palette or 8-bit grey PNG stores [H, W]; a palette is not applied, as colours are for viewing.
+
+    Raises:
+        DataError: it is missing, truncated, corrupt or holds colours or 16-bit numbers.
+    """
+    image = open_image(file)
+    if image.mode not in ("P", "L"):
+        raise DataError(
+            f"{file}: label of mode {image.mode} holds colours or wide numbers, not class indices; expected "
+            "a palette or 8-bit grey PNG, convert each to its class index"
+        )
+    return np.array(image, dtype=np.uint8)
+
+
+def plain(num_classes: int, void: int = IGNORE_INDEX) -> IndexLabels:
+    """Files that store class indices as they are, and `void` (255 too) for ignored pixels."""
+    return IndexLabels({**{i: i for i in range(num_classes)}, void: IGNORE_INDEX, IGNORE_INDEX: IGNORE_INDEX})
+
+
+def ranges(values: Mapping[int, Any]) -> str:
+    """Stored values for an error message: 0..20, 255."""
+    runs: list[list[int]] = []
+    for value in sorted(values):
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
+
+
+def _code(colours: NDArray[Any]) -> NDArray[np.int64]:
+    """Colours [..., 3] as single numbers."""
+    return np.asarray(colours.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1]))
