@@ -1,5 +1,6 @@
-"""All heads over several encoders: shapes, gradients, strides, and what is refused."""
+"""Options of the heads: what they build, and what is refused. `test_every_head.py` covers all heads alike."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,18 +8,28 @@ from segsweep.errors import ConfigError
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.blocks import ImagePooling
 from segsweep.networks.heads.aspp import Aspp
+from segsweep.networks.heads.atonet import AtoNet
 from segsweep.networks.heads.base import rates_at
+from segsweep.networks.heads.dual_aspp import DualAspp
+from segsweep.networks.heads.encoder_decoder import EncoderDecoder
 from segsweep.networks.heads.ksac import Ksac
+from segsweep.networks.heads.multi_pathway import MultiPathway
 from segsweep.networks.heads.none import NoPyramid
+from segsweep.networks.heads.spp import SpatialPyramidPooling, grid
 from segsweep.networks.segmenter import check_input
 
-HEADS = [
-    (NoPyramid, {}),
+VARIANTS = [
     (NoPyramid, {"decoder": True}),
+    (NoPyramid, {"depth": 1, "separable": False}),
     (Aspp, {"rates": [6]}),
     (Aspp, {"separable": True, "decoder": True}),
     (Ksac, {"rates": [1, 6, 12, 18, 24]}),
     (Ksac, {"fuse": "concat", "decoder": True}),
+    (DualAspp, {"skip": True}),
+    (DualAspp, {"rates": [2], "fine_rates": [1, 100], "fine_width": 7, "separable": False}),
+    (AtoNet, {"spp": []}),
+    (AtoNet, {"spp": None}),
+    (AtoNet, {"spp": [64, 1, 2, 3, 5]}),
 ]
 
 
@@ -27,12 +38,12 @@ def build(head, options, encoder="mobilenetv2_100", output_stride=16, classes=5)
     return Segmenter(body, head(body.channels, body.reductions, classes, width=16, **options))
 
 
-@pytest.mark.parametrize(("head", "options"), HEADS)
-@pytest.mark.parametrize("encoder", ["mobilenetv2_100", "resnet18"])
+@pytest.mark.parametrize(("head", "options"), VARIANTS)
 @pytest.mark.parametrize("size", [(33, 33), (65, 97)])
-def test_any_size_gives_logits_of_that_size_and_gradients_everywhere(head, options, encoder, size):
+def test_any_size_gives_logits_of_that_size_and_gradients_everywhere(head, options, size):
+    """Rates and bins larger than the map are among the variants."""
     torch.manual_seed(0)
-    network = build(head, options, encoder).train()
+    network = build(head, options).train()
     image = torch.randint(0, 256, (2, 3, *size), dtype=torch.uint8)
     logits = network(image)
     assert logits.shape == (2, 5, *size)
@@ -92,16 +103,59 @@ def test_image_pooling_survives_a_batch_of_one():
         (Aspp, {"rates": [1.5]}, "head.rates"),
         (Aspp, {"rates": 6}, "head.rates"),
         (Ksac, {"fuse": "summ"}, "did you mean sum"),
+        (NoPyramid, {"depth": 0}, "head.depth=0"),
+        (DualAspp, {"fine_rates": [0]}, "head.fine_rates"),
+        (AtoNet, {"spp": [8, 0]}, "head.spp"),
+        (AtoNet, {"spp": 8}, "head.spp"),
+        (AtoNet, {"aux": [6]}, r"head.aux=\[6\].*from 1 \(finest\) to 4"),
+        (AtoNet, {"spp": [], "aux": [4]}, r"head.aux=\[4\].*to 3"),
+        (Ksac, {"aux": [0]}, "head.aux"),
+        (Ksac, {"aux": [1, 1]}, "different taps"),
+        (Ksac, {"aux": 1}, "head.aux"),
+        (Ksac, {"aux": [1, 2], "aux_weights": [1.0]}, r"head.aux_weights=\[1.0\].*list of 2"),
+        (Ksac, {"aux_weights": -1}, "head.aux_weights=-1"),
+        (Ksac, {"aux_target": "labels_up"}, "did you mean labels_down"),
     ],
 )
 def test_wrong_options_are_named(head, options, word):
     with pytest.raises(ConfigError, match=word):
-        head([4, 8], [4, 16], 2, **options)
+        head([4, 8, 8], [4, 8, 16], 2, **options)
 
 
 def test_a_decoder_needs_a_feature_at_stride_4():
     with pytest.raises(ConfigError, match="stride 4"):
         Ksac([8, 16], [8, 16], 2, decoder=True)
+
+
+@pytest.mark.parametrize(
+    ("head", "options", "missing"),
+    [
+        (DualAspp, {}, 8),
+        (DualAspp, {"skip": True}, 4),
+        (AtoNet, {}, 4),
+        (EncoderDecoder, {}, 4),
+        (MultiPathway, {}, 2),
+    ],
+)
+def test_a_head_says_which_feature_it_misses(head, options, missing):
+    reductions = [r for r in (2, 4, 8, 16, 32) if r != missing]
+    with pytest.raises(ConfigError, match=f"head.*stride {missing}; this backbone has"):
+        head([8] * 4, reductions, 2, **options)
+
+
+def test_spp_averages_over_grids_of_the_maps_shape():
+    """Against numpy: every cell of every grid is the mean of its part of the map."""
+    assert [grid(b, (32, 64)) for b in (8, 4, 2, 1)] == [(8, 16), (4, 8), (2, 4), (1, 2)]
+    assert grid(8, (3, 5)) == (3, 5)
+    assert grid(1, (64, 8)) == (1, 1)
+    spp = SpatialPyramidPooling(3, 2, [2]).eval()
+    x = torch.randn(1, 3, 4, 8)
+    seen = []
+    spp.levels[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    spp(x)
+    inside = spp.input(x).detach().numpy()[0]
+    expected = inside.reshape(3, 2, 2, 4, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(seen[0][0].detach().numpy(), expected, atol=1e-6)
 
 
 def test_input_checks():

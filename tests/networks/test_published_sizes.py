@@ -1,35 +1,78 @@
-"""Parameter counts against the KSAC paper's Table 1 and against builds counted by hand."""
+"""Parameters and multiply-accumulates of the papers' networks against experiments/counted.yaml."""
 
 import pytest
 import torch
-from torch import nn
+import yaml
 
-from segsweep.networks import Encoder, Segmenter
-from segsweep.networks.heads.aspp import Aspp, AtrousPyramid
-from segsweep.networks.heads.ksac import Ksac, SharedPyramid
+from segsweep.networks.heads.aspp import AtrousPyramid
+from segsweep.networks.heads.ksac import SharedPyramid
+from segsweep.runs.build import build_segmenter
+from segsweep.runs.config_files import root
+from tests.networks.counting import gmacs, parameters
+from tests.runs.composing import composed, configuration
+from tests.shared import shared
 
-# encoder, head, options, parameters in millions that a faithful VOC build has, and what the paper prints
-TABLE_1 = [
-    ("mobilenetv2_100", Aspp, {}, 4.52, 4.5),
-    ("mobilenetv2_100", Ksac, {}, 2.92, 3.0),
-    ("mobilenetv2_100", Ksac, {"fuse": "concat"}, 3.05, 3.0),
-    ("xception65", Aspp, {"decoder": True}, 54.71, 54.3),
-    ("xception65", Ksac, {"decoder": True}, 45.14, 44.8),
-]
+ROWS = yaml.safe_load((root() / "experiments" / "counted.yaml").read_text())["rows"]
+NAMES = [row["name"] for row in ROWS]
 
 
-def parameters(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters())
+@pytest.fixture(scope="module")
+def hydra():
+    with configuration():
+        yield
 
 
-@pytest.mark.parametrize(("encoder", "head", "options", "counted", "published"), TABLE_1)
-def test_voc_networks_have_their_published_size(encoder, head, options, counted, published):
+def network(config, auxiliary=False):
+    overrides = [f"{key}={value}" for key, value in config.items()]
     with torch.device("meta"):
-        body = Encoder(encoder)
-        network = Segmenter(body, head(body.channels, body.reductions, 21, **options))
-    millions = parameters(network) / 1e6
-    assert millions == pytest.approx(counted, abs=0.005)
-    assert millions == pytest.approx(published, rel=0.03)
+        return build_segmenter(composed(*overrides).config, load_weights=False, auxiliary=auxiliary)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_networks_have_their_counted_size(row, hydra):
+    """Half a percent: the counted figures are rounded."""
+    built = network(row["config"])
+    assert parameters(built) / 1e6 == pytest.approx(row["params_m"], rel=0.005)
+    if row["gmacs"] is not None:
+        assert gmacs(built, row["size"]) == pytest.approx(row["gmacs"], rel=0.005)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=NAMES)
+def test_what_is_not_the_published_size_says_why(row):
+    for counted, published in (("params_m", "published_params_m"), ("gmacs", "published_gflops")):
+        if row[counted] is not None and row[published] is not None and row["discrepancy"] is None:
+            assert row[counted] == pytest.approx(row[published], rel=0.025)
+
+
+def test_the_published_figures_are_the_papers():
+    """Every size that a paper measured itself stands in a row, with the figure that the paper prints."""
+    papers = yaml.safe_load(shared("papers/published.yaml").read_text())
+    tables = [("ksac", "table1"), ("atonet", "table3"), *(("dual_aspp", f"table{n}") for n in (1, 2, 4))]
+    printed = [(paper, row) for paper, table in tables for row in papers[paper][table]]
+    printed += [("atonet", row) for row in papers["atonet"]["table1"] if row.get("ours")]
+    have = {
+        key: [row[f"published_{key}"] for row in ROWS if row[f"published_{key}"] is not None]
+        for key in ("params_m", "gflops")
+    }
+    for _, row in printed:
+        for printed_key, key in (("params", "params_m"), ("gflops", "gflops")):
+            # Table 2 prints 45.6 for the network that has 45.7 in Table 1.
+            if printed_key in row and row[printed_key] != 45.6:
+                assert row[printed_key] in have[key], row
+
+
+@pytest.mark.parametrize("choice", ["atonet", "aspp"])
+def test_auxiliary_losses_cost_nothing_that_predicts(choice, hydra):
+    config = {"backbone": "resnet18", "backbone.output_stride": 32, "head": choice, "num_classes": 19}
+    plain = network(config)
+    tapped = network(config | {"head.aux": [3, 4]}, auxiliary=True)
+    stripped = network(config | {"head.aux": [3, 4], "head.aux_weights": [1, 2]})
+    assert parameters(plain) == parameters(stripped) == parameters(tapped) - parameters(tapped.head.auxiliary)
+    size = (128, 128)
+    assert gmacs(plain, size) == gmacs(stripped, size) == gmacs(tapped, size)
+    # 3×3 convolution, BatchNorm, 1×1 with bias: 256→128 and 512→128, to 19 classes.
+    branches = [c * 128 * 9 + 2 * 128 + 128 * 19 + 19 for c in (256, 512)]
+    assert parameters(tapped.head.auxiliary) == sum(branches)
 
 
 def test_a_longer_rate_list_costs_no_convolution_parameters():

@@ -1,5 +1,6 @@
 """Losses against plain numpy, and the maps that hold nothing to learn from."""
 
+import itertools
 import math
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 import torch
 
 from segsweep.errors import ConfigError
+from segsweep.networks import Encoder, Segmenter
+from segsweep.networks.heads.none import NoPyramid
 from segsweep.training.losses import CrossEntropy, Ohem, SegmentationLoss
 
 
@@ -78,16 +81,89 @@ def test_an_auxiliary_map_that_sees_only_void_leaves_the_main_loss_alone():
     assert float(value.detach()) == pytest.approx(losses.mean(), rel=1e-5)
 
 
-def test_the_total_is_the_main_loss_and_the_weighted_auxiliaries():
-    logits, labels = maps(size=(8, 8), ignored=0.2)
-    auxiliary = {"aux3": torch.randn(3, 5, 4, 4), "aux4": torch.randn(3, 5, 2, 2)}
+SUBSETS = [taps for size in range(4) for taps in itertools.combinations((1, 2, 3), size)]
+WEIGHTS = {1: 0.5, 2: 1.0, 3: 2.0}
+
+
+def tapped(taps, target, weights=WEIGHTS) -> Segmenter:
+    """A network of three stages whose head offers them as taps, in double precision."""
+    torch.manual_seed(0)
+    encoder = Encoder("resnet18", output_stride=16, options={"out_indices": (1, 2, 3)})
+    head = NoPyramid(
+        encoder.channels, encoder.reductions, 5,
+        width=8, dropout=0, aux=taps, aux_weights=[weights[t] for t in taps], aux_target=target,
+    )  # fmt: skip
+    return Segmenter(encoder, head).double()
+
+
+def nearest(labels, size):
+    """The label at the middle of each cell."""
+    rows, columns = (
+        ((np.arange(n) + 0.5) * old / n).astype(int) for n, old in zip(size, labels.shape[1:], strict=True)
+    )
+    return labels[:, rows][:, :, columns]
+
+
+def bilinear(maps, size):
+    """[B, K, h, w] → [B, K, *size], written out for pixel centres that are aligned."""
+    for axis, n in ((2, size[0]), (3, size[1])):
+        old = maps.shape[axis]
+        at = np.clip((np.arange(n) + 0.5) * old / n - 0.5, 0, old - 1)
+        low = np.floor(at).astype(int)
+        high = np.minimum(low + 1, old - 1)
+        share = (at - low).reshape([-1 if d == axis else 1 for d in range(4)])
+        maps = maps.take(low, axis) * (1 - share) + maps.take(high, axis) * share
+    return maps
+
+
+@pytest.mark.parametrize("target", ["labels_down", "features_up"])
+@pytest.mark.parametrize("taps", SUBSETS)
+def test_the_total_is_the_main_loss_and_the_chosen_auxiliaries(taps, target):
+    """Every subset of taps, against the losses written out in numpy from the branches' own maps."""
+    _, labels = maps(size=(36, 48), batch=2)
+    image = torch.rand(2, 3, 36, 48) * 255
+    network = tapped(taps, target).train()
+    branches = {}
+    for name, branch in (network.head.auxiliary.branches if taps else {}).items():
+        branch.register_forward_hook(lambda _, __, out, name=name: branches.update({name: out}))
+    logits, auxiliary = network.forward_train(image)
+    assert list(auxiliary) == [f"aux{tap}" for tap in taps]
+    assert [tuple(m.shape[-2:]) for m in branches.values()] == [
+        ((9, 12), (5, 6), (3, 3))[t - 1] for t in taps
+    ]
     expected = pixel_losses(logits, labels)[0].mean()
-    for other in auxiliary.values():
-        step = 8 // other.shape[-1]
-        small = labels[:, step // 2 :: step, step // 2 :: step]
-        expected += 0.5 * pixel_losses(other, small)[0].mean()
-    value = CrossEntropy(auxiliary_weight=0.5)(logits, labels, auxiliary)
+    for tap in taps:
+        own = branches[f"aux{tap}"].detach().numpy()
+        if target == "labels_down":
+            losses = pixel_losses(torch.tensor(own), torch.tensor(nearest(labels.numpy(), own.shape[2:])))[0]
+        else:
+            losses = pixel_losses(torch.tensor(bilinear(own, (36, 48))), labels)[0]
+        expected += WEIGHTS[tap] * losses.mean()
+    value = CrossEntropy()(logits, labels, auxiliary, network.auxiliary_weights)
     assert float(value.detach()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("target", ["labels_down", "features_up"])
+def test_the_total_gradient_is_the_sum_of_the_parts(target):
+    """The main loss alone, and each tap alone: their weighted gradients add up in every parameter."""
+    _, labels = maps(size=(36, 48), batch=2)
+    network = tapped((1, 2, 3), target).train()
+    loss = CrossEntropy()
+    logits, auxiliary = network.forward_train(torch.rand(2, 3, 36, 48) * 255)
+    total = loss(logits, labels, auxiliary, network.auxiliary_weights)
+    alone = [(1.0, loss(logits, labels))]
+    for tap, weight in WEIGHTS.items():
+        one = {f"aux{tap}": auxiliary[f"aux{tap}"]}
+        # The loss of a tap alone: with the main map's taken off again.
+        alone.append((weight, loss(logits, labels, one) - loss(logits, labels)))
+    parameters = list(network.parameters())
+
+    def gradients(value):
+        return torch.autograd.grad(value, parameters, retain_graph=True, materialize_grads=True)
+
+    parts = [[weight * g for g in gradients(value)] for weight, value in alone]
+    for whole, *pieces in zip(gradients(total), *parts, strict=True):
+        torch.testing.assert_close(whole, sum(pieces), rtol=1e-4, atol=1e-7)
 
 
 def test_wrong_settings():

@@ -1,6 +1,7 @@
 """The few layers that all heads are made of."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -23,23 +24,47 @@ class PooledBatchNorm(nn.BatchNorm2d):
 
 
 def conv_bn_relu(
-    channels: int, out_channels: int, kernel_size: int = 1, rate: int = 1, separable: bool = False
+    channels: int,
+    out_channels: int,
+    kernel_size: int = 1,
+    rate: int = 1,
+    separable: bool = False,
+    stride: int = 1,
 ) -> nn.Sequential:
-    """A convolution that keeps the map's size, BatchNorm and ReLU.
+    """A convolution that keeps the map's size (or, striding, divides it, rounded up), BatchNorm and ReLU.
 
     With `separable` the k×k convolution becomes a depthwise one at the atrous rate and a 1×1, each with
     BatchNorm and ReLU (DeepLabV3+, §3.1). Convolutions carry no bias, BatchNorm has one.
     """
     if separable and kernel_size > 1:
-        depthwise = _conv(channels, channels, kernel_size, rate, groups=channels)
+        depthwise = _conv(channels, channels, kernel_size, rate, stride, groups=channels)
         return nn.Sequential(*depthwise, *_conv(channels, out_channels, 1, 1))
-    return nn.Sequential(*_conv(channels, out_channels, kernel_size, rate))
+    return nn.Sequential(*_conv(channels, out_channels, kernel_size, rate, stride))
 
 
-def _conv(channels: int, out_channels: int, kernel_size: int, rate: int, groups: int = 1) -> list[nn.Module]:
+def conv_block(channels: int, width: int, depth: int, separable: bool) -> nn.Sequential:
+    """`depth` 3×3 convolutions to `width` channels (Dual ASPP's Fig. 3: 2 separable ones)."""
+    sizes = [channels, *[width] * depth]
+    return nn.Sequential(*(conv_bn_relu(a, b, 3, separable=separable) for a, b in pairwise(sizes)))
+
+
+def conv_bn(channels: int, out_channels: int, kernel_size: int = 1) -> nn.Sequential:
+    """A convolution that keeps the map's size and BatchNorm: for maps that are added before their ReLU."""
+    return nn.Sequential(*_conv(channels, out_channels, kernel_size, 1)[:2])
+
+
+def pooled_conv(channels: int, out_channels: int) -> nn.Sequential:
+    """1×1 conv-BN-ReLU for pooled maps, which may be a single value a channel."""
+    conv = nn.Conv2d(channels, out_channels, 1, bias=False)
+    return nn.Sequential(conv, PooledBatchNorm(out_channels), nn.ReLU(inplace=True))
+
+
+def _conv(
+    channels: int, out_channels: int, kernel_size: int, rate: int, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
     padding = rate * (kernel_size // 2)
     conv = nn.Conv2d(
-        channels, out_channels, kernel_size, padding=padding, dilation=rate, groups=groups, bias=False
+        channels, out_channels, kernel_size, stride, padding, dilation=rate, groups=groups, bias=False
     )
     return [conv, nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
 
@@ -49,11 +74,7 @@ class ImagePooling(nn.Module):
 
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
-        self.project = nn.Sequential(
-            nn.Conv2d(channels, out_channels, 1, bias=False),
-            PooledBatchNorm(out_channels),
-            nn.ReLU(inplace=True),
-        )
+        self.project = pooled_conv(channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] → [B, out_channels, H, W], each channel constant over the map."""

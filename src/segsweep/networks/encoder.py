@@ -31,9 +31,12 @@ class Encoder(nn.Module):
         weights: a local file of the same weights (safetensors or a torch state dict); wins over `pretrained`.
         mean, std: normalisation, where the file's differs from timm's record for `name`.
         options: further arguments of the timm model, such as `pad_type: same`.
+        last_expansion: False leaves out the 1×1 convolution with which MobileNetV3 (and its kin) widens the
+            last map for its classifier, from 160 to 960 channels or from 96 to 576 (Dual ASPP's encoders).
 
     Raises:
-        ConfigError: an unknown model, a stride it cannot have, or weights that cannot be had or do not fit.
+        ConfigError: an unknown model, a stride it cannot have, weights that cannot be had or do not fit, or
+            no last expansion to leave out.
     """
 
     def __init__(
@@ -45,14 +48,19 @@ class Encoder(nn.Module):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         options: Mapping[str, Any] | None = None,
+        last_expansion: bool | None = None,
     ) -> None:
         super().__init__()
         self.name, self.output_stride = name, output_stride
         self.has_pretrained_weights = pretrained or weights is not None
         self.body = _create(name, output_stride, pretrained and weights is None, dict(options or {}))
+        self.channels: list[int] = self.body.feature_info.channels()
+        if last_expansion not in (None, True, False):
+            raise ConfigError(f"backbone.last_expansion={last_expansion}: expected null, true or false")
+        if last_expansion is False:
+            self.channels[-1] = _leave_out_last_expansion(self.body, name)
         if weights is not None:
             _load_weights(self.body, name, Path(weights))
-        self.channels: list[int] = self.body.feature_info.channels()
         self.reductions: list[int] = self.body.feature_info.reduction()
         recorded = resolve_data_config({}, model=self.body)  # type: ignore[no-untyped-call]
         self.mean = tuple(mean or recorded["mean"])
@@ -75,6 +83,20 @@ def _create(name: str, output_stride: int, pretrained: bool, options: dict[str, 
         )
     except Exception as error:
         raise _creation_error(name, output_stride, pretrained, error) from error
+
+
+def _leave_out_last_expansion(body: Any, name: str) -> int:
+    """Take the 1×1 convolution behind the last map out of the model; gives the channels it has then."""
+    place = body.feature_info.module_name(-1)
+    modules = dict(body.named_modules())
+    convs = [m for m in modules[place].modules() if isinstance(m, nn.Conv2d)] if place in modules else []
+    if len(convs) != 1 or convs[0].kernel_size != (1, 1):
+        raise ConfigError(
+            f"backbone.last_expansion=false: {name} has no 1×1 convolution of its own before its last map: "
+            "use last_expansion=null or a MobileNetV3"
+        )
+    body.set_submodule(place, nn.Identity())
+    return convs[0].in_channels
 
 
 def _creation_error(name: str, output_stride: int, pretrained: bool, error: Exception) -> ConfigError:

@@ -36,10 +36,22 @@ class Segmenter(nn.Module):
         return resize(logits, size or image.shape[-2:])
 
     def forward_train(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits [B, K, H, W], and the auxiliary logits by name, each at its own stride."""
+        """Logits [B, K, H, W], and the auxiliary logits by name.
+
+        These are at their own strides, to meet labels brought down to them, or at the image's size where the
+        head says `aux_target=features_up`.
+        """
+        size = image.shape[-2:]
         output = self.head(self.features(image))
         logits, auxiliary = output if isinstance(output, tuple) else (output, {})
-        return resize(logits, image.shape[-2:]), auxiliary
+        if self.head.auxiliary is not None and self.head.auxiliary.upsampled:
+            auxiliary = {name: resize(other, size) for name, other in auxiliary.items()}
+        return resize(logits, size), auxiliary
+
+    @property
+    def auxiliary_weights(self) -> dict[str, float]:
+        """The weight of each auxiliary loss, by the names that `forward_train` gives."""
+        return {} if self.head.auxiliary is None else self.head.auxiliary.weights
 
     def features(self, image: Tensor) -> list[Tensor]:
         """The encoder's maps of an image [B, 3, H, W] with values 0..255."""

@@ -16,19 +16,19 @@ from segsweep.errors import ConfigError
 
 
 class SegmentationLoss(nn.Module):
-    """Main loss plus `auxiliary_weight` times the sum of the auxiliary losses.
+    """Main loss plus the weighted sum of the auxiliary losses.
 
     Subclasses say how the loss of one map is made, in `map_loss`. Labels are brought to an auxiliary map's
-    size by nearest-neighbour sampling (ATONet: the ground truth is downsampled, not the features up).
+    size by nearest-neighbour sampling (ATONet: the ground truth is downsampled, not the features up); a map
+    that comes at the labels' size meets them as they are.
     """
 
     class_weights: Tensor | None
 
-    def __init__(self, class_weights: Sequence[float] | None = None, auxiliary_weight: float = 1.0) -> None:
+    def __init__(self, class_weights: Sequence[float] | None = None) -> None:
         super().__init__()
         weights = None if class_weights is None else torch.tensor([float(w) for w in class_weights])
         self.register_buffer("class_weights", weights)
-        self.auxiliary_weight = auxiliary_weight
 
     def check(self, num_classes: int) -> None:
         """Raise ConfigError where there is not one non-negative weight for each class."""
@@ -42,13 +42,18 @@ class SegmentationLoss(nn.Module):
             )
 
     def forward(
-        self, logits: Tensor, labels: Tensor, auxiliary: Mapping[str, Tensor] | None = None
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        auxiliary: Mapping[str, Tensor] | None = None,
+        weights: Mapping[str, float] | None = None,
     ) -> Tensor:
-        """Scalar loss; `auxiliary` holds logits at their own sizes."""
+        """Scalar loss; `auxiliary` holds logits at their own sizes, `weights` what is not 1 of them."""
         loss = self.map_loss(logits.float(), labels.long())
-        for other in (auxiliary or {}).values():
+        for name, other in (auxiliary or {}).items():
             target = F.interpolate(labels[:, None].float(), size=other.shape[-2:], mode="nearest-exact")[:, 0]
-            loss = loss + self.auxiliary_weight * self.map_loss(other.float(), target.long())
+            weight = (weights or {}).get(name, 1.0)
+            loss = loss + weight * self.map_loss(other.float(), target.long())
         return loss
 
     def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -77,8 +82,10 @@ class Ohem(SegmentationLoss):
         ConfigError: a threshold or share outside (0, 1].
     """
 
-    def __init__(self, threshold: float = 0.7, min_kept: float = 0.0625, **options: object) -> None:
-        super().__init__(**options)  # type: ignore[arg-type]  # class_weights and auxiliary_weight, passed on
+    def __init__(
+        self, threshold: float = 0.7, min_kept: float = 0.0625, class_weights: Sequence[float] | None = None
+    ) -> None:
+        super().__init__(class_weights)
         for name, value in (("threshold", threshold), ("min_kept", min_kept)):
             if not 0 < value <= 1:
                 raise ConfigError(f"loss.{name}={value}: expected a number above 0, at most 1")

@@ -1,11 +1,13 @@
 """Atrous spatial pyramid pooling (DeepLabV3, §3.3): a kernel of its own for each rate."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from segsweep.networks.blocks import ImagePooling, conv_bn_relu
+from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import PyramidHead, rates_at
 
 
@@ -27,7 +29,11 @@ class AtrousPyramid(nn.Module):
 
 
 class Aspp(PyramidHead):
-    """ASPP, with `rates` of any length and, on request, depthwise separable atrous convolutions."""
+    """ASPP, with `rates` of any length; with its decoder, DeepLabV3+.
+
+    `separable` makes all 3×3 convolutions, the decoder's too, depthwise separable (DeepLabV3+, §3.1): the
+    "DL" rows of Dual ASPP. The KSAC paper's counts come out without.
+    """
 
     def __init__(
         self,
@@ -39,8 +45,10 @@ class Aspp(PyramidHead):
         width: int = 256,
         decoder: bool = False,
         dropout: float = 0.1,
+        **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
         context = AtrousPyramid(channels[-1], width, rates_at(rates, reductions[-1]), separable)
         super().__init__(
-            channels, reductions, num_classes, context, width=width, decoder=decoder, dropout=dropout
-        )
+            channels, reductions, num_classes, context,
+            width=width, decoder=decoder, dropout=dropout, separable=separable, **auxiliary,
+        )  # fmt: skip

@@ -5,30 +5,39 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from segsweep.errors import ConfigError
-from segsweep.networks.blocks import conv_bn_relu, resize
+from segsweep.networks.blocks import conv_block, conv_bn_relu, resize
+from segsweep.networks.heads.features import level
 
 
 class Decoder(nn.Module):
-    """Stride-4 feature to 48 channels, concatenated with the upsampled context, two 3×3 conv-BN-ReLU.
+    """Stride-4 feature to 48 channels, concatenated with the upsampled context, 3×3 conv-BN-ReLU.
 
-    DeepLabV3+ §3.1 and Table 1, 2 (48 channels, [3×3, 256] twice). Convolutions are plain: the KSAC
-    paper's parameter counts (54.3 M and 44.8 M) come out with plain ones.
+    DeepLabV3+ §3.1 and Table 1, 2 (48 channels, [3×3, 256] twice). The KSAC paper's parameter counts
+    (54.3 M and 44.8 M) come out with plain convolutions, Dual ASPP's (41.05 M, 2.72 M) with separable ones.
+
+    Args:
+        width: channels of the context and of the result.
+        depth: number of 3×3 convolutions.
+        option: the option that asks for it, for the error.
 
     Raises:
         ConfigError: the encoder has no feature at stride 4.
     """
 
-    def __init__(self, channels: Sequence[int], reductions: Sequence[int], width: int = 256) -> None:
+    def __init__(
+        self,
+        channels: Sequence[int],
+        reductions: Sequence[int],
+        width: int = 256,
+        separable: bool = False,
+        depth: int = 2,
+        option: str = "decoder",
+    ) -> None:
         super().__init__()
-        if 4 not in reductions:
-            raise ConfigError(
-                f"head.decoder=true needs a feature at stride 4; this backbone has {list(reductions)}: "
-                "use head.decoder=false or another backbone"
-            )
-        self.level = list(reductions).index(4)
+        way_out = f"use head.{option}=false or another backbone"
+        self.level = level(reductions, 4, f"head.{option}=true", way_out)
         self.reduce = conv_bn_relu(channels[self.level], 48)
-        self.refine = nn.Sequential(conv_bn_relu(width + 48, width, 3), conv_bn_relu(width, width, 3))
+        self.refine = conv_block(width + 48, width, depth, separable)
 
     def forward(self, x: Tensor, features: list[Tensor]) -> Tensor:
         """Context [B, width, h, w] and the encoder's maps → [B, width, H / 4, W / 4]."""

@@ -1,12 +1,14 @@
 """Kernel-sharing atrous convolution (KSAC, §3.2, Fig. 4, Algorithm 1): one kernel for all rates."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from segsweep.errors import ConfigError, near
 from segsweep.networks.blocks import ImagePooling, conv_bn_relu
+from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import PyramidHead, rates_at
 from segsweep.networks.shared_kernel import SharedAtrousConv
 
@@ -50,10 +52,12 @@ class Ksac(PyramidHead):
         width: int = 256,
         decoder: bool = False,
         dropout: float = 0.1,
+        **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
         if fuse not in FUSIONS:
             raise ConfigError(f"head.fuse={fuse}: {near(str(fuse), FUSIONS)}")
         context = SharedPyramid(channels[-1], width, rates_at(rates, reductions[-1]), fuse)
         super().__init__(
-            channels, reductions, num_classes, context, width=width, decoder=decoder, dropout=dropout
-        )
+            channels, reductions, num_classes, context,
+            width=width, decoder=decoder, dropout=dropout, **auxiliary,
+        )  # fmt: skip

@@ -1,0 +1,97 @@
+"""Auxiliary losses as one mechanism: small classifiers on maps inside the network, in training only.
+
+ATONet (abstract b, Fig. 2) brought the ground truth down to each map's size, and compared that with
+bringing the map up to the ground truth. What is learned with these branches stays in the network when they
+are gone: no network that predicts has them.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import TypedDict
+
+from torch import Tensor, nn
+
+from segsweep.errors import ConfigError, near
+from segsweep.networks.blocks import conv_bn_relu
+
+LABELS_DOWN, FEATURES_UP = "labels_down", "features_up"
+WIDTH = 128  # ATONet's branches: 64→64, 128→128, 256→128, 512→128, 128→128
+
+
+class AuxiliaryOptions(TypedDict, total=False):
+    """The options of a head that has taps.
+
+    aux: the taps that carry a loss, counted from 1; none by default.
+    aux_weights: one weight for all, or one for each entry of `aux`.
+    aux_target: labels_down (ATONet) or features_up (the dagger row of its Table 4).
+    """
+
+    aux: Sequence[int]
+    aux_weights: float | Sequence[float]
+    aux_target: str
+
+
+class Auxiliary(nn.Module):
+    """A branch (3×3 conv-BN-ReLU, 1×1 to classes) on each chosen tap; `channels` are those of all taps.
+
+    Args:
+        channels: of each tap, in the order in which `forward` is given their maps.
+        num_classes: K.
+        aux, aux_weights, aux_target: see AuxiliaryOptions.
+
+    Raises:
+        ConfigError: a tap that there is not, a weight that is none, an unknown target.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        num_classes: int,
+        aux: Sequence[int] | None = None,
+        aux_weights: float | Sequence[float] = 1.0,
+        aux_target: str = LABELS_DOWN,
+    ) -> None:
+        super().__init__()
+        if aux_target not in (LABELS_DOWN, FEATURES_UP):
+            raise ConfigError(
+                f"head.aux_target={aux_target}: {near(str(aux_target), [LABELS_DOWN, FEATURES_UP])}"
+            )
+        self.taps = _check_taps(aux or (), len(channels))
+        self.upsampled = aux_target == FEATURES_UP
+        weights = _check_weights(aux_weights, len(self.taps))
+        self.weights = {_name(tap): weight for tap, weight in zip(self.taps, weights, strict=True)}
+        self.branches = nn.ModuleDict(
+            {_name(tap): _branch(channels[tap - 1], num_classes) for tap in self.taps}
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Maps of all taps → {"aux3": logits [B, K, h, w] at that map's own size, …}."""
+        return {_name(tap): self.branches[_name(tap)](maps[tap - 1]) for tap in self.taps}
+
+
+def _name(tap: int) -> str:
+    return f"aux{tap}"
+
+
+def _branch(channels: int, num_classes: int) -> nn.Sequential:
+    width = min(channels, WIDTH)
+    return nn.Sequential(conv_bn_relu(channels, width, 3), nn.Conv2d(width, num_classes, 1))
+
+
+def _check_taps(aux: Sequence[int], taps: int) -> tuple[int, ...]:
+    good = not isinstance(aux, str | int | float) and len(set(aux)) == len(aux)
+    if not good or any(isinstance(a, bool) or not isinstance(a, int) or not 1 <= a <= taps for a in aux):
+        raise ConfigError(
+            f"head.aux={aux}: expected a list of different taps from 1 (finest) to {taps}, such as [1,{taps}]"
+        )
+    return tuple(aux)
+
+
+def _check_weights(weights: float | Sequence[float], taps: int) -> list[float]:
+    listed = [weights] * taps if isinstance(weights, int | float) else list(weights)
+    numbers = [weights] if isinstance(weights, int | float) else listed
+    if any(not isinstance(w, int | float) or not 0 <= w < math.inf for w in numbers) or len(listed) != taps:
+        raise ConfigError(
+            f"head.aux_weights={weights}: expected a number from 0 up, or a list of {taps}, one for each tap"
+        )
+    return [float(weight) for weight in listed]
