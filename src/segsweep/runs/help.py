@@ -1,9 +1,12 @@
 """`segsweep train --help`: the axes and their choices, read from the configuration as it is."""
 
+from collections.abc import Sequence
+
 from segsweep.runs import config_files
 
 USAGE = {
     "train": "Train and test one run, or with -m all combinations of comma-separated values.",
+    "profile": "Count and time a network, or with -m those of all combinations. No data is needed.",
     "test": "Test trained runs with further strategies, named by id or by the overrides that trained them.",
 }
 
@@ -11,7 +14,12 @@ EXAMPLES = {
     "train": (
         "segsweep train head=aspp head.rates=[6,12,18,24] dataset=camvid data_dir=DIR",
         "segsweep train -m backbone=mobilenetv2,resnet18 'head.rates=[6,12,18],[1,6,12,18,24]' seed=0,1",
-        "segsweep train -m +experiments=demo",
+        "segsweep train -m +experiments=ksac/table2 data_dir=DIR",
+    ),
+    "profile": (
+        "segsweep profile backbone=resnet101 head=ksac num_classes=19 input=[1024,2048]",
+        "segsweep profile -m head=none,aspp,ksac input=512 latency=true reference=none",
+        "segsweep profile -m +experiments=camvid_heads format=json",
     ),
     "test": ("segsweep test 3f9c2a test=[ms_flip]", "segsweep test -m head=aspp,ksac 'test=[flip,ms]'"),
 }
@@ -23,17 +31,18 @@ FLAGS = (
 )
 
 
-def text(command: str) -> str:
-    """The help of `train` or `test`."""
+def text(command: str, own: Sequence[tuple[str, str]] = ()) -> str:
+    """The help of a command that takes a configuration, and perhaps options of its own."""
     ids = "[ID ...] " if command == "test" else ""
     usage = f"usage: segsweep {command} {ids}[axis=choice ...] [key=value ...]"
     lines = [usage, "", USAGE[command], "", "axes"]
     defaults = config_files.defaults()
     for group in config_files.GROUPS:
-        lines.append(
-            f"  {group + '=':<12}{' '.join(config_files.choices(group))}   (default {defaults[group]})"
-        )
+        choices, default = " ".join(config_files.choices(group)), defaults[group] or "null"
+        lines.append(f"  {group + '=':<12}{choices}   (default {default})")
     lines.append(f"  {'+experiments=':<12} {' '.join(config_files.choices('experiments'))}")
+    if own:
+        lines += ["", f"options of {command}"] + [f"  {option:<22}{meaning}" for option, meaning in own]
     lines += ["", "options (with their defaults)"]
     lines += [f"  {key}={value}" for key, value in config_files.scalars()]
     for group in (g for g in config_files.GROUPS if g != "test"):
