@@ -1,0 +1,172 @@
+"""COCO images that show VOC's classes, labelled with those: the first training stage for VOC.
+
+Lin et al., "Microsoft COCO", ECCV 2014. KSAC (section 4.1) selects "about 60K training images" with a region
+above 1,000 pixels, as many as the release of 2014 may give (train2014 has 82,783 images). train2017 (118,287,
+all of them from train2014 and val2014) gives more: take `year: 2014` to repeat the paper's number.
+"""
+
+import hashlib
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from segsweep.data.coco_draw import LEAST_AREA, draw_png, read_annotations
+from segsweep.data.download import Archive
+from segsweep.data.labels import plain
+from segsweep.data.module import SegmentationData
+from segsweep.data.prepare import Preparation, Task, plan, prepared_from
+from segsweep.data.split import FileSplit, SplitDataset, read_list
+from segsweep.data.voc_classes import CLASSES, PALETTE
+from segsweep.errors import ConfigError, DataError
+
+OFFICIAL_IMAGES = {
+    2017: {"train": 118_287, "val": 5_000},
+    2014: {"train": 82_783, "val": 40_504},
+}
+"""Images in the release, from which those with VOC classes are taken."""
+HOST = "http://images.cocodataset.org"
+ARCHIVES = {
+    2017: (
+        ("zips/train2017.zip", 19_336_861_798, "cced6f7f71b7629ddf16f17bbcfab6b2"),
+        ("zips/val2017.zip", 815_585_330, "442b8da7639aecaf257c1dceb8ba8c80"),
+        ("annotations/annotations_trainval2017.zip", 252_907_541, "f4bbac642086de4f52a3fdda2de5fa2c"),
+    ),
+    2014: (
+        ("zips/train2014.zip", 13_510_573_713, "0da8c0bd3d6becc4dcb32757491aca88"),
+        ("zips/val2014.zip", 6_645_013_297, "a3d79f5ed8d289b7a7554ce06a5782b3"),
+        ("annotations/annotations_trainval2014.zip", 252_872_794, "0a379cfc70b0e71301e0f377548639bd"),
+    ),
+}
+LAYOUT = "COCO's layout: train2017/, val2017/ and annotations/instances_{train,val}2017.json (or 2014)"
+FETCH = "https://cocodataset.org/#download (or download=true): train, val and their annotations"
+LABEL_BYTES, LABEL_SECONDS = 3_500, 0.012
+"""Of one label map of 640x480 pixels in one process, measured, the disk's part of 5 ms included."""
+
+
+class CocoFiles:
+    """COCO's folder, and the label maps that were made from it."""
+
+    def __init__(self, root: Path, year: int, prepared: Path | None, command: str) -> None:
+        """Take the folder with `train<year>`, and that for label maps, `<root>/segsweep` where null.
+
+        `command` is the one that makes the label maps, for the error message.
+        """
+        if year not in OFFICIAL_IMAGES:
+            raise ConfigError(f"dataset.year: {year!r} found; COCO's releases are 2014 and 2017")
+        self.root, self.year, self.command = root, year, command
+        self.folder = (prepared or root / "segsweep") / f"coco_voc{year}"
+
+    def split(self, name: str) -> FileSplit:
+        """The images that were taken; DataError where label maps are not made, or from other annotations."""
+        made_from = prepared_from(self.folder, name)
+        if made_from is None:
+            raise DataError(
+                f"{self.folder / name}.txt: COCO's label maps are not made yet; run: {self.command}"
+            )
+        if self._annotations(name).is_file() and not made_from.startswith(self._size(name)):
+            raise DataError(
+                f"{self.folder / name}: label maps were made from other annotations than "
+                f"{self._annotations(name)}; run: {self.command}"
+            )
+        source = self.folder / f"{name}.txt"
+        ids = read_list(source, LAYOUT)
+        images = [self.root / f"{name}{self.year}" / f"{i}.jpg" for i in ids]
+        labels = [self.folder / name / f"{i}.png" for i in ids]
+        return FileSplit(name, ids, images, labels, plain(len(CLASSES)), source)
+
+    def preparations(self) -> list[Preparation]:
+        """The label maps of train and val; reads COCO's annotations unless all is made."""
+        return [self._preparation(name) for name in OFFICIAL_IMAGES[self.year]]
+
+    def _preparation(self, name: str) -> Preparation:
+        source, folder = self._source(name), self.folder / name
+        if prepared_from(self.folder, name) == source:
+            made = self.split(name).labels
+            if all(Path(file).is_file() for file in made):
+                return Preparation(
+                    self.folder, name, name, f"{folder}: label maps", source, "", (), len(made)
+                )
+        images = read_annotations(self._annotations(name))
+        taken = [image for image in images if image.taken]
+        if not taken:
+            raise DataError(f"{self._annotations(name)}: no image shows a VOC class; give COCO's own file")
+        ids = [image.stem for image in taken]
+        tasks = [Task(folder / f"{i.stem}.png", draw_png, (i.height, i.width, i.regions)) for i in taken]
+        makes = (
+            f"{folder}: label maps of the {len(taken):,} images with VOC classes, of {len(images):,} in "
+            f"{self._annotations(name).name} ({OFFICIAL_IMAGES[self.year][name]:,} in the release)"
+        )
+        return plan(self.folder, name, name, makes, source, ids, tasks, LABEL_BYTES, LABEL_SECONDS)
+
+    def _annotations(self, name: str) -> Path:
+        return self.root / "annotations" / f"instances_{name}{self.year}.json"
+
+    def _source(self, name: str) -> str:
+        """What label maps follow from: the annotation file's content, and the rule of choice."""
+        size = self._size(name)
+        with self._annotations(name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return f"{size}, SHA-256 {digest}, a region above {LEAST_AREA} pixels\n"
+
+    def _size(self, name: str) -> str:
+        """The part of `_source` that is known without reading hundreds of megabytes."""
+        file = self._annotations(name)
+        if not file.is_file():
+            raise DataError(f"{file}: no such file; expected {LAYOUT}; from {FETCH}")
+        return f"{file.name}, {file.stat().st_size} bytes"
+
+    def archives(self) -> list[tuple[Archive, Path]]:
+        """What `download` may fetch."""
+        found = []
+        for path, size, md5 in ARCHIVES[self.year]:
+            inside = Path(path).stem if path.startswith("zips/") else "annotations"
+            marker = "" if path.startswith("zips/") else f"instances_train{self.year}.json"
+            found.append((Archive(f"{HOST}/{path}", size, md5, inside, marker), self.root / inside))
+        return found
+
+
+class CocoVoc(SegmentationData):
+    """The COCO images with VOC classes: train and val of `year`, at COCO's own size.
+
+    An image is taken for one object of a VOC class above 1,000 pixels, then all its VOC objects are labelled
+    (`coco_draw.draw`); every other class is background. The label maps are made once by `segsweep data
+    prepare`, as drawing polygons for each training image would cost more than reading it.
+    """
+
+    classes = CLASSES
+    palette = PALETTE
+    splits = ("train", "val")
+    test_split = "val"
+    layout = LAYOUT
+    fetch = FETCH
+
+    def __init__(
+        self, *, root: str | Path, year: int = 2017, prepared: str | Path | None = None, **options: Any
+    ) -> None:
+        """Take COCO's folder and release, and the options of `SegmentationData`.
+
+        `prepared` is the folder for `coco_voc<year>/`, `<root>/segsweep` where it is null.
+        """
+        super().__init__(**options)
+        given = f"dataset=coco_voc dataset.root={quote(str(root))}"
+        self.coco = coco_files(root, year, prepared, given)
+
+    def read_split(self, name: str) -> SplitDataset:
+        """The images taken of train or val."""
+        return self.coco.split(name)
+
+    def preparations(self) -> list[Preparation]:
+        """Label maps of train and val."""
+        return self.coco.preparations()
+
+    def archives(self) -> list[tuple[Archive, Path]]:
+        """What `download` may fetch."""
+        return self.coco.archives()
+
+
+def coco_files(root: str | Path, year: int, prepared: str | Path | None, given: str) -> CocoFiles:
+    """COCO's folder as a data set's options give it; `given` are those that name the data set and folder."""
+    command = f"segsweep data prepare {given}"
+    command += f" dataset.year={year}" if year != 2017 else ""
+    command += f" dataset.prepared={quote(str(prepared))}" if prepared else ""
+    return CocoFiles(Path(root), year, Path(prepared) if prepared else None, command)

@@ -1,0 +1,163 @@
+"""Fetches official archives when asked to: with resume, checked, and unpacked whole or not at all.
+
+Knows no data set and no configuration. Nothing here runs unless the user asks for a download.
+"""
+
+import hashlib
+import os
+import shutil
+import tarfile
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from segsweep.errors import DataError
+from segsweep.files import cannot_write
+
+PLACES = "dataset.root=…"
+BLOCK = 1 << 20
+SILENCE = 60
+"""Seconds without a byte after which a connection is given up."""
+Progress = Callable[[str, int, int], None]
+"""(archive's name, bytes done, bytes in all)."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive as its makers offer it."""
+
+    url: str
+    size: int
+    """Bytes; checked where there is no checksum."""
+    md5: str | None
+    inside: str
+    """The folder in the archive that is wanted."""
+    marker: str
+    """A file of that folder which the archive alone brings; the folder itself where it is empty."""
+
+    @property
+    def name(self) -> str:
+        """The archive's file name."""
+        return self.url.rsplit("/", 1)[-1]
+
+
+def missing(archives: Sequence[tuple[Archive, Path]]) -> list[tuple[Archive, Path]]:
+    """The archives whose contents are not, or not wholly, in their target folders."""
+    return [
+        (archive, target)
+        for archive, target in archives
+        if not (target / archive.marker).exists() or _unpacking(archive, target).exists()
+    ]
+
+
+def download(archives: Sequence[tuple[Archive, Path]], on_progress: Progress) -> None:
+    """Fetch and unpack what is missing, each archive's `inside` to its target folder.
+
+    An archive comes as `<name>.part` beside its target, and is removed once it is unpacked; `<name>` itself,
+    put there by hand, is unpacked and kept.
+
+    Raises:
+        DataError: the address does not answer, or sends other bytes than the official ones.
+        UserError: a folder cannot be written or the disk is full; what has come stays.
+    """
+    for archive, target in missing(archives):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            file = _fetch(archive, target.parent, on_progress)
+            _unpack(archive, file, target)
+        except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+            reason = getattr(error, "reason", error)
+            raise DataError(
+                f"{archive.url}: cannot be fetched ({reason}); the same command goes on where it stopped, "
+                f"or fetch it by hand and put it at {target.parent / archive.name}"
+            ) from error
+        except OSError as error:
+            raise cannot_write(target, error, PLACES) from error
+
+
+def _fetch(archive: Archive, folder: Path, on_progress: Progress) -> Path:
+    """The whole and checked archive; one that the user put into the folder is taken as it is."""
+    given, part = folder / archive.name, folder / f"{archive.name}.part"
+    if given.is_file():
+        _check(archive, given)
+        return given
+    if not part.is_file() or part.stat().st_size < archive.size:
+        _receive(archive, part, on_progress)
+    try:
+        _check(archive, part)
+    except DataError:
+        part.unlink()
+        raise
+    return part
+
+
+def _receive(archive: Archive, part: Path, on_progress: Progress) -> None:
+    """Append what is still to come; from the start where the server cannot begin in the middle."""
+    have = part.stat().st_size if part.is_file() else 0
+    request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
+    with urllib.request.urlopen(request, timeout=SILENCE) as response:
+        have = have if response.status == 206 else 0
+        with part.open("ab" if have else "wb") as file:
+            while block := response.read(BLOCK):
+                file.write(block)
+                have += len(block)
+                on_progress(archive.name, have, archive.size)
+            file.flush()
+            os.fsync(file.fileno())
+    if have < archive.size:
+        raise ConnectionError(f"the connection ended after {have:,} of {archive.size:,} bytes")
+
+
+def _check(archive: Archive, file: Path) -> None:
+    """Raise DataError where a file is not the official archive."""
+    found, expected = str(file.stat().st_size), str(archive.size)
+    if archive.md5:
+        with file.open("rb") as content:
+            found, expected = hashlib.file_digest(content, "md5").hexdigest(), archive.md5
+    if found != expected:
+        raise DataError(
+            f"{file}: {'MD5' if archive.md5 else 'size'} {found} is not the official archive's {expected}; "
+            "remove it if it is still there, then the same command again"
+        )
+
+
+def _unpacking(archive: Archive, target: Path) -> Path:
+    return target.parent / f".{archive.name}.unpacking"
+
+
+def _unpack(archive: Archive, file: Path, target: Path) -> None:
+    """Unpack aside, move to the target, remove what was fetched. A folder aside tells that it is not done."""
+    aside = _unpacking(archive, target)
+    if aside.exists():
+        shutil.rmtree(aside)
+    aside.mkdir()
+    try:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as packed:
+                packed.extractall(aside)
+        else:
+            with tarfile.open(file) as unpacked:
+                unpacked.extractall(aside, filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"{file}: cannot be unpacked ({error}); remove it and fetch it again") from error
+    _merge(aside / archive.inside, target)
+    shutil.rmtree(aside)
+    if file.suffix == ".part":
+        file.unlink()
+
+
+def _merge(source: Path, target: Path) -> None:
+    """Move a folder to its place: at once where nothing is there, else file by file."""
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(target)
+        return
+    for entry in source.iterdir():
+        if entry.is_dir():
+            _merge(entry, target / entry.name)
+        else:
+            entry.replace(target / entry.name)

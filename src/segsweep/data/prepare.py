@@ -1,0 +1,175 @@
+"""Files that a data set needs and its release does not have, made once: what is to do, said first, then done.
+
+Knows no data set and no configuration. A data set gives `Preparation`s; each is a set of independent tasks,
+small functions that turn their arguments into one file's bytes. They run in a pool of processes. A file is
+there whole or not at all, and one that is there is not made again: after a crash, a full disk or an interrupt
+the same call goes on where it stopped, and ends in the same bytes.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segsweep.data.pool import perform
+from segsweep.errors import UserError
+from segsweep.files import cannot_write, write_bytes
+
+PLACES = "dataset.prepared=…"
+Progress = Callable[[int, int], None]
+"""(files done, files in all), over all preparations, those there before included."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file to make."""
+
+    output: Path
+    make: Callable[..., bytes]
+    """A function that worker processes can import; those of a large pool should import quickly."""
+    arguments: tuple[Any, ...]
+
+    def __call__(self) -> None:
+        """Make the file, whole."""
+        write_bytes(self.output, self.make(*self.arguments), PLACES)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Files of one kind: one a task in `<folder>/<below>/`, then `<folder>/<name>.txt`, which lists them.
+
+    The list is written last: where it is, all is there. `<folder>/<name>.source` tells from what; files of
+    another source are removed before new ones are made.
+    """
+
+    folder: Path
+    name: str
+    below: str
+    """Empty where nothing but the list is made."""
+    makes: str
+    """What is made, from what and where, in a line."""
+    source: str
+    """What the files follow from; equal sources give equal files."""
+    listing: str
+    tasks: Sequence[Task]
+    """Those still to do."""
+    done: int
+    """How many files are there already."""
+    file_bytes: float = 0
+    """Size of one file, as experience tells."""
+    file_seconds: float = 0
+    """Time that one file takes one process, as experience tells."""
+
+    @property
+    def files(self) -> int:
+        """How many files there will be, the list aside."""
+        return self.done + len(self.tasks)
+
+    @property
+    def bytes(self) -> int:
+        """Disk space that is still needed, about."""
+        return round(len(self.tasks) * self.file_bytes)
+
+    def seconds(self, workers: int) -> float:
+        """Time that is still needed, about."""
+        return len(self.tasks) * self.file_seconds / max(1, workers)
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.tasks and prepared_from(self.folder, self.name) == self.source
+
+
+def prepared_from(folder: Path, name: str) -> str | None:
+    """The source that a finished preparation was made from; None where it is not finished."""
+    try:
+        (folder / f"{name}.txt").stat()
+        return (folder / f"{name}.source").read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def plan(
+    folder: Path,
+    name: str,
+    below: str,
+    makes: str,
+    source: str,
+    ids: Sequence[str],
+    tasks: Sequence[Task],
+    file_bytes: float = 0,
+    file_seconds: float = 0,
+) -> Preparation:
+    """A preparation of all these tasks, of which those are left whose files are not there from `source`.
+
+    `ids` are the lines of the list; the rest is as in `Preparation`.
+    """
+    try:
+        same = (folder / f"{name}.source").read_text() == source
+    except (FileNotFoundError, NotADirectoryError):
+        same = False
+    left = [task for task in tasks if not (same and task.output.is_file())]
+    listing, done = "".join(f"{i}\n" for i in ids), len(tasks) - len(left)
+    return Preparation(folder, name, below, makes, source, listing, left, done, file_bytes, file_seconds)
+
+
+def run(preparations: Sequence[Preparation], workers: int, on_progress: Progress) -> None:
+    """Make what is missing with `workers` processes, or in this one where there are none.
+
+    Raises:
+        UserError: a folder cannot be written, the disk is full, another process prepares the same folder, or
+            a source file is not as promised. Whole files stay.
+    """
+    total = sum(each.files for each in preparations)
+    done = sum(each.done for each in preparations)
+    on_progress(done, total)
+    for each in preparations:
+        if each.complete:
+            continue
+        with _alone(each.folder):
+            _begin(each)
+            for _ in perform(each.tasks, workers):
+                done += 1
+                on_progress(done, total)
+            _end(each)
+
+
+def _begin(preparation: Preparation) -> None:
+    """Clear away what comes from another source."""
+    folder, name = preparation.folder, preparation.name
+    source = folder / f"{name}.source"
+    if not source.is_file() or source.read_text() != preparation.source:
+        # In this order: at no time does a list or a source stand for files that are not its own.
+        (folder / f"{name}.txt").unlink(missing_ok=True)
+        source.unlink(missing_ok=True)
+        if preparation.below and (folder / preparation.below).is_dir():
+            shutil.rmtree(folder / preparation.below)
+        write_bytes(source, preparation.source.encode(), PLACES)
+
+
+def _end(preparation: Preparation) -> None:
+    """Clear away what killed processes left half written, then say that all is there."""
+    folder = preparation.folder
+    for place in (folder, folder / preparation.below):
+        for half in place.glob("*.tmp"):
+            half.unlink(missing_ok=True)
+    write_bytes(folder / f"{preparation.name}.txt", preparation.listing.encode(), PLACES)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder against other preparations; the lock goes with the process that holds it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise cannot_write(folder, error, PLACES) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(f"{folder}: another process is preparing it; wait until it is done") from error
+        yield

@@ -1,0 +1,162 @@
+"""SBD, the Semantic Boundaries Dataset: labels for most of VOC's images, seven times as many as VOC's own.
+
+Hariharan, Arbeláez, Bourdev, Maji, Malik, ICCV 2011: 11,355 images (8,498 train, 2,857 val) of VOC 2011. Many
+are in VOC 2012's val, so nobody trains on SBD's own lists: `trainaug` is VOC's train and all of SBD that is
+not in VOC's val, 10,582 images.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from segsweep.data.download import Archive
+from segsweep.data.official import OfficialSplit, ids_hash
+from segsweep.data.prepare import Preparation, Task, plan, prepared_from
+from segsweep.data.sbd_labels import SbdLabels, sbd_png
+from segsweep.data.split import FileSplit, SplitDataset, read_list
+from segsweep.data.voc2012 import Voc2012, voc_folder
+from segsweep.errors import DataError
+
+LAYOUT = (
+    "VOC's layout with VOC2012/SegmentationClassAug/<id>.png, or SBD's release: "
+    "benchmark_RELEASE/dataset/{cls/<id>.mat,img/<id>.jpg,train.txt,val.txt} with VOCdevkit beside it"
+)
+RELEASE = Archive(
+    url="https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz",
+    size=1_419_539_633,
+    md5="82b4d87ceb2ed10f6038a1cba92111cb",
+    inside="benchmark_RELEASE",
+    marker="dataset/train.txt",
+)
+LISTS = ("trainaug", "train_aug")
+"""Names under which the list of 10,582 travels beside SegmentationClassAug."""
+LABEL_BYTES, LABEL_SECONDS = 2_600, 0.03
+"""Of one label map of 500x375 pixels in one process, measured, the disk's part of 5 ms included."""
+
+
+class Sbd(Voc2012):
+    """SBD on VOC's images: `train` (not in VOC's train or val), `trainaug` (with VOC's train), VOC's `val`.
+
+    `root` holds SBD in one of two forms.
+
+    - VOCdevkit or VOC2012 with the folder SegmentationClassAug, as SBD is passed round: palette PNGs of VOC's
+      and SBD's images. `trainaug` is the list trainaug.txt (or train_aug.txt) of ImageSets/Segmentation, or
+      else every label there is, without VOC's val.
+    - benchmark_RELEASE, the original, also where it lies beside a VOCdevkit without that folder. VOC's lists
+      and images are read from `voc_root`. `segsweep data prepare` turns its labels into PNGs, which are read
+      faster; it also trains without.
+
+    VOC's train images have VOC's own label, also where SBD has one: it marks the borders that are hard to
+    tell, which the benchmark ignores, and SegmentationClassAug has it so. Images come in the order of their
+    ids from every form, so that a run does not depend on it.
+    """
+
+    splits: tuple[str, ...] = ("train", "trainaug", "val", "test")
+    joined: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    official: ClassVar[Mapping[str, OfficialSplit]] = {
+        "train": OfficialSplit(9118, "6d42f86cb89ef37e"),
+        "trainaug": OfficialSplit(10582, "855dff350b7f447b"),
+        **{name: Voc2012.official[name] for name in ("val", "test")},
+    }
+    layout = LAYOUT
+    fetch = (
+        "http://home.bharathh.info/pubs/codes/SBD/download.html (or download=true for the release), and VOC "
+        "2012: " + Voc2012.fetch
+    )
+
+    def __init__(
+        self,
+        *,
+        root: str | Path,
+        voc_root: str | Path | None = None,
+        prepared: str | Path | None = None,
+        train_split: str = "trainaug",
+        **options: Any,
+    ) -> None:
+        """Take the folder of SBD, and the options of `SegmentationData`.
+
+        `voc_root` is VOCdevkit where `root` is the release, VOCdevkit beside it where null; `prepared` the
+        folder for `sbd/`, `<root>/segsweep` where null.
+        """
+        super().__init__(root=root, train_split=train_split, **options)
+        named = self.root.name == RELEASE.inside or (self.root / "dataset" / "cls").is_dir()
+        self.given = named or bool(voc_root)
+        if self.given:
+            self.voc = voc_folder(Path(voc_root or self.root.parent / "VOCdevkit"))
+        self.release = self.root if self.given else self.voc.absolute().parents[1] / RELEASE.inside
+        self.aug = self.voc / "SegmentationClassAug"
+        self.folder = Path(prepared or self.root / "segsweep") / "sbd"
+
+    @property
+    def from_release(self) -> bool:
+        """Whether labels are the release's; asked anew each time, as a download may have come between."""
+        return self.given or (not self.aug.is_dir() and self.release.is_dir())
+
+    def read_split(self, name: str) -> SplitDataset:
+        """One of the splits; DataError where lists or labels are not there."""
+        return self.sbd_split(name) if name in ("train", "trainaug") else self.voc_split(name)
+
+    def sbd_split(self, name: str) -> FileSplit:
+        """The images of `train` or `trainaug`, in the order of their ids."""
+        listed, source = self._trainaug()
+        own = set(self.voc_ids("train"))
+        ids = [i for i in listed if name == "trainaug" or i not in own]
+        images = [self._image(i, i in own) for i in ids]
+        made = self.from_release and prepared_from(self.folder, "trainaug") == _source(listed)
+        labels = [self._made(i) if made else self._label(i, i in own) for i in ids]
+        return FileSplit(name, ids, images, labels, SbdLabels(), source)
+
+    def _trainaug(self) -> tuple[list[str], Path]:
+        """The ids of trainaug, sorted, and where they were read."""
+        if self.from_release:
+            files = [self.release / "dataset" / f"{name}.txt" for name in ("train", "val")]
+            listed = {i for file in files for i in read_list(file, f"{self.layout}; {self.fetch}")}
+            return self._without_val(listed | set(self.voc_ids("train"))), files[0].parent
+        lists = [*(self.voc_list(name) for name in LISTS), self.folder / "trainaug.txt"]
+        for file in lists:
+            if file.is_file():
+                return sorted(read_list(file, self.layout)), file
+        if not self.aug.is_dir():
+            raise DataError(f"{self.aug}: no such folder; expected {self.layout}; {self.fetch}")
+        return self._without_val({file.stem for file in self.aug.glob("*.png")}), self.aug
+
+    def _without_val(self, ids: set[str]) -> list[str]:
+        return sorted(ids - set(self.voc_ids("val")))
+
+    def _image(self, sample: str, own: bool) -> Path:
+        if own or not self.from_release:
+            return self.voc / "JPEGImages" / f"{sample}.jpg"
+        return self.release / "dataset" / "img" / f"{sample}.jpg"
+
+    def _label(self, sample: str, own: bool) -> Path:
+        if not self.from_release:
+            return self.aug / f"{sample}.png"
+        if own:
+            return self.voc / "SegmentationClass" / f"{sample}.png"
+        return self.release / "dataset" / "cls" / f"{sample}.mat"
+
+    def _made(self, sample: str) -> Path:
+        return self.folder / "SegmentationClassAug" / f"{sample}.png"
+
+    def preparations(self) -> list[Preparation]:
+        """The release's labels as PNGs; of SegmentationClassAug the list, where none came with it."""
+        ids, found = self._trainaug()
+        name, source = "trainaug", _source(ids)
+        if not self.from_release:
+            makes = (
+                f"{self.folder / name}.txt: a list of the {len(ids):,} images of {found}, VOC's val left out"
+            )
+            return [plan(self.folder, name, "", makes, source, ids, ())] if found == self.aug else []
+        own = set(self.voc_ids("train"))
+        tasks = [Task(self._made(i), sbd_png, (str(self._label(i, i in own)),)) for i in ids]
+        folder = "SegmentationClassAug"
+        makes = f"{self.folder / folder}: {len(ids):,} labels as PNGs, from {found}"
+        return [plan(self.folder, name, folder, makes, source, ids, tasks, LABEL_BYTES, LABEL_SECONDS)]
+
+    def archives(self) -> list[tuple[Archive, Path]]:
+        """What `download` may fetch: VOC, and the release unless SegmentationClassAug is there."""
+        return [*super().archives(), *([] if self.aug.is_dir() else [(RELEASE, self.release)])]
+
+
+def _source(ids: list[str]) -> str:
+    return f"SBD's release with VOC's own labels on VOC's images, {len(ids)} ids, {ids_hash(ids)}\n"
