@@ -25,7 +25,7 @@ class Submission:
     """What a benchmark takes: one PNG an image in an archive."""
 
     archive: str
-    """`tar` or `zip`."""
+    """`tar` or `zip`; empty for a folder."""
     member: str
     """Name of an image's file in the archive, with `{id}` for the sample's id."""
     values: Mapping[int, int]
@@ -34,6 +34,8 @@ class Submission:
     """Whether the PNGs carry the data set's palette; grey otherwise."""
     size: tuple[int, int] | None = None
     """(H, W) of every file; None for each image's own."""
+    server: str = ""
+    """Where it is handed in."""
 
 
 def ids_hash(ids: Sequence[str] | NDArray[Any]) -> str:

@@ -5,10 +5,14 @@ plan.json          id, identity, the choices and overrides that first asked for 
 status.json        state, step, best and last validation mIoU, seconds, error
 checkpoints/       last.ckpt, best.ckpt
 metrics.csv        a row every trainer.log_every steps and every validation
-tests/<strategy>/  metrics.json, protocol.json, confusion.csv, counts.npz, asked.json
+tests/<strategy>/  metrics.json, protocol.json, confusion.csv, counts.npz, asked.json; only protocol.json and
+                   asked.json for a split whose truth is not public
+predictions/<strategy>/, submissions/<strategy>.tar|zip
+                   predictions of all images, where asked for: PNGs, or the archive that a benchmark takes
 pictures/          a few test images with truth and each strategy's prediction
 environment.json   package versions, git commit, hardware
 log.txt            what the process said
+lease.json         the process that is at work on the run, while it is
 """
 
 import logging
@@ -23,11 +27,15 @@ import yaml
 
 from segsweep.errors import UserError
 from segsweep.runs.files import DamagedFileError, read_json, write_json, write_text
-from segsweep.runs.lock import hold, is_held
+from segsweep.runs.lease import Holder, Lease, hold, holder
 
 log = logging.getLogger("segsweep")
 
 ASKED = "asked.json"
+COUNTS, PNG, SUBMISSION = "counts", "png", "submission"
+"""What a test may yield: counts of right and wrong pixels, predictions as a folder of PNGs or an archive."""
+PREDICTIONS = {PNG: "predictions", SUBMISSION: "submissions"}
+LEASE = "lease.json"
 STATES = ("planned", "running", "interrupted", "failed", "done")
 
 
@@ -85,7 +93,7 @@ class RunFolder:
     def status(self) -> dict[str, Any]:
         """status.json, with the truth about a run whose process is gone: it is interrupted, not running."""
         status = self._read_status()
-        if status["state"] == "running" and not self.is_locked():
+        if status["state"] == "running" and self.holder() is None:
             status["state"] = "interrupted"
         return status
 
@@ -118,29 +126,51 @@ class RunFolder:
         """Names of the tests of the run."""
         return list(self.read_tests())
 
+    def predictions(self) -> list[Path]:
+        """Folders and archives with all predictions of a test: one that has its name is complete."""
+        return sorted(path for folder in PREDICTIONS.values() for path in self.path.glob(f"{folder}/[!.]*"))
+
+    def yields(self) -> dict[str, set[str]]:
+        """What there is of each test, by name."""
+        found = {name: {COUNTS} for name in self.strategies()}
+        for path in self.predictions():
+            name, kind = (path.name, PNG) if path.is_dir() else (path.stem, SUBMISSION)
+            found.setdefault(name, set()).add(kind)
+        return found
+
     def is_complete(self, config: Mapping[str, Any]) -> bool:
         """Whether nothing is left to do: trained, and tested as the configuration asks."""
-        asked = [read_json(self.tests / name / ASKED) for name in self.strategies()]
-        tests = [
-            {"strategy": strategy, "suffix": test_suffix(config)} for strategy in config["test"].values()
+        complete = [
+            (asked["strategy"], asked["suffix"])
+            for name, there in self.yields().items()
+            if (asked := read_json(self.tests / name / ASKED))
+            and needed(config["predictions"], asked.get("usual")) <= there
         ]
-        return self.status()["state"] == "done" and all(test in asked for test in tests)
+        tests = [(strategy, test_suffix(config)) for strategy in config["test"].values()]
+        return self.status()["state"] == "done" and all(test in complete for test in tests)
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Hold the run while something writes to it; UserError where another process does."""
-        return hold(
-            self.path / "lock", f"run {self.id} is being executed by another process; see segsweep runs"
-        )
+    def hold(self, wait: bool = False) -> AbstractContextManager[Lease]:
+        """Hold the run while something writes to it, at once or UserError unless `wait` is set."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        return hold(self.path / LEASE, f"run {self.id}", wait, log.info)
 
-    def is_locked(self) -> bool:
-        """Whether a process holds the run."""
-        return is_held(self.path / "lock")
+    def holder(self) -> Holder | None:
+        """The process that holds the run, if one does."""
+        return holder(self.path / LEASE)
 
 
 def test_suffix(config: Mapping[str, Any]) -> str:
     """What a test folder's name has behind the strategy: weights and split, where not the usual ones."""
     weights = "-best" if config["checkpoint"]["test"] == "best" else ""
     return weights + (f"-{config['split']}" if config["split"] else "")
+
+
+def needed(predictions: str | None, usual: str | None) -> set[str | None]:
+    """What a test has to yield: what is asked for, else the usual, and counts wherever they are the usual.
+
+    `usual` is what a split yields unasked: counts, or predictions where its truth is not public.
+    """
+    return {predictions or usual, *({COUNTS} if usual == COUNTS else ())}
 
 
 def all_runs(runs_dir: Path) -> list[RunFolder]:

@@ -100,6 +100,7 @@ def show(run: RunFolder, format: str) -> None:
             name: {**{key: metrics[key] for key in FIGURES}, "protocol": card}
             for name, (metrics, card) in run.read_tests().items()
         },
+        "predictions": [str(path) for path in run.predictions()],
     }
     if format == "json":
         print_rows([explained], "json")

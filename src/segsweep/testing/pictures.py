@@ -49,8 +49,13 @@ class PictureWriter:
 def palette_image(label: NDArray[Any], palette: Palette) -> Image.Image:
     """A label map [H, W] as a palette PNG's image; 255 has VOC's colour of void."""
     image = Image.fromarray(label.astype(np.uint8), mode="P")
+    image.putpalette(full_palette(palette).tobytes())
+    return image
+
+
+def full_palette(palette: Palette) -> NDArray[np.uint8]:
+    """A data set's colours as all 256 of a PNG [256, 3]: black where there is no class, VOC's void at 255."""
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     colours[IGNORE_INDEX] = VOID_COLOUR
-    image.putpalette(colours.tobytes())
-    return image
+    return colours

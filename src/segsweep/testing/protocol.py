@@ -1,6 +1,7 @@
 """The protocol of a test: what a number must carry before it may stand beside another one.
 
-A test is a folder of four files, `metrics.json`, `protocol.json`, `confusion.csv` and `counts.npz`. It is
+A test is a folder of four files, `metrics.json`, `protocol.json`, `confusion.csv` and `counts.npz`, or of
+`protocol.json` alone where there is no truth to count by and predictions are all that it yields. It is
 written under a temporary name and renamed when all is on disk: a folder that has its name is complete.
 """
 
@@ -55,7 +56,7 @@ def protocol_card(
         split: its list of images.
         split_hash: hash of that list.
         image_sizes: (width, height) in pixels of each image as the network was given it (`Counts.sizes`).
-        label_sizes: of each label map that was counted.
+        label_sizes: of each label map that was counted, none where there is no truth.
         strategy: the test strategy.
         num_classes: K.
         checkpoint: which of a run's, "last" or "best".
@@ -111,20 +112,22 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[A
     return {key: (ours.get(key), theirs.get(key)) for key in keys if ours.get(key) != theirs.get(key)}
 
 
-def write_test(folder: Path, counts: Counts, classes: Sequence[str], card: Mapping[str, Any]) -> None:
-    """Write a test's four files as one: `folder` appears complete, or not at all.
+def write_test(folder: Path, counts: Counts | None, classes: Sequence[str], card: Mapping[str, Any]) -> None:
+    """Write a test's files as one: `folder` appears complete, or not at all.
 
-    A test that was there before is replaced. `classes` are the K names, in the order of the labels.
+    A test that was there before is replaced. `classes` are the K names, in the order of the labels. Without
+    counts, there being no truth, the protocol is all that is written.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A leading dot marks what is not a test, should a killed process leave it behind.
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        counts.save(draft, classes)
-        _write_json(draft / "metrics.json", counts.summary(classes))
+        if counts is not None:
+            counts.save(draft, classes)
+            _write_json(draft / "metrics.json", counts.summary(classes))
         _write_json(draft / "protocol.json", card)
         for path in (*draft.iterdir(), draft):
-            _fsync(path)
+            fsync(path)
         draft.chmod(0o777 & ~_umask())
         _put_in_place(draft, folder)
     finally:
@@ -161,7 +164,8 @@ def _umask() -> int:
     return mask
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """See to it that a file, or a folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -175,5 +179,5 @@ def _put_in_place(draft: Path, folder: Path) -> None:
     if folder.exists():
         folder.rename(old)
     draft.rename(folder)
-    _fsync(folder.parent)
+    fsync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
