@@ -1,11 +1,14 @@
 import pickle
+import random
 from collections import Counter
 
+import albumentations as A
 import cv2
 import numpy as np
 import pytest
 
 from segsweep.data.augment import Augment, scale_choices
+from segsweep.data.keys import key
 from segsweep.data.sample import IGNORE_INDEX, Sample
 from segsweep.errors import ConfigError
 
@@ -92,6 +95,88 @@ def test_flips_are_half_of_the_draws_and_independent_of_the_scale():
             large_flips.append(flipped)
     assert 160 < flips < 240
     assert 0.3 < np.mean(large_flips) < 0.7
+
+
+class StepScale(A.RandomScale):
+    """Resize by one of `choices`, each as likely."""
+
+    choices: tuple[float, ...] = (1.0,)
+
+    def get_params(self):
+        return {"scale": self.py_random.choice(self.choices)}
+
+
+def plain_way(size: tuple[int, int], flip: float = 0.5):
+    """The whole image scaled, padded, cropped, flipped by albumentations, as runs once did."""
+    scale = StepScale(interpolation=cv2.INTER_LINEAR, mask_interpolation=cv2.INTER_NEAREST_EXACT, p=1.0)
+    scale.choices = scale_choices(0.5, 2.0, 0.25)
+    pad = A.PadIfNeeded(*size, position="top_left", fill=FILL, fill_mask=IGNORE_INDEX)
+    pipeline = A.Compose([scale, pad, A.RandomCrop(*size), A.HorizontalFlip(p=flip)], strict=True)
+
+    def call(sample: Sample, seed: int, epoch: int, index: int) -> Sample:
+        state = key(seed, "augment", epoch, index)
+        pipeline.set_random_state(np.random.default_rng(state), random.Random(state))
+        done = pipeline(image=sample.image, mask=sample.label)
+        return Sample(done["image"], done["mask"], sample.id)
+
+    return call
+
+
+# Divisible by four and not, smaller and larger than the crop, one axis of each.
+@pytest.mark.parametrize("shape", [(360, 480), (375, 500), (333, 499), (30, 50), (50, 700), (37, 41)])
+@pytest.mark.parametrize("size", [(64, 96), (321, 321)])
+def test_it_equals_scaling_padding_and_cropping_the_whole_image(shape, size):
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    sample = Sample(image, rng.integers(0, 21, shape, dtype=np.uint8), "noise")
+    augment, plain = Augment(size, fill=FILL), plain_way(size)
+    for index in range(24):
+        fast, slow = augment(sample, 3, 1, index), plain(sample, 3, 1, index)
+        np.testing.assert_array_equal(fast.image, slow.image)
+        np.testing.assert_array_equal(fast.label, slow.label)
+
+
+def test_far_from_the_origin_it_differs_by_one_grey_level_at_most():
+    """OpenCV's positions are single floats; at 3,500 pixels rounding shows in a few percent."""
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 256, (64, 2048, 3), dtype=np.uint8)
+    sample = Sample(image, rng.integers(0, 19, (64, 2048), dtype=np.uint8), "wide")
+    augment, plain = Augment((48, 200), fill=FILL), plain_way((48, 200))
+    for index in range(60):
+        fast, slow = augment(sample, 0, 0, index), plain(sample, 0, 0, index)
+        np.testing.assert_array_equal(fast.label, slow.label)
+        off = np.abs(fast.image.astype(int) - slow.image)
+        assert off.max() <= 1
+        assert (off > 0).mean() < 0.05
+
+
+def test_extra_transforms_are_drawn_from_the_same_seed_and_leave_the_rest_as_it_was():
+    sample = Sample(np.full((40, 40, 3), 100, np.uint8), np.zeros((40, 40), np.uint8), "grey")
+    extra = [
+        A.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0, p=0.5),
+        A.HorizontalFlip(p=0.5),
+    ]
+    augment, bare = Augment(32, 1, 1, extra=extra), Augment(32, 1, 1)
+    seen = [augment(sample, 0, 0, index).image[0, 0, 0] for index in range(200)]
+    assert 60 <= sum(value == 100 for value in seen) <= 140, "half are left alone"
+    assert len(set(seen)) > 20
+    copy = pickle.loads(pickle.dumps(augment))
+    assert [copy(sample, 0, 0, index).image[0, 0, 0] for index in range(200)] == seen
+    coloured = Augment(48, extra=[A.ToGray(p=1)])
+    for index in range(5):
+        np.testing.assert_array_equal(
+            coloured(coded(), 0, 0, index).label, Augment(48)(coded(), 0, 0, index).label
+        )
+    assert (sample.image == 100).all()
+    assert (bare(sample, 0, 0, 0).image == 100).all()
+
+
+@pytest.mark.filterwarnings("ignore:Argument:UserWarning")
+def test_extra_transforms_that_are_none_are_named():
+    for extra in (["flip"], [A.HorizontalFlip(p=1, howoften=2)]):
+        with pytest.raises(ConfigError, match=r"^augment\.extra: ") as error:
+            Augment(32, extra=extra)
+        assert "\n" not in str(error.value)
 
 
 def test_without_scale_and_flip_it_only_pads_and_crops():

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from segsweep.data.keys import key
-from segsweep.data.sampler import StreamBatchSampler
+from segsweep.data.sampler import StreamBatchSampler, tell_apart
+from segsweep.data.sampling import Shuffle
 
 
 def stream(n: int, length: int, seed: int = 3) -> list[tuple[int, int]]:
@@ -29,7 +30,7 @@ def test_key_is_fixed_and_takes_numpy_integers_as_python_ones():
 @pytest.mark.parametrize(("n", "batch"), [(37, 4), (8, 8), (3, 8), (1, 2)])
 def test_every_sample_comes_once_an_epoch(n, batch):
     total = 6 * n
-    positions = flat(StreamBatchSampler(n, batch, total, seed=3))
+    positions = flat(StreamBatchSampler(Shuffle(n, 3), batch, total))
     assert len(positions) == batch * total
     assert positions == stream(n, batch * total)
     for epoch in range(batch * total // n):
@@ -47,10 +48,10 @@ def test_steps_hold_the_same_samples_for_any_devices_and_accumulation(world, acc
     n, batch, steps = 37, 24, 10
     micro = batch // (world * accumulate)
     ranks = [
-        list(StreamBatchSampler(n, micro, steps * accumulate, seed=3, rank=r, world=world))
+        list(StreamBatchSampler(Shuffle(n, 3), micro, steps * accumulate, rank=r, world=world))
         for r in range(world)
     ]
-    alone = list(StreamBatchSampler(n, batch, steps, seed=3))
+    alone = list(StreamBatchSampler(Shuffle(n, 3), batch, steps))
     for step in range(steps):
         mine = [
             position
@@ -63,7 +64,19 @@ def test_steps_hold_the_same_samples_for_any_devices_and_accumulation(world, acc
 
 @pytest.mark.parametrize("start", [0, 1, 9, 29, 30])
 def test_a_resumed_run_gets_the_tail(start):
-    whole = list(StreamBatchSampler(37, 4, 30, seed=3, rank=1, world=2))
-    resumed = StreamBatchSampler(37, 4, 30, seed=3, start=start, rank=1, world=2)
+    whole = list(StreamBatchSampler(Shuffle(37, 3), 4, 30, rank=1, world=2))
+    resumed = StreamBatchSampler(Shuffle(37, 3), 4, 30, start=start, rank=1, world=2)
     assert list(resumed) == whole[start:]
     assert len(resumed) == 30, "Lightning counts the batches before the resume itself"
+
+
+def test_a_sample_drawn_again_in_an_epoch_is_told_apart():
+    order = np.array([4, 0, 4, 1, 0, 4])
+    assert tell_apart(order, samples=5).tolist() == [4, 0, 9, 1, 5, 14], "5 more each time it comes again"
+    np.testing.assert_array_equal(tell_apart(np.arange(7), samples=7), np.arange(7))
+
+
+def test_the_order_of_a_plain_run_is_frozen():
+    """Figures of older runs depend on it. The numbers were written down before the order could be chosen."""
+    batches = StreamBatchSampler(Shuffle(7, seed=5), batch=3, total=3)
+    assert list(batches) == [[(0, 6), (0, 4), (0, 3)], [(0, 0), (0, 2), (0, 1)], [(0, 5), (1, 1), (1, 0)]]

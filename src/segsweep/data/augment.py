@@ -1,39 +1,29 @@
-"""The papers' training augmentation, drawn anew from (seed, epoch, index) for every sample.
+"""The papers' training augmentation, drawn anew from (seed, epoch, draw) for every sample.
 
 KSAC, section 4.1: "horizontally flipping with 50% probability, randomly scaling the images with a scaling
 factor between 0.5 and 2.0 and at a step size of 0.25, padding and randomly cropping the scaled images".
 """
 
-import random
 from collections.abc import Sequence
+from random import Random
 from typing import Any
 
-import albumentations as A
 import cv2
 import numpy as np
 
 from segsweep.data.keys import key
 from segsweep.data.sample import IGNORE_INDEX, Sample, height_width
+from segsweep.data.scale_crop import Crop, crop_image, crop_label
 from segsweep.errors import ConfigError
 
 IMAGENET_MEAN_COLOUR = (124, 116, 104)
 """RGB. DeepLab pads with the mean colour, so that padding is near zero once images are normalised."""
 
 
-class StepScale(A.RandomScale):
-    """Resize image and label by one factor, drawn evenly from `choices`."""
-
-    choices: tuple[float, ...] = (1.0,)
-
-    def get_params(self) -> dict[str, float]:
-        """Draw the factor of one sample."""
-        return {"scale": self.py_random.choice(self.choices)}
-
-
 class Augment:
-    """Scale, pad, crop and flip a sample to a fixed size.
+    """Scale, pad, crop and flip a sample to a fixed size, then apply what else was asked for.
 
-    An instance keeps no random state: what it draws is a pure function of (seed, epoch, index), the same
+    An instance keeps no random state: what it draws is a pure function of (seed, epoch, draw), the same
     in every worker and after every resume.
     """
 
@@ -45,11 +35,13 @@ class Augment:
         scale_step: float = 0.25,
         flip: float = 0.5,
         fill: Sequence[int] = IMAGENET_MEAN_COLOUR,
+        extra: Sequence[Any] | None = None,
     ) -> None:
         """Take the crop in pixels, the scales, the share of samples flipped left to right, the padding's RGB.
 
-        Scales are `scale_min`, `scale_min + scale_step`, … `scale_max`, each as likely. Raises ConfigError,
-        naming the option, on a value that makes no sense.
+        Scales are `scale_min`, `scale_min + scale_step`, … `scale_max`, each as likely. `extra` are
+        transforms of albumentations, applied to the crop in this order. Raises ConfigError, naming the
+        option, on a value that makes no sense.
         """
         self.size = height_width(size, "augment.size")
         self.scales = scale_choices(scale_min, scale_max, scale_step)
@@ -57,41 +49,65 @@ class Augment:
         if not 0 <= self.flip <= 1:
             raise ConfigError(f"augment.flip: {flip} is not a probability; give a number from 0 to 1")
         self.fill = _colour(fill)
-        self._pipeline = self._build()
+        self._extra: Any = _pipeline(extra) if extra else None
 
-    def _build(self) -> A.Compose:
-        """The albumentations pipeline; a transform that could never act is left out."""
-        height, width = self.size
-        transforms: list[A.BasicTransform] = []
-        if self.scales != (1.0,):
-            # OpenCV's plain nearest neighbour takes the pixel's corner and shifts labels against the
-            # bilinear image by up to half a pixel; the exact one takes its centre.
-            scale = StepScale(
-                interpolation=cv2.INTER_LINEAR, mask_interpolation=cv2.INTER_NEAREST_EXACT, p=1.0
-            )
-            scale.choices = self.scales
-            transforms.append(scale)
-        transforms += [
-            # DeepLab's input pipeline pads below and to the right.
-            A.PadIfNeeded(height, width, position="top_left", fill=self.fill, fill_mask=IGNORE_INDEX),
-            A.RandomCrop(height, width),
-        ]
-        if self.flip:
-            transforms.append(A.HorizontalFlip(p=self.flip))
-        # An unknown option of a transform is only a warning unless strict.
-        return A.Compose(transforms, strict=True)
-
-    def __call__(self, sample: Sample, seed: int, epoch: int, index: int) -> Sample:
+    def __call__(self, sample: Sample, seed: int, epoch: int, draw: int) -> Sample:
         """Augment a sample of any size: image uint8 [H, W, 3] and label uint8 [H, W] with (H, W) = `size`.
 
-        Padding is `fill` in the image and `IGNORE_INDEX` in the label.
+        Padding is `fill` in the image and `IGNORE_INDEX` in the label. The result may be a view of the
+        sample, and must not be written to.
         """
-        state = key(seed, "augment", epoch, index)
+        state = key(seed, "augment", epoch, draw)
+        crop, flip = self._draw(Random(state), sample.label.shape)
+        image: Any = crop_image(sample.image, crop)
+        label: Any = crop_label(sample.label, crop, flip)
+        # DeepLab's input pipeline pads below and to the right.
+        below, beside = self.size[0] - crop.size[0], self.size[1] - crop.size[1]
+        if below or beside:
+            image = cv2.copyMakeBorder(image, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=self.fill)
+            sides = (beside, 0) if flip else (0, beside)  # the label is flipped already
+            label = cv2.copyMakeBorder(label, 0, below, *sides, cv2.BORDER_CONSTANT, value=IGNORE_INDEX)
+        if flip:
+            image = cv2.flip(image, 1)
+        done = Sample(image, label, sample.id)
+        return self._apply_extra(done, state) if self._extra else done
+
+    def _draw(self, rng: Random, shape: tuple[int, ...]) -> tuple[Crop, bool]:
+        """The part of the scaled image to keep, and whether to flip it."""
+        # The first draw was albumentations' own when its transforms did this. Dropping it would change
+        # every sample of every run.
+        rng.random()
+        scale = 1.0 if self.scales == (1.0,) else rng.choice(self.scales)
+        scaled = int(shape[0] * scale), int(shape[1] * scale)
+        spare = max(0, scaled[0] - self.size[0]), max(0, scaled[1] - self.size[1])
+        corner = int((spare[0] + 1) * rng.random()), int((spare[1] + 1) * rng.random())
+        size = min(scaled[0], self.size[0]), min(scaled[1], self.size[1])
+        return Crop(scaled, corner, size), rng.random() < self.flip
+
+    def _apply_extra(self, sample: Sample, state: int) -> Sample:
         # Compose's own seeding gives every transform an equal generator, so that draws are correlated:
         # here all share one.
-        self._pipeline.set_random_state(np.random.default_rng(state), random.Random(state))
-        done: dict[str, Any] = self._pipeline(image=sample.image, mask=sample.label)
+        self._extra.set_random_state(np.random.default_rng(state), Random(key(state, "extra")))
+        done = self._extra(image=sample.image.copy(), mask=sample.label.copy())
         return Sample(done["image"], done["mask"], sample.id)
+
+
+def _pipeline(transforms: Sequence[Any]) -> Any:
+    """Transforms of albumentations in a row; ConfigError where one is none or has an unknown option."""
+    # Imported here, as it takes two seconds.
+    import albumentations as A
+
+    for transform in transforms:
+        if not isinstance(transform, A.BasicTransform | A.BaseCompose):
+            raise ConfigError(
+                f"augment.extra: {transform!r} is no transform of albumentations; give a list of them, "
+                "as {_target_: albumentations.RandomBrightnessContrast, p: 0.5}"
+            )
+    try:
+        # An unknown option of a transform is only a warning unless strict.
+        return A.Compose(list(transforms), strict=True)
+    except ValueError as error:
+        raise ConfigError(f"augment.extra: {' '.join(str(error).split())}") from error
 
 
 def scale_choices(scale_min: float, scale_max: float, scale_step: float) -> tuple[float, ...]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
-import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
@@ -17,14 +16,14 @@ from segsweep.data.split import SplitDataset
 from segsweep.errors import ConfigError, DataError, UserError
 
 Augmentation = Callable[[Sample, int, int, int], Sample]
-"""(sample, seed, epoch, index) -> the sample as it is trained on, a pure function of the four."""
+"""(sample, seed, epoch, draw) -> the sample as it is trained on, a pure function of the four."""
 
 Batch = dict[str, Any]
 """`image` uint8 [B, 3, H, W] RGB, `label` uint8 [B, H, W], `id` list of B strings."""
 
 
 class TrainingView(Dataset[Sample]):
-    """A split as training sees it: augmented anew for each (epoch, index)."""
+    """A split as training sees it: augmented anew for each `Position`."""
 
     def __init__(self, dataset: SplitDataset, augment: Augmentation, seed: int) -> None:
         self.dataset, self.augment, self.seed = dataset, augment, seed
@@ -33,8 +32,8 @@ class TrainingView(Dataset[Sample]):
         return len(self.dataset)
 
     def __getitem__(self, position: Position) -> Sample:
-        epoch, index = position
-        return self.augment(self.dataset[index], self.seed, epoch, index)
+        epoch, draw = position
+        return self.augment(self.dataset[draw % len(self.dataset)], self.seed, epoch, draw)
 
 
 class Loader(DataLoader[Sample]):
@@ -79,9 +78,13 @@ def collate(samples: Sequence[Sample]) -> Batch:
         raise DataError(
             f"samples {ids}: sizes {sorted(sizes)} in one batch; crop them with augment to one size"
         )
-    # OpenCV takes channels apart several times faster than a permuted copy in numpy or torch.
-    image = torch.from_numpy(np.stack([np.stack(cv2.split(sample.image)) for sample in samples]))
-    label = torch.from_numpy(np.stack([sample.label for sample in samples]))
+    height, width = samples[0].label.shape
+    image = torch.empty(len(samples), 3, height, width, dtype=torch.uint8)
+    label = torch.empty(len(samples), height, width, dtype=torch.uint8)
+    for i, sample in enumerate(samples):
+        # OpenCV takes channels apart several times faster than a permuted copy in numpy or torch.
+        cv2.split(sample.image, list(image[i].numpy()))
+        label[i].numpy()[:] = sample.label
     return {"image": image, "label": label, "id": [sample.id for sample in samples]}
 
 

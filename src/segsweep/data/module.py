@@ -3,16 +3,24 @@
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from logging import getLogger
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import Dataset
 
+from segsweep.data.augment import Augment
+from segsweep.data.cache import cached
+from segsweep.data.download import Archive
+from segsweep.data.kept import default_folder
+from segsweep.data.label_stats import classes_held
 from segsweep.data.loading import Augmentation, Loader, TrainingView, collate, micro_batch, one_thread
 from segsweep.data.official import OfficialSplit, Submission
+from segsweep.data.prepare import Preparation
 from segsweep.data.sample import Sample, height_width
 from segsweep.data.sampler import StreamBatchSampler
+from segsweep.data.sampling import EpochOrder, Mixture, Sampling, Shuffle
 from segsweep.data.split import JoinedSplit, SplitDataset, check_disjoint
 from segsweep.errors import ConfigError, near
 
@@ -40,8 +48,12 @@ class SegmentationData(pl.LightningDataModule):
     """The folders and files that are expected under `root`, in a line for error messages."""
     fetch: str = ""
     """From whom the files are had and where to put them, in a line."""
+    encodings: ClassVar[Mapping[str, frozenset[int]]] = {}
+    """Other values that label files of this set are found with, by a name in words, for `data check`."""
     submission: ClassVar[Submission | None] = None
     """What the benchmark takes for the splits whose truth it keeps."""
+    weights: tuple[float, ...] | None = None
+    """Shares of a mixture's parts (`JoinedSplit.parts`) in the training stream; None for shares by size."""
 
     def __init__(
         self,
@@ -53,13 +65,17 @@ class SegmentationData(pl.LightningDataModule):
         seed: int = 0,
         augment: Augmentation | None = None,
         train_split: str = "train",
+        sampling: Sampling | None = None,
+        cache: str | Path | None = None,
     ) -> None:
         """Take the options that all data sets share.
 
         `size` is the training crop in pixels, a side or `[H, W]`; `batch_size` counts the images of one
         optimizer step over all devices and accumulated batches; `num_workers` are processes a device, 0
         for none; `seed` fixes order and augmentation; without `augment`, samples are padded and randomly
-        cropped to `size` and no more. Raises ConfigError on a value that makes no sense.
+        cropped to `size` and no more; without `sampling` each sample comes once an epoch, or parts by
+        their `weights`; `cache` is a folder in which decoded samples of the train and val splits are kept.
+        Raises ConfigError on a value that makes no sense.
         """
         super().__init__()
         if num_classes != len(self.classes):
@@ -72,7 +88,8 @@ class SegmentationData(pl.LightningDataModule):
                 raise ConfigError(f"{option}: {value!r} found; give an integer of at least {least}")
         self.num_classes, self.size = num_classes, height_width(size)
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
-        self.augment, self.train_split = augment, train_split
+        self.augment, self.train_split, self.sampling = augment, train_split, sampling
+        self.cache = None if cache is None else Path(cache).expanduser()
         self._check_split_name(train_split, "dataset.train_split")
         if train_split == self.test_split:
             raise ConfigError(
@@ -82,6 +99,14 @@ class SegmentationData(pl.LightningDataModule):
     def read_split(self, name: str) -> SplitDataset:
         """Read one of `splits`, in subclasses; DataError where the files are not as promised."""
         raise NotImplementedError
+
+    def preparations(self) -> list[Preparation]:
+        """Files that have to be made once from the release, for `segsweep data prepare`."""
+        return []
+
+    def archives(self) -> list[tuple[Archive, Path]]:
+        """The official archives that may be fetched without an account, each with the folder it becomes."""
+        return []
 
     def split(self, name: str) -> SplitDataset:
         """A split, joined ones too, as a map-style Dataset of Sample at full size.
@@ -112,6 +137,10 @@ class SegmentationData(pl.LightningDataModule):
         """
         if stage != "fit":
             return
+        if self.sampling is not None and self.weights is not None:
+            raise ConfigError(
+                "sampling: dataset.weights say already what is drawn; set dataset.weights or sampling to null"
+            )
         train, val = self.split(self.train_split), self.split(self.val_split)
         train.check()
         val.check()
@@ -141,29 +170,39 @@ class SegmentationData(pl.LightningDataModule):
         accumulate = trainer.accumulate_grad_batches
         dataset = self.split(self.train_split)
         sampler = StreamBatchSampler(
-            n=len(dataset),
+            self._order(dataset),
             batch=micro_batch(self.batch_size, trainer.world_size, accumulate),
             total=trainer.max_steps * accumulate,
-            seed=self.seed,
             # The loops are restored by now: on a resume this is the step of the checkpoint.
             start=trainer.global_step * accumulate,
             rank=trainer.global_rank,
             world=trainer.world_size,
         )
-        return self._loader(TrainingView(dataset, self._augmentation(), self.seed), batch_sampler=sampler)
+        view = TrainingView(self._cached(dataset), self._augmentation(), self.seed)
+        return self._loader(view, batch_sampler=sampler)
 
     def val_dataloader(self) -> Loader:
         """Every val image once over all ranks, at full size, one a batch (`loading.Batch`), none repeated."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         dataset = self.split(self.val_split)
-        return self._loader(dataset, sampler=range(rank, len(dataset), world), batch_size=1)
+        return self._loader(self._cached(dataset), sampler=range(rank, len(dataset), world), batch_size=1)
+
+    def _order(self, dataset: SplitDataset) -> EpochOrder:
+        """The order of the training stream: by parts, by classes, or each sample once an epoch."""
+        if self.sampling is not None:
+            folder = self.cache or default_folder()
+            held = classes_held(dataset, self.num_classes, folder, self.num_workers)
+            return self.sampling.over(held, self.seed)
+        if self.weights is not None and isinstance(dataset, JoinedSplit):
+            return Mixture(dataset.part_lengths, self.weights, self.seed)
+        return Shuffle(len(dataset), self.seed)
+
+    def _cached(self, dataset: SplitDataset) -> SplitDataset:
+        return cached(dataset, self.cache, self.num_workers) if self.cache else dataset
 
     def _augmentation(self) -> Augmentation:
         if self.augment is not None:
             return self.augment
-        # Imported here, as albumentations takes two seconds that only training needs.
-        from segsweep.data.augment import Augment
-
         return Augment(self.size, scale_min=1, scale_max=1, flip=0)
 
     def _loader(self, dataset: Dataset[Sample], **order: Any) -> Loader:

@@ -1,9 +1,9 @@
-"""The order in which a run sees its training images.
+"""The stream of a run's training images, cut into batches.
 
-The stream of a run is the permutation of epoch 0, then that of epoch 1, and so on. It is cut into
-optimizer steps of equal size, and each step into micro-batches for the ranks; so a step holds the same
-images whatever the number of devices or of accumulated batches, and any step is found without replaying
-those before it.
+The stream is the order of epoch 0, then that of epoch 1, and so on (`sampling`: a permutation unless asked
+otherwise). It is cut into optimizer steps of equal size, and each step into micro-batches for the ranks; so
+a step holds the same images whatever the number of devices or of accumulated batches, and any step is found
+without replaying those before it.
 """
 
 from collections.abc import Iterator
@@ -11,30 +11,32 @@ from collections.abc import Iterator
 import numpy as np
 from torch.utils.data import Sampler
 
-from segsweep.data.keys import key
+from segsweep.data.sampling import EpochOrder, Order
 
 Position = tuple[int, int]
-"""An (epoch, index) pair: the sample, and the pass over the data in which it is drawn."""
+"""An (epoch, draw) pair: the pass over the data, and `sample + samples * times drawn before in that epoch`.
+
+So that a sample that comes twice in an epoch is augmented in two ways.
+"""
 
 
 class StreamBatchSampler(Sampler[list[Position]]):
     """Micro-batches of a whole run, from micro-batch `start` on, for one rank.
 
     Micro-batch m of rank r holds the stream's positions `(m * world + r) * batch + [0, batch)`. Position p
-    belongs to epoch `p // n`, whose order is a permutation drawn from (seed, epoch) alone. Batches may
-    straddle two epochs: each sample comes exactly once an epoch, and `n < batch` works.
+    belongs to epoch `p // length`. Batches may straddle two epochs, and be larger than one.
     """
 
     def __init__(
-        self, n: int, batch: int, total: int, seed: int, start: int = 0, rank: int = 0, world: int = 1
+        self, order: EpochOrder, batch: int, total: int, start: int = 0, rank: int = 0, world: int = 1
     ) -> None:
-        """Take the number of samples, images a micro-batch on one rank, and micro-batches a rank in the run.
+        """Take each epoch's order, the images of a micro-batch, and the micro-batches of a rank in the run.
 
         `start` is the first micro-batch still to do, as counted by a resumed run.
         """
-        assert min(n, batch) > 0
+        assert batch > 0
         assert 0 <= rank < world
-        self.n, self.batch, self.total, self.seed = n, batch, total, seed
+        self.order, self.batch, self.total = order, batch, total
         self.start, self.rank, self.world = start, rank, world
 
     def __len__(self) -> int:
@@ -42,13 +44,22 @@ class StreamBatchSampler(Sampler[list[Position]]):
         return self.total
 
     def __iter__(self) -> Iterator[list[Position]]:
-        epoch, order = -1, np.empty(0, dtype=np.int64)
+        epoch, draws = -1, np.empty(0, dtype=np.int64)
         for micro in range(self.start, self.total):
             first = (micro * self.world + self.rank) * self.batch
             batch: list[Position] = []
             for position in range(first, first + self.batch):
-                if position // self.n != epoch:
-                    epoch = position // self.n
-                    order = np.random.default_rng(key(self.seed, "shuffle", epoch)).permutation(self.n)
-                batch.append((epoch, int(order[position % self.n])))
+                if position // self.order.length != epoch:
+                    epoch = position // self.order.length
+                    draws = tell_apart(self.order.order(epoch), self.order.samples)
+                batch.append((epoch, int(draws[position % self.order.length])))
             yield batch
+
+
+def tell_apart(order: Order, samples: int) -> Order:
+    """Add `samples` to the second occurrence of each index, twice that to the third, and so on."""
+    by_index = np.argsort(order, kind="stable")
+    starts = np.cumsum(np.bincount(order, minlength=samples)) - np.bincount(order, minlength=samples)
+    before = np.empty_like(order)
+    before[by_index] = np.arange(len(order)) - starts[order[by_index]]
+    return order + samples * before

@@ -4,7 +4,10 @@ Names are kept in numpy string arrays: a Python list of objects would be copied,
 worker as its reference counts are touched.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,28 @@ from torch.utils.data import Dataset
 from segsweep.data.labels import LabelFormat
 from segsweep.data.sample import IGNORE_INDEX, Sample, check_sizes, read_image
 from segsweep.errors import DataError
+
+_collected: ContextVar[list[DataError] | None] = ContextVar("collected faults", default=None)
+
+
+def fault(message: str) -> None:
+    """Raise DataError for what is wrong with a split as a whole; within `faults_collected`, note it."""
+    error = DataError(message)
+    faults = _collected.get()
+    if faults is None:
+        raise error
+    faults.append(error)
+
+
+@contextmanager
+def faults_collected() -> Iterator[list[DataError]]:
+    """Read splits in spite of faults that leave something to read, as `data check` does to find them all."""
+    faults: list[DataError] = []
+    token = _collected.set(faults)
+    try:
+        yield faults
+    finally:
+        _collected.reset(token)
 
 
 class SplitDataset(Dataset[Sample]):
@@ -33,9 +58,7 @@ class SplitDataset(Dataset[Sample]):
         self.ids: NDArray[np.str_] = np.array(ids, dtype=np.str_)
         unique, counts = np.unique(self.ids, return_counts=True)
         if len(unique) < len(self.ids):
-            raise DataError(
-                f"{source}: split {name!r} lists {some(unique[counts > 1])} twice; list each id once"
-            )
+            fault(f"{source}: split {name!r} lists {some(unique[counts > 1])} twice; list each id once")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -80,6 +103,13 @@ class FileSplit(SplitDataset):
         check_sizes(image, label, image_file, label_file)
         return Sample(image, label, str(self.ids[index]))
 
+    def part(self, indices: NDArray[np.int64]) -> "FileSplit":
+        """The samples at `indices`, to be sent to another process."""
+        part = copy(self)
+        part.ids, part.images = self.ids[indices], self.images[indices]
+        part.labels = self.labels[indices] if self.has_truth else self.labels
+        return part
+
     def check(self) -> None:
         """Raise DataError, naming the first file, where images or labels are missing."""
         for kind, files in (("image", self.images), ("label", self.labels)):
@@ -100,6 +130,7 @@ class JoinedSplit(SplitDataset):
             name, [str(i) for part in parts for i in part.ids], " + ".join(p.name for p in parts)
         )
         self.parts = tuple(parts)
+        self.part_lengths = tuple(len(part) for part in parts)
         self.has_truth = all(part.has_truth for part in parts)
 
     def __getitem__(self, index: int) -> Sample:

@@ -1,0 +1,95 @@
+"""The tables of docs/papers.md: what the papers' tables cost to train, and how large their networks are.
+
+    python benchmarks/papers.py          # prints them
+    python benchmarks/papers.py write    # renews them there
+
+Costs are counted, not timed. A training step is taken as three forward passes (one forward, two backward),
+and a GPU as doing 5·10^12 multiply-accumulates a second (10 TFLOPS sustained): dense networks in mixed
+precision on a large GPU can be faster, and depthwise ones (MobileNet, Xception) are often far slower.
+"""
+
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from segsweep.profiling.network import Network
+from segsweep.runs import app, config_files
+from segsweep.runs.plan import Member
+
+MACS_A_SECOND = 5e12
+PASSES = 3
+DOC = Path(__file__).parents[1] / "docs" / "papers.md"
+COUNTED: dict[str, float] = {}  # G of each network
+MARK = re.compile(r"(<!-- python benchmarks/papers.py write: (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
+
+
+def names() -> list[str]:
+    return [name for name in config_files.choices("experiments") if "/table" in name]
+
+
+def members(name: str) -> list[Member]:
+    """The planned runs of a table, each once."""
+    found: dict[str, Member] = {}
+    app.compose("train", ["-m", f"+experiments={name}"], lambda member: found.setdefault(member.id, member))
+    return list(found.values())
+
+
+def gpu_hours(member: Member) -> float:
+    images = member.config["batch_size"] * member.config["trainer"]["max_steps"]
+    network = Network.of(member, None)
+    if network.key not in COUNTED:
+        COUNTED[network.key] = network.counted()["gmacs"]
+    return PASSES * COUNTED[network.key] * 1e9 * images / MACS_A_SECOND / 3600
+
+
+@cache
+def rows() -> list[tuple[str, int, int, float]]:
+    """Table, its runs, those of them that no table before it has, GPU hours of all its runs."""
+    seen: set[str] = set()
+    found = []
+    for name in names():
+        planned = members(name)
+        new = {member.id for member in planned} - seen
+        seen |= new
+        found.append((name, len(planned), len(new), sum(map(gpu_hours, planned))))
+    return found
+
+
+def costs() -> str:
+    lines = [
+        "| experiment | runs | in no table above | GPU hours, estimated |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    lines += [f"| `{name}` | {planned} | {new} | {hours:.0f} |" for name, planned, new, hours in rows()]
+    return "\n".join(lines) + "\n"
+
+
+def sizes() -> str:
+    lines = [
+        "| network | input | params (M), printed | counted | MACs (G), printed | counted | remark |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for row in yaml.safe_load((config_files.root() / "experiments" / "counted.yaml").read_text())["rows"]:
+        figures = [row[key] for key in ("published_params_m", "params_m", "published_gflops", "gmacs")]
+        cells = ["" if value is None else str(value) for value in figures]
+        size = "×".join(map(str, row["size"]))
+        lines.append(f"| {row['name']} | {size} | {' | '.join(cells)} | {row['discrepancy'] or ''} |")
+    return "\n".join(lines) + "\n"
+
+
+TABLES = {"costs": costs, "sizes": sizes}
+
+
+def renewed(text: str) -> str:
+    """The page with its generated tables as they are now."""
+    return MARK.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+if __name__ == "__main__":
+    if "write" in sys.argv[1:]:
+        DOC.write_text(renewed(DOC.read_text()))
+    else:
+        print("\n".join(table() for table in TABLES.values()), end="")

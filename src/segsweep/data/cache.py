@@ -1,0 +1,164 @@
+"""Splits kept decoded: images and label maps as bytes in one file, read through the page cache.
+
+Decoding takes nine tenths of the time that a large PNG costs (docs/benchmarks.md). What is kept are samples
+as `FileSplit` gives them, so training sees the same to the bit; crops of it touch only their own pages, and
+all workers and runs of a machine share them.
+
+A cache is a folder `<split>-<place>-<key>/` with `samples.bin` (for each sample the image [H, W, 3], then the
+label [H, W]) and `sizes.npy` (int64 [N, 2]: H, W). It is built under another name, synced and renamed: a
+folder of this name is whole.
+"""
+
+import logging
+import mmap
+import os
+import shutil
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsweep.data.kept import PLACES, alone, source_key, spread
+from segsweep.data.sample import Sample, image_size
+from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset
+from segsweep.errors import ConfigError, DataError
+from segsweep.files import cannot_write
+
+log = logging.getLogger(__name__)
+CHANNELS = 4
+"""Bytes a pixel: the image's three and the label's."""
+FORM = 1
+"""Raised when the files' form or the meaning of their values changes."""
+
+
+def cached(split: SplitDataset, folder: Path, workers: int) -> SplitDataset:
+    """The split with its samples kept under `folder`, built by `workers` processes where they are not.
+
+    Raises:
+        ConfigError: the split has no files.
+        DataError: a source file is missing or damaged, or the disk has no room.
+        UserError: the folder cannot be written, or a worker was killed.
+    """
+    if isinstance(split, JoinedSplit):
+        return JoinedSplit(split.name, [cached(part, folder, workers) for part in split.parts])
+    if not isinstance(split, FileSplit):
+        raise ConfigError(f"dataset.cache: split {split.name!r} is not read from files; leave it null")
+    files = np.concatenate([split.images, split.labels]) if split.has_truth else split.images
+    place = f"{split.name}-{source_key([], Path(split.source).absolute())[:8]}"
+    target = folder / f"{place}-{source_key(files, split.label_format, split.ids.tolist(), FORM)}"
+    if not target.is_dir():
+        with alone(folder / place):
+            if not target.is_dir():
+                _build(split, target, place, workers)
+    return CachedSplit(split, target)
+
+
+class CachedSplit(SplitDataset):
+    """A split read from its cache. Its arrays are views of a file and cannot be written to."""
+
+    def __init__(self, split: SplitDataset, folder: Path) -> None:
+        """Take the split, and the folder in which its samples are kept."""
+        super().__init__(split.name, split.ids.tolist(), folder)
+        self.has_truth, self.folder = split.has_truth, folder
+        self.sizes: NDArray[np.int64] = np.load(folder / "sizes.npy")
+        self.starts = _starts(self.sizes)
+        self._pixels: NDArray[np.uint8] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A spawned worker maps the file itself; copied along, it would be all of it.
+        return {**self.__dict__, "_pixels": None}
+
+    def __getitem__(self, index: int) -> Sample:
+        if self._pixels is None:
+            with (self.folder / "samples.bin").open("rb") as file:
+                self._pixels = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        (height, width), start = self.sizes[index].tolist(), int(self.starts[index])
+        middle, end = start + 3 * height * width, start + CHANNELS * height * width
+        image = self._pixels[start:middle].reshape(height, width, 3)
+        return Sample(image, self._pixels[middle:end].reshape(height, width), str(self.ids[index]))
+
+
+def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each sample's bytes begin [N]."""
+    lengths = sizes.prod(axis=1) * CHANNELS
+    return np.asarray(np.cumsum(lengths) - lengths, dtype=np.int64)
+
+
+def _build(split: FileSplit, target: Path, place: str, workers: int) -> None:
+    """Write a cache under another name, and give it its own once it is on the disk."""
+    for leftover in target.parent.glob(f"{place}-*.half"):
+        log.info("%s: left by a build that was cut short, removed", leftover)
+        shutil.rmtree(leftover)
+    older = [each for each in target.parent.glob(f"{place}-*") if each.is_dir()]
+    sizes = np.array([image_size(str(file)) for file in split.images], dtype=np.int64)
+    half = target.with_name(f"{target.name}.half")
+    _announce(split, sizes, target, older, workers)
+    try:
+        half.mkdir()
+        np.save(half / "sizes.npy", sizes)
+        with (half / "samples.bin").open("wb") as file:
+            file.truncate(int(sizes.prod(axis=1).sum()) * CHANNELS)
+        _fill(split, half / "samples.bin", _starts(sizes), workers)
+        for each in (half / "sizes.npy", half / "samples.bin", half):
+            _sync(each)
+        half.rename(target)
+    except OSError as error:
+        raise cannot_write(target, error, PLACES) from error
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    for each in older:
+        shutil.rmtree(each, ignore_errors=True)
+
+
+def _announce(
+    split: FileSplit, sizes: NDArray[np.int64], target: Path, older: list[Path], workers: int
+) -> None:
+    """Say what will be built, how large and how long; DataError where there is no room."""
+    needed, free = int(sizes.prod(axis=1).sum()) * CHANNELS, shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise DataError(
+            f"dataset.cache: {split.name} needs {needed / 1e9:.1f} GB under {target.parent}, "
+            f"{free / 1e9:.1f} GB are free; give another folder, or null for none"
+        )
+    start = time.perf_counter()
+    tried = min(3, len(split))
+    for index in range(tried):
+        split[index]
+    seconds = (time.perf_counter() - start) / tried * len(split) / max(1, workers)
+    why = "sources changed since it was kept; " if older else ""
+    log.info(
+        "%s: %sdecoding %d samples once into %s: %.1f GB, about %.0f s",
+        split.source, why, len(split), target, needed / 1e9, seconds,
+    )  # fmt: skip
+
+
+def _fill(split: FileSplit, file: Path, starts: NDArray[np.int64], workers: int) -> None:
+    """Write every sample to its place."""
+    chunks = np.array_split(np.arange(len(split)), min(len(split), max(1, workers) * 16))
+    # Each process gets the names of its own samples: all of them are tens of megabytes in large sets.
+    parts = [(split.part(chunk), starts[chunk]) for chunk in chunks]
+    for _ in spread(partial(_write, file), parts, workers):
+        pass
+
+
+def _write(file: Path, part: tuple[FileSplit, NDArray[np.int64]]) -> None:
+    split, starts = part
+    with file.open("r+b") as out:
+        for index, start in enumerate(starts.tolist()):
+            image, label, _ = split[index]
+            if label.shape != image_size(str(split.images[index])):
+                raise DataError(f"{split.images[index]}: its header gives another size than its pixels")
+            out.seek(start)
+            out.write(image.data)
+            out.write(np.ascontiguousarray(label).data)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,172 @@
+"""A whole check, from the lists to the pixels: what is read once and what follows from it."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from segsweep.data.check import lists
+from segsweep.data.check.files import Finding, View, count
+from segsweep.data.check.lists import Listed
+from segsweep.data.check.present import Present, look
+from segsweep.data.check.problems import Problem, from_error
+from segsweep.data.check.report import Report, SplitReport
+from segsweep.data.check.scan import Progress, scan
+from segsweep.data.check.values import problems_of_values
+from segsweep.data.module import SegmentationData
+from segsweep.data.split import SplitDataset, some
+from segsweep.errors import DataError
+
+
+def check(data: SegmentationData, partial: bool, workers: int, on_progress: Progress) -> Report:
+    """Read all lists and open all files of a data set with `workers` processes.
+
+    Of a `partial` set, splits that are not there, and samples of which no file is, are only mentioned, and
+    official counts are not asked for.
+
+    Raises:
+        DataError: nothing of the data set is there.
+        UserError: a worker process was killed.
+    """
+    all_listed = [lists.read(data, name) for name in data.splits]
+    absent = [listed.absent for listed in all_listed if listed.absent]
+    if len(absent) == len(all_listed):
+        raise DataError(f"{absent[0].file}: {absent[0].problem}; {absent[0].repair}")
+    problems, notes = _of_lists(data, all_listed, partial)
+    places = {
+        each.name: look(each, partial, lists.is_official(data, each)) for each in all_listed if each.split
+    }
+    left = lists.unlisted(data, all_listed)
+    if partial:
+        forgotten, cut = lists.forgotten(left, all_listed)
+        problems, notes = problems + forgotten, notes + cut
+    else:
+        problems += _of_counts(data, all_listed, places, left)
+    findings = _open(data, places, workers, on_progress)
+    for name, place in places.items():
+        problems += [*place.problems, *_of_files(data, name, place, findings[name])]
+        notes += [*place.notes, *_remarks(data, name, findings[name], place)]
+    reports = {
+        name: _split_report(data, name, place, findings[name], partial) for name, place in places.items()
+    }
+    notes += _never(data, reports)
+    # Once each, though a file may be in several splits.
+    return Report(
+        f"{type(data).__name__}: check of its files",
+        data.classes,
+        reports,
+        list(dict.fromkeys(problems)),
+        notes,
+    )
+
+
+def _of_lists(
+    data: SegmentationData, all_listed: Sequence[Listed], partial: bool
+) -> tuple[list[Problem], list[str]]:
+    """What the lists alone show."""
+    problems = [problem for listed in all_listed for problem in listed.problems]
+    notes = []
+    for listed in all_listed:
+        if listed.absent and not partial and listed.name in _used(data):
+            what = f"the split {listed.name} is not there: {listed.absent.problem}"
+            problems.append(Problem(listed.absent.file, what, data.fetch or listed.absent.repair))
+        elif listed.absent:
+            notes.append(f"{listed.name} is not there ({listed.absent.file}); {data.fetch}")
+    return problems + lists.overlaps(data, all_listed), notes
+
+
+def _of_counts(
+    data: SegmentationData,
+    all_listed: Sequence[Listed],
+    places: dict[str, Present],
+    left: dict[str, list[Path]],
+) -> list[Problem]:
+    """Splits that are not the official ones."""
+    problems = []
+    for listed in (each for each in all_listed if each.split):
+        stems = [path.stem for by, paths in left.items() if listed.file in by for path in paths]
+        problems += lists.compare_official(data, listed, stems, places[listed.name].missing)
+    return problems
+
+
+def _used(data: SegmentationData) -> set[str]:
+    """The splits that a training and its tests would read."""
+    return {*_trained(data), data.val_split, data.test_split}
+
+
+def _trained(data: SegmentationData) -> tuple[str, ...]:
+    return tuple(data.joined.get(data.train_split, (data.train_split,)))
+
+
+def _open(
+    data: SegmentationData, places: dict[str, Present], workers: int, on_progress: Progress
+) -> dict[str, list[Finding]]:
+    """What each split's samples show; a pair of files that is in several splits is opened once."""
+    view = View(data.size, data.palette, len(data.classes))
+    pairs = {(pair.image, pair.label): pair for place in places.values() for pair in place.pairs}
+    opened = dict(zip(pairs, scan(list(pairs.values()), view, workers, on_progress), strict=True))
+    return {
+        name: [opened[pair.image, pair.label] for pair in place.pairs]
+        if place.pairs or not place.ids
+        else [_drawn(place.split, index, view) for index in range(len(place.split))]
+        for name, place in places.items()
+    }
+
+
+def _drawn(split: SplitDataset, index: int, view: View) -> Finding:
+    """A sample that is no pair of files."""
+    finding = Finding()
+    try:
+        count(split[index].label, view, finding)
+    except DataError as error:
+        finding.problems.append(from_error(error))
+    return finding
+
+
+def _of_files(
+    data: SegmentationData, name: str, place: Present, findings: Sequence[Finding]
+) -> list[Problem]:
+    problems = [problem for finding in findings for problem in finding.problems]
+    return problems + problems_of_values(name, place.pairs, findings, data.encodings)
+
+
+def _remarks(data: SegmentationData, name: str, findings: Sequence[Finding], place: Present) -> list[str]:
+    """What is unusual in a split without being wrong."""
+    kinds: defaultdict[str, list[str]] = defaultdict(list)
+    for finding, sample in zip(findings, place.ids, strict=True):
+        for remark in finding.remarks:
+            kinds[remark].append(sample)
+        if finding.pixels is not None and place.split.has_truth and not finding.pixels[:-1].any():
+            kinds["labels whose pixels are all ignored"].append(sample)
+        elif finding.void_crop and name in _trained(data):
+            h, w = data.size
+            kinds[f"images with a training crop of {h}x{w} that is all ignored (it trains nothing)"].append(
+                sample
+            )
+    return [f"{name}: {len(samples)} {kind}: {some(samples)}" for kind, samples in kinds.items()]
+
+
+def _split_report(
+    data: SegmentationData, name: str, place: Present, findings: Sequence[Finding], partial: bool
+) -> SplitReport:
+    counted = [finding.pixels for finding in findings if finding.pixels is not None]
+    pixels = np.array([np.zeros(len(data.classes) + 1, dtype=np.int64), *counted])
+    official = data.official.get(name)
+    return SplitReport(
+        samples=len(place.ids) if partial else len(place.ids) + place.missing,
+        official=official.count if official else None,
+        missing=place.missing,
+        pixels=pixels.sum(0),
+        images=(pixels > 0).sum(0),
+    )
+
+
+def _never(data: SegmentationData, reports: dict[str, SplitReport]) -> list[str]:
+    """Classes that training would never see."""
+    trained = [reports[name].images for name in _trained(data) if name in reports]
+    if not trained:
+        return []
+    seen = np.sum(trained, axis=0)[:-1]
+    never = [name for name, images in zip(data.classes, seen, strict=True) if not images]
+    return [f"never in {data.train_split}: {some(never, 20)}"] if never and seen.any() else []

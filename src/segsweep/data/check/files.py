@@ -1,0 +1,187 @@
+"""One image with its label, opened whole: what is wrong with the files, and what the label holds.
+
+Runs in worker processes, so it must not import torch. Shape letters: `H`, `W` the image, `K` the number of
+classes.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segsweep.data.check.problems import Problem, from_error, python
+from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, indices
+from segsweep.data.sample import IGNORE_INDEX, check_mode, check_sizes, open_image
+from segsweep.errors import DataError
+
+ORIENTATION = 0x0112
+"""EXIF's tag of how a picture is to be turned for showing; 1 for not at all, 5 to 8 swap height and width."""
+UNUSUAL = {"L": "grey images, read as RGB", "CMYK": "CMYK images, read as RGB"}
+
+
+class Pair(NamedTuple):
+    """The files of a sample."""
+
+    image: str
+    label: str | None
+    format: LabelFormat
+
+
+class View(NamedTuple):
+    """What a check knows of the data set."""
+
+    size: tuple[int, int]
+    """(H, W) of the training crop."""
+    palette: tuple[tuple[int, int, int], ...]
+    classes: int
+
+
+@dataclass
+class Finding:
+    """What opening a sample showed."""
+
+    problems: list[Problem] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    """What is unusual but harmless."""
+    stored: frozenset[int] = frozenset()
+    """The values that a label file of indices holds."""
+    refused: Problem | None = None
+    """That these are not what the data set's label files hold."""
+    pixels: NDArray[np.int64] | None = None
+    """[K+1], of each class and, last, the ignored; None where the label could not be used."""
+    void_crop: bool = False
+    """Whether a training crop may hold ignored pixels only."""
+
+
+def examine(pair: Pair, view: View) -> Finding:
+    """Open a sample's files and look at everything in them."""
+    finding = Finding()
+    image = _image(pair.image, finding)
+    label = _label(pair, view, finding) if pair.label is not None else None
+    if image is not None:
+        _compare(image, label, pair, finding)
+    return finding
+
+
+def count(label: LabelMap, view: View, finding: Finding) -> None:
+    """Note what a label map [H, W] holds."""
+    pixels = np.bincount(label.ravel(), minlength=256)
+    finding.pixels = np.append(pixels[: view.classes], pixels[IGNORE_INDEX])
+    finding.void_crop = has_void_crop(label, view.size)
+
+
+def has_void_crop(label: LabelMap, size: tuple[int, int]) -> bool:
+    """Whether a crop of `size` of a label map [H, W], what is smaller padded, may be all ignored."""
+    h, w = (min(crop, side) for crop, side in zip(size, label.shape, strict=True))
+    void = (label == IGNORE_INDEX).astype(np.uint8)
+    if int(np.count_nonzero(void)) < h * w:
+        return False
+    sums = cv2.integral(void)
+    return bool((sums[h:, w:] - sums[:-h, w:] - sums[h:, :-w] + sums[:-h, :-w]).max() == h * w)
+
+
+def _image(file: str, finding: Finding) -> Image.Image | None:
+    try:
+        image = open_image(file)
+        check_mode(image, file)
+    except DataError as error:
+        finding.problems.append(from_error(error))
+        return None
+    if image.mode in UNUSUAL:
+        finding.remarks.append(UNUSUAL[image.mode])
+    return image
+
+
+def _label(pair: Pair, view: View, finding: Finding) -> LabelMap | None:
+    """The label map, or the values as they are stored where they are not the right ones."""
+    assert pair.label is not None
+    try:
+        table = pair.format.table(pair.label)
+        if table is not None:
+            return _indices(pair.label, table, view, finding)
+        label = pair.format.read(pair.label)
+    except DataError as error:
+        finding.problems.append(from_error(error))
+        return None
+    count(label, view, finding)
+    return label
+
+
+def _indices(file: str, table: IndexLabels, view: View, finding: Finding) -> LabelMap:
+    picture = open_image(file)
+    try:
+        stored = indices(picture, file)
+    except DataError as error:
+        raise DataError(_narrowed(error, picture, file)) from error
+    finding.stored = frozenset(np.flatnonzero(np.bincount(stored.ravel())).tolist())
+    try:
+        label = table.look_up(stored, file)
+    except DataError as error:
+        finding.refused = from_error(error)
+        return stored
+    if picture.mode == "P" and _other_colours(picture, finding.stored, table, view):
+        finding.remarks.append(
+            "label files with a palette of other colours (viewers show it, training does not)"
+        )
+    count(label, view, finding)
+    return label
+
+
+def _narrowed(error: DataError, picture: Image.Image, file: str) -> str:
+    """The error of a label of a wide mode, with the command where its values need no such width."""
+    values = np.asarray(picture)
+    grey = values.ndim == 2 or (values == values[..., :1]).all()
+    if values.dtype.kind not in "iu" or values.max() > IGNORE_INDEX or not grey:
+        return str(error)
+    plane = "" if values.ndim == 2 else "[..., 0]"
+    code = f'a = np.array(Image.open(f[0])){plane}; Image.fromarray(a.astype("uint8")).save(f[0])'
+    what = str(error).partition("; ")[0]
+    return f"{what}, though all its values fit 8 bits; {python(f'import numpy as np; {code}', file)}"
+
+
+def _other_colours(picture: Image.Image, stored: frozenset[int], table: IndexLabels, view: View) -> bool:
+    """Whether a palette shows a class in another colour than the data set's."""
+    shown = np.reshape(picture.getpalette() or [], (-1, 3)).tolist()
+    pairs = [(value, table.values[value]) for value in stored if value < len(shown)]
+    return any(tuple(shown[value]) != view.palette[index] for value, index in pairs if index < view.classes)
+
+
+def _compare(image: Image.Image, label: LabelMap | None, pair: Pair, finding: Finding) -> None:
+    """Sizes, and whether the picture is to be turned before they are compared."""
+    turn = _orientation(image)
+    stored = image.height, image.width
+    turned = stored[::-1] if turn >= 5 else stored
+    if turn != 1:
+        finding.problems.append(_to_turn(pair.image, turn, label is not None and label.shape != stored))
+    if label is not None and label.shape not in (stored, turned):
+        try:
+            check_sizes(np.asarray(image), label, pair.image, str(pair.label))
+        except DataError as error:
+            finding.problems.append(from_error(error))
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 to 8; 1 where the file says nothing or its EXIF data are damaged, which reading does not need."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            turn = image.getexif().get(ORIENTATION, 1)
+        except (OSError, SyntaxError, ValueError):
+            return 1
+    return turn if turn in range(1, 9) else 1
+
+
+def _to_turn(file: str, turn: int, label_is_turned: bool) -> Problem:
+    """An image whose EXIF data tell viewers to turn it: pixels are read as they are stored."""
+    what = f"EXIF orientation {turn} has viewers turn the image, while its pixels are read as they are stored"
+    if label_is_turned:
+        code = "from PIL import ImageOps; ImageOps.exif_transpose(Image.open(f[0])).save(f[0], quality=95)"
+        return Problem(file, f"{what}, and its label is of the turned size", python(code, file))
+    code = 'i = Image.open(f[0]); i.load(); i.save(f[0], quality="keep", exif=b"")'
+    return Problem(
+        file, f"{what} (its label was drawn on the stored pixels, or turn both)", python(code, file)
+    )

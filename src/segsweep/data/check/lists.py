@@ -1,0 +1,157 @@
+"""Splits as lists: what they name, against the official release, one another and the folders."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segsweep.data.check.problems import PREPARE, Problem, from_error
+from segsweep.data.module import SegmentationData
+from segsweep.data.official import ids_hash
+from segsweep.data.split import FileSplit, SplitDataset, faults_collected, some
+from segsweep.errors import DataError
+
+ODD = 0.05
+"""Share of a folder's labels up to which those that no list names are an oversight, not a choice."""
+
+
+@dataclass
+class Listed:
+    """A split as it was read."""
+
+    name: str
+    split: SplitDataset | None = None
+    problems: list[Problem] = field(default_factory=list)
+    overlap: int = 0
+    """How many of its samples are in a split to evaluate on too."""
+    absent: Problem | None = None
+    """Why there is nothing to read."""
+
+    @property
+    def ids(self) -> list[str]:
+        """Its sample ids, each once, in order."""
+        return [] if self.split is None else list(dict.fromkeys(map(str, self.split.ids)))
+
+    @property
+    def file(self) -> str:
+        """The list, or the folder that stands for one."""
+        return self.split.source if isinstance(self.split, FileSplit) else self.name
+
+
+def read(data: SegmentationData, name: str) -> Listed:
+    """Read a split in spite of what is wrong with it."""
+    with faults_collected() as faults:
+        try:
+            split = data.read_split(name)
+        except DataError as error:
+            return _unread(name, error, faults)
+    return Listed(name, split, [from_error(fault) for fault in faults])
+
+
+def _unread(name: str, error: DataError, faults: Sequence[DataError]) -> Listed:
+    problem = from_error(error)
+    to_prepare = f"; {PREPARE}" in str(error)
+    if not to_prepare and not Path(problem.file).exists():
+        return Listed(name, absent=problem)
+    return Listed(name, problems=[*map(from_error, faults), problem])
+
+
+def compare_official(
+    data: SegmentationData, listed: Listed, unlisted: Sequence[str], lost: int
+) -> list[Problem]:
+    """The problem of a split whose ids are not the official ones, unless other problems say as much.
+
+    `unlisted` are labels that no list names, `lost` is the number of samples that are not there.
+    """
+    official, ids = data.official.get(listed.name), listed.ids
+    if official is None or (len(ids) == official.count and official.ids in (None, ids_hash(ids))):
+        return []
+    surplus = len(ids) - official.count
+    # Samples left out as they have lost a file; lines without files or of another split.
+    if 0 < -surplus <= len(listed.problems) or 0 < surplus <= lost + listed.overlap:
+        return []
+    what = f"{len(ids)} samples, the official {listed.name} has {official.count}"
+    if len(ids) == official.count:
+        what = f"{len(ids)} samples as the official {listed.name}, but other ids"
+    if unlisted:
+        what += f"; labelled but not listed: {some(unlisted)}"
+    return [
+        Problem(listed.file, what, f"restore the official list or files ({data.fetch}), or give partial=true")
+    ]
+
+
+def is_official(data: SegmentationData, listed: Listed) -> bool:
+    """Whether a list is the whole official one, whatever files are there."""
+    official = data.official.get(listed.name)
+    return official is not None and official.ids == ids_hash(listed.ids)
+
+
+def overlaps(data: SegmentationData, all_listed: Sequence[Listed]) -> list[Problem]:
+    """Splits to train on that share samples with those to evaluate on, and the latter with one another."""
+    problems = []
+    for place, one in enumerate(all_listed):
+        for other in all_listed[place + 1 :]:
+            evaluated = [each for each in (one, other) if each.name in _evaluated(data)]
+            shared = sorted(set(one.ids) & set(other.ids))
+            if not evaluated or not shared:
+                continue
+            train, val = (other, one) if evaluated == [one] else (one, other)
+            train.overlap += len(shared)
+            problems.append(
+                Problem(
+                    train.file,
+                    f"{len(shared)} of {len(train.ids)} samples of {train.name} are in {val.name} too "
+                    f"({some(shared)})",
+                    f"take their lines off {train.file}"
+                    if Path(train.file).is_file()
+                    else "remove their files",
+                )
+            )
+    return problems
+
+
+def _evaluated(data: SegmentationData) -> set[str]:
+    return {data.val_split, data.test_split, "test"}
+
+
+def unlisted(data: SegmentationData, all_listed: Sequence[Listed]) -> dict[str, list[Path]]:
+    """Label files that no split names, by the list (or lists) that would have to.
+
+    Only where splits are list files: elsewhere the folder is the list. A folder that serves a training split
+    may hold the labels of val as well, as SegmentationClassAug does.
+    """
+    found: dict[str, list[Path]] = {}
+    seen: set[str] = set()
+    for folder, using in _label_folders(all_listed).items():
+        known = {i for each in all_listed if each in using or each.name in _evaluated(data) for i in each.ids}
+        left = [path for path in sorted(folder.glob("*.png")) if path.stem not in known | seen]
+        if left:
+            found[" or ".join(dict.fromkeys(each.file for each in using))] = left
+            seen |= {path.stem for path in left}
+    return found
+
+
+def _label_folders(all_listed: Sequence[Listed]) -> dict[Path, list[Listed]]:
+    """The folders that hold labels, with the splits that are list files and use them."""
+    folders: dict[Path, list[Listed]] = {}
+    for listed in all_listed:
+        if isinstance(listed.split, FileSplit) and Path(listed.file).is_file():
+            for folder in sorted({Path(str(label)).parent for label in listed.split.labels}):
+                folders.setdefault(folder, []).append(listed)
+    return folders
+
+
+def forgotten(
+    left: Mapping[str, Sequence[Path]], all_listed: Sequence[Listed]
+) -> tuple[list[Problem], list[str]]:
+    """Of a partial set: labels that a list has most likely lost, and notes on lists cut by choice."""
+    problems, notes = [], []
+    for lists, files in left.items():
+        names = some([path.stem for path in files])
+        listed = sum(len(each.ids) for each in all_listed if each.file in lists.split(" or "))
+        if len(files) <= max(1, ODD * listed):
+            what = f"{names}: labelled in {files[0].parent}, but without a line in {lists}"
+            file = lists if Path(lists).is_file() else str(files[0])
+            problems.append(Problem(file, what, f"add the line to {lists}, or move the label elsewhere"))
+        else:
+            notes.append(f"{lists}: {len(files)} label files of {files[0].parent} are not listed ({names})")
+    return problems, notes

@@ -1,0 +1,101 @@
+"""Which of a split's samples are there to be opened, and which of the others are a problem.
+
+A partial set is what somebody fetched of a whole one, with its lists whole or cut to what was fetched: a
+sample that is wholly absent from a whole list was not fetched, while one that a cut list names is lost.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from segsweep.data.check.files import Pair
+from segsweep.data.check.lists import Listed
+from segsweep.data.check.problems import Problem, unusable
+from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset
+
+MISSING = "is missing"
+
+
+@dataclass
+class Present:
+    """A split's samples that are there."""
+
+    split: SplitDataset
+    ids: list[str] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    """Their files, where samples are files."""
+    missing: int = 0
+    """Samples with a file that is not there or may not be read."""
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def look(listed: Listed, partial: bool, list_is_whole: bool) -> Present:
+    """Look for the files of a split, of which each sample is looked at once."""
+    assert listed.split is not None
+    present = Present(listed.split)
+    parts = file_parts(listed.split)
+    if parts is None:
+        present.ids = listed.ids
+        return present
+    lost: list[tuple[list[str], list[Problem]]] = []
+    for sample, pair in _pairs(parts).items():
+        files = [file for file in (pair.image, pair.label) if file is not None]
+        faults = [fault for fault in map(unusable, files) if fault]
+        if faults:
+            lost.append((files, faults))
+        else:
+            present.ids.append(sample)
+            present.pairs.append(pair)
+    present.missing = len(lost)
+    _judge(present, lost, partial, list_is_whole, listed)
+    return present
+
+
+def file_parts(split: SplitDataset) -> list[FileSplit] | None:
+    """The parts of a split that consists of files, itself where it has none; None where it does not."""
+    if isinstance(split, FileSplit):
+        return [split]
+    if not isinstance(split, JoinedSplit):
+        return None
+    parts = [file_parts(part) for part in split.parts]
+    return [one for part in parts for one in part or ()] if all(parts) else None
+
+
+def _pairs(parts: Sequence[FileSplit]) -> dict[str, Pair]:
+    """The files of each sample."""
+    return {
+        str(i): Pair(str(image), str(label) if part.has_truth else None, part.label_format)
+        for part in parts
+        for i, image, label in zip(
+            part.ids, part.images, part.labels if part.has_truth else part.ids, strict=True
+        )
+    }
+
+
+def _judge(
+    present: Present,
+    lost: Sequence[tuple[list[str], list[Problem]]],
+    partial: bool,
+    list_is_whole: bool,
+    listed: Listed,
+) -> None:
+    """Sort samples that are not there into problems and, of a partial set, those that were not fetched."""
+    whole = len(lost) + len(present.ids)
+    not_fetched = 0
+    for files, faults in lost:
+        gone = all(fault.problem == MISSING for fault in faults)
+        if partial and gone and (2 * len(lost) > whole or (list_is_whole and len(faults) == len(files))):
+            not_fetched += 1
+        else:
+            present.problems += _lost(faults, gone and len(faults) == len(files) == 2, listed.file)
+    if not_fetched:
+        present.notes.append(f"{listed.name}: {not_fetched} of {whole} listed samples are not there")
+
+
+def _lost(faults: list[Problem], both_gone: bool, source: str) -> list[Problem]:
+    """The problems of a sample; one where image and label are both missing."""
+    if both_gone:
+        image, label = faults
+        return [image._replace(problem=f"{MISSING} as its label {label.file} is, though {source} lists it")]
+    what = f"{MISSING}, though {source} lists it"
+    return [fault._replace(problem=what) if fault.problem == MISSING else fault for fault in faults]

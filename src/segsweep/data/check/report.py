@@ -1,0 +1,101 @@
+"""What a check found, as data and as a page of Markdown.
+
+Shape letters: `K` the number of classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsweep.data.check.problems import Problem
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split that is there."""
+
+    samples: int
+    """Those that are listed, each once; of a partial set, those whose files are all there."""
+    official: int | None
+    """How many the official release has."""
+    missing: int
+    """Listed samples with a file that is not there."""
+    pixels: NDArray[np.int64]
+    """[K+1], of each class and, last, the ignored."""
+    images: NDArray[np.int64]
+    """[K+1], how many labels hold each."""
+
+    def share(self) -> NDArray[np.float64]:
+        """[K+1]: each class's share of the labelled pixels and, last, that of the ignored in all pixels."""
+        labelled, everything = self.pixels[:-1].sum(), self.pixels.sum()
+        with np.errstate(invalid="ignore"):
+            return np.append(self.pixels[:-1] / labelled, self.pixels[-1] / everything)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole check."""
+
+    title: str
+    classes: Sequence[str]
+    splits: Mapping[str, SplitReport]
+    problems: Sequence[Problem]
+    notes: Sequence[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Samples by split and all problems, as `format=json` prints them."""
+        return {
+            "splits": {name: split.samples for name, split in self.splits.items()},
+            "problems": [problem._asdict() for problem in self.problems],
+        }
+
+    def split_rows(self) -> list[dict[str, Any]]:
+        """A row for each split."""
+        return [
+            {"split": name, "samples": split.samples, "official": split.official, "missing": split.missing}
+            for name, split in self.splits.items()
+        ]
+
+    def class_rows(self) -> list[dict[str, Any]]:
+        """A row for each class and the ignored pixels, with columns for each split that has labels."""
+        shown = {name: split for name, split in self.splits.items() if split.pixels.any()}
+        return [
+            {
+                "class": name,
+                **{key: text for part, split in shown.items() for key, text in _cells(part, split, k)},
+            }
+            for k, name in enumerate((*self.classes, "(ignored)"))
+        ]
+
+    def verdict(self) -> str:
+        """How many problems there are."""
+        return {0: "no problems", 1: "1 problem"}.get(len(self.problems), f"{len(self.problems)} problems")
+
+    def markdown(self) -> str:
+        """The report as a page: every problem with its file."""
+        parts = [f"# {self.title}", "", f"{self.verdict()}.", "", *_table(self.split_rows()), ""]
+        if self.problems:
+            parts += ["## Problems", "", *_table([problem._asdict() for problem in self.problems]), ""]
+        if self.notes:
+            parts += ["## Notes", "", *(f"- {note}" for note in self.notes), ""]
+        parts += ["## Classes", "", "Shares of labelled pixels; the last row's of all pixels.", ""]
+        return "\n".join([*parts, *_table(self.class_rows())]) + "\n"
+
+
+def _cells(name: str, split: SplitReport, k: int) -> list[tuple[str, str]]:
+    return [(f"{name} pixels", f"{split.share()[k]:.2%}"), (f"{name} images", str(split.images[k]))]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows of equal keys as Markdown."""
+    if not rows:
+        return ["none"]
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return ["| " + " | ".join(_cell(value) for value in line) + " |" for line in lines]
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None else str(value).replace("|", "\\|")

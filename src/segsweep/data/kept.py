@@ -1,0 +1,91 @@
+"""What is worked out once from a data set's files and kept: under which key, and by one process at a time.
+
+Knows neither what is worked out nor how.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from hashlib import blake2b
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from segsweep.data.pool import start_worker
+from segsweep.errors import DataError, UserError
+from segsweep.files import cannot_write
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+WORTH_PROCESSES = 10.0
+"""Seconds of work left for which processes are started, which takes some seconds itself."""
+PLACES = "dataset.cache=…"
+
+
+def default_folder() -> Path:
+    """Where small things are kept when no folder is given: the user's own cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segsweep"
+
+
+def source_key(files: Sequence[str] | NDArray[Any], *settings: object) -> str:
+    """16 hex digits that change when a file's path, size or time of change does, or a setting's `repr`.
+
+    Raises DataError where a file is missing.
+    """
+    digest = blake2b(repr(settings).encode(), digest_size=8)
+    for file in files:
+        path = Path(str(file)).absolute()
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise DataError(
+                f"{file}: {error.strerror}; restore it or take it off its split's list"
+            ) from error
+        digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def alone(target: Path) -> Iterator[None]:
+    """Wait until no other process makes `target`, then hold it; the hold goes with the process.
+
+    Raises UserError where the folder cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file = target.with_name(f"{target.name}.lock").open("w")
+    except OSError as error:
+        raise cannot_write(target.parent, error, PLACES) from error
+    with file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def spread(function: Callable[[Part], Result], parts: Sequence[Part], workers: int) -> Iterator[Result]:
+    """`function(part)` of each part in order, by `workers` processes where that is worth their start.
+
+    Raises UserError where a process is killed.
+    """
+    start = time.perf_counter()
+    yield function(parts[0])
+    left = (time.perf_counter() - start) * (len(parts) - 1)
+    if not workers or left < WORTH_PROCESSES:
+        yield from map(function, parts[1:])
+        return
+    # Not forked: threads of this process would leave locks held in the copies.
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker) as pool:
+        try:
+            yield from pool.map(function, parts[1:])
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process that reads the data was killed, most often for want of memory: give fewer "
+                "workers (num_workers=…), then the same command again"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,173 @@
+"""Which samples an epoch holds, in which order: a pure function of (seed, epoch).
+
+Every epoch of a run is of the same length, so that any step of it is found by division. Knows no files.
+
+Shape letters: `N` samples, `K` classes, `L` draws an epoch.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsweep.data.keys import key
+from segsweep.errors import ConfigError
+
+Order = NDArray[np.int64]
+
+
+class EpochOrder(Protocol):
+    """The order of a run's epochs."""
+
+    samples: int
+    """N, of which every index in an order is one."""
+    length: int
+    """L, the same for every epoch."""
+
+    def order(self, epoch: int) -> Order:
+        """The samples [L] of an epoch."""
+
+
+class Sampling(Protocol):
+    """A way to sample by what the labels hold: what conf/sampling/ names."""
+
+    def over(self, holds: NDArray[np.bool_], seed: int) -> EpochOrder:
+        """The order for samples that hold the classes told by [N, K]."""
+
+
+class Shuffle:
+    """Every sample once, in an order drawn anew for each epoch."""
+
+    def __init__(self, samples: int, seed: int) -> None:
+        self.samples = self.length = samples
+        self.seed = seed
+
+    def order(self, epoch: int) -> Order:
+        """A permutation [N]."""
+        return np.random.default_rng(key(self.seed, "shuffle", epoch)).permutation(self.samples)
+
+
+class Mixture:
+    """Parts of a data set by given shares, however many samples each has.
+
+    An epoch is as long as all parts together. Each part is walked through by permutations of its own, one
+    after the other across epochs, so that all its samples come equally often.
+    """
+
+    def __init__(self, lengths: Sequence[int], weights: Sequence[float], seed: int) -> None:
+        """Take the samples of each part, in the order of their indices, and each part's weight.
+
+        Raises ConfigError where a share is too small for a single sample.
+        """
+        self.samples = self.length = sum(lengths)
+        self.lengths, self.seed = tuple(lengths), seed
+        ends = np.rint(np.cumsum(weights) / np.sum(weights) * self.length).astype(int)
+        self.counts = tuple(int(count) for count in np.diff(ends, prepend=0))
+        if 0 in self.counts:
+            raise ConfigError(
+                f"dataset.weights: {list(weights)} give part {self.counts.index(0) + 1} none of the "
+                f"{self.length} draws of an epoch; give it a larger weight"
+            )
+
+    def order(self, epoch: int) -> Order:
+        """`counts` samples of the parts, mixed [N]."""
+        starts = np.cumsum(self.lengths) - self.lengths
+        drawn = [
+            starts[part] + walk(length, count, epoch, key(self.seed, "part", part))
+            for part, (length, count) in enumerate(zip(self.lengths, self.counts, strict=True))
+        ]
+        return np.random.default_rng(key(self.seed, "mixture", epoch)).permutation(np.concatenate(drawn))
+
+
+class RepeatFactor:
+    """Images of rare classes more often (Gupta, Dollar, Girshick, "LVIS", CVPR 2019).
+
+    A class in a share f of the images has the factor max(1, sqrt(threshold / f)); an image that of its
+    rarest class, 1 where it holds none. The paper draws an epoch's copies by chance; here they are the factor
+    rounded up or down so that every epoch is as long (systematic resampling), with the paper's mean.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        """Take the share of images below which a class is repeated; ConfigError unless in (0, 1]."""
+        self.threshold = _share("sampling.threshold", threshold)
+
+    def over(self, holds: NDArray[np.bool_], seed: int) -> EpochOrder:
+        """The order for samples that hold the classes told by [N, K]."""
+        return _Repeated(self.factors(holds), seed)
+
+    def factors(self, holds: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """How often each image comes an epoch [N], in the mean; at least 1."""
+        found = np.maximum(holds.mean(axis=0), 1 / len(holds))
+        of_class = np.maximum(1, np.sqrt(self.threshold / found))
+        return np.asarray(np.where(holds, of_class, 1.0).max(axis=1), dtype=np.float64)
+
+
+class _Repeated:
+    """Samples in proportion to their factors [N]."""
+
+    def __init__(self, factors: NDArray[np.float64], seed: int) -> None:
+        self.samples, self.length, self.seed = len(factors), round(factors.sum()), seed
+        self._ends = np.cumsum(factors) / factors.sum() * self.length
+
+    def order(self, epoch: int) -> Order:
+        """Sample i as often as points `u, u + 1, …` fall into its stretch of a line, shuffled [L]."""
+        rng = np.random.default_rng(key(self.seed, "repeat factor", epoch))
+        drawn = np.searchsorted(self._ends, np.arange(self.length) + rng.random(), side="right")
+        return rng.permutation(np.minimum(drawn, self.samples - 1))
+
+
+class ClassUniform:
+    """A share of the draws by class: each class as often, then an image that holds it, evenly.
+
+    Rota Bulò, Porzi, Kontschieder, "In-place activated BatchNorm", CVPR 2018, draw all by class and place
+    the crop on it; here the crop is as random as ever. The other draws walk through all images by
+    permutations, across epochs. An epoch has as many draws as there are images.
+    """
+
+    def __init__(self, share: float) -> None:
+        """Take the share of draws made by class; ConfigError unless in (0, 1]."""
+        self.share = _share("sampling.share", share)
+
+    def over(self, holds: NDArray[np.bool_], seed: int) -> EpochOrder:
+        """The order for samples that hold the classes told by [N, K]; classes in no image are left out."""
+        return _ByClass(holds[:, holds.any(axis=0)], self.share, seed)
+
+
+class _ByClass:
+    """`ClassUniform` over samples, each class of which is in at least one."""
+
+    def __init__(self, holds: NDArray[np.bool_], share: float, seed: int) -> None:
+        self.samples = self.length = len(holds)
+        self.seed, self.by_class = seed, round(share * len(holds)) if holds.shape[1] else 0
+        self._counts = holds.sum(axis=0)
+        self._starts = np.cumsum(self._counts) - self._counts
+        self._holders = np.nonzero(holds.T)[1]
+        """The images that hold the first class, then those with the second, and so on."""
+
+    def order(self, epoch: int) -> Order:
+        """Draws by class and the others, mixed [N]."""
+        rng = np.random.default_rng(key(self.seed, "class uniform", epoch))
+        drawn = [walk(self.samples, self.length - self.by_class, epoch, key(self.seed, "others"))]
+        if self.by_class:
+            classes = len(self._counts)
+            # Taken in turn from a random one on, so that all come as often.
+            chosen = (rng.integers(classes) + np.arange(self.by_class)) % classes
+            place = (rng.random(self.by_class) * self._counts[chosen]).astype(np.int64)
+            drawn.append(self._holders[self._starts[chosen] + place])
+        return rng.permutation(np.concatenate(drawn))
+
+
+def walk(length: int, count: int, epoch: int, seed: int) -> Order:
+    """The next `count` of an endless row of permutations of `length`, after `epoch * count` before."""
+    first = epoch * count
+    rounds = range(first // length, -(-(first + count) // length))
+    row = [np.random.default_rng(key(seed, "round", each)).permutation(length) for each in rounds]
+    start = first - rounds.start * length
+    return np.concatenate([np.empty(0, dtype=np.int64), *row])[start : start + count]
+
+
+def _share(option: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
+        raise ConfigError(f"{option}: {value!r} found; give a share above 0, at most 1")
+    return float(value)
