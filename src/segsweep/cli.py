@@ -2,12 +2,13 @@
 
 import errno
 import logging
+import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Sequence
 
 from segsweep import __version__
-from segsweep.errors import UserError, near
+from segsweep.errors import PreemptedError, UserError, near
 
 HELP = """segsweep: ablation sweeps for semantic segmentation
 
@@ -17,12 +18,15 @@ commands
   train    train and test a run, or with -m every member of a sweep; what is done is not done again
   test     test trained runs with further strategies: segsweep test ID test=[ms_flip]
   runs     list runs; segsweep runs show ID explains one
-  report   a table with pictures of finished runs, as Markdown and HTML
+  profile  parameters, MACs, memory and latency of a network or of a sweep's, beside published figures
+  data     check a data set's files, or prepare those that its release does not have
+  report   a table with pictures of finished runs, or of a paper's table beside them, as Markdown and HTML
 
 examples
   segsweep train backbone=resnet18 head=aspp dataset=camvid data_dir=DIR
   segsweep train -m head=none,aspp,ksac seed=0,1 'test=[single,ms_flip]'
   segsweep report format=csv
+  segsweep report ksac/table2
 
 segsweep COMMAND --help tells more. Typing the same command again goes on where it stopped.
 """
@@ -43,10 +47,13 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _dispatch(arguments)
     except UserError as error:
-        from segsweep.runs.failures import one_line
+        from segsweep.runs.failures import AgainError, one_line
 
+        if isinstance(error, AgainError):
+            _start_again()
         print(f"segsweep: {one_line(error)}", file=sys.stderr)
-        return 2
+        # As a shell reports a process that a signal ended.
+        return 128 + error.signum if isinstance(error, PreemptedError) else 2
     except BrokenPipeError:
         # Whoever read the output has gone, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -65,6 +72,15 @@ def run(arguments: Sequence[str]) -> int:
         return 130
 
 
+def _start_again() -> None:
+    """The same command from the start: only a fresh process has all its memory back."""
+    for worker in multiprocessing.active_children():
+        worker.terminate()  # the fresh process does not know the loader's
+    # What `force` asked for is done: the run begun anew.
+    arguments = [a for a in sys.orig_argv[1:] if not a.lstrip("+").startswith("force=")]
+    os.execv(sys.executable, [sys.executable, *arguments])
+
+
 def _dispatch(arguments: Sequence[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(HELP, end="")
@@ -76,6 +92,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
         "train": _train,
         "test": _test,
         "runs": _runs,
+        "profile": _profile,
+        "data": _data,
         "report": _report,
         "execute": _execute,
     }
@@ -114,6 +132,18 @@ def _runs(arguments: Sequence[str]) -> int:
     from segsweep.runs import listing
 
     return listing.main(arguments)
+
+
+def _profile(arguments: Sequence[str]) -> int:
+    from segsweep.profiling import command
+
+    return command.main(arguments)
+
+
+def _data(arguments: Sequence[str]) -> int:
+    from segsweep.runs import data_command
+
+    return data_command.main(arguments)
 
 
 def _report(arguments: Sequence[str]) -> int:

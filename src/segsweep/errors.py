@@ -3,6 +3,7 @@
 The command line prints these without a traceback; every other exception is a fault of ours and keeps it.
 """
 
+import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -17,6 +18,18 @@ class ConfigError(UserError, ValueError):
 
 class DataError(UserError, ValueError):
     """A file of a data set is missing, unreadable or not what its layout promises."""
+
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""By which Slurm, cloud machines and people ask a process to end."""
+
+
+class PreemptedError(UserError):
+    """The process was asked to end; the same command goes on from the last checkpoint."""
+
+    def __init__(self, signum: int, where: str) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name} {where}; the same command goes on")
+        self.signum = signum
 
 
 def near(name: str, known: Iterable[str]) -> str:

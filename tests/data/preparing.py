@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from segsweep.data import prepare
-from segsweep.data.coco_draw import Region, draw_png
 from segsweep.data.prepare import Preparation, Task
+from segsweep.data.sets.coco_draw import Region, draw_png
 from segsweep.errors import DataError
 
 IMAGES = 300

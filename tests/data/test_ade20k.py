@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.ade20k import Ade20k
 from segsweep.data.official import ids_hash
+from segsweep.data.sets.ade20k import Ade20k
 from segsweep.errors import DataError
 from tests.data.writers_ade20k import write_ade20k
 from tests.shared import shared

@@ -14,10 +14,10 @@ from PIL import Image
 from segsweep.data import cache as module
 from segsweep.data import kept as module_kept
 from segsweep.data.cache import CachedSplit, cached
-from segsweep.data.camvid import CamVid
 from segsweep.data.label_stats import classes_held
 from segsweep.data.labels import plain
-from segsweep.data.shapes import Shapes
+from segsweep.data.sets.camvid import CamVid
+from segsweep.data.sets.shapes import Shapes
 from segsweep.data.split import FileSplit, JoinedSplit
 from segsweep.errors import ConfigError, DataError, UserError
 from tests.data.writers import write_camvid

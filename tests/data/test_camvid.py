@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.camvid import CamVid
 from segsweep.data.sample import IGNORE_INDEX
+from segsweep.data.sets.camvid import CamVid
 from segsweep.errors import ConfigError, DataError
 from tests.data.writers import write_camvid, write_camvid_source
 

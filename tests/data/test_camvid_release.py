@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.camvid import CamVid
-from segsweep.data.camvid_release import COLOURS, split_of
 from segsweep.data.official import ids_hash
+from segsweep.data.sets.camvid import CamVid
+from segsweep.data.sets.camvid_release import COLOURS, split_of
 from segsweep.errors import DataError
 from tests.data.writers_camvid import FRAMES, write_camvid_release
 from tests.shared import shared

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.ade20k import Ade20k
-from segsweep.data.camvid import CamVid
 from segsweep.data.check.check import check
 from segsweep.data.check.files import Pair, View, has_void_crop
 from segsweep.data.check.report import Report
 from segsweep.data.check.scan import scan
-from segsweep.data.cityscapes import Cityscapes
-from segsweep.data.coco_voc import CocoVoc
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import OfficialSplit, ids_hash
-from segsweep.data.sbd import Sbd
-from segsweep.data.shapes import Shapes
-from segsweep.data.voc2012 import Voc2012
+from segsweep.data.sets.ade20k import Ade20k
+from segsweep.data.sets.camvid import CamVid
+from segsweep.data.sets.cityscapes import Cityscapes
+from segsweep.data.sets.coco_voc import CocoVoc
+from segsweep.data.sets.sbd import Sbd
+from segsweep.data.sets.shapes import Shapes
+from segsweep.data.sets.voc2012 import Voc2012
 from segsweep.errors import DataError, UserError
 from tests.data.check_faults import FAULTS, HARMLESS, IMAGE, LABEL, Deadly, drop_line
 from tests.data.writers import write_camvid, write_camvid_source

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.cityscapes import Cityscapes
+from segsweep.data.sets.cityscapes import Cityscapes
 from segsweep.errors import ConfigError, DataError
 from tests.data.writers_cityscapes import write_cityscapes, write_frame
 from tests.shared import shared

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from segsweep.data import prepare
-from segsweep.data.mixed import CocoSbdVoc, VocSbd
-from segsweep.data.sbd import Sbd
+from segsweep.data.sets.mixed import CocoSbdVoc, VocSbd
+from segsweep.data.sets.sbd import Sbd
 from segsweep.errors import ConfigError, DataError
 from tests.data.writers_coco import write_coco
 from tests.data.writers_voc import write_release, write_voc

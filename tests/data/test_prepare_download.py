@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from segsweep.data import download as downloads
-from segsweep.data.coco_voc import CocoVoc
 from segsweep.data.download import Archive, download, missing
-from segsweep.data.sbd import Sbd
-from segsweep.data.voc2012 import Voc2012
+from segsweep.data.sets.coco_voc import CocoVoc
+from segsweep.data.sets.sbd import Sbd
+from segsweep.data.sets.voc2012 import Voc2012
 from segsweep.errors import DataError, UserError
 from tests.data.writers_voc import write_voc
 
@@ -243,7 +243,7 @@ def test_official_folder_names_fit_the_archives(tmp_path, server, monkeypatch):
         inside="VOCdevkit/VOC2012",
         marker="ImageSets/Segmentation/trainval.txt",
     )
-    monkeypatch.setattr("segsweep.data.voc2012.TRAINVAL", archive)
+    monkeypatch.setattr("segsweep.data.sets.voc2012.TRAINVAL", archive)
     data = Voc2012(root=tmp_path / "data" / "VOCdevkit", **OPTIONS)
     download(data.archives(), quiet)
     data.setup("fit")

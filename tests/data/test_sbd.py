@@ -7,7 +7,7 @@ from PIL import Image
 
 from segsweep.data import prepare
 from segsweep.data.official import ids_hash
-from segsweep.data.sbd import Sbd
+from segsweep.data.sets.sbd import Sbd
 from segsweep.errors import DataError
 from tests.data.writers_voc import save_mat, write_release, write_voc
 from tests.shared import shared

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.data.shapes import Shapes
-from segsweep.data.shapes_draw import CLASSES, diameters, outline
+from segsweep.data.sets.shapes import Shapes
+from segsweep.data.sets.shapes_draw import CLASSES, diameters, outline
 from segsweep.errors import ConfigError, DataError
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from segsweep.data.official import ids_hash
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.data.voc2012 import Voc2012
+from segsweep.data.sets.voc2012 import Voc2012
 from segsweep.errors import ConfigError, DataError
 from tests.data.writers_voc import write_voc
 from tests.shared import shared

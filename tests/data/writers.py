@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segsweep.data.camvid import CamVid
+from segsweep.data.sets.camvid import CamVid
 
 VOID = 255
 

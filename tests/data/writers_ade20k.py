@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segsweep.data.ade20k import Ade20k
+from segsweep.data.sets.ade20k import Ade20k
 from tests.data.writers import blocks, picture
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segsweep.data.camvid_release import COLOURS
+from segsweep.data.sets.camvid_release import COLOURS
 from tests.data.writers import blocks, picture
 
 FRAMES = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from segsweep.data.coco_draw import VOC_OF_COCO
+from segsweep.data.sets.coco_draw import VOC_OF_COCO
 
 Row = dict[str, Any]
 CATEGORIES = [

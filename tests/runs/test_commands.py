@@ -15,7 +15,7 @@ from tests.runs.commands import TINY, segsweep, table
 
 RUN_FILES = {
     "config.yaml", "plan.json", "status.json", "checkpoints", "metrics.csv", "validation.csv",
-    "tests", "pictures", "environment.json", "log.txt", "lock",
+    "tests", "pictures", "environment.json", "log.txt", "lease.json.mutex",
 }  # fmt: skip
 
 
@@ -47,10 +47,10 @@ def test_a_run_folder_is_plain_files(trained):
 
 
 def test_checkpoints_hold_plain_values(trained):
-    for path in (only_run(trained) / "checkpoints").iterdir():
-        checkpoint = torch.load(path, weights_only=True)
-        assert checkpoint["global_step"] <= 4
-    assert {p.name for p in (only_run(trained) / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+    folder = only_run(trained) / "checkpoints"
+    steps = {path.name: torch.load(path, weights_only=True)["global_step"] for path in folder.glob("*.ckpt")}
+    assert (steps["last.ckpt"], steps["previous.ckpt"]) == (4, 3)
+    assert {path.name for path in folder.iterdir()} == {*steps, "best.ckpt", "SHA256SUMS"}
 
 
 def test_the_same_command_again_does_nothing_and_says_so(trained):

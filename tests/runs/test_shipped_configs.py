@@ -4,16 +4,14 @@ import pytest
 
 from segsweep.runs import config_files
 from segsweep.runs.plan import check_member
-from tests.data.writers import write_camvid
 from tests.runs.composing import member
 
 CHOICES = [f"{group}={name}" for group in config_files.GROUPS for name in config_files.choices(group)]
 
 
 @pytest.mark.parametrize("override", [c if not c.startswith("test=") else f"test=[{c[5:]}]" for c in CHOICES])
-def test_every_choice_builds(override, tmp_path):
-    write_camvid(tmp_path / "camvid")
-    check_member(member(override, "trainer.accelerator=cpu", f"data_dir={tmp_path}"))
+def test_every_choice_builds(override, data_dir):
+    check_member(member(override, "trainer.accelerator=cpu", f"data_dir={data_dir}"))
 
 
 @pytest.mark.parametrize("backbone", config_files.choices("backbone"))

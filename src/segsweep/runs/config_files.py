@@ -14,9 +14,11 @@ GROUPS = (
     "head",
     "dataset",
     "augment",
+    "sampling",
     "loss",
     "optimizer",
     "scheduler",
+    "stages",
     "trainer",
     "test",
     "logger",
@@ -43,7 +45,15 @@ def files(group: str) -> Iterator[tuple[str, Path]]:
     """The choices of a group, the user's own included, with their files."""
     for folder in folders():
         for file in sorted((folder / group).rglob("*.yaml")):
-            yield file.relative_to(folder / group).with_suffix("").as_posix(), file
+            if _is_choice(group, file):
+                yield file.relative_to(folder / group).with_suffix("").as_posix(), file
+
+
+def _is_choice(group: str, file: Path) -> bool:
+    """Beside the experiments stand parts that they share, with a leading underscore, and other data."""
+    if group != "experiments":
+        return True
+    return not file.name.startswith("_") and file.read_text().startswith("# @package _global_")
 
 
 def choices(group: str) -> list[str]:

@@ -11,7 +11,7 @@ from segsweep.errors import ConfigError
 from segsweep.runs import config_files
 
 # These take more kinds than their defaults show.
-FREE = ("size", "num_classes", "trainer.devices", "test")
+FREE = ("size", "num_classes", "stages", "trainer.devices", "test", "head.aux_weights")
 
 
 def check_types(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
@@ -35,7 +35,7 @@ def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
     defaults = {key: value for key, value in top.items() if key not in ("defaults", "hydra")}
     flat = {f"checkpoint.{key}": value for key, value in defaults.pop("checkpoint").items()} | defaults
     for group in config_files.GROUPS:
-        if group in choices and group not in FREE:
+        if choices.get(group) is not None and group not in FREE:
             own = config_files.own_options(group, choices[group])
             flat |= {f"{group}.{key}": value for key, value in own.items()}
     return flat

@@ -13,30 +13,34 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError
+from segsweep.runs.folder import find_run
 
 # Raised when the meaning of a field changes, so that old runs are told apart instead of mistaken.
-IDENTITY_VERSION = 1
+IDENTITY_VERSION = 2
 ID_LENGTH = 12
 
 IDENTITY = (
-    "backbone", "head", "dataset", "augment", "loss", "optimizer", "scheduler",
+    "backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler",
     "seed", "batch_size", "num_classes", "size",
     "trainer.max_steps", "trainer.val_every", "trainer.precision", "trainer.accumulate_grad_batches",
-    "trainer.gradient_clip_val", "trainer.ema_decay",
+    "trainer.gradient_clip_val", "trainer.ema_decay", "trainer.freeze", "init",
 )  # fmt: skip
 
 # A longer name wins over a shorter one: dataset is identity, dataset.root is not.
 NOT_IDENTITY = (
-    "dataset.root", "dataset.num_workers", "dataset.test_images",
-    "trainer.accelerator", "trainer.devices", "trainer.log_every",
-    "checkpoint", "test", "split", "logger",
-    "num_workers", "runs_dir", "data_dir", "sweep", "force", "skip_invalid",
+    "dataset.root", "dataset.voc_root", "dataset.coco_root", "dataset.prepared",
+    "dataset.cache", "dataset.num_workers", "dataset.test_images",
+    "trainer.accelerator", "trainer.devices", "trainer.log_every", "trainer.on_nan", "trainer.on_oom",
+    "stages", "checkpoint", "test", "split", "predictions", "logger",
+    "num_workers", "runs_dir", "data_dir", "sweep", "wait", "force", "skip_invalid",
 )  # fmt: skip
 
 
-def run_id(config: Mapping[str, Any]) -> str:
-    """The id of a resolved configuration: 12 hexadecimal digits."""
+def run_id(config: Mapping[str, Any], parent: str | None = None) -> str:
+    """The id of a resolved configuration: 12 hexadecimal digits. A later stage's has its parent's in it."""
     content = {"version": IDENTITY_VERSION, "config": identity(config)}
+    if parent is not None:
+        content["parent"] = parent
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH]
 
@@ -48,10 +52,21 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     of weights counts by its content, not by its path.
     """
     flat = {key: canonical(value) for key, value in flatten(config) if is_identity(key)}
+    for key in _targets(flat):
+        flat[key] = flat[key].rpartition(".")[2]
     weights = flat.get("backbone.weights")
     if weights is not None:
         flat["backbone.weights"] = f"sha256:{file_hash(str(weights))}"
+    if flat.get("init") is not None:
+        flat["init"] = _init(config)
     return {key: value for key, value in sorted(flat.items()) if value is not None}
+
+
+def _targets(flat: Mapping[str, Any]) -> set[str]:
+    """Keys that name classes of ours: these count by name alone, so that a file can move."""
+    return {
+        key for key, value in flat.items() if key.endswith("_target_") and str(value).startswith("segsweep.")
+    }
 
 
 def is_identity(key: str) -> bool:
@@ -88,6 +103,33 @@ def canonical(value: Any) -> Any:
     return value
 
 
+def _init(config: Mapping[str, Any]) -> str:
+    """What `init` names: a run counts by its id, a file by its content."""
+    file = init_file(config)
+    return file.parents[1].name if is_run(config) else f"sha256:{file_hash(str(file))}"
+
+
+def is_run(config: Mapping[str, Any]) -> bool:
+    """Whether `init` names a run and not a file."""
+    given = Path(str(config["init"])).expanduser()
+    return not given.is_file() and not given.suffix and len(given.parts) == 1
+
+
+def init_file(config: Mapping[str, Any]) -> Path:
+    """The weights that `init` names, a file or the last checkpoint of a run.
+
+    Raises:
+        UserError: there are none.
+    """
+    given = Path(str(config["init"])).expanduser()
+    if not is_run(config):
+        return given
+    run = find_run(Path(config["runs_dir"]), str(given))
+    if run.status()["state"] != "done":
+        raise ConfigError(f"init={given}: run {run.id} is {run.status()['state']}, not done; finish it first")
+    return run.checkpoints / "last.ckpt"
+
+
 @cache
 def file_hash(path: str) -> str:
     """The first 16 digits of a file's sha256.
@@ -99,5 +141,5 @@ def file_hash(path: str) -> str:
         return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
     except OSError as error:
         raise ConfigError(
-            f"backbone.weights={path}: {error.strerror}; give the path of a weights file"
+            f"{path}: {error.strerror}; give the path of a weights file (backbone.weights, init)"
         ) from error

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
-from segsweep.data.camvid_release import is_release, release_split
 from segsweep.data.labels import plain
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import OfficialSplit
+from segsweep.data.sets.camvid_release import is_release, release_split
 from segsweep.data.split import FileSplit, read_list
 from segsweep.errors import DataError
 

@@ -8,7 +8,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, plain
-from segsweep.data.voc_classes import CLASSES, label_png
+from segsweep.data.sets.voc_classes import CLASSES, label_png
 from segsweep.errors import DataError
 
 

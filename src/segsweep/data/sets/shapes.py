@@ -13,7 +13,7 @@ import numpy as np
 from segsweep.data.keys import key
 from segsweep.data.module import SegmentationData
 from segsweep.data.sample import Sample, height_width
-from segsweep.data.shapes_draw import CLASSES, draw
+from segsweep.data.sets.shapes_draw import CLASSES, draw
 from segsweep.data.split import SplitDataset
 from segsweep.errors import ConfigError
 

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from segsweep.data.ade20k_classes import CLASSES, PALETTE
 from segsweep.data.labels import IndexLabels
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import OfficialSplit, Submission
-from segsweep.data.pairs import by_id, paired
 from segsweep.data.sample import IGNORE_INDEX
+from segsweep.data.sets.ade20k_classes import CLASSES, PALETTE
+from segsweep.data.sets.pairs import by_id, paired
 from segsweep.data.split import FileSplit
 
 FOLDERS = {"train": "training", "val": "validation"}

@@ -10,14 +10,14 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, ClassVar
 
-from segsweep.data.coco_voc import FETCH, coco_files
-from segsweep.data.coco_voc import LAYOUT as COCO_LAYOUT
 from segsweep.data.download import Archive
 from segsweep.data.official import OfficialSplit
 from segsweep.data.prepare import Preparation
-from segsweep.data.sbd import LAYOUT, Sbd
+from segsweep.data.sets.coco_voc import FETCH, coco_files
+from segsweep.data.sets.coco_voc import LAYOUT as COCO_LAYOUT
+from segsweep.data.sets.sbd import LAYOUT, Sbd
+from segsweep.data.sets.voc2012 import Voc2012
 from segsweep.data.split import JoinedSplit, SplitDataset
-from segsweep.data.voc2012 import Voc2012
 from segsweep.errors import ConfigError
 
 

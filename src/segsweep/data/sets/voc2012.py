@@ -12,8 +12,8 @@ from segsweep.data.download import Archive
 from segsweep.data.labels import plain
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import OfficialSplit, Submission
+from segsweep.data.sets.voc_classes import CLASSES, PALETTE
 from segsweep.data.split import FileSplit, SplitDataset, read_list
-from segsweep.data.voc_classes import CLASSES, PALETTE
 
 LAYOUT = (
     "VOC's layout: VOC2012/JPEGImages/<id>.jpg, VOC2012/SegmentationClass/<id>.png and "

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from segsweep.data.cityscapes_labels import FORMATS, IDS, TABLE
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import OfficialSplit, Submission
-from segsweep.data.pairs import by_id, paired
 from segsweep.data.sample import IGNORE_INDEX
+from segsweep.data.sets.cityscapes_labels import FORMATS, IDS, TABLE
+from segsweep.data.sets.pairs import by_id, paired
 from segsweep.data.split import FileSplit
 from segsweep.errors import ConfigError, near
 

@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 from segsweep.data.download import Archive
 from segsweep.data.official import OfficialSplit, ids_hash
 from segsweep.data.prepare import Preparation, Task, plan, prepared_from
-from segsweep.data.sbd_labels import SbdLabels, sbd_png
+from segsweep.data.sets.sbd_labels import SbdLabels, sbd_png
+from segsweep.data.sets.voc2012 import Voc2012, voc_folder
 from segsweep.data.split import FileSplit, SplitDataset, read_list
-from segsweep.data.voc2012 import Voc2012, voc_folder
 from segsweep.errors import DataError
 
 LAYOUT = (

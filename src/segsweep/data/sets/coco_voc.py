@@ -10,13 +10,13 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from segsweep.data.coco_draw import LEAST_AREA, draw_png, read_annotations
 from segsweep.data.download import Archive
 from segsweep.data.labels import plain
 from segsweep.data.module import SegmentationData
 from segsweep.data.prepare import Preparation, Task, plan, prepared_from
+from segsweep.data.sets.coco_draw import LEAST_AREA, draw_png, read_annotations
+from segsweep.data.sets.voc_classes import CLASSES, PALETTE
 from segsweep.data.split import FileSplit, SplitDataset, read_list
-from segsweep.data.voc_classes import CLASSES, PALETTE
 from segsweep.errors import ConfigError, DataError
 
 OFFICIAL_IMAGES = {

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from segsweep.data.labels import Colour, ColourLabels
-from segsweep.data.pairs import by_id
 from segsweep.data.sample import IGNORE_INDEX
+from segsweep.data.sets.pairs import by_id
 from segsweep.data.split import FileSplit, read_list, some
 from segsweep.errors import DataError
 

@@ -1,0 +1,13 @@
+"""Fixtures that tests of several parts share."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.data.every_set import write_every_set
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory) -> Path:
+    """Every data set of conf/dataset as a few fake files in its official layout, prepared, for reading."""
+    return write_every_set(tmp_path_factory.mktemp("data"))
