@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test stress tables check bench clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,6 +24,12 @@ demo: setup ## train and test none, ASPP and KSAC on generated images, and write
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest
+
+tables: setup ## train the papers' tables for one step, with the large encoders that make test leaves out
+	$(BIN)/python -m pytest -m "slow or not slow" tests/reports/test_published.py
+
+stress: setup ## kill a chain of runs 30 times at any moment, with 0 and 2 loader processes (docs/reliability.md)
+	$(BIN)/python -m pytest -m stress
 
 check: setup ## formatting, lint and types
 	$(BIN)/ruff format --check src tests benchmarks

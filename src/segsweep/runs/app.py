@@ -8,7 +8,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from segsweep.runs import help as help_text
 from segsweep.runs.config_errors import explain
 from segsweep.runs.config_files import root
 from segsweep.runs.folder import RunFolder, find_run
-from segsweep.runs.plan import check_member, plan, write
+from segsweep.runs.plan import Member, check_member, plan, write
 from segsweep.runs.sweep import COMMAND
 
 log = logging.getLogger("segsweep")
@@ -49,10 +49,23 @@ def test(arguments: Sequence[str]) -> int:
     asked = plan(*_single.pop()).config
     for run_id in ids:
         folder = find_run(Path(asked["runs_dir"]), run_id)
-        changes = {key: asked[key] for key in ("test", "split", "checkpoint", "num_workers", "data_dir")}
+        renewed = ("test", "split", "predictions", "checkpoint", "num_workers", "data_dir")
+        changes = {key: asked[key] for key in renewed}
         folder.write_plan(folder.plan, OmegaConf.to_yaml({**folder.config(), **changes}))
         _execute(folder, train=False)
     return 0
+
+
+def compose(command: str, arguments: Sequence[str], collect: Callable[[Member], None]) -> None:
+    """Hand over what the arguments name, a run or each member of a sweep: nothing is done or written."""
+    COMMAND.collect = collect
+    try:
+        # Last, so that they win: another launcher would train.
+        _run_hydra(command, [*arguments, "hydra.run.dir=.", "hydra/launcher=segsweep"])
+        if _single:
+            collect(plan(*_single.pop()))
+    finally:
+        COMMAND.collect = None
 
 
 def _run(command: str, arguments: Sequence[str]) -> int:
@@ -62,6 +75,9 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     COMMAND.may_train, COMMAND.sweeps = command == "train", []
     _run_hydra(command, arguments)
     if _single:
+        if _single[-1][0].get("stages"):
+            _single.clear()
+            return _run(command, ["-m", *arguments])  # a chain is several runs
         member = plan(*_single.pop())
         check_member(member, COMMAND.may_train)
         _execute(write(member), train=command == "train")
@@ -128,6 +144,8 @@ def _execute(folder: RunFolder, train: bool) -> None:
         log.info(
             f"run {folder.id} is done already: trained and tested, nothing to do (force=true trains again)"
         )
+        for path in folder.predictions():
+            log.info(f"  predictions in {path}")
     else:
         from segsweep.runs.execute import execute
 
@@ -140,4 +158,5 @@ def _print_results(folder: RunFolder) -> None:
     from segsweep.runs.listing import results
     from segsweep.runs.output import print_rows
 
-    print_rows(results(folder), "table", title=f"run {folder.id}")
+    if rows := results(folder):
+        print_rows(rows, "table", title=f"run {folder.id}")

@@ -19,14 +19,20 @@ from segsweep.data.loading import micro_batch
 from segsweep.data.module import SegmentationData
 from segsweep.errors import ConfigError, UserError, near
 from segsweep.networks import Encoder, Segmenter
+from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.segmenter import check_input
+from segsweep.runs.start import check_init
+from segsweep.testing.predictions import prediction_form
 from segsweep.testing.strategies import Strategy
+from segsweep.training.divergence import ON_NAN
 from segsweep.training.fit import TrainerSettings, val_interval
+from segsweep.training.freezing import freeze
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.task import SegmentationTask
 from segsweep.training.trackers import NoTracker
 
 Config = Mapping[str, Any]
+ON_OOM = ("fail", "shrink")
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")  # Lightning's names
 
 
@@ -58,11 +64,14 @@ def _reason(error: HydraException) -> str:
     return f"it has no option {match.group(1)}" if match else cause or type(error.__cause__).__name__
 
 
-def build_segmenter(config: Config, output_stride: int | None = None, load_weights: bool = True) -> Segmenter:
+def build_segmenter(
+    config: Config, output_stride: int | None = None, load_weights: bool = True, auxiliary: bool = True
+) -> Segmenter:
     """The network, at another output stride than its own where one is given.
 
     Without `load_weights` the encoder starts from nothing: for a network that is about to be given a
-    checkpoint, or only to be counted.
+    checkpoint, or only to be counted. Without `auxiliary` it has no auxiliary branches, which exist for
+    training only.
     """
     backbone = dict(config["backbone"])
     if output_stride is not None:
@@ -70,16 +79,18 @@ def build_segmenter(config: Config, output_stride: int | None = None, load_weigh
     if not load_weights:
         backbone |= {"pretrained": False, "weights": None}
     encoder: Encoder = build({"backbone": backbone}, "backbone")
+    options = () if auxiliary else AuxiliaryOptions.__annotations__
     head = build(
-        config, "head",
+        {"head": {key: value for key, value in config["head"].items() if key not in options}}, "head",
         channels=encoder.channels, reductions=encoder.reductions, num_classes=config["num_classes"],
     )  # fmt: skip
     return Segmenter(encoder, head)
 
 
 def build_data(config: Config) -> SegmentationData:
-    """The data set with its augmentation."""
-    data: SegmentationData = build(config, "dataset", augment=build(config, "augment"))
+    """The data set with its augmentation and order."""
+    sampling = build(config, "sampling") if config.get("sampling") else None
+    data: SegmentationData = build(config, "dataset", augment=build(config, "augment"), sampling=sampling)
     return data
 
 
@@ -98,6 +109,8 @@ def build_task(config: Config, data: SegmentationData) -> SegmentationTask:
         seed=config["seed"],
         max_steps=settings.max_steps,
         val_every=settings.val_every,
+        on_nan=config["trainer"]["on_nan"],
+        freeze=config["trainer"]["freeze"],
     )
 
 
@@ -113,14 +126,20 @@ def build_tracker(config: Config) -> NoTracker:
     return tracker
 
 
-def trainer_settings(config: Config) -> TrainerSettings:
+def trainer_settings(config: Config, status: Config | None = None) -> TrainerSettings:
     """The trainer's settings with intervals worked out.
+
+    A run whose micro-batches were shrunk for want of memory keeps to what its `status` says of them.
 
     Raises:
         ConfigError: an unknown setting, or intervals that do not fit.
     """
     trainer = dict(config["trainer"])
-    trainer.pop("log_every")
+    for name, known in (("on_nan", ON_NAN), ("on_oom", ON_OOM)):
+        if trainer[name] not in known:
+            raise ConfigError(f"trainer.{name}={trainer[name]}: {near(str(trainer[name]), known)}")
+    for elsewhere in ("log_every", "freeze", "on_nan", "on_oom"):
+        trainer.pop(elsewhere)
     every = config["checkpoint"]["every"]
     if not isinstance(every, int) or every < 1:
         raise ConfigError(f"checkpoint.every={every}: expected a number of steps, at least 1")
@@ -135,7 +154,12 @@ def trainer_settings(config: Config) -> TrainerSettings:
     if decay is not None and not 0 <= decay < 1:
         raise ConfigError(f"trainer.ema_decay={decay}: expected a number from 0 to below 1, such as 0.999")
     trainer["val_every"] = val_interval(trainer["max_steps"], trainer.get("val_every"))
-    return TrainerSettings(checkpoint_every=every, **trainer)
+    if status and status.get("shrunk_to"):
+        trainer["accumulate_grad_batches"] = status["shrunk_to"]
+    minutes = config["checkpoint"]["minutes"]
+    if minutes is not None and not minutes > 0:
+        raise ConfigError(f"checkpoint.minutes={minutes}: expected a number above 0, or null")
+    return TrainerSettings(checkpoint_every=every, checkpoint_minutes=minutes, **trainer)
 
 
 def check(config: Config) -> None:
@@ -151,9 +175,13 @@ def check(config: Config) -> None:
     loss: SegmentationLoss = build(config, "loss")
     loss.check(config["num_classes"])
     build_strategies(config)
+    if config["predictions"] is not None:
+        prediction_form(config["predictions"], data.submission, data.num_classes)
     build_tracker(config)
     with torch.device("meta"):
         segmenter = build_segmenter(config, load_weights=False)
+        freeze(segmenter, config["trainer"]["freeze"])
+        check_init(config, segmenter)
         _check_optimizer(config, segmenter, settings)
     devices = settings.devices if isinstance(settings.devices, int) and settings.devices > 0 else 1
     images = micro_batch(config["batch_size"], devices, settings.accumulate_grad_batches)

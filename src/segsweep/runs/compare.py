@@ -14,12 +14,36 @@ def axes(runs: Sequence[RunFolder]) -> list[str]:
     An option is named only where two runs of the same choice differ in it: that KSAC has rates and the
     baseline has none is said by `head` already.
     """
-    choices = [dict(run.plan["choices"]) for run in runs]
+    choices = [{**run.plan["choices"], "stage": run.plan.get("stage")} for run in runs]
     groups = [group for group in _ordered(choices) if len({c.get(group) for c in choices}) > 1]
     identities = [dict(run.plan["identity"]) for run in runs]
     differing = [key for key in _ordered(identities) if _differs_within_choice(key, runs)]
     options = [key for key in differing if not _is_echo(key, identities)]
-    return groups + [key for key in options if key not in groups]
+    found = groups + [key for key in options if key not in groups]
+    return found + [key for key in _of_earlier_stages(runs) if key not in found]
+
+
+def _of_earlier_stages(runs: Sequence[RunFolder]) -> list[str]:
+    """Options of the stages before, `STAGE.key`, that differ, and not only as the runs' own do."""
+    lineages = [_lineage(run) for run in runs if run.plan.get("parent")]
+    return [
+        key
+        for key in _ordered(lineages)
+        if len({show(found[key]) for found in lineages if key in found}) > 1
+        and any(_lineage(run).get(key) != _own(run, key) for run in runs if key in _lineage(run))
+    ]
+
+
+def _lineage(run: RunFolder) -> dict[str, Any]:
+    return {
+        f"{stage}.{key}": value
+        for stage, identity in run.plan.get("lineage", {}).items()
+        for key, value in identity.items()
+    }
+
+
+def _own(run: RunFolder, key: str) -> Any:
+    return run.plan["identity"].get(key.partition(".")[2])
 
 
 def describe(run: RunFolder, keys: Sequence[str]) -> dict[str, str]:
@@ -34,8 +58,8 @@ def label(run: RunFolder, keys: Sequence[str]) -> str:
 
 def values(run: RunFolder, keys: Sequence[str]) -> dict[str, Any]:
     """The same as plain values, for programs; None where the run has no such option."""
-    choices: Mapping[str, Any] = run.plan["choices"]
-    return {key: choices.get(key, run.plan["identity"].get(key)) for key in keys}
+    known = {**_lineage(run), **run.plan["identity"], **run.plan["choices"], "stage": run.plan.get("stage")}
+    return {key: known.get(key) for key in keys}
 
 
 def show(value: Any) -> str:

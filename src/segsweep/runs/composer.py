@@ -6,7 +6,8 @@ Hydra, and values are set in a copy of it by Hydra's own rules.
 """
 
 import copy
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -18,7 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.runs.config_errors import explain
-from segsweep.runs.plan import Member, plan
+from segsweep.runs.plan import NOT_OF_A_RUN, Member, plan
+from segsweep.runs.stages import check_names, stage_overrides
 
 
 class Composer:
@@ -31,11 +33,32 @@ class Composer:
         self.groups: dict[str, bool] = {}
 
     def member(self, overrides: Sequence[str]) -> Member:
-        """The run that these overrides ask for.
+        """The run that these overrides ask for, the last of its chain where it has stages.
 
         Raises:
             ConfigError: they cannot be composed.
         """
+        config, choices = self._compose(overrides)
+        found: Any = OmegaConf.to_container(config.stages, resolve=True) if config.get("stages") else {}
+        stages = {str(name): stage or {} for name, stage in found.items()}
+        check_names(overrides, stages)
+        return self._chain(overrides, stages) if stages else plan(config, choices, overrides)
+
+    def _chain(self, overrides: Sequence[str], stages: Mapping[str, Mapping[str, Any]]) -> Member:
+        """The chain's last run; what the overrides say holds in every stage, and only the last is tested."""
+        said = [o for o in overrides if not re.match(r"[+~]*stages\b", o)]
+        member: Member | None = None
+        for name, stage in stages.items():
+            own = stage_overrides(stage, said, self._is_group)
+            config, choices = self._compose([*said, *own, "stages=single"])
+            if name != list(stages)[-1]:
+                config.test = {}
+            label = name if len(stages) > 1 else None
+            member = plan(config, choices, overrides, label, member)
+        assert member is not None
+        return member
+
+    def _compose(self, overrides: Sequence[str]) -> tuple[DictConfig, Any]:
         try:
             parsed = self.parser.parse_overrides(list(overrides))
             values = [override for override in parsed if not self._names_a_group(override)]
@@ -43,12 +66,15 @@ class Composer:
             ConfigLoaderImpl._apply_overrides_to_config(values, config)
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error) from error
-        return plan(config, choices, overrides)
+        return config, choices
 
     def _names_a_group(self, override: Override) -> bool:
-        if override.key_or_group not in self.groups:
-            self.groups[override.key_or_group] = bool(self.loader.get_group_options(override.key_or_group))
-        return override.is_hydra_override() or self.groups[override.key_or_group]
+        return override.is_hydra_override() or self._is_group(override.key_or_group)
+
+    def _is_group(self, key: str) -> bool:
+        if key not in self.groups:
+            self.groups[key] = bool(self.loader.get_group_options(key.replace(".", "/")))
+        return self.groups[key]
 
     def _base(self, groups: Sequence[str]) -> tuple[DictConfig, Any]:
         """A copy of the configuration with these groups chosen and nothing else said, and its choices."""
@@ -56,7 +82,7 @@ class Composer:
         if key not in self.bases:
             config = self.loader.load_sweep_config(self.composed, list(groups))
             choices = OmegaConf.to_container(config.hydra.runtime.choices)
-            bare = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
+            bare = OmegaConf.masked_copy(config, [str(name) for name in config if name not in NOT_OF_A_RUN])
             OmegaConf.set_struct(bare, True)  # an option that is not there is a mistake, not a wish
             self.bases[key] = bare, choices
         base, choices = self.bases[key]

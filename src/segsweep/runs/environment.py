@@ -52,3 +52,20 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return described.stdout.strip() or None
+
+
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two descriptions that may change a run's bits, a line each."""
+    flat = [
+        {
+            **(d.get("packages") or {}),
+            **{key: d.get(key) for key in ("python", "git_commit", "gpus", "threads")},
+        }
+        for d in (before, now)
+    ]
+    keys = sorted(flat[0].keys() | flat[1].keys())
+    return [
+        f"{key} {flat[0].get(key)} → {flat[1].get(key)}"
+        for key in keys
+        if flat[0].get(key) != flat[1].get(key)
+    ]

@@ -5,7 +5,6 @@ axis fails before anything trains, and members that are the same run train once.
 """
 
 import logging
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,12 +16,14 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from segsweep.errors import ConfigError, UserError
 from segsweep.runs.composer import Composer
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.plan import Member, check_member, merge, write
+from segsweep.runs.process import run_process
+from segsweep.runs.published import KEY, Published
 from segsweep.runs.sweep import COMMAND, Sweep
 
 log = logging.getLogger("segsweep")
@@ -31,8 +32,9 @@ log = logging.getLogger("segsweep")
 class PlanningSweeper(Sweeper):
     """Hydra's product of axes, with rows beside them, and with the check of members left to our launcher.
 
-    A paper's table is seldom a product of axes. `rows` lists overrides, a string a row; every row is
-    combined with every member of the product of `params` and the command line, which win over the row.
+    A paper's table is seldom a product of axes. `rows` lists overrides, a string a row, as do the runs of a
+    published table; every row is combined with every member of the product of `params` and the command
+    line, which win over the row. The network is what rows are about: naming it twice is a mistake.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class PlanningSweeper(Sweeper):
     ) -> None:
         self.max_batch_size = max_batch_size
         self.params = [f"{key}={value}" for key, value in (params or {}).items()]
-        self.rows = [row.split() for row in rows or []]
+        self.rows = list(rows or [])
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's hook: make the launcher."""
         self.context, self.composed = hydra_context, config
+        if KEY in config:
+            self.rows += Published.of(OmegaConf.to_container(config[KEY])).members()  # type: ignore[arg-type]
         self.runner = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
@@ -57,7 +61,8 @@ class PlanningSweeper(Sweeper):
         members = self._members(arguments)
         if not isinstance(self.runner, SweepLauncher):
             for member in members:  # ours composes and checks all of them itself
-                self.context.config_loader.load_sweep_config(self.composed, member)
+                if self.context.config_loader.load_sweep_config(self.composed, member).get("stages"):
+                    raise ConfigError("stages: only the segsweep launcher trains chains, on this machine")
         size = self.max_batch_size or len(members)
         batches = [members[first : first + size] for first in range(0, len(members), size)]
         returns = [self.runner.launch(b, initial_job_idx=i * size) for i, b in enumerate(batches)]
@@ -69,22 +74,36 @@ class PlanningSweeper(Sweeper):
         (members,) = BasicSweeper.split_arguments(parser.parse_overrides([*self.params, *arguments]), None)
         if not self.rows:
             return members
-        combined = [_combine(row, member) for row in self.rows for member in members]
-        return [list(member) for member in dict.fromkeys(map(tuple, combined))]
+        COMMAND.members = {row: [_combine(row, member) for member in members] for row in self.rows}
+        combined = [member for row in self.rows for member in COMMAND.members[row]]
+        return [list(member) for member in dict.fromkeys(combined)]
 
 
-def _combine(row: Sequence[str], member: Sequence[str]) -> list[str]:
+def _combine(row: str, member: Sequence[str]) -> tuple[str, ...]:
     """A row's overrides where the member has no word on them, then the member's.
 
-    A member that chooses another head than the row takes no option of the row's head either.
+    A member that chooses other tests than the row takes no option of the row's tests either.
+
+    Raises:
+        ConfigError: the member names the part of the network that the row is about.
     """
-    said = {override.partition("=")[0].lstrip("+~") for override in member}
-    kept = [
-        o
-        for o in row
-        if (key := o.partition("=")[0].lstrip("+~")) not in said and key.split(".")[0] not in said
-    ]
-    return kept + list(member)
+    said = {_key(override): override for override in member}
+    kept = []
+    for override in row.split():
+        key = _key(override)
+        clash = said.get(key, said.get(key.split(".")[0]))
+        if clash is None:
+            kept.append(override)
+        elif key.split(".")[0] in ("backbone", "head"):
+            raise ConfigError(
+                f"{clash}: the experiment's rows say this themselves ({override}); leave it out, or train "
+                "that network without the experiment"
+            )
+    return (*kept, *member)
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0].lstrip("+~")
 
 
 class SweepLauncher(Launcher):
@@ -97,6 +116,8 @@ class SweepLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Plan all, then do all; a member that fails leaves the others alone."""
         members = self._plan(job_overrides)
+        if COMMAND.collect is not None:
+            return [_job_return(overrides) for overrides in job_overrides]
         sweep = Sweep.of(members)
         for member in members:
             member.config["sweep"] = sweep.name
@@ -125,7 +146,10 @@ class SweepLauncher(Launcher):
         for overrides in job_overrides:
             try:
                 member = composer.member(overrides)
-                check_member(member, COMMAND.may_train)
+                if COMMAND.collect is not None:
+                    COMMAND.collect(member)
+                else:
+                    check_member(member, COMMAND.may_train)
                 members.append(member)
             except UserError as error:
                 own = [override for override in overrides if override not in shared]
@@ -141,18 +165,17 @@ class SweepLauncher(Launcher):
     def _do(self, member: Member, title: str) -> str | None:
         """Execute one member in a process of its own; the reason where it failed."""
         folder = member.folder
+        if member.parent is not None and member.parent.folder.status()["state"] != "done":
+            log.info(f"{title}: not started, as its parent {member.parent.id} is not done")
+            return f"its parent {member.parent.id} is not done"
         if folder.is_complete(member.config):
             log.info(f"{title}: done already")
             return None
         log.info(f"{title}: run {folder.id} …")
         command = [sys.executable, "-m", "segsweep", "execute", str(folder.path)]
         with folder.log.open("a") as output:
-            result = subprocess.run(
-                command + ([] if COMMAND.may_train else ["--no-train"]),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        return _reason(folder, result.returncode)
+            returncode = run_process(command + ([] if COMMAND.may_train else ["--no-train"]), output)
+        return _reason(folder, returncode)
 
 
 def _reason(folder: RunFolder, returncode: int) -> str | None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.errors import ConfigError, UserError
+from segsweep.runs import published
 from segsweep.runs.config_types import check_types
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import IDENTITY_VERSION, identity, run_id
 
-GROUPS = ("backbone", "head", "dataset", "augment", "loss", "optimizer", "scheduler", "trainer")
+GROUPS = ("backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler", "trainer")
+NOT_OF_A_RUN = ("hydra", published.KEY)
+"""What a composed configuration has beside the run's own: Hydra's settings, and a paper's table."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,13 @@ class Member:
     config: dict[str, Any]
     choices: dict[str, str]
     overrides: tuple[str, ...]
+    stage: str | None = None
+    parent: "Member | None" = None
+    """The stage before this one in a chain."""
+
+    def lineage(self) -> "list[Member]":
+        """The stages before this one, the first of them first, and this one."""
+        return [*(self.parent.lineage() if self.parent else ()), self]
 
     @property
     def folder(self) -> RunFolder:
@@ -33,7 +43,13 @@ class Member:
         return RunFolder(Path(self.config["runs_dir"]) / self.id)
 
 
-def plan(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Member:
+def plan(
+    config: DictConfig,
+    choices: dict[str, str],
+    overrides: Sequence[str],
+    stage: str | None = None,
+    parent: Member | None = None,
+) -> Member:
     """Resolve a composed configuration; nothing is built or written.
 
     Raises:
@@ -44,11 +60,12 @@ def plan(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) 
     if not resolved["runs_dir"]:
         raise ConfigError("runs_dir is empty: expected a folder")
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
-    return Member(run_id(resolved), resolved, groups, tuple(overrides))
+    own_id = run_id(resolved, parent.id if parent else None)
+    return Member(own_id, resolved, groups, tuple(overrides), stage, parent)
 
 
 def _resolve(config: DictConfig) -> dict[str, Any]:
-    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_OF_A_RUN])
     if isinstance(config.size, int):
         config.size = [config.size, config.size]
     try:
@@ -65,6 +82,8 @@ def check_member(member: Member, may_train: bool = True) -> None:
     Raises:
         UserError: it cannot be built, or it is not trained and may not be.
     """
+    if member.parent is not None:
+        check_member(member.parent, may_train)
     if member.folder.is_complete(member.config) and not member.config["force"]:
         return
     if not may_train and member.folder.status()["state"] != "done":
@@ -82,12 +101,15 @@ def _check_once(config: str) -> None:
 
 
 def merge(members: Sequence[Member]) -> list[Member]:
-    """One member for each run, with the tests of all that ask for it, in the order of first mention."""
+    """One member for each run, with the tests of all that ask for it, in the order of first mention.
+
+    Stages that members have in common are one run; each comes before those that start from it.
+    """
     merged: dict[str, Member] = {}
-    for member in members:
+    for member in (stage for last in members for stage in last.lineage()):
         tests = merged[member.id].config["test"] if member.id in merged else {}
         config = {**member.config, "test": {**tests, **member.config["test"]}}
-        merged[member.id] = Member(member.id, config, member.choices, member.overrides)
+        merged[member.id] = replace(member, config=config)
     return list(merged.values())
 
 
@@ -100,13 +122,17 @@ def write(member: Member) -> RunFolder:
     folder = member.folder
     if member.config["force"]:
         _set_aside(folder)
-    record = {
+    record: dict[str, Any] = {
         "id": member.id,
         "identity_version": IDENTITY_VERSION,
         "identity": identity(member.config),
         "choices": member.choices,
         "overrides": list(member.overrides),
     }
+    if member.stage is not None:
+        record["stage"] = member.stage
+        record["parent"] = member.parent.id if member.parent else None
+        record["lineage"] = {str(m.stage): identity(m.config) for m in member.lineage()[:-1]}
     folder.write_plan(record, OmegaConf.to_yaml({**member.config, "force": False}))
     return folder
 
@@ -115,7 +141,7 @@ def _set_aside(folder: RunFolder) -> None:
     """Move what stands there to runs_dir/replaced: force trains again, but nothing is lost."""
     if not folder.path.exists():
         return
-    with folder.lock():
+    with folder.hold():
         replaced = folder.path.parent / "replaced"
         replaced.mkdir(exist_ok=True)
         number = sum(1 for path in replaced.iterdir() if path.name.startswith(folder.id)) + 1

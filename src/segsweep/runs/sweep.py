@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -36,8 +36,10 @@ class Sweep:
             config["sweep"]
             or hashlib.sha256(" ".join(sorted(m.id for m in members)).encode()).hexdigest()[:8]
         )
-        if not re.fullmatch(r"[\w.-]+", str(name)):
-            raise ConfigError(f"sweep={name}: expected a name of letters, digits, '.', '_' and '-'")
+        if not re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", str(name)):
+            raise ConfigError(
+                f"sweep={name}: expected a name of letters, digits, '.', '_' and '-', with '/' between parts"
+            )
         return cls(str(name), Path(config["runs_dir"]), [member.folder for member in members])
 
     @classmethod
@@ -49,7 +51,9 @@ class Sweep:
         """
         record = read_json(runs_dir / FOLDER / f"{name}.json")
         if record is None:
-            known = ", ".join(sorted(path.stem for path in (runs_dir / FOLDER).glob("*.json"))) or "none"
+            files = (runs_dir / FOLDER).rglob("*.json")
+            names = [path.relative_to(runs_dir / FOLDER).with_suffix("").as_posix() for path in files]
+            known = ", ".join(sorted(names)) or "none"
             raise UserError(f"sweep={name}: no such sweep in {runs_dir}; known: {known}")
         return cls(name, runs_dir, [RunFolder(runs_dir / run) for run in record["runs"]])
 
@@ -77,6 +81,10 @@ class Command:
     """What the command line tells a launcher and hears from it, as Hydra makes and keeps the launcher."""
 
     may_train: bool = True
+    collect: Callable[[Member], None] | None = None
+    """What is done with each composed member, where none is to be planned as a run."""
+    members: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+    """The overrides of the members that each row of an experiment became."""
     sweeps: list[Sweep] = field(default_factory=list)
 
     @property

@@ -3,6 +3,7 @@
 import logging
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,10 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgre
 
 from segsweep.data.module import SegmentationData
 from segsweep.errors import ConfigError
-from segsweep.training.checkpoints import LAST, AtomicCheckpointIO, LastCheckpoint, best_checkpoint
+from segsweep.training.checkpoint_files import AtomicCheckpointIO
+from segsweep.training.checkpoints import LastCheckpoint, best_checkpoint
 from segsweep.training.recorder import Recorder
+from segsweep.training.stopping import StopOnSignal
 from segsweep.training.task import SegmentationTask
 
 # What Lightning remarks on in our design, where the remark is no news: each with the reason.
@@ -32,11 +35,12 @@ QUIET = (
 
 @dataclass(frozen=True)
 class TrainerSettings:
-    """The `trainer` and `checkpoint.every` part of the configuration; see conf/trainer/default.yaml."""
+    """The `trainer` part of the configuration, and when checkpoints are due; see conf/."""
 
     max_steps: int
     val_every: int
     checkpoint_every: int
+    checkpoint_minutes: float | None = None
     accelerator: str = "auto"
     devices: int | str = 1
     precision: str = "32-true"
@@ -75,13 +79,20 @@ def fit(
     settings: TrainerSettings,
     recorder: Recorder,
     checkpoints: Path,
+    resume: Path | None,
+    check: Callable[[], None],
 ) -> None:
-    """Train to `max_steps`, from last.ckpt where there is one; leaves last.ckpt and best.ckpt."""
+    """Train to `max_steps`, from a checkpoint where one is given; leaves last.ckpt and best.ckpt.
+
+    `check` is called after every step and may raise.
+
+    Raises:
+        PreemptedError: a signal asked for the end, and a checkpoint is written.
+    """
     quieten()
-    last = checkpoints / LAST
-    trainer = build_trainer(settings, recorder, checkpoints)
+    trainer = build_trainer(settings, recorder, checkpoints, check)
     try:
-        trainer.fit(task, data, ckpt_path=str(last) if last.is_file() else None, weights_only=True)
+        trainer.fit(task, data, ckpt_path=None if resume is None else str(resume), weights_only=True)
     except SystemExit as exit:
         # Lightning turns the keyboard's interrupt into an exit.
         if isinstance(exit.__context__, KeyboardInterrupt):
@@ -89,15 +100,17 @@ def fit(
         raise
 
 
-def build_trainer(settings: TrainerSettings, recorder: Recorder, checkpoints: Path) -> pl.Trainer:
+def build_trainer(
+    settings: TrainerSettings, recorder: Recorder, checkpoints: Path, check: Callable[[], None]
+) -> pl.Trainer:
     """A Trainer that counts in steps: one Lightning epoch is the whole run (see data/sampler.py)."""
     try:
-        return _trainer(settings, recorder, checkpoints)
+        return _trainer(settings, _callbacks(settings, recorder, checkpoints, check))
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from error
 
 
-def _trainer(settings: TrainerSettings, recorder: Recorder, checkpoints: Path) -> pl.Trainer:
+def _trainer(settings: TrainerSettings, callbacks: list[Callback]) -> pl.Trainer:
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -111,7 +124,7 @@ def _trainer(settings: TrainerSettings, recorder: Recorder, checkpoints: Path) -
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
         logger=False,
-        callbacks=_callbacks(settings, recorder, checkpoints),
+        callbacks=callbacks,
         plugins=[AtomicCheckpointIO()],
         enable_model_summary=False,
         enable_progress_bar=sys.stderr.isatty(),
@@ -119,9 +132,18 @@ def _trainer(settings: TrainerSettings, recorder: Recorder, checkpoints: Path) -
     )
 
 
-def _callbacks(settings: TrainerSettings, recorder: Recorder, checkpoints: Path) -> list[Callback]:
-    last = LastCheckpoint(checkpoints, settings.checkpoint_every, settings.val_every, settings.max_steps)
-    callbacks: list[Callback] = [recorder, best_checkpoint(checkpoints), last]
+def _callbacks(
+    settings: TrainerSettings, recorder: Recorder, checkpoints: Path, check: Callable[[], None]
+) -> list[Callback]:
+    last = LastCheckpoint(
+        checkpoints,
+        settings.checkpoint_every,
+        settings.val_every,
+        settings.max_steps,
+        settings.checkpoint_minutes,
+    )
+    # The order is that of the callbacks within a step: what is recorded is in the checkpoint written after.
+    callbacks: list[Callback] = [recorder, best_checkpoint(checkpoints), last, StopOnSignal(last, check)]
     if settings.ema_decay is not None:
         callbacks.insert(0, EMAWeightAveraging(decay=settings.ema_decay))
     if sys.stderr.isatty():

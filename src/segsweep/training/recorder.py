@@ -27,13 +27,16 @@ class Progress:
     val_miou: float | None
     images_per_s: float
     seconds_left: float
+    dropped: int
+    """Batches left out because their loss was no number."""
 
 
 class Recorder(Callback):
     """Writes metrics.csv and tells the tracker and `on_progress`.
 
     A row's `loss` is the mean over the micro-batches since the row before. Its running sum is part of the
-    checkpoint, so that a resumed run writes the rows of one that was never cut.
+    checkpoint, so that a resumed run writes the rows of one that was never cut; it counts in steps, as there
+    may be more micro-batches in one from then on.
     """
 
     def __init__(
@@ -49,18 +52,24 @@ class Recorder(Callback):
         self.file = MetricsFile(run.folder / "metrics.csv", COLUMNS)
         self.train_images, self.batch_size, self.log_every = train_images, batch_size, log_every
         self.loss_sum: Any = 0.0
-        self.loss_count = 0
+        self.loss_count = 0.0
+        self.dropped = 0
         self.best_miou: float | None = None
         self.last: dict[str, float | None] = {"loss": None, "lr": None, "val_miou": None}
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps of this."""
-        return {"loss_sum": float(self.loss_sum), "loss_count": self.loss_count, "best_miou": self.best_miou}
+        return {
+            "loss_sum": float(self.loss_sum),
+            "loss_count": self.loss_count,
+            "dropped": self.dropped,
+            "best_miou": self.best_miou,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a checkpoint's state."""
         self.loss_sum, self.loss_count = state_dict["loss_sum"], state_dict["loss_count"]
-        self.best_miou = state_dict["best_miou"]
+        self.best_miou, self.dropped = state_dict["best_miou"], state_dict.get("dropped", 0)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the files back to the checkpoint's step and start the clock."""
@@ -81,9 +90,12 @@ class Recorder(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the micro-batch; write a row where a step is finished that is due one."""
-        # Summed in float64 on the device: reading it here would make every step wait for the device.
-        self.loss_sum = self.loss_sum + outputs["loss"].detach().double() * trainer.accumulate_grad_batches
-        self.loss_count += 1
+        if outputs:
+            # Lightning's share of a step's loss. Summed in float64 on the device, read when a row is due.
+            self.loss_sum = self.loss_sum + outputs["loss"].detach().double()
+            self.loss_count += 1 / trainer.accumulate_grad_batches
+        else:
+            self.dropped += 1
         finished = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if finished and trainer.global_step % self.log_every == 0 and trainer.is_global_zero:
             self._train_row(trainer)
@@ -117,8 +129,8 @@ class Recorder(Callback):
             self._row(trainer, values)
 
     def _train_row(self, trainer: pl.Trainer) -> None:
-        loss = float(self.loss_sum) / self.loss_count
-        self.loss_sum, self.loss_count = 0.0, 0
+        loss = float(self.loss_sum) / self.loss_count if self.loss_count else None
+        self.loss_sum, self.loss_count = 0.0, 0.0
         self._row(trainer, {"loss": loss, "lr": self.lr})
 
     def _row(self, trainer: pl.Trainer, values: Mapping[str, float | None]) -> None:
@@ -141,4 +153,5 @@ class Recorder(Callback):
             loss=self.last["loss"],
             lr=self.last["lr"],
             val_miou=self.last["val_miou"],
+            dropped=self.dropped,
         )

@@ -1,6 +1,7 @@
 """What is trained: a segmenter under a loss, as Lightning wants it put."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,11 +15,17 @@ from segsweep.data.keys import key
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.networks import Segmenter
 from segsweep.testing import metrics
+from segsweep.training import freezing
+from segsweep.training.divergence import DivergenceError
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.schedules import Schedule
 
 OptimizerFactory = Callable[[Segmenter], Optimizer]
 ScheduleFactory = Callable[..., Schedule]
+
+ACCUMULATE = "segsweep_accumulate_grad_batches"
+
+log = logging.getLogger("segsweep")
 
 
 class SegmentationTask(pl.LightningModule):
@@ -39,8 +46,12 @@ class SegmentationTask(pl.LightningModule):
         seed: int,
         max_steps: int,
         val_every: int,
+        on_nan: str = "stop",
+        freeze: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
+        self.on_nan = on_nan
+        self._frozen = freezing.freeze(segmenter, freeze)
         self.segmenter, self.loss = segmenter, loss
         self.make_optimizer, self.make_schedule = optimizer, schedule
         self.num_classes, self.seed = num_classes, seed
@@ -57,16 +68,64 @@ class SegmentationTask(pl.LightningModule):
         schedule = self.make_schedule(optimizer, max_steps=self.max_steps, val_every=self.val_every)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
+    def train(self, mode: bool = True) -> "SegmentationTask":
+        """Training mode for all but the frozen parts, whose statistics stay as they are."""
+        super().train(mode)
+        for module in getattr(self, "_frozen", ()):
+            module.eval()
+        return self
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note in how many micro-batches a step is counted in the checkpoint's progress."""
+        checkpoint[ACCUMULATE] = self.trainer.accumulate_grad_batches
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Count progress in the micro-batches of now, should they have been shrunk since."""
+        before, now = checkpoint.get(ACCUMULATE, 0), self.trainer.accumulate_grad_batches
+        if before and before != now:
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+            for counts in (progress["current"], progress["total"]):
+                more = counts["ready"] * now // before - counts["ready"]
+                # By how much a count is behind the others says where within a step Lightning saved.
+                counts.update({name: count + more for name, count in counts.items()})
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed what the step draws."""
         micro_batch = self.trainer.fit_loop.epoch_loop.total_batch_idx
         torch.manual_seed(key(self.seed, "step", micro_batch, self.global_rank) % 2**63)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:
-        """Loss of one micro-batch: image [B, 3, H, W] uint8, label [B, H, W] uint8."""
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor | None:
+        """Loss of one micro-batch: image [B, 3, H, W] uint8, label [B, H, W] uint8.
+
+        None where the loss is no number and such batches are dropped: without gradients no weight moves, and
+        BatchNorm's statistics are put back.
+
+        Raises:
+            DivergenceError: the loss is no number, with `on_nan` "stop".
+        """
+        statistics = self._statistics() if self.on_nan == "skip" else ()
         logits, auxiliary = self.segmenter.forward_train(batch["image"])
-        loss: Tensor = self.loss(logits, batch["label"], auxiliary)
-        return loss
+        loss: Tensor = self.loss(logits, batch["label"], auxiliary, self.segmenter.auxiliary_weights)
+        if self._is_finite_everywhere(loss):
+            return loss
+        if self.on_nan == "stop":
+            raise DivergenceError(f"the loss is {float(loss)}", self.global_step + 1, batch["id"])
+        log.warning(
+            f"step {self.global_step + 1}: loss {float(loss)}, batch dropped ({', '.join(batch['id'])})"
+        )
+        for buffer, value in statistics:
+            buffer.copy_(value)
+        return None
+
+    def _statistics(self) -> list[tuple[Tensor, Tensor]]:
+        """BatchNorm's statistics with copies: a forward pass moves them, to no numbers where it has some."""
+        return [(buffer, buffer.clone()) for buffer in self.segmenter.buffers()]
+
+    def _is_finite_everywhere(self, loss: Tensor) -> bool:
+        """Whether no rank's loss is NaN or infinite: all must drop a batch, or none."""
+        finite = bool(loss.isfinite())
+        strategy = self.trainer.strategy
+        return strategy.reduce_boolean_decision(finite, all=True) if self.trainer.world_size > 1 else finite
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
         """Count one full-size image."""

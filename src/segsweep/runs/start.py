@@ -1,0 +1,103 @@
+"""Where a run's weights come from when its process starts."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from segsweep.errors import ConfigError, UserError
+from segsweep.networks import Segmenter
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import init_file
+from segsweep.training.checkpoint_files import LAST, newest, read_checkpoint
+
+log = logging.getLogger("segsweep")
+
+PREFIX = "segmenter."
+
+
+def start(folder: RunFolder, config: Mapping[str, Any], segmenter: Segmenter) -> tuple[Path | None, str]:
+    """Give a fresh network the weights that the run begins with.
+
+    The start order, first that is there:
+
+    1. its own newest checkpoint, which Lightning loads with all else;
+    2. its parent's last weights, where it is a later stage of a chain;
+    3. `init`, a file or another run;
+    4. what the encoder was built with: ImageNet weights, or none.
+
+    Returns:
+        The checkpoint to resume from, if any, and what was taken, in words.
+
+    Raises:
+        UserError: what is named is not there, or is of another network.
+    """
+    if (own := newest(folder.checkpoints)) is not None:
+        return own, f"own checkpoint {own.name}"
+    if (parent := folder.plan.get("parent")) is not None:
+        return None, f"parent {parent}{_load(segmenter, _last_of(folder.path.parent / parent))}"
+    if config.get("init") is not None:
+        return None, f"init {config['init']}{_load(segmenter, init_file(config))}"
+    return None, "ImageNet weights" if segmenter.encoder.has_pretrained_weights else "random weights"
+
+
+def check_init(config: Mapping[str, Any], segmenter: Segmenter) -> None:
+    """Raise what `start` would of `init`, before anything trains; the network may be without weights."""
+    if config.get("init") is not None:
+        _fitting(segmenter, init_file(config))
+
+
+def _last_of(parent: Path) -> Path:
+    run = RunFolder(parent)
+    if run.status()["state"] != "done":
+        raise UserError(f"its parent {run.id} is {run.status()['state']}, not done; train that run first")
+    return run.checkpoints / LAST
+
+
+def _load(segmenter: Segmenter, file: Path) -> str:
+    """Load what fits; what depends on the number of classes is made anew, and said."""
+    kept, other = _fitting(segmenter, file)
+    segmenter.load_state_dict(kept, strict=False)
+    return f" (made anew for its classes: {', '.join(_layers(other))})" if other else ""
+
+
+def _fitting(segmenter: Segmenter, file: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors of a file that fit the network, and the names of those that have another shape.
+
+    Raises:
+        UserError: they are not there, damaged, or of another network.
+    """
+    if not file.is_file():
+        raise UserError(f"{file}: these weights to start from are not there; train that run first")
+    state = _weights(read_checkpoint(file))
+    wanted = segmenter.state_dict()
+    ours = {key: value for key, value in state.items() if not _is_auxiliary(key)}
+    missing = sorted(key for key in wanted if key not in ours and not _is_auxiliary(key))
+    foreign = sorted(ours.keys() - wanted.keys())
+    other = sorted(key for key in ours.keys() & wanted.keys() if ours[key].shape != wanted[key].shape)
+    wrong = missing + foreign + [key for key in other if not key.startswith("head.")]
+    if wrong:
+        raise ConfigError(
+            f"{file}: weights of another network: {len(missing)} tensors missing, {len(foreign)} unknown "
+            f"(first: {wrong[0]}); start from a run with the same backbone and head"
+        )
+    # Auxiliary branches are trained beside the network and may be others in each stage: kept where they fit.
+    return {k: v for k, v in state.items() if k in wanted and v.shape == wanted[k].shape}, other
+
+
+def _weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The segmenter's tensors of a training checkpoint, or of a bare state dict."""
+    if "state_dict" not in checkpoint:
+        return dict(checkpoint)
+    state = checkpoint["state_dict"].items()
+    return {key.removeprefix(PREFIX): value for key, value in state if key.startswith(PREFIX)}
+
+
+def _is_auxiliary(key: str) -> bool:
+    return ".auxiliary." in f".{key}"
+
+
+def _layers(keys: list[str]) -> list[str]:
+    return sorted({key.rpartition(".")[0] for key in keys})

@@ -1,0 +1,74 @@
+"""Stopping in time: a signal is a wish, granted at the end of the step, with a checkpoint.
+
+Slurm and cloud machines announce the end with SIGTERM, SIGUSR1 or SIGUSR2 and kill some seconds later. A
+handler that wrote the checkpoint itself would do so in the middle of a step, from which nothing resumes
+exactly; so the handler only notes the signal.
+"""
+
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+
+from segsweep.errors import STOP_SIGNALS, PreemptedError
+from segsweep.training.checkpoints import LastCheckpoint
+
+
+class StopOnSignal(Callback):
+    """Ends training at the end of the step in which a signal came, or in which `check` raises.
+
+    A step that is followed by a validation leaves no checkpoint (nothing resumes between the two), but the
+    step before it does, see LastCheckpoint: at most one step is done again.
+    """
+
+    def __init__(self, last: LastCheckpoint, check: Callable[[], None]) -> None:
+        self.last, self.check = last, check
+        self.signum: int | None = None
+        self._before: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take the signals over, from Lightning too, which would save within a step."""
+        self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self.signum = signum
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Save and stop, where a step is finished and a signal came."""
+        self.check()
+        if (batch_idx + 1) % trainer.accumulate_grad_batches or not self._asked(trainer):
+            return
+        if not self.last.validation_follows(trainer):
+            self.last.save(trainer)
+        self._stop(f"after step {trainer.global_step}")
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
+        """Stop within a validation: it is done again."""
+        # Ranks have validation shares of different lengths, so none may wait for the others here.
+        if trainer.world_size == 1 and self.signum is not None:
+            self._stop(f"in the validation of step {trainer.global_step}")
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save and stop after a validation in which a signal came."""
+        if self._asked(trainer):
+            self.last.save(trainer)
+            self._stop(f"after the validation of step {trainer.global_step}")
+
+    def _asked(self, trainer: pl.Trainer) -> bool:
+        """Whether any rank was asked to stop: all must stop at the same step."""
+        asked = self.signum is not None
+        return trainer.strategy.reduce_boolean_decision(asked, all=False) if trainer.world_size > 1 else asked
+
+    def _stop(self, where: str) -> None:
+        raise PreemptedError(self.signum or signal.SIGTERM, where)
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
