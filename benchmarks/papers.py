@@ -17,7 +17,7 @@ import yaml
 
 from segsweep.profiling.network import Network
 from segsweep.runs import app, config_files
-from segsweep.runs.plan import Member
+from segsweep.runs.plan import Member, merge
 
 MACS_A_SECOND = 5e12
 PASSES = 3
@@ -38,6 +38,7 @@ def members(name: str) -> list[Member]:
 
 
 def gpu_hours(member: Member) -> float:
+    """Of one run, the stages before it aside."""
     images = member.config["batch_size"] * member.config["trainer"]["max_steps"]
     network = Network.of(member, None)
     if network.key not in COUNTED:
@@ -47,14 +48,14 @@ def gpu_hours(member: Member) -> float:
 
 @cache
 def rows() -> list[tuple[str, int, int, float]]:
-    """Table, its runs, those of them that no table before it has, GPU hours of all its runs."""
+    """Table, its runs, those of them that no table before it has, GPU hours of all with their stages."""
     seen: set[str] = set()
     found = []
     for name in names():
         planned = members(name)
         new = {member.id for member in planned} - seen
         seen |= new
-        found.append((name, len(planned), len(new), sum(map(gpu_hours, planned))))
+        found.append((name, len(planned), len(new), sum(map(gpu_hours, merge(planned)))))
     return found
 
 

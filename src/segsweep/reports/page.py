@@ -15,9 +15,11 @@ from segsweep.runs.options import RUNS_DIR, parse
 from segsweep.runs.output import check_format, print_rows
 from segsweep.runs.sweep import Sweep
 
-HELP = """usage: segsweep report [key=value ...]
+HELP = """usage: segsweep report [EXPERIMENT] [key=value ...]
 
-Writes report.md and report.html of the tested runs, and prints their table.
+Writes report.md and report.html of the tested runs, and prints their table. Of an experiment that repeats a
+paper's table, such as ksac/table2, it sets the published figures beside the measured ones; what was trained
+with other values is found by the same overrides: segsweep report ksac/table2 dataset=shapes seed=0,1
 
 options
   runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
@@ -59,9 +61,10 @@ class Section:
     protocol: str
     columns: list[Column]
     rows: list[list[CellText]]
-    picture_columns: list[str]
-    pictures: list[list[Picture]]
-    legend: list[tuple[str, tuple[int, ...]]]
+    notes: Sequence[str] = ()
+    picture_columns: Sequence[str] = ()
+    pictures: Sequence[list[Picture]] = ()
+    legend: Sequence[tuple[str, tuple[int, ...]]] = ()
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -69,6 +72,11 @@ def main(arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(HELP, end="")
         return 0
+    names = [a for a in arguments if "=" not in a and not a.startswith("-")]
+    if names:
+        from segsweep.reports import published_page
+
+        return published_page.main(names, [a for a in arguments if a not in names])
     options = parse(arguments, DEFAULTS)
     check_format(options["format"])
     runs_dir = Path(options["runs_dir"])
@@ -77,7 +85,8 @@ def main(arguments: Sequence[str]) -> int:
     if not tested:
         raise UserError(f"runs_dir={runs_dir}: no tested run there; segsweep train makes some")
     found = tables(tested)
-    write_page(found, Path(options["out"]), options["title"], len(tested))
+    out = Path(options["out"])
+    write_page([section(table, out) for table in found], out, options["title"], len(tested))
     print_report(found, options["format"])
     return 0
 
@@ -92,7 +101,7 @@ def print_report(found: Sequence[Table], format: str) -> None:
     print_rows(rows, format, columns=list(dict.fromkeys(key for row in rows for key in row)))
 
 
-def write_page(found: Sequence[Table], out: Path, title: str, runs: int) -> None:
+def write_page(sections: Sequence[Section], out: Path, title: str, runs: int) -> None:
     """Write report.md and report.html, which holds its pictures inside.
 
     Raises:
@@ -101,12 +110,13 @@ def write_page(found: Sequence[Table], out: Path, title: str, runs: int) -> None
     environment = Environment(
         loader=PackageLoader("segsweep.reports"), autoescape=select_autoescape(["html.j2"]), trim_blocks=True
     )
-    content = {"title": title, "runs": runs, "sections": [_section(table, out) for table in found]}
+    content = {"title": title, "runs": runs, "sections": sections}
     for name in ("report.md", "report.html"):
         write_text(out / name, environment.get_template(f"{name}.j2").render(content))
 
 
-def _section(table: Table, out: Path) -> Section:
+def section(table: Table, out: Path) -> Section:
+    """A table of measured runs with their pictures, which are copied to `out`."""
     rows = shown(table)
     columns = [Column(name, name in table.strategies or name in ("params (M)", "seeds")) for name in rows[0]]
     best = {name: max(_means(table, name), default=None) for name in table.strategies}

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from segsweep.files import cannot_write
 from segsweep.reports.table import Table
 from segsweep.runs import compare
-from segsweep.runs.files import cannot_write, read_json
+from segsweep.runs.files import read_json
 from segsweep.runs.folder import RunFolder
 
 MOST_COLUMNS = 6

@@ -6,7 +6,7 @@ weights tested, …) is part of a table's heading, and makes another table.
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,12 +73,7 @@ class Table:
     @property
     def measured(self) -> str:
         """The protocol in a line."""
-        p = self.protocol
-        sizes = p["image_sizes"] if isinstance(p["image_sizes"], str) else ", ".join(p["image_sizes"])
-        return (
-            f"{p['dataset']} {p['split']}, {p['images']} images of {sizes}, "
-            f"list {p['split_hash']}, {p['checkpoint.which']} weights"
-        )
+        return measured(self.protocol)
 
     def flat(self) -> list[dict[str, Any]]:
         """Rows of plain values: axes, mean, std and number of seeds of each strategy, runs and protocol."""
@@ -98,6 +93,16 @@ def tables(runs: Sequence[RunFolder]) -> list[Table]:
             miou = float("nan") if metrics["miou"] is None else metrics["miou"]
             by_protocol[json.dumps(comparable(card), sort_keys=True)][key].append((run, name, miou))
     return [_table(json.loads(protocol), axes, groups) for protocol, groups in by_protocol.items()]
+
+
+def measured(protocol: Mapping[str, Any]) -> str:
+    """The comparable part of a protocol card in a line."""
+    p = protocol
+    sizes = p["image_sizes"] if isinstance(p["image_sizes"], str) else ", ".join(p["image_sizes"])
+    return (
+        f"{p['dataset']} {p['split']}, {p['images']} images of {sizes}, "
+        f"list {p['split_hash']}, {p['checkpoint.which']} weights"
+    )
 
 
 def strategy_of(name: str) -> str:
