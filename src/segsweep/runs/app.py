@@ -26,6 +26,7 @@ from segsweep.runs.config_errors import explain
 from segsweep.runs.config_files import root
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.plan import Member, check_member, plan, write
+from segsweep.runs.stages import of_a_stage
 from segsweep.runs.sweep import COMMAND
 
 log = logging.getLogger("segsweep")
@@ -73,11 +74,10 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         print(help_text.text(command), end="")
         return 0
     COMMAND.may_train, COMMAND.sweeps = command == "train", []
+    if any(of_a_stage(a) for a in arguments) and not {"-m", "--multirun"} & set(arguments):
+        arguments = ["-m", *arguments]  # a chain is several runs, and its names are for the composer to check
     _run_hydra(command, arguments)
     if _single:
-        if _single[-1][0].get("stages"):
-            _single.clear()
-            return _run(command, ["-m", *arguments])  # a chain is several runs
         member = plan(*_single.pop())
         check_member(member, COMMAND.may_train)
         _execute(write(member), train=command == "train")
@@ -85,7 +85,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
 
 def _run_hydra(command: str, arguments: Sequence[str]) -> None:
-    """Let Hydra compose: a single run ends in `_single`, a sweep is done by its launcher.
+    """Let Hydra compose: a single run ends in `_single`, a sweep or a chain of stages is done by its launcher.
 
     Raises:
         ConfigError: what Hydra and OmegaConf have against the arguments, in one line.
@@ -105,6 +105,9 @@ def _run_hydra(command: str, arguments: Sequence[str]) -> None:
         raise UserError(
             f"{error.filename}: {error.strerror}; give a folder you can write as runs_dir=…"
         ) from error
+    if _single and _single[-1][0].get("stages"):
+        _single.clear()
+        _run_hydra(command, ["-m", *arguments])
 
 
 @contextmanager
