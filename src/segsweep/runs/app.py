@@ -85,7 +85,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
 
 def _run_hydra(command: str, arguments: Sequence[str]) -> None:
-    """Let Hydra compose: a single run ends in `_single`, a sweep or a chain of stages is done by its launcher.
+    """Let Hydra compose: a single run ends in `_single`, a sweep or a chain is done by its launcher.
 
     Raises:
         ConfigError: what Hydra and OmegaConf have against the arguments, in one line.
