@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ usage: segsweep COMMAND [key=value ...]
 commands
   train    train and test a run, or with -m every member of a sweep; what is done is not done again
   test     test trained runs with further strategies: segsweep test ID test=[ms_flip]
-  runs     list runs; segsweep runs show ID explains one
+  runs     list runs, explain or watch one, remove, adopt or verify
   profile  parameters, MACs, memory and latency of a network or of a sweep's, beside published figures
   data     check a data set's files, or prepare those that its release does not have
   report   a table with pictures of finished runs, or of a paper's table beside them, as Markdown and HTML
@@ -74,8 +73,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def _start_again() -> None:
     """The same command from the start: only a fresh process has all its memory back."""
-    for worker in multiprocessing.active_children():
-        worker.terminate()  # the fresh process does not know the loader's
     # What `force` asked for is done: the run begun anew.
     arguments = [a for a in sys.orig_argv[1:] if not a.lstrip("+").startswith("force=")]
     os.execv(sys.executable, [sys.executable, *arguments])
@@ -129,9 +126,9 @@ def _closed(command: Command, arguments: Sequence[str]) -> int:
 
 
 def _runs(arguments: Sequence[str]) -> int:
-    from segsweep.runs import listing
+    from segsweep.runs import runs_command
 
-    return listing.main(arguments)
+    return runs_command.main(arguments)
 
 
 def _profile(arguments: Sequence[str]) -> int:

@@ -74,8 +74,6 @@ def _run(command: str, arguments: Sequence[str]) -> int:
         print(help_text.text(command), end="")
         return 0
     COMMAND.may_train, COMMAND.sweeps = command == "train", []
-    if any(of_a_stage(a) for a in arguments) and not {"-m", "--multirun"} & set(arguments):
-        arguments = ["-m", *arguments]  # a chain is several runs, and its names are for the composer to check
     _run_hydra(command, arguments)
     if _single:
         member = plan(*_single.pop())
@@ -93,6 +91,10 @@ def _run_hydra(command: str, arguments: Sequence[str]) -> None:
     # Hydra's parser wants its flag before the overrides, wherever the user wrote it.
     flags = [a for a in arguments if a in ("-m", "--multirun")]
     rest = [a.replace("+experiments=", "experiments=") for a in arguments if a not in flags]
+    if any(of_a_stage(a) for a in rest):
+        # A chain is several runs. Which stages there are, and their options, is for the composer to check.
+        flags = flags or ["-m"]
+        rest = [f"++{a.lstrip('+')}" if of_a_stage(a) else a for a in rest]
     sys.argv = [f"segsweep {command}", *flags, *rest]
     try:
         with _errors_raised() as asked_for_traceback:

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.runs.config_errors import explain
 from segsweep.runs.plan import NOT_OF_A_RUN, Member, plan
-from segsweep.runs.stages import check_names, stage_overrides
+from segsweep.runs.stages import check_names, key_in, of_a_stage, stage_overrides
 
 
 class Composer:
@@ -38,18 +38,25 @@ class Composer:
         Raises:
             ConfigError: they cannot be composed.
         """
+        own = [override for override in overrides if of_a_stage(override)]
+        if own:
+            config, _ = self._compose([override for override in overrides if override not in own])
+            check_names(own, config.stages)
         config, choices = self._compose(overrides)
         found: Any = OmegaConf.to_container(config.stages, resolve=True) if config.get("stages") else {}
         stages = {str(name): stage or {} for name, stage in found.items()}
-        check_names(overrides, stages)
         return self._chain(overrides, stages) if stages else plan(config, choices, overrides)
 
     def _chain(self, overrides: Sequence[str], stages: Mapping[str, Mapping[str, Any]]) -> Member:
-        """The chain's last run; what the overrides say holds in every stage, and only the last is tested."""
+        """The chain's last run; what the overrides say holds in every stage, and only the last is tested.
+
+        What they say of a stage by its name holds before that.
+        """
         said = [o for o in overrides if not re.match(r"[+~]*stages\b", o)]
         member: Member | None = None
         for name, stage in stages.items():
-            own = stage_overrides(stage, said, self._is_group)
+            named = [key_in(name, override) for override in overrides if of_a_stage(override, name)]
+            own = stage_overrides(stage, said, self._is_group, named)
             config, choices = self._compose([*said, *own, "stages=single"])
             if name != list(stages)[-1]:
                 config.test = {}
@@ -84,6 +91,7 @@ class Composer:
             choices = OmegaConf.to_container(config.hydra.runtime.choices)
             bare = OmegaConf.masked_copy(config, [str(name) for name in config if name not in NOT_OF_A_RUN])
             OmegaConf.set_struct(bare, True)  # an option that is not there is a mistake, not a wish
+            OmegaConf.set_struct(bare.stages, False)  # any, and told when the stage is composed
             self.bases[key] = bare, choices
         base, choices = self.bases[key]
         return copy.deepcopy(base), choices

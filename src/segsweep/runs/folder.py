@@ -26,6 +26,7 @@ from typing import Any
 import yaml
 
 from segsweep.errors import UserError
+from segsweep.runs import compatibility
 from segsweep.runs.files import DamagedFileError, read_json, write_json, write_text
 from segsweep.runs.lease import Holder, Lease, hold, holder
 
@@ -67,7 +68,7 @@ class RunFolder:
 
     @cached_property
     def plan(self) -> dict[str, Any]:
-        """The run's identity and how it was asked for.
+        """The run's identity, in the form of this version, and how it was asked for.
 
         Raises:
             UserError: this is no run folder.
@@ -75,20 +76,25 @@ class RunFolder:
         plan = read_json(self.path / "plan.json")
         if plan is None:
             raise UserError(f"{self.path}: no plan.json, so this is no run folder; see segsweep runs")
-        return dict(plan)
+        return compatibility.current_plan(dict(plan))
 
     def config(self) -> dict[str, Any]:
-        """The resolved configuration."""
+        """The resolved configuration, in the form of this version.
+
+        Raises:
+            UserError: another version wrote it, and this one cannot go on with it.
+        """
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return dict(yaml.load((self.path / "config.yaml").read_text(), Loader=loader))
+        config = dict(yaml.load((self.path / "config.yaml").read_text(), Loader=loader))
+        return compatibility.current_config(config, self.plan, self._read_status()["state"] == "done")
 
     def write_plan(self, plan: Mapping[str, Any], config_yaml: str) -> None:
-        """Create the folder, or renew what may change of it: the plan of a run is written once."""
-        if read_json(self.path / "plan.json") is None:
-            write_json(self.path / "plan.json", dict(plan))
+        """Create the folder, or renew what may change of it; the plan makes it a run and is written once."""
         write_text(self.path / "config.yaml", config_yaml)
         if not (self.path / "status.json").exists():
             self.update_status(state="planned", step=0)
+        if read_json(self.path / "plan.json") is None:
+            write_json(self.path / "plan.json", dict(plan))
 
     def status(self) -> dict[str, Any]:
         """status.json, with the truth about a run whose process is gone: it is interrupted, not running."""
@@ -175,7 +181,7 @@ def needed(predictions: str | None, usual: str | None) -> set[str | None]:
 
 def all_runs(runs_dir: Path) -> list[RunFolder]:
     """The runs below a folder, oldest first; one with a damaged plan is left out, with a warning."""
-    plans = sorted(runs_dir.glob("*/plan.json"), key=lambda path: path.stat().st_mtime_ns)
+    plans = sorted(runs_dir.glob("[!.]*/plan.json"), key=lambda path: path.stat().st_mtime_ns)
     return [run for path in plans if _is_readable(run := RunFolder(path.parent))]
 
 

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError
+from segsweep.runs.compatibility import IDENTITY_VERSION
 from segsweep.runs.folder import find_run
 
-# Raised when the meaning of a field changes, so that old runs are told apart instead of mistaken.
-IDENTITY_VERSION = 2
 ID_LENGTH = 12
 
 IDENTITY = (
@@ -24,6 +23,7 @@ IDENTITY = (
     "seed", "batch_size", "num_classes", "size",
     "trainer.max_steps", "trainer.val_every", "trainer.precision", "trainer.accumulate_grad_batches",
     "trainer.gradient_clip_val", "trainer.ema_decay", "trainer.freeze", "init",
+    "adopted",  # the hash of weights that were trained elsewhere
 )  # fmt: skip
 
 # A longer name wins over a shorter one: dataset is identity, dataset.root is not.
@@ -38,7 +38,14 @@ NOT_IDENTITY = (
 
 def run_id(config: Mapping[str, Any], parent: str | None = None) -> str:
     """The id of a resolved configuration: 12 hexadecimal digits. A later stage's has its parent's in it."""
-    content = {"version": IDENTITY_VERSION, "config": identity(config)}
+    return id_of(identity(config), parent)
+
+
+def id_of(
+    identity: Mapping[str, Any], parent: str | None = None, version: int | str = IDENTITY_VERSION
+) -> str:
+    """The id that a version of segsweep gives to an identity, as a run's plan keeps it."""
+    content: dict[str, Any] = {"version": version, "config": identity}
     if parent is not None:
         content["parent"] = parent
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))

@@ -61,11 +61,14 @@ class Lease:
     def __init__(self, path: Path, what: str, ours: Holder) -> None:
         self.path, self.what, self.ours = path, what, ours
         self._released, self._lost = threading.Event(), threading.Event()
+        self._seen = time.time()
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._beating.start()
 
     def check(self) -> None:
         """Raise LeaseLostError where another process has taken the lease over."""
+        if time.time() - self._seen > 3 * BEAT:  # suspended until now: the thread has not looked yet
+            self._look()
         if self._lost.is_set():
             raise LeaseLostError(
                 f"{self.what} was taken over by another process, as this one had been silent for "
@@ -80,12 +83,16 @@ class Lease:
             self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
-        while not self._released.wait(BEAT):
-            if _read(self.path) != self.ours:
-                self._lost.set()
-                return
+        while not self._released.wait(BEAT) and self._look():
             with suppress(OSError):
                 os.utime(self.path)
+
+    def _look(self) -> bool:
+        """Whether the lease is still ours."""
+        self._seen = time.time()
+        if _read(self.path) != self.ours:
+            self._lost.set()
+        return not self._lost.is_set()
 
 
 @contextmanager

@@ -1,67 +1,76 @@
-"""`segsweep runs`: the runs of a folder, and one of them explained."""
+"""`segsweep runs`: the runs of a folder, a row each."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segsweep.errors import ConfigError
 from segsweep.runs import compare
-from segsweep.runs.folder import RunFolder, all_runs, find_run
-from segsweep.runs.options import RUNS_DIR, parse
-from segsweep.runs.output import check_format, print_rows
+from segsweep.runs.family import is_waiting, source
+from segsweep.runs.folder import STATES, RunFolder
 
-HELP = """usage: segsweep runs [show ID] [key=value ...]
-
-Lists the runs: state, what tells them apart, step, test mIoU, training time.
-segsweep runs show ID explains one; the first digits of an id are enough.
-
-options
-  runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
-  format=table       table, json or csv
-"""
+LISTED_STATES = (*STATES, "waiting")
+"""What a folder says of itself, and what only another one tells: that its parent is being trained."""
+FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")
+Status = dict[str, Any]
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`segsweep runs [show ID]`."""
-    if "--help" in arguments or "-h" in arguments:
-        print(HELP, end="")
-        return 0
-    words = [argument for argument in arguments if "=" not in argument]
-    options = parse([a for a in arguments if "=" in a], {"runs_dir": RUNS_DIR, "format": "table"})
-    check_format(options["format"])
-    runs_dir = Path(options["runs_dir"])
-    if not words:
-        print_rows(rows(all_runs(runs_dir)), options["format"], title=f"runs in {runs_dir}", columns=None)
-    elif words[0] == "show" and len(words) == 2:
-        show(find_run(runs_dir, words[1]), options["format"])
-    else:
-        raise ConfigError(f"{' '.join(words)}: expected nothing or show ID; see segsweep runs --help")
-    return 0
-
-
-def rows(runs: Sequence[RunFolder]) -> list[dict[str, Any]]:
+def rows(runs: Sequence[RunFolder], statuses: Mapping[str, Status]) -> list[dict[str, Any]]:
     """One row a run, with a column for each axis on which they differ."""
     axes = compare.axes(runs)
-    return [_row(run, axes) for run in runs]
+    return [_row(run, statuses[run.id], axes) for run in runs]
 
 
-def _row(run: RunFolder, axes: Sequence[str]) -> dict[str, Any]:
-    status = run.status()
+def read_statuses(runs: Sequence[RunFolder]) -> dict[str, Status]:
+    """Each run's status, of which the state may be `waiting`."""
+    statuses = {run.id: run.status() for run in runs}
+    states = {id: str(status["state"]) for id, status in statuses.items()}
+    known = {run.id: run for run in runs}
+    waiting = [run.id for run in runs if is_waiting(run, states, known)]
+    return statuses | {id: {**statuses[id], "state": "waiting"} for id in waiting}
+
+
+def _row(run: RunFolder, status: Status, axes: Sequence[str]) -> dict[str, Any]:
+    step, most = status["step"], max_steps(run)
     miou, measured = _headline(run, status)
+    holder = run.holder() if status["state"] != "planned" else None
     return {
         "id": run.id,
         "state": status["state"],
         **compare.values(run, axes),
-        "step": status["step"],
-        "max_steps": run.plan["identity"]["trainer.max_steps"],
+        "stage": run.plan.get("stage"),
+        "parent": source(run),
+        "step": step,
+        "max_steps": most,
+        "progress": step / most if most else None,
+        "seconds_left": seconds_left(status),
+        "holder": None if holder is None else f"{holder.host}:{holder.pid}",
         "miou": miou,
         "measured": measured,
         "seconds": status.get("train_seconds"),
+        "failure": (status.get("failure") or {}).get("class"),
+        "shrunk_to": status.get("shrunk_to"),
+        "dropped_batches": status.get("dropped_batches"),
+        "adopted": run.plan["identity"].get("adopted"),
         "error": status.get("error"),
     }
 
 
-def _headline(run: RunFolder, status: dict[str, Any]) -> tuple[float | None, str | None]:
+def max_steps(run: RunFolder) -> int | None:
+    """Optimizer steps that make the run; None for one whose weights were trained elsewhere."""
+    steps: int | None = run.plan["identity"].get("trainer.max_steps")
+    return None if "adopted" in run.plan else steps
+
+
+def seconds_left(status: Status) -> float | None:
+    """What a running run had left when it last said so, less what has passed since."""
+    left = status.get("seconds_left")
+    if status["state"] != "running" or left is None:
+        return None
+    passed: float = time.time() - status["updated"]
+    return max(0.0, float(left) - passed)
+
+
+def _headline(run: RunFolder, status: Status) -> tuple[float | None, str | None]:
     """The one number to show of a run, and what it is: a test's mIoU, else the last validation's."""
     tests = results(run)
     if tests:
@@ -79,38 +88,30 @@ def results(run: RunFolder) -> list[dict[str, Any]]:
     ]
 
 
-FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")
+def for_people(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows as a table shows them: progress and remarks as words, and no column that is empty in all."""
+    shown = [_for_people(row) for row in rows]
+    kept = [key for key in (shown[0] if shown else ()) if any(row[key] not in (None, "") for row in shown)]
+    return [{key: row[key] for key in kept} for row in shown]
 
 
-def show(run: RunFolder, format: str) -> None:
-    """Explain one run: state, what it differs in from the rest, identity, tests with their protocols."""
-    status = run.status()
-    others = all_runs(run.path.parent)
-    explained = {
-        "id": run.id,
-        "folder": str(run.path),
-        **{
-            key: status.get(key)
-            for key in ("state", "step", "max_steps", "params", "best_miou", "train_seconds", "error")
-        },
-        "overrides": " ".join(run.plan["overrides"]),
-        "differs_in": compare.describe(run, compare.axes(others)),
-        "identity": run.plan["identity"],
-        "tests": {
-            name: {**{key: metrics[key] for key in FIGURES}, "protocol": card}
-            for name, (metrics, card) in run.read_tests().items()
-        },
-        "predictions": [str(path) for path in run.predictions()],
-    }
-    if format == "json":
-        print_rows([explained], "json")
-        return
-    pairs = [{"what": key, "value": compare.show(value)} for key, value in _flat(explained)]
-    print_rows(pairs, format, title=f"run {run.id}")
+def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
+    hidden = ("progress", "max_steps", "shrunk_to", "dropped_batches", "adopted", "parent")
+    shown = {key: value for key, value in row.items() if key not in hidden}
+    if row["max_steps"]:
+        shown["step"] = f"{row['step']}/{row['max_steps']} {row['progress']:.0%}"
+    if row["seconds_left"] is not None:
+        minutes, seconds = divmod(round(row["seconds_left"]), 60)
+        shown["seconds_left"] = f"{minutes}:{seconds:02d}"
+    shown["left"] = shown.pop("seconds_left")
+    error = shown.pop("error")
+    return {**shown, "remarks": ", ".join(remarks(row)), "error": error}
 
 
-def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in content.items():
-        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
-    return pairs
+def remarks(row: Mapping[str, Any]) -> list[str]:
+    """What one should know of a run's numbers."""
+    return [
+        *([f"{row['shrunk_to']} micro-batches for want of memory"] if row["shrunk_to"] else ()),
+        *([f"{row['dropped_batches']} batches dropped"] if row["dropped_batches"] else ()),
+        *(["adopted"] if row["adopted"] else ()),
+    ]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,6 +39,20 @@ def print_rows(
 
 
 def _print_table(rows: Sequence[Row], title: str, columns: Sequence[str]) -> None:
+    """Print as it stands what the terminal has room for, a thousand rows in no time; fold what it has not."""
+    lines = [list(columns), *([cell(row.get(column)) for column in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if room is not None and sum(widths) + 3 * len(widths) + 1 > room:
+        _print_folded(rows, title, columns)
+        return
+    header, *body = ("   ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    rule = "─" * (sum(widths) + 3 * len(widths) - 1)
+    print(*([title] if title else ()), "", f"  {header}", f" {rule}", sep="\n")
+    print(*(f"  {line}" for line in body), "", sep="\n")
+
+
+def _print_folded(rows: Sequence[Row], title: str, columns: Sequence[str]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -49,8 +64,7 @@ def _print_table(rows: Sequence[Row], title: str, columns: Sequence[str]) -> Non
     for row in rows:
         # As Text: the brackets of a list of rates are no markup.
         table.add_row(*(Text(cell(row.get(column))) for column in columns))
-    # Where there is no terminal there is no width to fit: no line may be cut.
-    console = Console(width=None if sys.stdout.isatty() else 1000)
+    console = Console()
     if title:
         console.print(Text(title))
     console.print(table)

@@ -12,9 +12,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.errors import ConfigError, UserError
 from segsweep.runs import published
+from segsweep.runs.compatibility import IDENTITY_VERSION
 from segsweep.runs.config_types import check_types
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.identity import IDENTITY_VERSION, identity, run_id
+from segsweep.runs.identity import identity, run_id
 
 GROUPS = ("backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler", "trainer")
 NOT_OF_A_RUN = ("hydra", published.KEY)

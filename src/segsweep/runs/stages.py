@@ -4,28 +4,30 @@ A stage is written as the part of the configuration that it changes. What the co
 wins over the stages' files, in every stage; `stages.NAME.key=value` on the command line speaks of one stage.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from segsweep.errors import ConfigError, near
 
 
 def stage_overrides(
-    stage: Mapping[str, Any], said: Sequence[str], is_group: Callable[[str], bool]
+    stage: Mapping[str, Any], said: Sequence[str], is_group: Callable[[str], bool], named: Sequence[str] = ()
 ) -> list[str]:
     """A stage as Hydra overrides, without what `said` (the member's own overrides) has a word on.
+
+    They come after `said`: what `named` lists, keys that the member gave for this stage, wins over that.
 
     Args:
         stage: nested configuration; a name where the configuration has a group chooses from that group.
         said: overrides of the command line or sweep, `key=value`.
         is_group: whether a key is a configuration group.
     """
-    keys = [override.partition("=")[0].lstrip("+~") for override in said]
+    keys = [key_of(override) for override in said]
     changes = list(_flatten(stage, is_group))
     kept = [
         (key, value)
         for key, value in changes
-        if key not in keys and not (value_of_group(key, keys) and not is_group(key))
+        if key in named or (key not in keys and not (value_of_group(key, keys) and not is_group(key)))
     ]
     # Groups first: their files set what values then change.
     kept.sort(key=lambda change: not is_group(change[0]))
@@ -39,12 +41,28 @@ def value_of_group(key: str, keys: Sequence[str]) -> bool:
     return key.startswith("dataset.") and "dataset" in keys
 
 
-def check_names(said: Sequence[str], stages: Mapping[str, Any]) -> None:
+def of_a_stage(override: str, name: str | None = None) -> bool:
+    """Whether an override speaks of one stage, or of this one: `stages.NAME.key=value`."""
+    return key_of(override).startswith("stages." if name is None else f"stages.{name}.")
+
+
+def key_in(name: str, override: str) -> str:
+    """The key that an override gives in a stage."""
+    return key_of(override).removeprefix(f"stages.{name}.")
+
+
+def key_of(override: str) -> str:
+    """The key of an override."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def check_names(said: Sequence[str], stages: Iterable[str]) -> None:
     """Raise ConfigError where an override speaks of a stage that the chain does not have."""
+    stages = [str(name) for name in stages]
     for override in said:
-        parts = override.partition("=")[0].lstrip("+~").split(".")
-        if parts[0] == "stages" and len(parts) > 1 and parts[1] not in stages:
-            raise ConfigError(f"{override}: the chain has no stage {parts[1]}; {near(parts[1], stages)}")
+        name = key_of(override).split(".")[1]
+        if name not in stages:
+            raise ConfigError(f"{override.lstrip('+')}: the chain has no stage {name}; {near(name, stages)}")
 
 
 def _flatten(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from segsweep.errors import ConfigError, UserError
 from segsweep.networks import Segmenter
+from segsweep.runs.compatibility import current_names
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import init_file
 from segsweep.training.checkpoint_files import LAST, newest, read_checkpoint
@@ -71,8 +72,8 @@ def _fitting(segmenter: Segmenter, file: Path) -> tuple[dict[str, Tensor], list[
     """
     if not file.is_file():
         raise UserError(f"{file}: these weights to start from are not there; train that run first")
-    state = _weights(read_checkpoint(file))
     wanted = segmenter.state_dict()
+    state = current_names(_weights(read_checkpoint(file)), wanted)
     ours = {key: value for key, value in state.items() if not _is_auxiliary(key)}
     missing = sorted(key for key in wanted if key not in ours and not _is_auxiliary(key))
     foreign = sorted(ours.keys() - wanted.keys())

@@ -1,6 +1,7 @@
 """A sweep: a name for a set of runs."""
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,8 @@ from segsweep.runs import compare
 from segsweep.runs.files import read_json, write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.plan import Member
+
+log = logging.getLogger("segsweep")
 
 FOLDER = "sweeps"
 
@@ -55,7 +58,11 @@ class Sweep:
             names = [path.relative_to(runs_dir / FOLDER).with_suffix("").as_posix() for path in files]
             known = ", ".join(sorted(names)) or "none"
             raise UserError(f"sweep={name}: no such sweep in {runs_dir}; known: {known}")
-        return cls(name, runs_dir, [RunFolder(runs_dir / run) for run in record["runs"]])
+        runs = [RunFolder(runs_dir / run) for run in record["runs"]]
+        gone = [run.id for run in runs if not run.path.exists()]
+        if gone:
+            log.warning(f"sweep {name}: {len(gone)} of its {len(runs)} runs were removed: {', '.join(gone)}")
+        return cls(name, runs_dir, [run for run in runs if run.id not in gone])
 
     def write(self) -> None:
         """Keep the list of runs in runs_dir/sweeps."""

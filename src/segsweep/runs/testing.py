@@ -18,6 +18,7 @@ from segsweep.data.split import SplitDataset
 from segsweep.errors import UserError
 from segsweep.networks import Segmenter
 from segsweep.runs import build
+from segsweep.runs.compatibility import current_names
 from segsweep.runs.files import write_json
 from segsweep.runs.folder import ASKED, COUNTS, PNG, PREDICTIONS, SUBMISSION, RunFolder, needed, test_suffix
 from segsweep.runs.identity import file_hash
@@ -158,6 +159,8 @@ def _checkpoint(folder: RunFolder, config: dict[str, Any]) -> Path:
 
 
 def _initial_weights(identity: dict[str, Any]) -> str:
+    if adopted := identity.get("adopted"):
+        return f"adopted, {adopted}"
     given = identity.get("backbone.weights")
     return str(given) if given else "timm" if identity["backbone.pretrained"] else "random"
 
@@ -168,6 +171,7 @@ def load_network(config: dict[str, Any], checkpoint: Path, output_stride: int | 
     state = read_checkpoint(checkpoint)["state_dict"]
     prefix, wanted = "segmenter.", network.state_dict().keys()
     weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+    weights = current_names(weights, wanted)
     training_only = [k for k in weights if k.startswith("head.auxiliary.") and k not in wanted]
     network.load_state_dict({k: v for k, v in weights.items() if k not in training_only})
     return network

@@ -10,6 +10,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -156,9 +157,18 @@ class Counts:
 
     @classmethod
     def load(cls, folder: Path) -> "Counts":
-        """Read what `save` wrote."""
-        with np.load(folder / "counts.npz", allow_pickle=False) as file:
-            arrays = dict(file)
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = folder / "counts.npz"
+        try:
+            # Opened here: numpy leaves a file that is no archive open.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                arrays = dict(file)
+        except (BadZipFile, ValueError, EOFError) as error:
+            raise DataError(f"{path} is damaged: remove {folder} and run `segsweep test` again") from error
         counts = cls(len(arrays["confusion"]))
         counts.confusion += arrays["confusion"]
         rows = np.stack([arrays[name] for name in ROWS], axis=1)

@@ -124,7 +124,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, UnpicklingError) as error:
         raise _damaged(path) from error
 
 

@@ -12,17 +12,29 @@ from segsweep.training.checkpoint_files import BEST, LAST
 from segsweep.training.divergence import check_weights
 
 
-def best_checkpoint(folder: Path) -> ModelCheckpoint:
+class BestCheckpoint(ModelCheckpoint):
     """Keeps the weights of the highest validation mIoU as best.ckpt."""
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename=BEST.removesuffix(".ckpt"),
-        monitor="val_miou",
-        mode="max",
-        save_weights_only=True,
-        enable_version_counter=False,
-        save_on_train_epoch_end=False,
-    )
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            dirpath=folder,
+            filename=BEST.removesuffix(".ckpt"),
+            monitor="val_miou",
+            mode="max",
+            save_weights_only=True,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a checkpoint's state; Lightning would forget the best score of a folder that was moved."""
+        paths = ("best_model_path", "kth_best_model_path", "last_model_path")
+        moved = {name: self._here(state_dict[name]) for name in paths}
+        scores = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **moved, "best_k_models": scores, "dirpath": self.dirpath})
+
+    def _here(self, path: str) -> str:
+        return str(Path(self.dirpath or "") / Path(path).name) if path else path
 
 
 class LastCheckpoint(Checkpoint):

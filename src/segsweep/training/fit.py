@@ -15,9 +15,9 @@ from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgre
 from segsweep.data.module import SegmentationData
 from segsweep.errors import ConfigError
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
-from segsweep.training.checkpoints import LastCheckpoint, best_checkpoint
+from segsweep.training.checkpoints import BestCheckpoint, LastCheckpoint
 from segsweep.training.recorder import Recorder
-from segsweep.training.stopping import StopOnSignal
+from segsweep.training.stopping import EachStep, StopOnSignal
 from segsweep.training.task import SegmentationTask
 
 # What Lightning remarks on in our design, where the remark is no news: each with the reason.
@@ -29,6 +29,8 @@ QUIET = (
     "is smaller than the logging interval",
     "GPU available but not used",
     "Trying to infer the `batch_size`",
+    "`training_step` returned `None`",  # the batch was dropped, as the run's own line says
+    "in eval mode at the start of training",  # what is frozen
     "srun",
 )
 
@@ -143,7 +145,14 @@ def _callbacks(
         settings.checkpoint_minutes,
     )
     # The order is that of the callbacks within a step: what is recorded is in the checkpoint written after.
-    callbacks: list[Callback] = [recorder, best_checkpoint(checkpoints), last, StopOnSignal(last, check)]
+    # Lightning puts those that write checkpoints last.
+    callbacks: list[Callback] = [
+        EachStep(check),
+        recorder,
+        StopOnSignal(last),
+        BestCheckpoint(checkpoints),
+        last,
+    ]
     if settings.ema_decay is not None:
         callbacks.insert(0, EMAWeightAveraging(decay=settings.ema_decay))
     if sys.stderr.isatty():

@@ -32,7 +32,8 @@ def freeze(segmenter: Segmenter, parts: Sequence[str] | None) -> list[nn.Module]
             known = near(str(part), [BATCH_NORM, *modules])
             raise ConfigError(f"trainer.freeze={parts}: the network has no part {part}; {known}")
     for module in frozen:
-        module.requires_grad_(False)
+        # In evaluation from the start: Lightning trains a module in the mode that it finds.
+        module.requires_grad_(False).eval()
     if parts and not any(parameter.requires_grad for parameter in segmenter.parameters()):
         raise ConfigError(f"trainer.freeze={parts}: nothing is left to train")
     return frozen

@@ -17,15 +17,30 @@ from segsweep.errors import STOP_SIGNALS, PreemptedError
 from segsweep.training.checkpoints import LastCheckpoint
 
 
+class EachStep(Callback):
+    """Calls `check`, which may raise, before anything is written of a step or a validation."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self.check = check
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        """After each micro-batch."""
+        self.check()
+
+    def on_validation_end(self, *_: Any) -> None:
+        """After each validation."""
+        self.check()
+
+
 class StopOnSignal(Callback):
-    """Ends training at the end of the step in which a signal came, or in which `check` raises.
+    """Ends training at the end of the step in which a signal came.
 
     A step that is followed by a validation leaves no checkpoint (nothing resumes between the two), but the
     step before it does, see LastCheckpoint: at most one step is done again.
     """
 
-    def __init__(self, last: LastCheckpoint, check: Callable[[], None]) -> None:
-        self.last, self.check = last, check
+    def __init__(self, last: LastCheckpoint) -> None:
+        self.last = last
         self.signum: int | None = None
         self._before: dict[signal.Signals, Any] = {}
 
@@ -40,7 +55,6 @@ class StopOnSignal(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save and stop, where a step is finished and a signal came."""
-        self.check()
         if (batch_idx + 1) % trainer.accumulate_grad_batches or not self._asked(trainer):
             return
         if not self.last.validation_follows(trainer):

@@ -109,9 +109,9 @@ class SegmentationTask(pl.LightningModule):
         if self._is_finite_everywhere(loss):
             return loss
         if self.on_nan == "stop":
-            raise DivergenceError(f"the loss is {float(loss)}", self.global_step + 1, batch["id"])
+            raise DivergenceError(f"the loss is {loss.item()}", self.global_step + 1, batch["id"])
         log.warning(
-            f"step {self.global_step + 1}: loss {float(loss)}, batch dropped ({', '.join(batch['id'])})"
+            f"step {self.global_step + 1}: loss {loss.item()}, batch dropped ({', '.join(batch['id'])})"
         )
         for buffer, value in statistics:
             buffer.copy_(value)

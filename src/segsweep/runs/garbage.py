@@ -1,0 +1,116 @@
+"""`segsweep runs gc`: what nothing refers to any more.
+
+Three kinds: runs that no sweep lists and no kept run starts from; what force=true moved to replaced/; drafts
+that killed processes left. What a process holds, or has touched in the last minute, is left alone.
+"""
+
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsweep.runs.family import source, with_ancestors
+from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.identity import ID_LENGTH
+from segsweep.runs.lease import TIMEOUT
+from segsweep.runs.output import print_rows
+from segsweep.runs.remove import TRASH, agrees, counted, discard, disk_use, megabytes, mentioned
+
+RUNS, REPLACED, DRAFTS = KINDS = ("runs", "replaced", "drafts")
+WHY = {
+    RUNS: "no sweep mentions it",
+    REPLACED: "force=true trained it again",
+    DRAFTS: "a killed process left it",
+}
+DRAFT_PATTERNS = ("*.tmp", "checkpoints/*.tmp", "checkpoints/*.link", "*/.*", ".lease.json.*")
+"""Within a run. Tests and predictions that are being written have a leading dot."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that may go."""
+
+    path: Path
+    kind: str
+
+    def remove(self) -> None:
+        """Remove it; a run that was taken up meanwhile raises UserError."""
+        if self.kind == RUNS:
+            discard(RunFolder(self.path))
+        elif self.path.is_dir():
+            shutil.rmtree(self.path)
+        else:
+            self.path.unlink(missing_ok=True)
+
+
+def collect(runs_dir: Path, what: str, yes: bool) -> int:
+    """List what may go and remove it after asking; where there is nobody to ask it only lists."""
+    items = [item for item in found(runs_dir) if what in ("all", item.kind)]
+    sizes = [disk_use(item.path) for item in items]
+    if not items:
+        print(f"{runs_dir}: nothing to remove")
+        return 0
+    rows = [
+        {"what": str(item.path.relative_to(runs_dir)), "size": megabytes(size), "why": WHY[item.kind]}
+        for item, size in zip(items, sizes, strict=True)
+    ]
+    total = f"{counted(len(items), 'item')}, {megabytes(sum(sizes))}"
+    print_rows(rows, "table", title=f"{runs_dir}: {total}")
+    if not yes and not sys.stdin.isatty():
+        print("nothing removed: yes=true removes them")
+        return 0
+    if not yes and not agrees(f"remove {total}?"):
+        print("nothing removed")
+        return 1
+    for item in items:
+        item.remove()
+    print(f"removed {total}")
+    return 0
+
+
+def found(runs_dir: Path) -> list[Item]:
+    """All that may go; a run stands before the one that it starts from."""
+    runs = all_runs(runs_dir)
+    items = [Item(run.path, RUNS) for run in _unmentioned(runs_dir, runs)]
+    items += [Item(path, REPLACED) for path in sorted((runs_dir / "replaced").glob("*"))]
+    going = {item.path for item in items}
+    # What is in a folder that goes needs no line of its own.
+    drafts = [path for path in _drafts(runs_dir, runs) if not going & {path, *path.parents}]
+    return items + [Item(path, DRAFTS) for path in drafts]
+
+
+def _unmentioned(runs_dir: Path, runs: Sequence[RunFolder]) -> list[RunFolder]:
+    held = [run.id for run in runs if run.holder() is not None]
+    kept = with_ancestors([*held, *(id for ids in mentioned(runs_dir).values() for id in ids)], runs)
+    going = [run for run in runs if run.id not in kept]
+    depth = {run.id: len(with_ancestors([run.id], runs)) for run in going if source(run)}
+    return sorted(going, key=lambda run: -depth.get(run.id, 1))
+
+
+def _drafts(runs_dir: Path, runs: Sequence[RunFolder]) -> Iterator[Path]:
+    # A removal that was killed has nothing more to lose.
+    yield from sorted(runs_dir.glob(f"{TRASH}*"))
+    folders = [run.path for run in runs]
+    halves = [path for path in runs_dir.glob("[!.]*") if _is_half_run(path)]
+    candidates = [*halves, *(runs_dir / "sweeps").rglob("*.tmp")]
+    for folder in folders:
+        if RunFolder(folder).holder() is None:
+            candidates += [path for pattern in DRAFT_PATTERNS for path in folder.glob(pattern)]
+    yield from sorted(path for path in set(candidates) if _is_stale(path))
+
+
+def _is_half_run(path: Path) -> bool:
+    """A folder whose planning or adoption was killed before it became a run."""
+    is_folder = path.is_dir() and re.fullmatch(f"[0-9a-f]{{{ID_LENGTH}}}", path.name)
+    return bool(is_folder) and not (path / "plan.json").exists() and RunFolder(path).holder() is None
+
+
+def _is_stale(path: Path) -> bool:
+    """Whether nobody has touched it for so long that nobody is writing it."""
+    try:
+        return time.time() - path.stat().st_mtime > TIMEOUT
+    except OSError:
+        return False  # gone meanwhile

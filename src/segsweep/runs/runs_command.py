@@ -1,0 +1,169 @@
+"""`segsweep runs`: what is there, one run explained or watched, removal, adoption and verification."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from segsweep.errors import ConfigError, near
+from segsweep.runs.folder import RunFolder, all_runs, find_run
+from segsweep.runs.options import RUNS_DIR, parse
+from segsweep.runs.output import check_format, print_rows
+
+HELP = """usage: segsweep runs [state=STATE] [sweep=NAME] [key=value ...]
+       segsweep runs show ID
+       segsweep runs tail ID [lines=20] [follow=true]
+       segsweep runs rm ID ... [children=true] [yes=true]
+       segsweep runs gc [what=all] [yes=true]
+       segsweep runs adopt FILE [axis=choice ...] [key=value ...]
+       segsweep runs verify [ID ...]
+
+Without a command it lists the runs: state, what tells them apart, step, time left, test mIoU, failure.
+The first digits of an id are enough everywhere.
+
+commands
+  show     all about one run: origin, parent and children, identity, environment, failure, tests
+  tail     the end of a run's log.txt; follow=true prints what comes until the run ends (or Ctrl-C)
+  rm       remove runs, after asking; a run that is held, or that others start from, is refused
+  gc       list runs that no sweep mentions, what force=true replaced and what killed processes left behind,
+           and remove them after asking. A run trained without -m is of no sweep: what=replaced spares it
+  adopt    bring in weights trained elsewhere (state dict, Lightning checkpoint or safetensors) as a done run,
+           its network and data set named as for segsweep train; then segsweep test ID tests it
+  verify   check ids, checksums and every file, of all runs or those named; exit status 1 if any is wrong
+
+options
+  runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
+  format=table       table, json or csv (list, show, verify)
+  state=STATE        list only these: planned, waiting, running, interrupted, failed or done
+  sweep=NAME         list only the runs of a sweep
+  lines=20           tail: how many lines
+  follow=false       tail: go on until the run ends
+  children=false     rm: remove the runs that start from it as well
+  what=all           gc: all, runs, replaced or drafts
+  yes=false          rm, gc: do not ask; without a terminal to ask on, gc only lists and rm refuses
+
+examples
+  segsweep runs state=failed
+  segsweep runs tail 3f9c follow=true
+  segsweep runs adopt theirs.pth backbone=resnet101 head=aspp dataset=camvid data_dir=DIR
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """`segsweep runs …`; the exit status."""
+    if "--help" in arguments or "-h" in arguments:
+        print(HELP, end="")
+        return 0
+    words = [argument for argument in arguments if "=" not in argument]
+    options = [argument for argument in arguments if "=" in argument]
+    if not words:
+        return list_runs([], options)
+    name, *rest = words
+    if name not in COMMANDS:
+        raise ConfigError(f"runs {name}: no such command; {near(name, COMMANDS)}")
+    return COMMANDS[name](rest, options)
+
+
+def list_runs(words: Sequence[str], options: Sequence[str]) -> int:
+    """The listing."""
+    from segsweep.runs import listing
+
+    asked = _parse(options, format="table", state=None, sweep=None)
+    state, runs_dir = asked["state"], Path(asked["runs_dir"])
+    if state is not None and state not in listing.LISTED_STATES:
+        raise ConfigError(f"state={state}: {near(state, listing.LISTED_STATES)}")
+    runs = all_runs(runs_dir)
+    # Of all of them: whether a run waits is told by another.
+    statuses = listing.read_statuses(runs)
+    ids = _of_sweep(runs_dir, asked["sweep"]) if asked["sweep"] else statuses.keys()
+    chosen = [run for run in runs if run.id in ids and state in (None, statuses[run.id]["state"])]
+    rows = listing.rows(chosen, statuses)
+    shown = listing.for_people(rows) if asked["format"] == "table" else rows
+    print_rows(shown, asked["format"], title=f"runs in {runs_dir}")
+    return 0
+
+
+def _of_sweep(runs_dir: Path, name: str) -> set[str]:
+    from segsweep.runs.sweep import Sweep
+
+    return {run.id for run in Sweep.read(runs_dir, name).runs}
+
+
+def show(words: Sequence[str], options: Sequence[str]) -> int:
+    """`runs show ID`."""
+    from segsweep.runs import show
+
+    asked = _parse(options, format="table")
+    show.show(_one("show", words, asked), asked["format"])
+    return 0
+
+
+def tail(words: Sequence[str], options: Sequence[str]) -> int:
+    """`runs tail ID`."""
+    from segsweep.runs import tail
+
+    asked = _parse(options, lines=20, follow=False)
+    if type(asked["lines"]) is not int or asked["lines"] < 0:
+        raise ConfigError(f"lines={asked['lines']}: expected a number of lines, 0 or more")
+    return tail.tail(_one("tail", words, asked), asked["lines"], asked["follow"])
+
+
+def rm(words: Sequence[str], options: Sequence[str]) -> int:
+    """`runs rm ID …`."""
+    from segsweep.runs import remove
+
+    asked = _parse(options, children=False, yes=False)
+    if not words:
+        raise ConfigError("runs rm: which? expected ids; segsweep runs lists them")
+    runs_dir = Path(asked["runs_dir"])
+    runs = [find_run(runs_dir, word) for word in words]
+    return remove.remove(runs, asked["children"], asked["yes"])
+
+
+def gc(words: Sequence[str], options: Sequence[str]) -> int:
+    """`runs gc`."""
+    from segsweep.runs import garbage
+
+    asked = _parse(options, what="all", yes=False)
+    if words:
+        raise ConfigError(f"runs gc {words[0]}: gc takes no ids; segsweep runs rm removes runs by id")
+    if asked["what"] not in ("all", *garbage.KINDS):
+        raise ConfigError(f"what={asked['what']}: {near(asked['what'], ('all', *garbage.KINDS))}")
+    return garbage.collect(Path(asked["runs_dir"]), asked["what"], asked["yes"])
+
+
+def adopt(words: Sequence[str], options: Sequence[str]) -> int:
+    """`runs adopt FILE …`; the options are those of `segsweep train`."""
+    from segsweep.runs import adopt
+
+    if len(words) != 1:
+        raise ConfigError("runs adopt: expected one file of weights, then the options of segsweep train")
+    return adopt.adopt(Path(words[0]), options)
+
+
+def verify(words: Sequence[str], options: Sequence[str]) -> int:
+    """`runs verify [ID …]`."""
+    from segsweep.runs import verify
+
+    asked = _parse(options, format="table")
+    return verify.verify(Path(asked["runs_dir"]), words, asked["format"])
+
+
+def _parse(options: Sequence[str], **defaults: Any) -> dict[str, Any]:
+    asked = parse(options, {"runs_dir": RUNS_DIR, **defaults})
+    for key, default in defaults.items():
+        if isinstance(default, bool) and not isinstance(asked[key], bool):
+            raise ConfigError(f"{key}={asked[key]}: expected true or false")
+    if "format" in defaults:
+        check_format(asked["format"])
+    return asked
+
+
+def _one(name: str, words: Sequence[str], asked: dict[str, Any]) -> RunFolder:
+    if len(words) != 1:
+        raise ConfigError(f"runs {name}: expected one id; segsweep runs lists them")
+    return find_run(Path(asked["runs_dir"]), words[0])
+
+
+COMMANDS: dict[str, Callable[[Sequence[str], Sequence[str]], int]] = {
+    "show": show, "tail": tail, "rm": rm, "gc": gc, "adopt": adopt, "verify": verify,
+}  # fmt: skip

@@ -1,0 +1,64 @@
+"""`segsweep runs show`: all that is known of one run."""
+
+from typing import Any
+
+from segsweep.runs import compare
+from segsweep.runs.family import children, source
+from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.listing import FIGURES, max_steps, read_statuses, seconds_left
+from segsweep.runs.output import print_rows
+
+OF_STATUS = (
+    "params", "best_miou", "train_seconds", "shrunk_to", "dropped_batches", "origin", "environment_changes",
+    "error", "failure",
+)  # fmt: skip
+LOG_LINES = 20
+
+
+def show(run: RunFolder, format: str) -> None:
+    """Print one run: state, what it comes from and differs in, identity, tests with their protocols."""
+    explained = explain(run)
+    if format == "json":
+        print_rows([explained], "json")
+        return
+    log = (explained.get("failure") or {}).pop("log", [])
+    known = [(key, value) for key, value in _flat(explained) if value not in (None, [])]
+    pairs = [{"what": key, "value": compare.show(value)} for key, value in known]
+    print_rows(pairs, format, title=f"run {run.id}")
+    if log and format == "table":
+        print("the end of log.txt when it failed:", *log[-LOG_LINES:], sep="\n  ")
+
+
+def explain(run: RunFolder) -> dict[str, Any]:
+    """The same as plain values."""
+    runs = all_runs(run.path.parent)
+    status, holder = read_statuses(runs)[run.id], run.holder()
+    return {
+        "id": run.id,
+        "folder": str(run.path),
+        "state": status["state"],
+        "holder": None if holder is None else str(holder),
+        "step": status["step"],
+        "max_steps": max_steps(run),
+        "seconds_left": seconds_left(status),
+        **{key: status.get(key) for key in OF_STATUS},
+        "stage": run.plan.get("stage"),
+        "parent": source(run),
+        "children": [child.id for child in children(run, runs)],
+        "adopted": run.plan.get("adopted"),
+        "overrides": " ".join(run.plan["overrides"]),
+        "differs_in": compare.describe(run, compare.axes(runs)),
+        "identity": run.plan["identity"],
+        "tests": {
+            name: {**{key: metrics[key] for key in FIGURES}, "protocol": card}
+            for name, (metrics, card) in run.read_tests().items()
+        },
+        "predictions": [str(path) for path in run.predictions()],
+    }
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return pairs

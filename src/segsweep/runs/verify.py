@@ -1,0 +1,164 @@
+"""`segsweep runs verify`: whether every file of a run is whole and belongs to it."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from segsweep.errors import UserError
+from segsweep.runs.family import source
+from segsweep.runs.files import read_json
+from segsweep.runs.folder import STATES, RunFolder
+from segsweep.runs.identity import id_of
+from segsweep.runs.output import print_rows
+from segsweep.runs.remove import counted
+
+AGAIN = "its training command, given again, mends it"
+
+
+class Problem(NamedTuple):
+    """Something wrong with a file of a run."""
+
+    run: str
+    file: str
+    problem: str
+    repair: str
+
+
+def verify(runs_dir: Path, prefixes: Sequence[str], format: str) -> int:
+    """Check all runs, or those whose ids begin so, and print what is wrong; 1 where something is.
+
+    Raises:
+        UserError: there is no run of that id.
+    """
+    # Not `all_runs`, which leaves out what is damaged.
+    folders = [RunFolder(plan.parent) for plan in sorted(runs_dir.glob("[!.]*/plan.json"))]
+    for prefix in prefixes:
+        if not any(run.id.startswith(prefix) for run in folders):
+            raise UserError(f"no run in {runs_dir} with an id beginning {prefix!r}; segsweep runs lists them")
+    chosen = [run for run in folders if not prefixes or run.id.startswith(tuple(prefixes))]
+    problems = [problem for run in chosen for problem in check(run)]
+    if format != "table":
+        print_rows([p._asdict() for p in problems], format, columns=Problem._fields)
+        return 1 if problems else 0
+    for run, file, problem, repair in problems:
+        print(f"{run}/{file}: {problem}\n    {repair}")
+    bad = len({problem.run for problem in problems})
+    print(f"{counted(len(chosen), 'run')} checked: " + (f"{bad} with problems" if bad else "all are whole"))
+    return 1 if problems else 0
+
+
+def check(run: RunFolder) -> Iterator[Problem]:
+    """What is wrong with a run; of one that is held, only what its process does not write."""
+    try:
+        state = str(run.status()["state"])
+        yield from _of_plan(run)
+    except (UserError, KeyError) as error:  # without its plan it cannot be told what should be there
+        yield Problem(run.id, "plan.json", str(error), "put back a copy of plan.json, or remove the folder")
+        return
+    if run.holder() is not None:
+        return
+    yield from _of_status(run)
+    for name in ("metrics.csv", "validation.csv"):
+        yield from _of_table(run, name, finished=state == "done")
+    yield from _of_checkpoints(run, finished=state == "done")
+    yield from _of_tests(run)
+
+
+def _of_plan(run: RunFolder) -> Iterator[Problem]:
+    plan = read_json(run.path / "plan.json")  # as it was written: `run.plan` has it as this version would
+    hashed = id_of(plan["identity"], plan.get("parent"), plan["identity_version"])
+    if not hashed == plan["id"] == run.id:
+        found = f"folder {run.id}, plan {plan['id']}, hash of its identity {hashed}"
+        yield Problem(
+            run.id, "plan.json", f"three ids that should be one: {found}", "undo what was changed or renamed"
+        )
+    parent = source(run)
+    if parent is not None and not (run.path.parent / parent / "plan.json").exists():
+        repair = "its weights and tests stand; the chain's command, given again, makes the parent anew"
+        yield Problem(run.id, "plan.json", f"the run it started from, {parent}, is not there", repair)
+    try:
+        run.config()
+    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
+        line = str(error).splitlines()[0]
+        yield Problem(run.id, "config.yaml", f"cannot be read: {line}", AGAIN)
+    except UserError as error:
+        yield Problem(run.id, "config.yaml", str(error), "use that version")
+
+
+def _of_status(run: RunFolder) -> Iterator[Problem]:
+    try:
+        status = read_json(run.path / "status.json") or {}
+    except UserError as error:
+        yield Problem(run.id, "status.json", str(error), AGAIN)
+        return
+    state, most = status.get("state"), run.plan["identity"].get("trainer.max_steps")
+    if state not in STATES:
+        yield Problem(run.id, "status.json", f"state {state}: expected {', '.join(STATES)}", AGAIN)
+    if state == "done" and "adopted" not in run.plan and status["step"] != most:
+        yield Problem(
+            run.id, "status.json", f"done at step {status['step']} of {most}", "force=true trains it"
+        )
+
+
+def _of_table(run: RunFolder, name: str, finished: bool) -> Iterator[Problem]:
+    """Half a last line is what a kill leaves, and goes when a run goes on; in a finished one it is damage."""
+    path = run.path / name
+    if not path.is_file():
+        if finished and "adopted" not in run.plan:
+            yield Problem(
+                run.id, name, "is not there", "force=true trains again; the weights are not touched"
+            )
+        return
+    text = path.read_text(errors="replace")
+    whole, torn = text[: text.rfind("\n") + 1], text[text.rfind("\n") + 1 :]
+    header, *rows = [*csv.reader(io.StringIO(whole))] or [[]]
+    bad = [number for number, row in enumerate(rows, 2) if len(row) != len(header) or not row[0].isdigit()]
+    if bad:
+        yield Problem(run.id, name, f"line {bad[0]} is no row of {len(header)} values", "remove that line")
+    if torn and finished:
+        yield Problem(run.id, name, "its last line is cut", "remove that line; the rows before are whole")
+
+
+def _of_checkpoints(run: RunFolder, finished: bool) -> Iterator[Problem]:
+    from segsweep.training import checkpoint_files as files  # imports torch
+
+    again = (
+        "remove it, and the same command goes on from the one before" if not finished else "put back a copy"
+    )
+    found = sorted(run.checkpoints.glob("*.ckpt"))
+    for path in found:
+        try:
+            files.verify(path)
+        except files.DamagedCheckpointError:
+            yield Problem(run.id, f"checkpoints/{path.name}", "is not what was written (checksum)", again)
+    if finished and run.checkpoints / files.LAST not in found:
+        repair = "force=true trains it again; its tests stand"
+        yield Problem(run.id, f"checkpoints/{files.LAST}", "a done run without its weights", repair)
+
+
+def _of_tests(run: RunFolder) -> Iterator[Problem]:
+    from segsweep.testing.protocol import read_test
+
+    for path in sorted(run.tests.glob("[!.]*")):
+        name, repair = f"tests/{path.name}", f"remove it and test again: segsweep test {run.id}"
+        try:
+            card = read_json(path / "protocol.json") or {}
+            if (path / "metrics.json").exists() or not card:
+                read_test(path)
+        except (UserError, OSError, ValueError, KeyError) as error:
+            yield Problem(run.id, name, str(error).splitlines()[0].removeprefix(f"{path}: "), repair)
+            continue
+        yield from _of_weights(run, name, card["checkpoint"], repair)
+
+
+def _of_weights(run: RunFolder, name: str, tested: dict[str, str], repair: str) -> Iterator[Problem]:
+    """Whether a test was of the weights that are there."""
+    from segsweep.runs.identity import file_hash
+
+    path = run.checkpoints / f"{tested['which']}.ckpt"
+    if path.is_file() and file_hash(str(path)) != tested["sha256"]:
+        yield Problem(run.id, name, f"is of other weights than the {path.name} that is there", repair)

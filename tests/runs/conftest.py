@@ -1,0 +1,51 @@
+"""Runs that are planned, a chain of three, and one of them held by another process."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.plan import Member, plan, write
+from tests.runs.commands import TINY, command
+from tests.runs.composing import composed, configuration
+
+
+@pytest.fixture
+def runs(tmp_path) -> Path:
+    """Where the runs of a test are."""
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def chain(runs) -> list[RunFolder]:
+    """Three planned runs, each the parent of the next."""
+    members: list[Member] = []
+    with configuration():
+        for number in range(3):
+            one = composed(*TINY, f"seed={number}", f"runs_dir={runs}")
+            parent = members[-1] if members else None
+            members.append(plan_of(one, f"stage{number}", parent))
+    return [write(each) for each in members]
+
+
+def plan_of(member: Member, stage: str, parent: Member | None) -> Member:
+    """The same member as a stage of a chain."""
+    return plan(OmegaConf.create(member.config), member.choices, member.overrides, stage, parent)
+
+
+@pytest.fixture
+def held(chain) -> Iterator[subprocess.Popen[str]]:
+    """The second of the chain, held by another process; the process."""
+    script = "import sys, time; from pathlib import Path; from segsweep.runs.folder import RunFolder\n"
+    script += "with RunFolder(Path(sys.argv[1])).hold(): print('held', flush=True); time.sleep(60)"
+    process = subprocess.Popen(
+        [*command()[:1], "-c", script, str(chain[1].path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()

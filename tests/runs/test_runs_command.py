@@ -1,0 +1,113 @@
+"""`segsweep runs`: what it lists and filters, what it tells of one run, and the following of a log."""
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from segsweep.errors import ConfigError, UserError
+from segsweep.runs import runs_command
+from tests.runs.commands import command, environment
+from tests.runs.in_process import listed, run
+
+
+def test_states_progress_and_holder(chain, held, runs, capsys):
+    first, second, _ = chain
+    first.update_status(state="done", step=4)
+    second.update_status(state="running", step=1, seconds_left=100.0, shrunk_to=2, dropped_batches=3)
+    rows = listed(runs, capsys)
+    assert [rows[r.id]["state"] for r in chain] == ["done", "running", "waiting"]
+    row = rows[second.id]
+    assert (row["progress"], row["max_steps"], row["parent"]) == (0.25, 4, first.id)
+    assert 90 < row["seconds_left"] <= 100
+    assert row["holder"].endswith(f":{held.pid}")
+    held.kill()
+    held.wait()
+    second.update_status(failure={"class": "data", "log": []})
+    rows = listed(runs, capsys)
+    assert [rows[r.id]["state"] for r in chain] == ["done", "interrupted", "planned"]
+    assert (rows[second.id]["seconds_left"], rows[second.id]["failure"]) == (None, "data")
+    run(f"runs_dir={runs}")
+    shown = capsys.readouterr().out
+    assert "2 micro-batches for want of memory, 3 batches dropped" in shown
+    assert "1/4 25%" in shown
+
+
+def test_filters(chain, runs, capsys):
+    chain[0].update_status(state="failed", error="no")
+    (runs / "sweeps" / "a").mkdir(parents=True)
+    record = {"name": "a/b", "runs": [chain[1].id], "started": 0}
+    (runs / "sweeps" / "a" / "b.json").write_text(json.dumps(record))
+    assert list(listed(runs, capsys, "state=failed")) == [chain[0].id]
+    assert list(listed(runs, capsys, "sweep=a/b")) == [chain[1].id]
+    assert listed(runs, capsys, "sweep=a/b", "state=failed") == {}
+    with pytest.raises(ConfigError, match="state=faild: did you mean failed"):
+        run("state=faild")
+    with pytest.raises(UserError, match=r"sweep=c: no such sweep .* known: a/b"):
+        run(f"runs_dir={runs}", "sweep=c")
+
+
+def test_mistakes_name_what_is_near():
+    with pytest.raises(ConfigError, match="runs verfy: no such command; did you mean verify"):
+        run("verfy")
+    with pytest.raises(ConfigError, match="yes=maybe: expected true or false"):
+        run("gc", "yes=maybe")
+    with pytest.raises(ConfigError, match="what=draft: did you mean drafts"):
+        run("gc", "what=draft")
+
+
+def test_help_tells_of_every_command(capsys):
+    run("rm", "--help")
+    shown = capsys.readouterr().out
+    assert all(f"\n  {name} " in shown for name in runs_command.COMMANDS)
+
+
+def test_show_tells_family_failure_and_origin(chain, runs, capsys):
+    failure = {"class": "disk", "log": ["first", "last words"]}
+    chain[1].update_status(state="failed", failure=failure, origin=f"parent {chain[0].id}", error="full")
+    run("show", chain[1].id, f"runs_dir={runs}", "format=json")
+    (shown,) = json.loads(capsys.readouterr().out)
+    assert (shown["parent"], shown["children"]) == (chain[0].id, [chain[2].id])
+    assert (shown["stage"], shown["origin"]) == ("stage1", f"parent {chain[0].id}")
+    assert shown["failure"] == failure
+    run("show", chain[1].id, f"runs_dir={runs}")
+    assert capsys.readouterr().out.rstrip().endswith("first\n  last words")
+
+
+def test_tail_prints_the_end(chain, runs, capsys):
+    chain[0].log.write_text("".join(f"line {n}\n" for n in range(50)))
+    run("tail", chain[0].id, f"runs_dir={runs}", "lines=2")
+    assert capsys.readouterr().out == "line 48\nline 49\n"
+
+
+def test_tail_follows_through_a_new_beginning_until_the_run_ends(chain, held, runs):
+    log = chain[1].log
+    log.write_text("old\n" * 30)
+    chain[1].update_status(state="running")
+    process = subprocess.Popen(
+        command("runs", "tail", chain[1].id, "lines=1", "follow=true", f"runs_dir={runs}"),
+        stdout=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    assert process.stdout.readline() == "old\n"
+    log.write_text("anew\n")
+    assert process.stdout.readline() == "anew\n"
+    with log.open("a") as file:
+        file.write("the last\n")
+    chain[1].update_status(state="done")
+    held.kill()
+    held.wait()
+    assert process.communicate(timeout=60)[0] == "the last\n"
+    assert process.returncode == 0
+
+
+def test_tail_ends_at_ctrl_c(chain, runs):
+    chain[0].log.write_text("here\n")
+    process = subprocess.Popen(
+        command("runs", "tail", chain[0].id, "follow=true", f"runs_dir={runs}"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    assert process.stdout.readline() == "here\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == ("", "")
+    assert process.returncode == 130

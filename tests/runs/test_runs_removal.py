@@ -1,0 +1,100 @@
+"""`segsweep runs rm` and `gc`: what is held or needed stays, and no run is left half removed."""
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from segsweep.errors import UserError
+from segsweep.runs import remove
+from tests.runs.commands import command
+from tests.runs.in_process import listed, run
+
+
+def test_rm_refuses_without_consent_and_names_children(chain, runs):
+    with pytest.raises(UserError, match="yes=true"):
+        run("rm", chain[2].id, f"runs_dir={runs}")
+    with pytest.raises(UserError, match=f"{chain[0].id} is what {chain[2].id}, {chain[1].id} started from"):
+        run("rm", chain[0].id, f"runs_dir={runs}", "yes=true")
+    assert all(each.path.exists() for each in chain)
+
+
+def test_rm_refuses_what_is_held(chain, held, runs):
+    with pytest.raises(UserError, match=f"held by process {held.pid}"):
+        run("rm", chain[0].id, f"runs_dir={runs}", "children=true", "yes=true")
+    assert all(each.path.exists() for each in chain)
+
+
+def test_rm_removes_children_first_and_says_which_sweep(chain, runs, capsys, monkeypatch):
+    (runs / "sweeps").mkdir()
+    (runs / "sweeps" / "s.json").write_text(json.dumps({"name": "s", "runs": [chain[0].id]}))
+    order, discard = [], remove.discard
+    monkeypatch.setattr(remove, "discard", lambda each: (order.append(each.id), discard(each)))
+    run("rm", chain[0].id[:6], f"runs_dir={runs}", "children=true", "yes=true")
+    assert order == [each.id for each in reversed(chain)]
+    assert f"{chain[0].id}  planned, of the sweep s" in capsys.readouterr().out
+    assert [path.name for path in runs.iterdir()] == ["sweeps"]
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("\n", 1)])
+def test_rm_asks_on_a_terminal(chain, runs, answer, status):
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        command("runs", "rm", chain[2].id, f"runs_dir={runs}"), stdin=theirs, stdout=subprocess.DEVNULL
+    )
+    os.write(ours, answer.encode())
+    assert process.wait(timeout=60) == status
+    os.close(ours)
+    os.close(theirs)
+    assert chain[2].path.exists() == (status == 1)
+
+
+def test_a_killed_removal_leaves_no_half_run(chain, runs, capsys, monkeypatch):
+    def killed(path: Path) -> None:
+        (path / "plan.json").with_name("status.json").unlink()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run("rm", chain[2].id, f"runs_dir={runs}", "yes=true")
+    monkeypatch.undo()
+    assert set(listed(runs, capsys)) == {chain[0].id, chain[1].id}
+    assert [path.name for path in runs.glob(".trash-*/plan.json")] == ["plan.json"]
+    run("gc", "what=drafts", "yes=true", f"runs_dir={runs}")
+    assert list(runs.glob(".trash-*")) == []
+
+
+def test_gc_keeps_what_a_sweep_needs_and_lists_without_a_terminal(chain, runs, capsys):
+    (runs / "sweeps").mkdir()
+    (runs / "sweeps" / "s.json").write_text(json.dumps({"name": "s", "runs": [chain[1].id]}))
+    shutil.copytree(chain[0].path, runs / "replaced" / f"{chain[0].id}.1")
+    draft, fresh = chain[0].path / "status.json.77.tmp", chain[0].path / "plan.json.78.tmp"
+    half = runs / "0123456789ab"
+    half.mkdir()
+    for path in (draft, fresh):
+        path.write_text("half")
+    for path in (draft, half):
+        os.utime(path, (time.time() - 3600,) * 2)
+    assert run("gc", f"runs_dir={runs}") == 0
+    shown = capsys.readouterr().out
+    found = {line.split()[0] for line in shown.splitlines() if "MiB  " in line}
+    assert found == {chain[2].id, f"replaced/{chain[0].id}.1", f"{chain[0].id}/{draft.name}", half.name}
+    assert "nothing removed" in shown
+    assert chain[2].path.exists()
+    run("gc", f"runs_dir={runs}", "yes=true")
+    assert [chain[0].path.exists(), chain[1].path.exists(), chain[2].path.exists()] == [True, True, False]
+    assert (draft.exists(), fresh.exists(), half.exists()) == (False, True, False)
+    assert list((runs / "replaced").iterdir()) == []
+
+
+def test_gc_leaves_a_held_run_and_its_parent(chain, held, runs, capsys):
+    (chain[1].path / "old.tmp").touch()
+    os.utime(chain[1].path / "old.tmp", (0, 0))
+    run("gc", f"runs_dir={runs}", "yes=true")
+    assert [each.path.exists() for each in chain] == [True, True, False]
+    assert (chain[1].path / "old.tmp").exists()
