@@ -7,6 +7,8 @@ import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MANY = 100  # names that a message may list
+
 
 class UserError(Exception):
     """Something the user wrote or gave is wrong; the message names it and its remedy."""
@@ -33,7 +35,11 @@ class PreemptedError(UserError):
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """Names close to a mistyped one, as a phrase for an error message; all where none is close."""
+    """Names close to a mistyped one, as a phrase for an error message; all where none is close.
+
+    Of very many only the first are named: timm has 1300 models.
+    """
     known = sorted(known)
     matches = get_close_matches(name, known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(matches)}?" if matches else f"known: {', '.join(known)}"
+    listed = known if len(known) <= MANY else [*known[:5], f"… ({len(known)} in all)"]
+    return f"did you mean {' or '.join(matches)}?" if matches else f"known: {', '.join(listed)}"

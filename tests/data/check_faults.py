@@ -131,6 +131,10 @@ def crlf(root: Path) -> None:
         )
 
 
+def mark(root: Path) -> None:
+    (root / "train.txt").write_bytes(b"\xef\xbb\xbf" + (root / "train.txt").read_bytes())
+
+
 def link(root: Path) -> None:
     for file in (IMAGE, LABEL, "train.txt"):
         moved = root / "elsewhere" / Path(file).name
@@ -142,6 +146,7 @@ def link(root: Path) -> None:
 HARMLESS = {
     "nothing": lambda r: None,
     "CRLF": crlf,
+    "byte order mark": mark,
     "links": link,
     "grey image": lambda r: Image.open(r / IMAGE).convert("L").save(r / IMAGE),
     "CMYK image": lambda r: Image.open(r / IMAGE).convert("CMYK").save(r / IMAGE),

@@ -1,5 +1,4 @@
 import csv
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -18,6 +17,7 @@ from segsweep.data.sets.ade20k import Ade20k
 from segsweep.data.sets.camvid import CamVid
 from segsweep.data.sets.cityscapes import Cityscapes
 from segsweep.data.sets.coco_voc import CocoVoc
+from segsweep.data.sets.mixed import VocSbd
 from segsweep.data.sets.sbd import Sbd
 from segsweep.data.sets.shapes import Shapes
 from segsweep.data.sets.voc2012 import Voc2012
@@ -26,6 +26,7 @@ from tests.data.check_faults import FAULTS, HARMLESS, IMAGE, LABEL, Deadly, drop
 from tests.data.writers import write_camvid, write_camvid_source
 from tests.data.writers_ade20k import write_ade20k
 from tests.data.writers_cityscapes import write_cityscapes
+from tests.data.writers_coco import write_coco
 from tests.data.writers_voc import write_voc
 from tests.shared import shared
 
@@ -317,9 +318,62 @@ def test_real_samples_are_right(cls, folder, classes, counts):
     assert len(look(data).problems) == len(counts), "they are not the whole release"
 
 
-def test_what_is_not_prepared_is_a_problem_with_its_command(tmp_path):
-    data = CocoVoc(root=shared("data/samples/coco"), prepared=tmp_path, num_classes=21, size=16, batch_size=1)
-    report = look(data, partial=True)
-    assert json.loads(json.dumps(report.as_json()))["splits"] == {}
-    assert len(report.problems) == 2
-    assert all(p.repair.startswith("segsweep data prepare dataset=coco_voc ") for p in report.problems)
+def coco(root: Path) -> CocoVoc:
+    return CocoVoc(root=root, num_classes=21, size=16, batch_size=1)
+
+
+def test_a_release_that_is_not_prepared_is_checked_as_it_is_and_told_the_command(tmp_path):
+    write_coco(tmp_path)
+    report = look(coco(tmp_path), partial=True)
+    assert report.as_json() == {"splits": {"train": 2, "val": 1}, "problems": []}
+    assert [note.partition("run: ")[2] for note in report.notes] == [
+        f"segsweep data prepare dataset=coco_voc dataset.root={tmp_path}"
+    ] * 2
+    report = look(coco(tmp_path))
+    assert report.as_json()["splits"] == {"train": 2, "val": 1}
+    assert {p.repair for p in report.problems} == {
+        f"segsweep data prepare dataset=coco_voc dataset.root={tmp_path}"
+    }
+    image = sorted((tmp_path / "train2017").glob("*.jpg"))[1]
+    image.write_bytes(image.read_bytes()[:400])
+    (problem,) = look(coco(tmp_path), partial=True).problems
+    assert problem.file == str(image)
+
+
+def test_a_folder_that_is_not_cocos_is_not_told_to_prepare(tmp_path):
+    write_coco(tmp_path)
+    with pytest.raises(DataError, match=r"instances_train2017.json: no such file; expected COCO's layout"):
+        look(coco(tmp_path / "train2017"), partial=True)
+
+
+def test_labels_of_other_lists_are_not_missed_in_a_list(tmp_path):
+    """With whole official lists, VOC's train labels are no oversight of val.txt, which alone reads them."""
+    write_voc(tmp_path, train=1)
+    assert look(camvid(tmp_path, Sbd, num_classes=21), partial=True).problems == []
+
+
+def test_images_without_their_label_folder_are_no_part_that_was_not_fetched(tmp_path):
+    write_voc(tmp_path)
+    for cls in (Sbd, VocSbd):
+        aug = tmp_path / "VOC2012/SegmentationClassAug"
+        (tmp_path / "VOC2012/ImageSets/Segmentation/trainaug.txt").write_text("2007_000000\n2008_000000\n")
+        if aug.is_dir():
+            aug.rename(tmp_path / "away")
+        assert str(aug) in {
+            p.file for p in look(camvid(tmp_path, cls, num_classes=21), partial=True).problems
+        }
+
+
+def test_lists_of_a_mixture_are_compared_with_its_folders(tmp_path):
+    write_voc(tmp_path)
+    lists = tmp_path / "VOC2012/ImageSets/Segmentation"
+    aug = sorted(path.stem for path in (tmp_path / "VOC2012/SegmentationClassAug").glob("*.png"))
+    own = [(lists / f"{name}.txt").read_text().split() for name in ("train", "val")]
+    extra = [i for i in aug if i not in own[0] + own[1]]
+    (lists / "trainaug.txt").write_text("\n".join(own[0] + extra[1:]))
+    (problem,) = look(camvid(tmp_path, VocSbd, num_classes=21), partial=True).problems
+    assert problem.file == str(lists / "trainaug.txt")
+    assert extra[0] in problem.problem
+    (lists / "trainaug.txt").write_text("\n".join(own[0] + extra + own[1][:1]))
+    (problem,) = look(camvid(tmp_path, VocSbd, num_classes=21), partial=True).problems
+    assert problem.repair == f"take their lines off {lists / 'trainaug.txt'}"

@@ -127,6 +127,7 @@ def test_unprepared_data_gives_the_command(tmp_path):
     with pytest.raises(DataError) as error:
         coco(root).setup("fit")
     assert str(error.value).endswith(f"run: segsweep data prepare dataset=coco_voc dataset.root='{root}'")
+    write_coco(root, year=2014)
     with pytest.raises(DataError, match=rf"dataset\.year=2014 dataset\.prepared={tmp_path}$"):
         coco(root, year=2014, prepared=tmp_path).split("val")
 

@@ -50,6 +50,23 @@ def test_other_weights_bring_their_own_normalisation():
 def test_unknown_model_names_its_neighbours():
     with pytest.raises(ConfigError, match=r"backbone\.name=resnet1O1.*did you mean.*resnet101"):
         Encoder("resnet1O1")
+    with pytest.raises(ConfigError, match=r"backbone\.name=None") as caught:
+        Encoder(None)
+    assert len(str(caught.value)) < 300, "not all of timm's 1300 models"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mean": [0.5, 0.5]}, r"backbone\.mean=\[0\.5, 0\.5\]: expected three numbers"),
+        ({"mean": "abc"}, r"backbone\.mean=abc"),
+        ({"std": [0.5, 0.5, 0]}, r"backbone\.std=.*all above 0"),
+        ({"options": "pad_type"}, r"backbone\.options=pad_type"),
+    ],
+)
+def test_wrong_options_are_named(options, words):
+    with pytest.raises(ConfigError, match=words):
+        Encoder("resnet10t", **options)
 
 
 def test_weights_of_another_network(tmp_path: Path):
@@ -81,3 +98,7 @@ def test_an_output_stride_that_timm_cannot_give():
         Encoder("resnet18", output_stride=12)
     with pytest.raises(ConfigError, match=r"output_stride=8.*another backbone"):
         Encoder("swin_tiny_patch4_window7_224", output_stride=8)
+    with pytest.raises(ConfigError, match=r"output_stride=32 \(.*try another backbone"):
+        Encoder("swin_tiny_patch4_window7_224", output_stride=32)
+    with pytest.raises(ConfigError, match=r"\(AssertionError\)"):
+        Encoder("vgg11", output_stride=16)  # timm refuses it without a word

@@ -80,9 +80,12 @@ def test_other_output_strides(head, output_stride):
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_an_encoder_of_another_make(head):
-    """Channels and reductions are the encoder's: xception65's go up to 2048."""
-    check_evaluation(build(head, "xception65"), (33, 65))
+@pytest.mark.parametrize("backbone", ["xception65", "resnet101"])
+def test_large_encoders(head, backbone):
+    """Channels and reductions are the encoder's: these go up to 2048."""
+    network = build(head, backbone)
+    check_training(network, (33, 33))
+    check_evaluation(network, (33, 65))
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -103,7 +103,20 @@ def test_image_pooling_survives_a_batch_of_one():
         (Aspp, {"rates": [1.5]}, "head.rates"),
         (Aspp, {"rates": 6}, "head.rates"),
         (Ksac, {"fuse": "summ"}, "did you mean sum"),
+        (Ksac, {"rates": None}, "head.rates=None"),
+        (Ksac, {"width": 0}, "head.width=0"),
+        (Aspp, {"width": None}, "head.width=None"),
+        (EncoderDecoder, {"width": -3}, "head.width=-3"),
+        (MultiPathway, {"width": 1.5}, "head.width=1.5"),
+        (AtoNet, {"width": True}, "head.width=True"),
+        (NoPyramid, {"width": 0}, "head.width=0"),
+        (DualAspp, {"width": 0}, "head.width=0"),
+        (DualAspp, {"fine_width": 0}, "head.fine_width=0"),
+        (Ksac, {"dropout": 2}, "head.dropout=2"),
+        (AtoNet, {"dropout": 1}, "head.dropout=1: .*below 1"),
+        (DualAspp, {"dropout": None}, "head.dropout=None"),
         (NoPyramid, {"depth": 0}, "head.depth=0"),
+        (NoPyramid, {"depth": None}, "head.depth=None"),
         (DualAspp, {"fine_rates": [0]}, "head.fine_rates"),
         (AtoNet, {"spp": [8, 0]}, "head.spp"),
         (AtoNet, {"spp": 8}, "head.spp"),
@@ -114,12 +127,15 @@ def test_image_pooling_survives_a_batch_of_one():
         (Ksac, {"aux": 1}, "head.aux"),
         (Ksac, {"aux": [1, 2], "aux_weights": [1.0]}, r"head.aux_weights=\[1.0\].*list of 2"),
         (Ksac, {"aux_weights": -1}, "head.aux_weights=-1"),
+        (Ksac, {"aux": [1], "aux_weights": True}, "head.aux_weights=True"),
+        (Ksac, {"aux": [1], "aux_weights": None}, "head.aux_weights=None"),
+        (Ksac, {"aux": False}, "head.aux=False"),
         (Ksac, {"aux_target": "labels_up"}, "did you mean labels_down"),
     ],
 )
 def test_wrong_options_are_named(head, options, word):
     with pytest.raises(ConfigError, match=word):
-        head([4, 8, 8], [4, 8, 16], 2, **options)
+        head([2, 4, 8, 8], [2, 4, 8, 16], 2, **options)
 
 
 def test_a_decoder_needs_a_feature_at_stride_4():
@@ -141,6 +157,11 @@ def test_a_head_says_which_feature_it_misses(head, options, missing):
     reductions = [r for r in (2, 4, 8, 16, 32) if r != missing]
     with pytest.raises(ConfigError, match=f"head.*stride {missing}; this backbone has"):
         head([8] * 4, reductions, 2, **options)
+
+
+def test_multi_pathway_needs_a_stage_too():
+    with pytest.raises(ConfigError, match="head=multi_pathway needs a stage"):
+        MultiPathway([8], [2], 2)
 
 
 def test_spp_averages_over_grids_of_the_maps_shape():

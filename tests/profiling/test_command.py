@@ -119,6 +119,16 @@ def test_the_papers_rows_are_found(capfd):
         assert (row["discrepancy"] is None) == (name != "atonet/table3 aggregation")
 
 
+@pytest.mark.parametrize("size", [65, 513])
+def test_parameters_alone_are_those_of_any_size(size, capfd):
+    """KSAC prints no operations, and its networks have the printed parameters whatever they look at."""
+    network = ("backbone=mobilenetv2", "head=aspp", "num_classes=21", f"input={size}")
+    assert cli.run(["profile", *network, "latency=false", "format=json"]) == 0
+    (row,) = json.loads(capfd.readouterr().out)
+    assert (row["published_params_m"], row["published_gflops"]) == (4.5, None)
+    assert row["params_off_percent"] == pytest.approx(100 * (4.5235 / 4.5 - 1), abs=0.01)
+
+
 def test_csv_has_all_columns(capfd):
     rows = list(csv.DictReader(io.StringIO(run(capfd, "-m", "head=none,ksac", "head.width=8", "format=csv"))))
     assert [row["network"] for row in rows] == [f"mobilenetv2 {h} head.width=8" for h in ("none", "ksac")]
@@ -178,6 +188,8 @@ def test_help(capfd):
         ("latency=maybe", ("latency=maybe", "true or false")),
         ("compile=maybe", ("compile=maybe", "true or false")),
         ("batch=0", ("batch=0", "at least 1")),
+        ("num_classes=0", ("num_classes=0", "at least 1")),
+        ("num_classes=abc", ("num_classes=abc", "at least 1")),
         ("seconds=0", ("seconds=0", "above 0")),
         ("reference=aspp", ("reference=aspp", "known: mobilenetv2 ksac")),
         ("latency=false seconds=3", ("seconds", "latency=false")),

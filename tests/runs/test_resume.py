@@ -99,7 +99,7 @@ def test_two_processes_do_not_train_one_run(tmp_path):
         deadline = time.monotonic() + 60
         while not list(tmp_path.glob("runs/*/metrics.csv")) and time.monotonic() < deadline:
             time.sleep(0.02)
-        second = segsweep(*long, cwd=tmp_path, status=2)
+        second = segsweep(*long, "wait=false", cwd=tmp_path, status=2)
         assert f"held by process {first.pid}" in second.stderr
         assert first.poll() is None
     finally:

@@ -17,7 +17,7 @@ from tests.runs.commands import TINY, segsweep, table
 DATA = """
 import os
 from segsweep.data.official import Submission
-from segsweep.data.shapes import Shapes
+from segsweep.data.sets.shapes import Shapes
 
 class Hidden(Shapes):
     test_split = "val"
@@ -39,7 +39,7 @@ def trained(tmp_path_factory) -> Path:
     shapes = (
         (root() / "conf" / "dataset" / "shapes.yaml")
         .read_text()
-        .replace("segsweep.data.shapes.Shapes", "my_data.Hidden")
+        .replace("segsweep.data.sets.shapes.Shapes", "my_data.Hidden")
     )
     (folder / "conf" / "dataset").mkdir(parents=True)
     (folder / "conf" / "dataset" / "hidden.yaml").write_text(shapes)

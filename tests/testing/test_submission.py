@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from segsweep.data.ade20k import Ade20k
-from segsweep.data.cityscapes import Cityscapes
 from segsweep.data.sample import Sample
-from segsweep.data.voc2012 import Voc2012
+from segsweep.data.sets.ade20k import Ade20k
+from segsweep.data.sets.cityscapes import Cityscapes
+from segsweep.data.sets.voc2012 import Voc2012
 from segsweep.errors import DataError
 from segsweep.testing.evaluate import evaluate
 from segsweep.testing.predictions import PredictionWriter

@@ -166,7 +166,7 @@ def read_list(path: Path, layout: str) -> list[str]:
     if not path.parent.is_dir():
         raise DataError(f"{path.parent}: no such folder (dataset.root, under data_dir); expected {layout}")
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors begin files with a mark
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such list file; expected {layout}") from error
     except (OSError, UnicodeDecodeError) as error:

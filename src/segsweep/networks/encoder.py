@@ -3,6 +3,7 @@
 Channels, reductions and normalisation are asked of timm, never kept in a table of our own.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ OUTPUT_STRIDES = (8, 16, 32)
 class Encoder(nn.Module):
     """A timm `features_only` model.
 
-    `forward` gives a list of maps, map i being [B, channels[i], H / reductions[i], W / reductions[i]]
-    (rounded up). `mean` and `std` (RGB, in units of 0..1) are those that its weights were trained with.
+    `forward` gives a list of maps, map i being [B, channels[i], H / reductions[i], W / reductions[i]],
+    rounded up (down in a model that does not pad, as ConvNeXt). `mean` and `std` (RGB, in units of 0..1) are
+    those that its weights were trained with.
 
     Args:
         name: a timm model name.
@@ -35,8 +37,8 @@ class Encoder(nn.Module):
             last map for its classifier, from 160 to 960 channels or from 96 to 576 (Dual ASPP's encoders).
 
     Raises:
-        ConfigError: an unknown model, a stride it cannot have, weights that cannot be had or do not fit, or
-            no last expansion to leave out.
+        ConfigError: an unknown model, a stride it cannot have, weights that cannot be had or do not fit,
+            normalisation that is not three numbers, or no last expansion to leave out.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.name, self.output_stride = name, output_stride
         self.has_pretrained_weights = pretrained or weights is not None
-        self.body = _create(name, output_stride, pretrained and weights is None, dict(options or {}))
+        self.body = _create(name, output_stride, pretrained and weights is None, _check_options(options))
         self.channels: list[int] = self.body.feature_info.channels()
         if last_expansion not in (None, True, False):
             raise ConfigError(f"backbone.last_expansion={last_expansion}: expected null, true or false")
@@ -63,8 +65,8 @@ class Encoder(nn.Module):
             _load_weights(self.body, name, Path(weights))
         self.reductions: list[int] = self.body.feature_info.reduction()
         recorded = resolve_data_config({}, model=self.body)  # type: ignore[no-untyped-call]
-        self.mean = tuple(mean or recorded["mean"])
-        self.std = tuple(std or recorded["std"])
+        self.mean = _check_normalisation("mean", recorded["mean"] if mean is None else mean)
+        self.std = _check_normalisation("std", recorded["std"] if std is None else std, above=0)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised image [B, 3, H, W] → feature maps, finest first."""
@@ -75,14 +77,33 @@ class Encoder(nn.Module):
 def _create(name: str, output_stride: int, pretrained: bool, options: dict[str, Any]) -> Any:
     if output_stride not in OUTPUT_STRIDES:
         raise ConfigError(f"backbone.output_stride={output_stride}: expected one of {OUTPUT_STRIDES}")
-    if not timm.is_model(name):
-        raise ConfigError(f"backbone.name={name}: timm has no such model; {near(name, timm.list_models())}")
+    if not (isinstance(name, str) and timm.is_model(name)):
+        raise ConfigError(
+            f"backbone.name={name}: timm has no such model; {near(str(name), timm.list_models())}"
+        )
     try:
         return timm.create_model(
             name, features_only=True, output_stride=output_stride, pretrained=pretrained, **options
         )
     except Exception as error:
         raise _creation_error(name, output_stride, pretrained, error) from error
+
+
+def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    if not isinstance(options, Mapping | None):
+        raise ConfigError(
+            f"backbone.options={options}: expected options by name: +backbone.options.pad_type=same"
+        )
+    return dict(options or {})
+
+
+def _check_normalisation(name: str, values: Sequence[float], above: float = -math.inf) -> tuple[float, ...]:
+    """Three numbers, one a colour."""
+    good = isinstance(values, list | tuple) and len(values) == 3
+    if not good or not all(isinstance(v, int | float) and above < v < math.inf for v in values):
+        least = "" if above == -math.inf else f", all above {above}"
+        raise ConfigError(f"backbone.{name}={values}: expected three numbers (RGB, in units of 0..1){least}")
+    return tuple(values)
 
 
 def _leave_out_last_expansion(body: Any, name: str) -> int:
@@ -100,16 +121,17 @@ def _leave_out_last_expansion(body: Any, name: str) -> int:
 
 
 def _creation_error(name: str, output_stride: int, pretrained: bool, error: Exception) -> ConfigError:
-    reason = str(error).strip().split("\n")[0]
+    reason = str(error).strip().split("\n")[0] or type(error).__name__
     if pretrained:
         return ConfigError(
             f"backbone.pretrained=true: timm could not get the weights of {name} (offline?): "
             "give a local file with backbone.weights=FILE, or train from scratch with pretrained=false"
             f" ({type(error).__name__})"
         )
+    other = "" if output_stride == 32 else "output_stride=32 or "
     return ConfigError(
         f"backbone.name={name}: timm cannot give its feature maps at backbone.output_stride={output_stride}"
-        f" ({reason}); try output_stride=32 or another backbone"
+        f" ({reason}); try {other}another backbone"
     )
 
 

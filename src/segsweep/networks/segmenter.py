@@ -59,6 +59,12 @@ class Segmenter(nn.Module):
         return maps
 
 
+def inference_parameters(segmenter: Segmenter) -> int:
+    """The number of parameters without auxiliary branches, which exist in training only."""
+    named = segmenter.named_parameters()
+    return sum(parameter.numel() for name, parameter in named if ".auxiliary." not in name)
+
+
 def check_input(encoder: Encoder, size: Sequence[int], micro_batch: int) -> None:
     """Refuse a training crop that the network cannot learn from.
 

@@ -63,8 +63,12 @@ class Network:
         """Build it and hold the input against it.
 
         Raises:
-            UserError: as the network's parts raise it, or a ConfigError for an input that is too small.
+            UserError: as the network's parts raise it, or a ConfigError for an input that is too small or no
+                number of classes.
         """
+        classes = self.config["num_classes"]
+        if not isinstance(classes, int) or classes < 1:
+            raise ConfigError(f"num_classes={classes}: expected a number of classes, at least 1")
         stride = max(self._on_meta().encoder.reductions)
         cells = -(-self.size[0] // stride) * -(-self.size[1] // stride)
         if min(self.size) < stride or (cells == 1 and batch == 1):

@@ -63,7 +63,7 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         flat[key] = flat[key].rpartition(".")[2]
     weights = flat.get("backbone.weights")
     if weights is not None:
-        flat["backbone.weights"] = f"sha256:{file_hash(str(weights))}"
+        flat["backbone.weights"] = f"sha256:{file_hash(str(weights), 'backbone.weights')}"
     if flat.get("init") is not None:
         flat["init"] = _init(config)
     return {key: value for key, value in sorted(flat.items()) if value is not None}
@@ -113,7 +113,7 @@ def canonical(value: Any) -> Any:
 def _init(config: Mapping[str, Any]) -> str:
     """What `init` names: a run counts by its id, a file by its content."""
     file = init_file(config)
-    return file.parents[1].name if is_run(config) else f"sha256:{file_hash(str(file))}"
+    return file.parents[1].name if is_run(config) else f"sha256:{file_hash(str(file), 'init')}"
 
 
 def is_run(config: Mapping[str, Any]) -> bool:
@@ -138,8 +138,8 @@ def init_file(config: Mapping[str, Any]) -> Path:
 
 
 @cache
-def file_hash(path: str) -> str:
-    """The first 16 digits of a file's sha256.
+def file_hash(path: str, option: str = "") -> str:
+    """The first 16 digits of the sha256 of a file, which an option names.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -147,6 +147,5 @@ def file_hash(path: str) -> str:
     try:
         return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
     except OSError as error:
-        raise ConfigError(
-            f"{path}: {error.strerror}; give the path of a weights file (backbone.weights, init)"
-        ) from error
+        named = f"{option}={path}" if option else path
+        raise ConfigError(f"{named}: {error.strerror}; give the path of a weights file") from error

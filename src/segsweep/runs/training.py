@@ -36,7 +36,7 @@ def train(folder: RunFolder, config: dict[str, Any], lease: Lease) -> None:
     resume, origin = start(folder, config, task.segmenter)
     log.info(f"starting from {origin}")
     _note_environment(folder, goes_on=resume is not None)
-    parameters = sum(p.numel() for p in task.segmenter.parameters())
+    parameters = inference_parameters(task.segmenter)
     folder.update_status(
         state="running", max_steps=settings.max_steps, params=parameters, error=None, failure=None
     )

@@ -145,14 +145,8 @@ def _callbacks(
         settings.checkpoint_minutes,
     )
     # The order is that of the callbacks within a step: what is recorded is in the checkpoint written after.
-    # Lightning puts those that write checkpoints last.
-    callbacks: list[Callback] = [
-        EachStep(check),
-        recorder,
-        StopOnSignal(last),
-        BestCheckpoint(checkpoints),
-        last,
-    ]
+    best = BestCheckpoint(checkpoints)
+    callbacks: list[Callback] = [EachStep(check), recorder, best, last, StopOnSignal(last)]
     if settings.ema_decay is not None:
         callbacks.insert(0, EMAWeightAveraging(decay=settings.ema_decay))
     if sys.stderr.isatty():

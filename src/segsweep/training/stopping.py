@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, Checkpoint
 
 from segsweep.errors import STOP_SIGNALS, PreemptedError
 from segsweep.training.checkpoints import LastCheckpoint
@@ -32,8 +32,11 @@ class EachStep(Callback):
         self.check()
 
 
-class StopOnSignal(Callback):
+class StopOnSignal(Checkpoint):
     """Ends training at the end of the step in which a signal came.
+
+    Lightning calls what is a Checkpoint after all else, in the order given: the last of them, this finds all
+    that there is to write of a step or validation written.
 
     A step that is followed by a validation leaves no checkpoint (nothing resumes between the two), but the
     step before it does, see LastCheckpoint: at most one step is done again.

@@ -10,7 +10,7 @@ from segsweep.data.check import lists
 from segsweep.data.check.files import Finding, View, count
 from segsweep.data.check.lists import Listed
 from segsweep.data.check.present import Present, look
-from segsweep.data.check.problems import Problem, from_error
+from segsweep.data.check.problems import PREPARE, Problem, from_error
 from segsweep.data.check.report import Report, SplitReport
 from segsweep.data.check.scan import Progress, scan
 from segsweep.data.check.values import problems_of_values
@@ -37,7 +37,7 @@ def check(data: SegmentationData, partial: bool, workers: int, on_progress: Prog
     places = {
         each.name: look(each, partial, lists.is_official(data, each)) for each in all_listed if each.split
     }
-    left = lists.unlisted(data, all_listed)
+    left = lists.unlisted(all_listed)
     if partial:
         forgotten, cut = lists.forgotten(left, all_listed)
         problems, notes = problems + forgotten, notes + cut
@@ -66,7 +66,10 @@ def _of_lists(
 ) -> tuple[list[Problem], list[str]]:
     """What the lists alone show."""
     problems = [problem for listed in all_listed for problem in listed.problems]
-    notes = []
+    unmade = [problem for listed in all_listed for problem in listed.unmade]
+    # What is there of a partial set may be right before anything is made of it.
+    problems += [] if partial else unmade
+    notes = [f"{each.file}: {each.problem}; {PREPARE}{each.repair}" for each in unmade if partial]
     for listed in all_listed:
         if listed.absent and not partial and listed.name in _used(data):
             what = f"the split {listed.name} is not there: {listed.absent.problem}"

@@ -7,7 +7,7 @@ from pathlib import Path
 from segsweep.data.check.problems import PREPARE, Problem, from_error
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import ids_hash
-from segsweep.data.split import FileSplit, SplitDataset, faults_collected, some
+from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset, faults_collected, some
 from segsweep.errors import DataError
 
 ODD = 0.05
@@ -25,6 +25,8 @@ class Listed:
     """How many of its samples are in a split to evaluate on too."""
     absent: Problem | None = None
     """Why there is nothing to read."""
+    unmade: list[Problem] = field(default_factory=list)
+    """What is still to be made of files that may be right."""
 
     @property
     def ids(self) -> list[str]:
@@ -36,6 +38,15 @@ class Listed:
         """The list, or the folder that stands for one."""
         return self.split.source if isinstance(self.split, FileSplit) else self.name
 
+    @property
+    def parts(self) -> list[FileSplit]:
+        """The splits of files that it is made of; empty where it has others."""
+        return (file_parts(self.split) if self.split is not None else None) or []
+
+    def file_of(self, sample: str) -> str:
+        """The list, or the folder that stands for one, that names a sample."""
+        return next((part.source for part in self.parts if sample in part.ids), self.file)
+
 
 def read(data: SegmentationData, name: str) -> Listed:
     """Read a split in spite of what is wrong with it."""
@@ -44,7 +55,19 @@ def read(data: SegmentationData, name: str) -> Listed:
             split = data.read_split(name)
         except DataError as error:
             return _unread(name, error, faults)
-    return Listed(name, split, [from_error(fault) for fault in faults])
+    to_make = [fault for fault in faults if f"; {PREPARE}" in str(fault)]
+    problems = [from_error(fault) for fault in faults if fault not in to_make]
+    return Listed(name, split, problems, unmade=list(map(from_error, to_make)))
+
+
+def file_parts(split: SplitDataset) -> list[FileSplit] | None:
+    """The parts of a split that consists of files, itself where it has none; None where it does not."""
+    if isinstance(split, FileSplit):
+        return [split]
+    if not isinstance(split, JoinedSplit):
+        return None
+    parts = [file_parts(part) for part in split.parts]
+    return [one for part in parts for one in part or ()] if all(parts) else None
 
 
 def _unread(name: str, error: DataError, faults: Sequence[DataError]) -> Listed:
@@ -96,14 +119,13 @@ def overlaps(data: SegmentationData, all_listed: Sequence[Listed]) -> list[Probl
                 continue
             train, val = (other, one) if evaluated == [one] else (one, other)
             train.overlap += len(shared)
+            file = train.file_of(shared[0])
             problems.append(
                 Problem(
-                    train.file,
+                    file,
                     f"{len(shared)} of {len(train.ids)} samples of {train.name} are in {val.name} too "
                     f"({some(shared)})",
-                    f"take their lines off {train.file}"
-                    if Path(train.file).is_file()
-                    else "remove their files",
+                    f"take their lines off {file}" if Path(file).is_file() else "remove their files",
                 )
             )
     return problems
@@ -113,30 +135,29 @@ def _evaluated(data: SegmentationData) -> set[str]:
     return {data.val_split, data.test_split, "test"}
 
 
-def unlisted(data: SegmentationData, all_listed: Sequence[Listed]) -> dict[str, list[Path]]:
+def unlisted(all_listed: Sequence[Listed]) -> dict[str, list[Path]]:
     """Label files that no split names, by the list (or lists) that would have to.
 
-    Only where splits are list files: elsewhere the folder is the list. A folder that serves a training split
-    may hold the labels of val as well, as SegmentationClassAug does.
+    Only where splits are list files: elsewhere the folder is the list. A folder that serves one split may
+    hold the labels of others as well, as SegmentationClassAug those of val.
     """
     found: dict[str, list[Path]] = {}
-    seen: set[str] = set()
+    seen = {i for each in all_listed for i in each.ids}
     for folder, using in _label_folders(all_listed).items():
-        known = {i for each in all_listed if each in using or each.name in _evaluated(data) for i in each.ids}
-        left = [path for path in sorted(folder.glob("*.png")) if path.stem not in known | seen]
+        left = [path for path in sorted(folder.glob("*.png")) if path.stem not in seen]
         if left:
-            found[" or ".join(dict.fromkeys(each.file for each in using))] = left
+            found[" or ".join(using)] = left
             seen |= {path.stem for path in left}
     return found
 
 
-def _label_folders(all_listed: Sequence[Listed]) -> dict[Path, list[Listed]]:
-    """The folders that hold labels, with the splits that are list files and use them."""
-    folders: dict[Path, list[Listed]] = {}
-    for listed in all_listed:
-        if isinstance(listed.split, FileSplit) and Path(listed.file).is_file():
-            for folder in sorted({Path(str(label)).parent for label in listed.split.labels}):
-                folders.setdefault(folder, []).append(listed)
+def _label_folders(all_listed: Sequence[Listed]) -> dict[Path, dict[str, int]]:
+    """The folders that hold labels, with the list files that use them and how many samples these have."""
+    folders: dict[Path, dict[str, int]] = {}
+    for part in (part for listed in all_listed for part in listed.parts if Path(part.source).is_file()):
+        for folder in sorted({Path(str(label)).parent for label in part.labels}):
+            using = folders.setdefault(folder, {})
+            using[part.source] = max(len(part), using.get(part.source, 0))
     return folders
 
 
@@ -147,7 +168,7 @@ def forgotten(
     problems, notes = [], []
     for lists, files in left.items():
         names = some([path.stem for path in files])
-        listed = sum(len(each.ids) for each in all_listed if each.file in lists.split(" or "))
+        listed = sum(_label_folders(all_listed)[files[0].parent].values())
         if len(files) <= max(1, ODD * listed):
             what = f"{names}: labelled in {files[0].parent}, but without a line in {lists}"
             file = lists if Path(lists).is_file() else str(files[0])

@@ -6,11 +6,12 @@ sample that is wholly absent from a whole list was not fetched, while one that a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from segsweep.data.check.files import Pair
-from segsweep.data.check.lists import Listed
+from segsweep.data.check.lists import Listed, file_parts
 from segsweep.data.check.problems import Problem, unusable
-from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset
+from segsweep.data.split import FileSplit, SplitDataset
 
 MISSING = "is missing"
 
@@ -51,16 +52,6 @@ def look(listed: Listed, partial: bool, list_is_whole: bool) -> Present:
     return present
 
 
-def file_parts(split: SplitDataset) -> list[FileSplit] | None:
-    """The parts of a split that consists of files, itself where it has none; None where it does not."""
-    if isinstance(split, FileSplit):
-        return [split]
-    if not isinstance(split, JoinedSplit):
-        return None
-    parts = [file_parts(part) for part in split.parts]
-    return [one for part in parts for one in part or ()] if all(parts) else None
-
-
 def _pairs(parts: Sequence[FileSplit]) -> dict[str, Pair]:
     """The files of each sample."""
     return {
@@ -82,6 +73,8 @@ def _judge(
     """Sort samples that are not there into problems and, of a partial set, those that were not fetched."""
     whole = len(lost) + len(present.ids)
     not_fetched = 0
+    folders, lost = _without_folder(lost, listed.name)
+    present.problems += folders
     for files, faults in lost:
         gone = all(fault.problem == MISSING for fault in faults)
         if partial and gone and (2 * len(lost) > whole or (list_is_whole and len(faults) == len(files))):
@@ -90,6 +83,23 @@ def _judge(
             present.problems += _lost(faults, gone and len(faults) == len(files) == 2, listed.file)
     if not_fetched:
         present.notes.append(f"{listed.name}: {not_fetched} of {whole} listed samples are not there")
+
+
+def _without_folder(
+    lost: Sequence[tuple[list[str], list[Problem]]], name: str
+) -> tuple[list[Problem], list[tuple[list[str], list[Problem]]]]:
+    """Of samples whose image is there: the label folders that are not, and the samples of other folders."""
+    alone: dict[Path, int] = {}
+    rest = []
+    for files, faults in lost:
+        folder = Path(files[-1]).parent
+        if len(files) == 2 and [fault.file for fault in faults] == files[1:] and not folder.is_dir():
+            alone[folder] = alone.get(folder, 0) + 1
+        else:
+            rest.append((files, faults))
+    what = "no such folder, though {} images of {} are there whose labels it should hold"
+    repair = "fetch the labels too"
+    return [Problem(str(at), what.format(n, name), repair) for at, n in alone.items()], rest
 
 
 def _lost(faults: list[Problem], both_gone: bool, source: str) -> list[Problem]:

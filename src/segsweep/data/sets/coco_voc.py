@@ -6,6 +6,7 @@ all of them from train2014 and val2014) gives more: take `year: 2014` to repeat 
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -16,7 +17,7 @@ from segsweep.data.module import SegmentationData
 from segsweep.data.prepare import Preparation, Task, plan, prepared_from
 from segsweep.data.sets.coco_draw import LEAST_AREA, draw_png, read_annotations
 from segsweep.data.sets.voc_classes import CLASSES, PALETTE
-from segsweep.data.split import FileSplit, SplitDataset, read_list
+from segsweep.data.split import FileSplit, SplitDataset, fault, read_list
 from segsweep.errors import ConfigError, DataError
 
 OFFICIAL_IMAGES = {
@@ -60,9 +61,9 @@ class CocoFiles:
         """The images that were taken; DataError where label maps are not made, or from other annotations."""
         made_from = prepared_from(self.folder, name)
         if made_from is None:
-            raise DataError(
-                f"{self.folder / name}.txt: COCO's label maps are not made yet; run: {self.command}"
-            )
+            self._size(name)
+            fault(f"{self.folder / name}.txt: COCO's label maps are not made yet; run: {self.command}")
+            return self._without_labels(name)
         if self._annotations(name).is_file() and not made_from.startswith(self._size(name)):
             raise DataError(
                 f"{self.folder / name}: label maps were made from other annotations than "
@@ -70,9 +71,17 @@ class CocoFiles:
             )
         source = self.folder / f"{name}.txt"
         ids = read_list(source, LAYOUT)
-        images = [self.root / f"{name}{self.year}" / f"{i}.jpg" for i in ids]
         labels = [self.folder / name / f"{i}.png" for i in ids]
-        return FileSplit(name, ids, images, labels, plain(len(CLASSES)), source)
+        return FileSplit(name, ids, self._images(name, ids), labels, plain(len(CLASSES)), source)
+
+    def _without_labels(self, name: str) -> FileSplit:
+        """The images that are to be taken, for a check of them before anything is made."""
+        source = self._annotations(name)
+        ids = [image.stem for image in read_annotations(source) if image.taken]
+        return FileSplit(name, ids, self._images(name, ids), None, plain(len(CLASSES)), source)
+
+    def _images(self, name: str, ids: Sequence[str]) -> list[Path]:
+        return [self.root / f"{name}{self.year}" / f"{i}.jpg" for i in ids]
 
     def preparations(self) -> list[Preparation]:
         """The label maps of train and val; reads COCO's annotations unless all is made."""

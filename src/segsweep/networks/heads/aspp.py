@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from segsweep.networks.blocks import ImagePooling, conv_bn_relu
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import PyramidHead, rates_at
+from segsweep.networks.heads.options import check_width
 
 
 class AtrousPyramid(nn.Module):
@@ -47,6 +48,7 @@ class Aspp(PyramidHead):
         dropout: float = 0.1,
         **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
+        check_width(width)
         context = AtrousPyramid(channels[-1], width, rates_at(rates, reductions[-1]), separable)
         super().__init__(
             channels, reductions, num_classes, context,

@@ -11,6 +11,7 @@ from segsweep.networks.blocks import conv_bn, conv_bn_relu, resize
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import Head, HeadOutput
 from segsweep.networks.heads.features import level, stages
+from segsweep.networks.heads.options import check_width, pixel_classifier
 from segsweep.networks.heads.spp import SpatialPyramidPooling
 
 
@@ -40,6 +41,7 @@ class AtoNet(Head):
     ) -> None:
         super().__init__()
         level(reductions, 4, "head=atonet", "use another backbone")
+        check_width(width)
         self.stages = stages(reductions)
         self.spp = SpatialPyramidPooling(channels[-1], width, spp) if spp else None
         own = [] if self.spp is None else [width]
@@ -59,4 +61,4 @@ class AtoNet(Head):
 
 def classifier(width: int, num_classes: int, dropout: float) -> nn.Sequential:
     """The poster's `seg` module, which its Table 3's three architectures share: 3×3, dropout, 1×1."""
-    return nn.Sequential(conv_bn_relu(width, width, 3), nn.Dropout(dropout), nn.Conv2d(width, num_classes, 1))
+    return nn.Sequential(conv_bn_relu(width, width, 3), *pixel_classifier(width, num_classes, dropout))

@@ -56,7 +56,7 @@ class Auxiliary(nn.Module):
             raise ConfigError(
                 f"head.aux_target={aux_target}: {near(str(aux_target), [LABELS_DOWN, FEATURES_UP])}"
             )
-        self.taps = _check_taps(aux or (), len(channels))
+        self.taps = _check_taps(() if aux is None else aux, len(channels))
         self.upsampled = aux_target == FEATURES_UP
         weights = _check_weights(aux_weights, len(self.taps))
         self.weights = {_name(tap): weight for tap, weight in zip(self.taps, weights, strict=True)}
@@ -79,8 +79,8 @@ def _branch(channels: int, num_classes: int) -> nn.Sequential:
 
 
 def _check_taps(aux: Sequence[int], taps: int) -> tuple[int, ...]:
-    good = not isinstance(aux, str | int | float) and len(set(aux)) == len(aux)
-    if not good or any(isinstance(a, bool) or not isinstance(a, int) or not 1 <= a <= taps for a in aux):
+    good = isinstance(aux, list | tuple) and all(type(a) is int and 1 <= a <= taps for a in aux)
+    if not good or len(set(aux)) != len(aux):
         raise ConfigError(
             f"head.aux={aux}: expected a list of different taps from 1 (finest) to {taps}, such as [1,{taps}]"
         )
@@ -88,10 +88,15 @@ def _check_taps(aux: Sequence[int], taps: int) -> tuple[int, ...]:
 
 
 def _check_weights(weights: float | Sequence[float], taps: int) -> list[float]:
-    listed = [weights] * taps if isinstance(weights, int | float) else list(weights)
-    numbers = [weights] if isinstance(weights, int | float) else listed
-    if any(not isinstance(w, int | float) or not 0 <= w < math.inf for w in numbers) or len(listed) != taps:
+    one = isinstance(weights, int | float)
+    numbers: Sequence[float] = [weights] if isinstance(weights, int | float) else weights
+    good = isinstance(numbers, list | tuple) and all(map(_is_weight, numbers))
+    if not good or len(numbers) != (1 if one else taps):
         raise ConfigError(
             f"head.aux_weights={weights}: expected a number from 0 up, or a list of {taps}, one for each tap"
         )
-    return [float(weight) for weight in listed]
+    return [float(weight) for weight in numbers] * (taps if one else 1)
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf

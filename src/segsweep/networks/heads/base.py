@@ -9,6 +9,7 @@ from segsweep.errors import ConfigError
 from segsweep.networks.heads.auxiliary import Auxiliary, AuxiliaryOptions
 from segsweep.networks.heads.decoder import Decoder
 from segsweep.networks.heads.features import stages
+from segsweep.networks.heads.options import pixel_classifier
 
 HeadOutput = Tensor | tuple[Tensor, dict[str, Tensor]]
 
@@ -79,7 +80,7 @@ class PyramidHead(Head):
         self.context = context
         self.decoder = Decoder(channels, reductions, width, separable) if decoder else None
         # The papers do not mention dropout; DeepLabV3+'s published code drops a tenth before the classifier.
-        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Conv2d(width, num_classes, 1))
+        self.classifier = pixel_classifier(width, num_classes, dropout)
         self.add_auxiliary(channels, reductions, num_classes, **auxiliary)
 
     def forward(self, features: list[Tensor]) -> HeadOutput:
@@ -97,7 +98,7 @@ def check_rates(rates: Sequence[int], option: str = "rates") -> tuple[int, ...]:
     Raises:
         ConfigError: there is none, or one is not a whole number from 1 up.
     """
-    good = not isinstance(rates, str | int | float) and len(rates) > 0
+    good = isinstance(rates, list | tuple) and len(rates) > 0
     if not good or any(isinstance(r, bool) or not isinstance(r, int) or r < 1 for r in rates):
         raise ConfigError(
             f"head.{option}={rates}: expected a list of whole numbers from 1 up, such as [6,12,18]"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Unpack
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segsweep.networks.blocks import conv_block, resize
 from segsweep.networks.heads.aspp import AtrousPyramid
@@ -12,6 +12,7 @@ from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import Head, HeadOutput, check_rates, rates_at
 from segsweep.networks.heads.decoder import Decoder
 from segsweep.networks.heads.features import level
+from segsweep.networks.heads.options import check_width, pixel_classifier
 
 
 class DualAspp(Head):
@@ -51,14 +52,16 @@ class DualAspp(Head):
     ) -> None:
         super().__init__()
         self.fine_level = level(reductions, 8, "head=dual_aspp", "use another backbone")
-        fine_width = fine_width or num_classes
-        self.coarse = AtrousPyramid(channels[-1], width, rates_at(rates, reductions[-1]), separable)
+        fine_width = num_classes if fine_width is None else check_width(fine_width, "fine_width")
+        self.coarse = AtrousPyramid(
+            channels[-1], check_width(width), rates_at(rates, reductions[-1]), separable
+        )
         fine_rates = check_rates(fine_rates, "fine_rates")
         self.fine = AtrousPyramid(channels[self.fine_level], fine_width, fine_rates, separable)
         fused = width + fine_width
         self.block = conv_block(fused, fused, 2, separable)
         self.skip = Decoder(channels, reductions, fused, separable, depth=1, option="skip") if skip else None
-        self.classifier = nn.Sequential(nn.Dropout(dropout), nn.Conv2d(fused, num_classes, 1))
+        self.classifier = pixel_classifier(fused, num_classes, dropout)
         self.add_auxiliary(channels, reductions, num_classes, **auxiliary)
 
     def forward(self, features: list[Tensor]) -> HeadOutput:

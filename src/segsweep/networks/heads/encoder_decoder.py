@@ -10,6 +10,7 @@ from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import Head, HeadOutput
 from segsweep.networks.heads.features import level, stages
 from segsweep.networks.heads.merge import TopDown
+from segsweep.networks.heads.options import check_width
 
 
 class EncoderDecoder(Head):
@@ -34,6 +35,7 @@ class EncoderDecoder(Head):
     ) -> None:
         super().__init__()
         level(reductions, 4, "head=encoder_decoder", "use another backbone")
+        check_width(width)
         self.stages = stages(reductions)
         self.decoder = TopDown([channels[i] for i in self.stages], width)
         self.seg = classifier(width, num_classes, dropout)

@@ -10,6 +10,7 @@ from segsweep.errors import ConfigError, near
 from segsweep.networks.blocks import ImagePooling, conv_bn_relu
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import PyramidHead, rates_at
+from segsweep.networks.heads.options import check_width
 from segsweep.networks.shared_kernel import SharedAtrousConv
 
 FUSIONS = ("sum", "concat")
@@ -56,6 +57,7 @@ class Ksac(PyramidHead):
     ) -> None:
         if fuse not in FUSIONS:
             raise ConfigError(f"head.fuse={fuse}: {near(str(fuse), FUSIONS)}")
+        check_width(width)
         context = SharedPyramid(channels[-1], width, rates_at(rates, reductions[-1]), fuse)
         super().__init__(
             channels, reductions, num_classes, context,

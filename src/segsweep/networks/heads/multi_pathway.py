@@ -6,12 +6,14 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
+from segsweep.errors import ConfigError
 from segsweep.networks.blocks import conv_bn_relu, resize
 from segsweep.networks.heads.atonet import classifier
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import Head, HeadOutput
 from segsweep.networks.heads.features import level, stages
 from segsweep.networks.heads.merge import TopDown
+from segsweep.networks.heads.options import check_width
 
 
 class MultiPathway(Head):
@@ -23,7 +25,7 @@ class MultiPathway(Head):
     published 12.67 M and 87.42.
 
     Raises:
-        ConfigError: the encoder has no feature at stride 2, or a single stage.
+        ConfigError: the encoder has no feature at stride 2, or no stage behind it.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class MultiPathway(Head):
         super().__init__()
         self.stem = level(reductions, 2, "head=multi_pathway", "use another backbone")
         self.last_two = stages(reductions)[-2:]
-        self.spatial = spatial_path(channels[self.stem], width)
+        if not self.last_two:
+            raise ConfigError("head=multi_pathway needs a stage at stride 4 or more: use another backbone")
+        self.spatial = spatial_path(channels[self.stem], check_width(width))
         self.context = TopDown([channels[i] for i in self.last_two], width)
         self.fuse = conv_bn_relu(2 * width, width, 3)
         self.seg = classifier(width, num_classes, dropout)

@@ -7,6 +7,7 @@ from segsweep.errors import ConfigError
 from segsweep.networks.blocks import conv_block
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import PyramidHead
+from segsweep.networks.heads.options import check_width
 
 
 class NoPyramid(PyramidHead):
@@ -39,9 +40,9 @@ class NoPyramid(PyramidHead):
         dropout: float = 0.1,
         **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
-        if depth < 1:
+        if not isinstance(depth, int) or depth < 1:
             raise ConfigError(f"head.depth={depth}: expected a number of convolutions, at least 1")
-        width = width or channels[-1]
+        width = channels[-1] if width is None else check_width(width)
         context = conv_block(channels[-1], width, depth, separable)
         super().__init__(
             channels, reductions, num_classes, context,

@@ -52,7 +52,7 @@ def check_bins(bins: Sequence[int]) -> tuple[int, ...]:
     Raises:
         ConfigError: not a list, or one is not a whole number from 1 up.
     """
-    good = not isinstance(bins, str | int | float)
+    good = isinstance(bins, list | tuple)
     if not good or any(isinstance(b, bool) or not isinstance(b, int) or b < 1 for b in bins):
         raise ConfigError(
             f"head.spp={bins}: expected a list of whole numbers from 1 up, such as [8,4,2], or [] for no SPP"
