@@ -22,8 +22,8 @@ demo: setup ## train and test none, ASPP and KSAC on generated images, and write
 	$(BIN)/segsweep report sweep=demo out=report
 	@echo "report: report/report.html and report/report.md"
 
-test: setup ## run the tests
-	$(BIN)/python -m pytest
+test: setup ## run the tests, two files at a time
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 tables: setup ## train the papers' tables for one step, with the large encoders that make test leaves out
 	$(BIN)/python -m pytest -m "slow or not slow" tests/reports/test_published.py

@@ -16,7 +16,8 @@ from pathlib import Path
 import yaml
 
 from segsweep.profiling.network import Network
-from segsweep.runs import app, config_files
+from segsweep.runs import app
+from segsweep.runs.config import files as config_files
 from segsweep.runs.plan import Member, merge
 
 MACS_A_SECOND = 5e12

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segsweep.runs.config_files import root
+from segsweep.runs.config.files import root
 from tests.runs.commands import TINY, environment
 
 

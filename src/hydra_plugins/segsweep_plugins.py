@@ -9,7 +9,7 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from segsweep.runs.config_files import folders
+from segsweep.runs.config.files import folders
 from segsweep.runs.launcher import PlanningSweeper, SweepLauncher
 
 

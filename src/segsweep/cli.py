@@ -126,7 +126,7 @@ def _closed(command: Command, arguments: Sequence[str]) -> int:
 
 
 def _runs(arguments: Sequence[str]) -> int:
-    from segsweep.runs import runs_command
+    from segsweep.runs.manage import command as runs_command
 
     return runs_command.main(arguments)
 

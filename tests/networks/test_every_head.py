@@ -6,7 +6,7 @@ import torch
 from segsweep.networks import Segmenter
 from segsweep.networks.heads.features import stages
 from segsweep.runs.build import build_segmenter
-from segsweep.runs.config_files import choices, own_options
+from segsweep.runs.config.files import choices, own_options
 from segsweep.runs.testing import load_network
 from tests.runs.composing import composed, configuration
 

@@ -7,7 +7,7 @@ import yaml
 from segsweep.networks.heads.aspp import AtrousPyramid
 from segsweep.networks.heads.ksac import SharedPyramid
 from segsweep.runs.build import build_segmenter
-from segsweep.runs.config_files import root
+from segsweep.runs.config.files import root
 from tests.networks.counting import gmacs, parameters
 from tests.runs.composing import composed, configuration
 from tests.shared import shared

@@ -10,7 +10,7 @@ import pytest
 from segsweep import cli
 from segsweep.profiling import published
 from segsweep.profiling.command import DEFAULTS
-from segsweep.runs import config_files
+from segsweep.runs.config import files as config_files
 from tests.runs.commands import table
 from tests.runs.test_user_errors import complaint
 

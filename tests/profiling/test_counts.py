@@ -6,7 +6,7 @@ import torch
 from segsweep.networks.heads.aspp import Aspp
 from segsweep.networks.heads.ksac import Ksac
 from segsweep.profiling import counts
-from segsweep.runs import config_files
+from segsweep.runs.config import files as config_files
 from tests.profiling.networks import Given, small
 from tests.runs.composing import composed, configuration
 

@@ -7,7 +7,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from segsweep.runs.config_files import root
+from segsweep.runs.config.files import root
 from segsweep.runs.plan import Member, plan
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from segsweep.runs import runs_command
+from segsweep.runs.manage import command as runs_command
 
 
 def listed(runs: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, dict[str, Any]]:

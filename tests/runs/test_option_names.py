@@ -1,6 +1,6 @@
 """The options that users type, frozen: renaming one breaks their commands and their notes."""
 
-from segsweep.runs import config_files
+from segsweep.runs.config import files as config_files
 
 TOP = {
     "seed", "batch_size", "num_workers", "num_classes", "size", "checkpoint", "split", "predictions",

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from segsweep.errors import ConfigError, UserError
-from segsweep.runs import runs_command
+from segsweep.runs.manage import command as runs_command
 from tests.runs.commands import command, environment
 from tests.runs.in_process import listed, run
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from segsweep.errors import UserError
-from segsweep.runs import remove
+from segsweep.runs.manage import remove
 from tests.runs.commands import command
 from tests.runs.in_process import listed, run
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segsweep.runs import config_files
+from segsweep.runs.config import files as config_files
 from segsweep.runs.plan import check_member
 from tests.runs.composing import member
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from segsweep.runs import config_files
+from segsweep.runs.config import files as config_files
 from segsweep.runs.plan import Member
 from tests.runs.inside import chains
 

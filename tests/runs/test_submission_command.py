@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.runs.config_files import root
+from segsweep.runs.config.files import root
 from segsweep.testing.protocol import read_test
 from tests.runs.commands import TINY, segsweep, table
 

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from segsweep.errors import ConfigError
-from segsweep.runs import app, config_files
+from segsweep.runs import app
+from segsweep.runs.config import files as config_files
 from segsweep.runs.published import FIGURES, OWN, Published
 from tests.shared import shared
 

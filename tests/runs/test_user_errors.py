@@ -89,7 +89,7 @@ def test_batch_of_one_on_a_map_of_one_cell(capfd, tmp_path):
         (["runs", "format=xml"], ("format=xml", "known: csv, json, table")),
         (["runs", "run_dir=x"], ("run_dir", "did you mean runs_dir")),
         (["runs", "show", "abc"], ("no run", "abc")),
-        (["runs", "shwo"], ("shwo", "show ID")),
+        (["runs", "shwo"], ("shwo", "show")),
         (["report", "runs_dir=nowhere"], ("nowhere", "no tested run")),
         (["report", "sweep=x"], ("sweep=x", "no such sweep")),
     ],

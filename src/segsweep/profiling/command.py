@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from segsweep.errors import ConfigError, near
-from segsweep.runs import config_files, options
-from segsweep.runs import help as help_text
-from segsweep.runs.output import check_format, print_rows
+from segsweep.runs.config import files as config_files
+from segsweep.runs.config import help as help_text
+from segsweep.runs.config import options
+from segsweep.runs.config.output import check_format, print_rows
 
 if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
     import torch

@@ -11,9 +11,9 @@ import torch
 from segsweep.errors import ConfigError
 from segsweep.networks import Segmenter
 from segsweep.profiling import counts, memory, published
-from segsweep.runs import config_files
 from segsweep.runs.build import build_segmenter
 from segsweep.runs.compare import show
+from segsweep.runs.config import files as config_files
 from segsweep.runs.identity import flatten
 from segsweep.runs.plan import Member
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from segsweep.runs import config_files
+from segsweep.runs.config import files as config_files
 from segsweep.runs.identity import canonical
 
 # The file's figures are rounded. Another rate, width or stride changes one of them by more than this.

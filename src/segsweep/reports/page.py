@@ -9,10 +9,10 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from segsweep.errors import UserError
 from segsweep.reports.pictures import Picture, classes, picture_rows
 from segsweep.reports.table import Table, shown, tables
+from segsweep.runs.config.options import RUNS_DIR, parse
+from segsweep.runs.config.output import check_format, print_rows
 from segsweep.runs.files import write_text
 from segsweep.runs.folder import all_runs
-from segsweep.runs.options import RUNS_DIR, parse
-from segsweep.runs.output import check_format, print_rows
 from segsweep.runs.sweep import Sweep
 
 HELP = """usage: segsweep report [EXPERIMENT] [key=value ...]

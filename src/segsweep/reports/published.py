@@ -14,7 +14,8 @@ from segsweep.errors import ConfigError, near
 from segsweep.profiling.network import Network
 from segsweep.profiling.published import find
 from segsweep.reports.table import Cell
-from segsweep.runs import app, build, config_files
+from segsweep.runs import app, build
+from segsweep.runs.config import files as config_files
 from segsweep.runs.folder import RunFolder, test_suffix
 from segsweep.runs.identity import is_identity
 from segsweep.runs.plan import Member

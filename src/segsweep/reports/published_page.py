@@ -8,9 +8,9 @@ from segsweep.errors import ConfigError
 from segsweep.reports.page import DEFAULTS, CellText, Column, Section, section, write_page
 from segsweep.reports.published import Comparison, Line, compared
 from segsweep.reports.table import measured, tables
-from segsweep.runs import options
 from segsweep.runs.compare import MISSING, show
-from segsweep.runs.output import check_format, print_rows
+from segsweep.runs.config import options
+from segsweep.runs.config.output import check_format, print_rows
 from segsweep.runs.published import Published
 
 OWN = ("out", "format", "title")

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from segsweep.runs import compare
+from segsweep.runs.config.output import print_rows
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.output import print_rows
 from segsweep.runs.sweep import Sweep
 from segsweep.testing.protocol import comparable
 

@@ -21,9 +21,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.errors import UserError
-from segsweep.runs import help as help_text
-from segsweep.runs.config_errors import explain
-from segsweep.runs.config_files import root
+from segsweep.runs.config import help as help_text
+from segsweep.runs.config.errors import explain
+from segsweep.runs.config.files import root
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.plan import Member, check_member, plan, write
 from segsweep.runs.stages import of_a_stage
@@ -160,8 +160,8 @@ def _execute(folder: RunFolder, train: bool) -> None:
 
 
 def _print_results(folder: RunFolder) -> None:
-    from segsweep.runs.listing import results
-    from segsweep.runs.output import print_rows
+    from segsweep.runs.config.output import print_rows
+    from segsweep.runs.manage.listing import results
 
     if rows := results(folder):
         print_rows(rows, "table", title=f"run {folder.id}")

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from segsweep.errors import UserError
-from segsweep.runs import config_files
+from segsweep.runs.config import files as config_files
 
 T = TypeVar("T")
 

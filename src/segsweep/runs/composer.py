@@ -18,7 +18,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segsweep.runs.config_errors import explain
+from segsweep.runs.config.errors import explain
 from segsweep.runs.plan import NOT_OF_A_RUN, Member, plan
 from segsweep.runs.stages import check_names, key_in, of_a_stage, stage_overrides
 

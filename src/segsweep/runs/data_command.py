@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsweep.errors import ConfigError, near
-from segsweep.runs import config_files, options
-from segsweep.runs.output import print_rows
+from segsweep.runs.config import files as config_files
+from segsweep.runs.config import options
+from segsweep.runs.config.output import print_rows
 
 if TYPE_CHECKING:  # a data set takes seconds to import, and help needs none
     from segsweep.data.check.report import Report

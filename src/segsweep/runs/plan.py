@@ -13,8 +13,8 @@ from omegaconf.errors import OmegaConfBaseException
 from segsweep.errors import ConfigError, UserError
 from segsweep.runs import published
 from segsweep.runs.compatibility import IDENTITY_VERSION
-from segsweep.runs.config_types import check_types
-from segsweep.runs.folder import RunFolder
+from segsweep.runs.config.types import check_types
+from segsweep.runs.folder import PREDICTIONS, RunFolder
 from segsweep.runs.identity import identity, run_id
 
 GROUPS = ("backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler", "trainer")
@@ -58,6 +58,9 @@ def plan(
     """
     resolved = _resolve(config)
     check_types(resolved, choices)
+    wanted = resolved["predictions"]
+    if wanted not in (None, *PREDICTIONS):
+        raise ConfigError(f"predictions={wanted}: expected null, {' or '.join(PREDICTIONS)}")
     if not resolved["runs_dir"]:
         raise ConfigError("runs_dir is empty: expected a folder")
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from segsweep.data.module import SegmentationData
+from segsweep.networks.segmenter import inference_parameters
 from segsweep.runs import build, environment
 from segsweep.runs.files import read_json, write_json
 from segsweep.runs.folder import RunFolder

@@ -3,7 +3,7 @@
 import re
 
 from segsweep.errors import ConfigError, near
-from segsweep.runs import config_files
+from segsweep.runs.config import files as config_files
 
 
 def explain(error: Exception) -> ConfigError:
@@ -33,6 +33,9 @@ def _unknown_key(key: str) -> str:
     axis, *choice = group.split(".")
     if axis == "test" and choice and choice[0] in config_files.choices("test"):
         return f"{key}: {choice[0]} is not among the chosen tests; add it, as test=[{choice[0]}]"
+    part = ".".join(choice)
+    if part and any(config_files.own_options(axis, n).get(part) == {} for n in config_files.choices(axis)):
+        return f"{key}: {group} is empty by default; add to it with a plus, +{key}=…"
     having = [name for name in config_files.choices(group) if option in config_files.own_options(group, name)]
     if having:
         return f"{key}: the {group} chosen here has no such option; {' and '.join(having)} have it"

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import yaml
 
 from segsweep.errors import UserError
-from segsweep.runs.family import source
+from segsweep.runs.config.output import print_rows
 from segsweep.runs.files import read_json
 from segsweep.runs.folder import STATES, RunFolder
 from segsweep.runs.identity import id_of
-from segsweep.runs.output import print_rows
-from segsweep.runs.remove import counted
+from segsweep.runs.manage.family import source
+from segsweep.runs.manage.remove import counted
 
 AGAIN = "its training command, given again, mends it"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from segsweep.runs import config_files
+from segsweep.runs.config import files as config_files
 
 USAGE = {
     "train": "Train and test one run, or with -m all combinations of comma-separated values.",

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError, near
+from segsweep.runs.config.options import RUNS_DIR, parse
+from segsweep.runs.config.output import check_format, print_rows
 from segsweep.runs.folder import RunFolder, all_runs, find_run
-from segsweep.runs.options import RUNS_DIR, parse
-from segsweep.runs.output import check_format, print_rows
 
 HELP = """usage: segsweep runs [state=STATE] [sweep=NAME] [key=value ...]
        segsweep runs show ID
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def list_runs(words: Sequence[str], options: Sequence[str]) -> int:
     """The listing."""
-    from segsweep.runs import listing
+    from segsweep.runs.manage import listing
 
     asked = _parse(options, format="table", state=None, sweep=None)
     state, runs_dir = asked["state"], Path(asked["runs_dir"])
@@ -90,7 +90,7 @@ def _of_sweep(runs_dir: Path, name: str) -> set[str]:
 
 def show(words: Sequence[str], options: Sequence[str]) -> int:
     """`runs show ID`."""
-    from segsweep.runs import show
+    from segsweep.runs.manage import show
 
     asked = _parse(options, format="table")
     show.show(_one("show", words, asked), asked["format"])
@@ -99,7 +99,7 @@ def show(words: Sequence[str], options: Sequence[str]) -> int:
 
 def tail(words: Sequence[str], options: Sequence[str]) -> int:
     """`runs tail ID`."""
-    from segsweep.runs import tail
+    from segsweep.runs.manage import tail
 
     asked = _parse(options, lines=20, follow=False)
     if type(asked["lines"]) is not int or asked["lines"] < 0:
@@ -109,7 +109,7 @@ def tail(words: Sequence[str], options: Sequence[str]) -> int:
 
 def rm(words: Sequence[str], options: Sequence[str]) -> int:
     """`runs rm ID …`."""
-    from segsweep.runs import remove
+    from segsweep.runs.manage import remove
 
     asked = _parse(options, children=False, yes=False)
     if not words:
@@ -121,7 +121,7 @@ def rm(words: Sequence[str], options: Sequence[str]) -> int:
 
 def gc(words: Sequence[str], options: Sequence[str]) -> int:
     """`runs gc`."""
-    from segsweep.runs import garbage
+    from segsweep.runs.manage import garbage
 
     asked = _parse(options, what="all", yes=False)
     if words:
@@ -133,7 +133,7 @@ def gc(words: Sequence[str], options: Sequence[str]) -> int:
 
 def adopt(words: Sequence[str], options: Sequence[str]) -> int:
     """`runs adopt FILE …`; the options are those of `segsweep train`."""
-    from segsweep.runs import adopt
+    from segsweep.runs.manage import adopt
 
     if len(words) != 1:
         raise ConfigError("runs adopt: expected one file of weights, then the options of segsweep train")
@@ -142,7 +142,7 @@ def adopt(words: Sequence[str], options: Sequence[str]) -> int:
 
 def verify(words: Sequence[str], options: Sequence[str]) -> int:
     """`runs verify [ID …]`."""
-    from segsweep.runs import verify
+    from segsweep.runs.manage import verify
 
     asked = _parse(options, format="table")
     return verify.verify(Path(asked["runs_dir"]), words, asked["format"])

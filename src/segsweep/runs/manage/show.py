@@ -3,10 +3,10 @@
 from typing import Any
 
 from segsweep.runs import compare
-from segsweep.runs.family import children, source
+from segsweep.runs.config.output import print_rows
 from segsweep.runs.folder import RunFolder, all_runs
-from segsweep.runs.listing import FIGURES, max_steps, read_statuses, seconds_left
-from segsweep.runs.output import print_rows
+from segsweep.runs.manage.family import children, source
+from segsweep.runs.manage.listing import FIGURES, max_steps, read_statuses, seconds_left
 
 OF_STATUS = (
     "params", "best_miou", "train_seconds", "shrunk_to", "dropped_batches", "origin", "environment_changes",

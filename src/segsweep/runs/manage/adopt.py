@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from segsweep.errors import ConfigError, UserError
+from segsweep.networks.segmenter import inference_parameters
 from segsweep.runs import app, build, failures
 from segsweep.runs.compatibility import IDENTITY_VERSION
 from segsweep.runs.folder import RunFolder
@@ -139,7 +140,8 @@ def _write(
     checkpoint = {"state_dict": {PREFIX + key: value for key, value in weights.items()}, "global_step": step}
     AtomicCheckpointIO().save_checkpoint(checkpoint, folder.checkpoints / LAST)
     origin = _origin(file)
-    parameters = sum(p.numel() for p in _parameters(config))
+    with torch.device("meta"):
+        parameters = inference_parameters(build.build_segmenter(config, load_weights=False))
     folder.update_status(
         state="done", step=step, params=parameters, origin=f"adopted from {file}, sha256 {origin['sha256']}"
     )
@@ -152,11 +154,6 @@ def _write(
         "adopted": origin,
     }
     folder.write_plan(plan, OmegaConf.to_yaml(config))
-
-
-def _parameters(config: Mapping[str, Any]) -> list[Tensor]:
-    with torch.device("meta"):
-        return list(build.build_segmenter(config, load_weights=False).parameters())
 
 
 def _origin(file: Path) -> dict[str, Any]:

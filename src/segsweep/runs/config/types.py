@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segsweep.errors import ConfigError
-from segsweep.runs import config_files
+from segsweep.runs.config import files as config_files
 
 # These take more kinds than their defaults show.
 FREE = ("size", "num_classes", "stages", "trainer.devices", "test", "head.aux_weights")

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segsweep.runs import compare
-from segsweep.runs.family import is_waiting, source
 from segsweep.runs.folder import STATES, RunFolder
+from segsweep.runs.manage.family import is_waiting, source
 
 LISTED_STATES = (*STATES, "waiting")
 """What a folder says of itself, and what only another one tells: that its parent is being trained."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[2]
 GROUPS = (
     "backbone",
     "head",

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from segsweep.runs.family import source, with_ancestors
+from segsweep.runs.config.output import print_rows
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import ID_LENGTH
 from segsweep.runs.lease import TIMEOUT
-from segsweep.runs.output import print_rows
-from segsweep.runs.remove import TRASH, agrees, counted, discard, disk_use, megabytes, mentioned
+from segsweep.runs.manage.family import source, with_ancestors
+from segsweep.runs.manage.remove import TRASH, agrees, counted, discard, disk_use, megabytes, mentioned
 
 RUNS, REPLACED, DRAFTS = KINDS = ("runs", "replaced", "drafts")
 WHY = {

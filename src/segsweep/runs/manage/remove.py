@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segsweep.errors import UserError
-from segsweep.runs.family import descendants
 from segsweep.runs.files import read_json
 from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.manage.family import descendants
 
 TRASH = ".trash-"
 
