@@ -38,6 +38,7 @@ check: setup ## formatting, lint and types
 
 bench: setup ## the measured ratios of docs/benchmarks.md
 	$(BIN)/python benchmarks/evaluator.py
+	$(BIN)/python benchmarks/data.py
 
 clean: ## remove what the other targets made, runs included
 	rm -rf $(VENV) runs report dist .pytest_cache .mypy_cache .ruff_cache

@@ -77,7 +77,7 @@ def sizes() -> str:
     for row in yaml.safe_load((config_files.root() / "experiments" / "counted.yaml").read_text())["rows"]:
         figures = [row[key] for key in ("published_params_m", "params_m", "published_gflops", "gmacs")]
         cells = ["" if value is None else str(value) for value in figures]
-        size = "×".join(map(str, row["size"]))
+        size = "×".join(map(str, row["size"] or ["any"]))
         lines.append(f"| {row['name']} | {size} | {' | '.join(cells)} | {row['discrepancy'] or ''} |")
     return "\n".join(lines) + "\n"
 

@@ -56,4 +56,8 @@ def test_an_installed_wheel_trains_in_an_empty_folder(wheel, tmp_path):
     listed = subprocess.run(
         [home / "bin" / "segsweep", "train", "--help"], capture_output=True, text=True, cwd=work
     )
-    assert "+experiments= camvid_heads demo" in listed.stdout
+    experiments = next(line for line in listed.stdout.splitlines() if "+experiments=" in line)
+    assert {"camvid_heads", "demo", "ksac/table2", "atonet/table4"} <= set(experiments.split())
+    profile = [home / "bin" / "segsweep", "profile", "backbone=mobilenetv2", "head=ksac", "num_classes=21"]
+    counted = subprocess.run([*profile, "latency=false"], capture_output=True, text=True, cwd=work)
+    assert "published" in counted.stdout, "experiments/counted.yaml travels too"
