@@ -36,9 +36,9 @@ check: setup ## formatting, lint and types
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 
-bench: setup ## the measured ratios of docs/benchmarks.md
+bench: setup ## the measured ratios of docs/benchmarks.md; CAMVID=DIR for those of input
 	$(BIN)/python benchmarks/evaluator.py
-	$(BIN)/python benchmarks/data.py
+	$(if $(CAMVID),$(BIN)/python benchmarks/data.py --camvid $(CAMVID))
 
 clean: ## remove what the other targets made, runs included
 	rm -rf $(VENV) runs report dist .pytest_cache .mypy_cache .ruff_cache
