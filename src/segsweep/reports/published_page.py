@@ -12,6 +12,7 @@ from segsweep.runs.compare import MISSING, show
 from segsweep.runs.config import options
 from segsweep.runs.config.output import check_format, print_rows
 from segsweep.runs.published import Published
+from segsweep.runs.remarks import of_runs
 
 OWN = ("out", "format", "title")
 HEADINGS = {
@@ -81,7 +82,8 @@ def notes(comparison: Comparison) -> list[str]:
     lines = [(_label(comparison, line), line) for line in comparison.lines]
     remarks = [f"{label}: {line.printed['note']}." for label, line in lines if "note" in line.printed]
     sizes = [f"{label}: {line.discrepancy}" for label, line in lines if line.discrepancy]
-    return list(dict.fromkeys([*remarks, *sizes]))
+    runs = [f"{label}: {words}." for label, line in lines if (words := of_runs(line.runs))]
+    return list(dict.fromkeys([*remarks, *runs, *sizes]))
 
 
 def _label(comparison: Comparison, line: Line) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from segsweep.runs import compare
+from segsweep.runs import compare, remarks
 from segsweep.runs.config.output import print_rows
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.sweep import Sweep
@@ -59,7 +59,7 @@ class Row:
             cell = self.cells.get(name)
             flat |= {name: cell and cell.mean, f"{name}_std": cell and cell.std}
             flat[f"{name}_seeds"] = len(cell.values) if cell else 0
-        return {**flat, "runs": [run.id for run in self.runs]}
+        return {**flat, "runs": [run.id for run in self.runs], "remarks": remarks.of_runs(self.runs)}
 
 
 @dataclass(frozen=True)
@@ -156,13 +156,15 @@ def print_closing(sweep: Sweep) -> None:
 
 
 def shown(table: Table) -> list[dict[str, str]]:
-    """A table's rows as text for people."""
+    """A table's rows as text for people; remarks only where there are any."""
+    words = [remarks.of_runs(row.runs) for row in table.rows]
     return [
         {
             **(row.axes or {"run": row.runs[0].id}),
             "params (M)": "" if row.params is None else f"{row.params / 1e6:.2f}",
             "seeds": str(len(row.runs)),
             **{name: str(row.cells[name]) if name in row.cells else "–" for name in table.strategies},
+            **({"remarks": remark} if any(words) else {}),
         }
-        for row in table.rows
+        for row, remark in zip(table.rows, words, strict=True)
     ]

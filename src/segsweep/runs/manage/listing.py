@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segsweep.runs import compare
+from segsweep.runs import compare, remarks
 from segsweep.runs.folder import STATES, RunFolder
 from segsweep.runs.manage.family import is_waiting, source
 
@@ -48,9 +48,7 @@ def _row(run: RunFolder, status: Status, axes: Sequence[str]) -> dict[str, Any]:
         "measured": measured,
         "seconds": status.get("train_seconds"),
         "failure": (status.get("failure") or {}).get("class"),
-        "shrunk_to": status.get("shrunk_to"),
-        "dropped_batches": status.get("dropped_batches"),
-        "adopted": run.plan["identity"].get("adopted"),
+        **remarks.facts(run, status),
         "error": status.get("error"),
     }
 
@@ -105,13 +103,4 @@ def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
         shown["seconds_left"] = f"{minutes}:{seconds:02d}"
     shown["left"] = shown.pop("seconds_left")
     error = shown.pop("error")
-    return {**shown, "remarks": ", ".join(remarks(row)), "error": error}
-
-
-def remarks(row: Mapping[str, Any]) -> list[str]:
-    """What one should know of a run's numbers."""
-    return [
-        *([f"{row['shrunk_to']} micro-batches for want of memory"] if row["shrunk_to"] else ()),
-        *([f"{row['dropped_batches']} batches dropped"] if row["dropped_batches"] else ()),
-        *(["adopted"] if row["adopted"] else ()),
-    ]
+    return {**shown, "remarks": ", ".join(remarks.in_words(row)), "error": error}
