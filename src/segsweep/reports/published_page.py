@@ -82,7 +82,8 @@ def notes(comparison: Comparison) -> list[str]:
     lines = [(_label(comparison, line), line) for line in comparison.lines]
     remarks = [f"{label}: {line.printed['note']}." for label, line in lines if "note" in line.printed]
     sizes = [f"{label}: {line.discrepancy}" for label, line in lines if line.discrepancy]
-    runs = [f"{label}: {words}." for label, line in lines if (words := of_runs(line.runs))]
+    tested = [(label, [run for run in line.runs if run.strategies()]) for label, line in lines]
+    runs = [f"{label}: {words}." for label, found in tested if (words := of_runs(found))]
     return list(dict.fromkeys([*remarks, *runs, *sizes]))
 
 
