@@ -33,6 +33,15 @@ def write_bytes(path: Path, content: bytes, places: str = RUN_PLACES) -> None:
         raise cannot_write(path, error, places) from error
 
 
+def fsync(path: Path) -> None:
+    """See to it that a file, or a folder's list of names, is on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def cannot_write(path: Path, error: OSError, places: str = RUN_PLACES) -> UserError:
     """The error for a place that cannot be written, in the user's terms."""
     return UserError(

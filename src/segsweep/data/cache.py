@@ -11,7 +11,6 @@ folder of this name is whole.
 
 import logging
 import mmap
-import os
 import shutil
 import time
 from functools import partial
@@ -25,7 +24,7 @@ from segsweep.data.kept import PLACES, alone, source_key, spread
 from segsweep.data.sample import Sample, image_size
 from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset
 from segsweep.errors import ConfigError, DataError
-from segsweep.files import cannot_write
+from segsweep.files import cannot_write, fsync
 
 log = logging.getLogger(__name__)
 CHANNELS = 4
@@ -103,7 +102,7 @@ def _build(split: FileSplit, target: Path, place: str, workers: int) -> None:
             file.truncate(int(sizes.prod(axis=1).sum()) * CHANNELS)
         _fill(split, half / "samples.bin", _starts(sizes), workers)
         for each in (half / "sizes.npy", half / "samples.bin", half):
-            _sync(each)
+            fsync(each)
         half.rename(target)
     except OSError as error:
         raise cannot_write(target, error, PLACES) from error
@@ -154,11 +153,3 @@ def _write(file: Path, part: tuple[FileSplit, NDArray[np.int64]]) -> None:
             out.seek(start)
             out.write(image.data)
             out.write(np.ascontiguousarray(label).data)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

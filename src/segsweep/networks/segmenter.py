@@ -62,7 +62,12 @@ class Segmenter(nn.Module):
 def inference_parameters(segmenter: Segmenter) -> int:
     """The number of parameters without auxiliary branches, which exist in training only."""
     named = segmenter.named_parameters()
-    return sum(parameter.numel() for name, parameter in named if ".auxiliary." not in name)
+    return sum(parameter.numel() for name, parameter in named if not is_auxiliary(name))
+
+
+def is_auxiliary(name: str) -> bool:
+    """Whether a tensor of a segmenter belongs to its auxiliary branches."""
+    return name.startswith("head.auxiliary.")
 
 
 def check_input(encoder: Encoder, size: Sequence[int], micro_batch: int) -> None:

@@ -20,6 +20,7 @@ from segsweep.runs.folder import RunFolder, test_suffix
 from segsweep.runs.identity import is_identity
 from segsweep.runs.plan import Member
 from segsweep.runs.published import KEY, Published
+from segsweep.runs.stages import key_of
 from segsweep.runs.sweep import COMMAND
 from segsweep.testing.protocol import comparable
 
@@ -87,7 +88,7 @@ class Comparison:
     @property
     def changes(self) -> list[str]:
         """Overrides that make the runs others than the experiment's; more seeds do not."""
-        keys = {override: override.partition("=")[0].lstrip("+~") for override in self.overrides}
+        keys = {override: key_of(override) for override in self.overrides}
         return [override for override, key in keys.items() if key != "seed" and is_identity(key)]
 
     @property

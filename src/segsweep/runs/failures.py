@@ -5,7 +5,6 @@ was out of memory a smaller micro-batch, one whose data set is damaged a repair.
 """
 
 import errno
-import signal
 from pathlib import Path
 
 from segsweep.errors import ConfigError, DataError, PreemptedError, UserError
@@ -13,17 +12,6 @@ from segsweep.errors import ConfigError, DataError, PreemptedError, UserError
 PREEMPTED, OUT_OF_MEMORY, DIVERGED, DATA, DISK, USER, UNKNOWN = (
     "preempted", "out of memory", "diverged", "data", "disk", "user's error", "unknown",
 )  # fmt: skip
-CLASSES = (PREEMPTED, OUT_OF_MEMORY, DIVERGED, DATA, DISK, USER, UNKNOWN)
-
-ADVICE = {
-    PREEMPTED: "the same command goes on",
-    OUT_OF_MEMORY: "trainer.on_oom=shrink tries smaller micro-batches at the same batch_size",
-    DIVERGED: "lower optimizer.lr, or trainer.on_nan=skip",
-    DATA: "segsweep data check dataset=… finds all such files",
-    DISK: "free space, then the same command goes on",
-    USER: "correct it, then the same command again",
-    UNKNOWN: "log.txt has the traceback; the same command goes on from the last checkpoint",
-}
 LOG_LINES = 20
 
 
@@ -32,7 +20,7 @@ class AgainError(UserError):
 
 
 def classify(error: BaseException) -> str:
-    """The class of what a run ended with, one of CLASSES."""
+    """The class of what a run ended with, one of the names above."""
     from segsweep.training.divergence import DivergenceError
 
     if isinstance(error, KeyboardInterrupt | SystemExit | PreemptedError):
@@ -64,13 +52,6 @@ def _from_disk(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
-
-
-def of_status(returncode: int) -> str:
-    """The class of a process that died without a word of its own."""
-    if returncode in (-signal.SIGTERM, -signal.SIGINT, -signal.SIGUSR1, -signal.SIGUSR2):
-        return PREEMPTED
-    return UNKNOWN
 
 
 def one_line(error: BaseException) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.errors import UserError
-from segsweep.files import cannot_write as cannot_write
 from segsweep.files import write_bytes
 
 

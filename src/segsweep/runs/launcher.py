@@ -24,6 +24,7 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.plan import Member, check_member, merge, write
 from segsweep.runs.process import run_process
 from segsweep.runs.published import KEY, Published
+from segsweep.runs.stages import key_of
 from segsweep.runs.sweep import COMMAND, Sweep
 
 log = logging.getLogger("segsweep")
@@ -87,10 +88,10 @@ def _combine(row: str, member: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: the member names the part of the network that the row is about.
     """
-    said = {_key(override): override for override in member}
+    said = {key_of(override): override for override in member}
     kept = []
     for override in row.split():
-        key = _key(override)
+        key = key_of(override)
         clash = said.get(key, said.get(key.split(".")[0]))
         if clash is None:
             kept.append(override)
@@ -100,10 +101,6 @@ def _combine(row: str, member: Sequence[str]) -> tuple[str, ...]:
                 "that network without the experiment"
             )
     return (*kept, *member)
-
-
-def _key(override: str) -> str:
-    return override.partition("=")[0].lstrip("+~")
 
 
 class SweepLauncher(Launcher):

@@ -9,14 +9,13 @@ from torch import Tensor
 
 from segsweep.errors import ConfigError, UserError
 from segsweep.networks import Segmenter
+from segsweep.networks.segmenter import is_auxiliary
 from segsweep.runs.compatibility import current_names
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import init_file
-from segsweep.training.checkpoint_files import LAST, newest, read_checkpoint
+from segsweep.training.checkpoint_files import LAST, newest, read_checkpoint, segmenter_weights
 
 log = logging.getLogger("segsweep")
-
-PREFIX = "segmenter."
 
 
 def start(folder: RunFolder, config: Mapping[str, Any], segmenter: Segmenter) -> tuple[Path | None, str]:
@@ -73,9 +72,9 @@ def _fitting(segmenter: Segmenter, file: Path) -> tuple[dict[str, Tensor], list[
     if not file.is_file():
         raise UserError(f"{file}: these weights to start from are not there; train that run first")
     wanted = segmenter.state_dict()
-    state = current_names(_weights(read_checkpoint(file)), wanted)
-    ours = {key: value for key, value in state.items() if not _is_auxiliary(key)}
-    missing = sorted(key for key in wanted if key not in ours and not _is_auxiliary(key))
+    state = current_names(segmenter_weights(read_checkpoint(file)), wanted)
+    ours = {key: value for key, value in state.items() if not is_auxiliary(key)}
+    missing = sorted(key for key in wanted if key not in ours and not is_auxiliary(key))
     foreign = sorted(ours.keys() - wanted.keys())
     other = sorted(key for key in ours.keys() & wanted.keys() if ours[key].shape != wanted[key].shape)
     wrong = missing + foreign + [key for key in other if not key.startswith("head.")]
@@ -86,18 +85,6 @@ def _fitting(segmenter: Segmenter, file: Path) -> tuple[dict[str, Tensor], list[
         )
     # Auxiliary branches are trained beside the network and may be others in each stage: kept where they fit.
     return {k: v for k, v in state.items() if k in wanted and v.shape == wanted[k].shape}, other
-
-
-def _weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The segmenter's tensors of a training checkpoint, or of a bare state dict."""
-    if "state_dict" not in checkpoint:
-        return dict(checkpoint)
-    state = checkpoint["state_dict"].items()
-    return {key.removeprefix(PREFIX): value for key, value in state if key.startswith(PREFIX)}
-
-
-def _is_auxiliary(key: str) -> bool:
-    return ".auxiliary." in f".{key}"
 
 
 def _layers(keys: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
 from segsweep.errors import UserError
 from segsweep.networks import Segmenter
+from segsweep.networks.segmenter import is_auxiliary
 from segsweep.runs import build
 from segsweep.runs.compatibility import current_names
 from segsweep.runs.files import write_json
@@ -28,7 +29,7 @@ from segsweep.testing.pictures import PictureWriter
 from segsweep.testing.predictions import PredictionWriter, prediction_form
 from segsweep.testing.protocol import protocol_card, write_test
 from segsweep.testing.strategies import Strategy
-from segsweep.training.checkpoint_files import BEST, LAST, read_checkpoint
+from segsweep.training.checkpoint_files import BEST, LAST, read_checkpoint, segmenter_weights
 
 log = logging.getLogger("segsweep")
 
@@ -168,11 +169,9 @@ def _initial_weights(identity: dict[str, Any]) -> str:
 def load_network(config: dict[str, Any], checkpoint: Path, output_stride: int | None) -> Segmenter:
     """The trained network without its auxiliary branches, at another output stride where one is given."""
     network = build.build_segmenter(config, output_stride, load_weights=False, auxiliary=False)
-    state = read_checkpoint(checkpoint)["state_dict"]
-    prefix, wanted = "segmenter.", network.state_dict().keys()
-    weights = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-    weights = current_names(weights, wanted)
-    training_only = [k for k in weights if k.startswith("head.auxiliary.") and k not in wanted]
+    wanted = network.state_dict().keys()
+    weights = current_names(segmenter_weights(read_checkpoint(checkpoint)), wanted)
+    training_only = [k for k in weights if is_auxiliary(k) and k not in wanted]
     network.load_state_dict({k: v for k, v in weights.items() if k not in training_only})
     return network
 

@@ -38,11 +38,10 @@ def train(folder: RunFolder, config: dict[str, Any], lease: Lease) -> None:
     log.info(f"starting from {origin}")
     _note_environment(folder, goes_on=resume is not None)
     parameters = inference_parameters(task.segmenter)
+    first = {} if resume is not None else {"origin": origin}
     folder.update_status(
-        state="running", max_steps=settings.max_steps, params=parameters, error=None, failure=None
+        state="running", max_steps=settings.max_steps, params=parameters, error=None, failure=None, **first
     )
-    if resume is None:
-        folder.update_status(origin=origin)
     recorder = _recorder(folder, config, data, tracker)
     fit(task, data, settings, recorder, folder.checkpoints, resume, check=lease.check)
     folder.update_status(state="done")
@@ -52,15 +51,15 @@ def train(folder: RunFolder, config: dict[str, Any], lease: Lease) -> None:
 def _recorder(
     folder: RunFolder, config: dict[str, Any], data: SegmentationData, tracker: NoTracker
 ) -> Recorder:
+    write = _progress_writer(folder)
     recorder = Recorder(
         run=_run_info(folder, config, data.classes),
         tracker=tracker,
         train_images=len(data.split(data.train_split)),
         batch_size=config["batch_size"],
         log_every=config["trainer"]["log_every"],
-        on_progress=lambda progress: on_progress(progress, recorder),
+        on_progress=lambda progress: write(progress, recorder),
     )
-    on_progress = _progress_writer(folder)
     return recorder
 
 

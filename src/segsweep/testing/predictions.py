@@ -22,8 +22,8 @@ from PIL import Image
 from segsweep.data.official import Submission
 from segsweep.data.sample import Sample
 from segsweep.errors import ConfigError, DataError, UserError
+from segsweep.files import fsync
 from segsweep.testing.pictures import Palette, palette_image
-from segsweep.testing.protocol import fsync
 from segsweep.testing.submission import check, pack
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import segsweep
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DataError
+from segsweep.files import fsync
 from segsweep.testing.boundary import BOUNDARY_RULE
 from segsweep.testing.counts import Counts
 from segsweep.testing.metrics import ABSENT_RULE
@@ -162,15 +163,6 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def fsync(path: Path) -> None:
-    """See to it that a file, or a folder's list of names, is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _put_in_place(draft: Path, folder: Path) -> None:

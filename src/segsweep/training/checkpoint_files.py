@@ -9,18 +9,22 @@ later (`sha256sum -c SHA256SUMS` reads it).
 import hashlib
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from segsweep.errors import UserError
 from segsweep.files import write_bytes
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 SUMS = "SHA256SUMS"
+SEGMENTER = "segmenter."
+"""What the names of the segmenter's tensors begin with, among those of the whole task."""
 
 log = logging.getLogger("segsweep")
 
@@ -126,6 +130,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, UnpicklingError) as error:
         raise _damaged(path) from error
+
+
+def segmenter_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The segmenter's tensors of a training checkpoint, or of a bare state dict."""
+    if "state_dict" not in checkpoint:
+        return dict(checkpoint)
+    state = checkpoint["state_dict"].items()
+    return {key.removeprefix(SEGMENTER): value for key, value in state if key.startswith(SEGMENTER)}
 
 
 def _damaged(path: Path) -> DamagedCheckpointError:

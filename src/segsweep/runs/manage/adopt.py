@@ -16,18 +16,16 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from segsweep.errors import ConfigError, UserError
-from segsweep.networks.segmenter import inference_parameters
+from segsweep.networks.segmenter import inference_parameters, is_auxiliary
 from segsweep.runs import app, build, failures
 from segsweep.runs.compatibility import IDENTITY_VERSION
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash, identity, run_id
 from segsweep.runs.plan import Member
-from segsweep.training.checkpoint_files import LAST, AtomicCheckpointIO
+from segsweep.training.checkpoint_files import LAST, SEGMENTER, AtomicCheckpointIO
 
 log = logging.getLogger("segsweep")
 
-PREFIX = "segmenter."
-AUXILIARY = "head.auxiliary."
 SHOWN = 3
 """Tensors that an error names at most, of each kind."""
 
@@ -105,7 +103,7 @@ def check_fit(file: Path, weights: Mapping[str, Tensor], config: Mapping[str, An
     """
     with torch.device("meta"):
         wanted = build.build_segmenter(config, load_weights=False, auxiliary=False).state_dict()
-    given = {key: value for key, value in weights.items() if not key.startswith(AUXILIARY)}
+    given = {key: value for key, value in weights.items() if not is_auxiliary(key)}
     other = [
         f"{key} {list(given[key].shape)} for {list(wanted[key].shape)}"
         for key in wanted
@@ -137,7 +135,10 @@ def _write(
     step: int,
 ) -> None:
     """Write the folder; the plan, which makes it a run, comes last."""
-    checkpoint = {"state_dict": {PREFIX + key: value for key, value in weights.items()}, "global_step": step}
+    checkpoint = {
+        "state_dict": {SEGMENTER + key: value for key, value in weights.items()},
+        "global_step": step,
+    }
     AtomicCheckpointIO().save_checkpoint(checkpoint, folder.checkpoints / LAST)
     origin = _origin(file)
     with torch.device("meta"):
