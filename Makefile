@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test stress tables check bench clean
+.PHONY: help setup demo test test-slurm stress tables check bench clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,9 @@ demo: setup ## train and test none, ASPP and KSAC on generated images, and write
 test: setup ## run the tests, two files at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-slurm: setup ## sweeps through a real Slurm that is brought up on this machine (as root, Debian's packages)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm tests/slurm
+
 tables: setup ## train the papers' tables for one step, with the large encoders that make test leaves out
 	$(BIN)/python -m pytest -m "slow or not slow" tests/reports/test_published.py
 
@@ -38,6 +41,7 @@ check: setup ## formatting, lint and types
 
 bench: setup ## the measured ratios of docs/benchmarks.md; CAMVID=DIR for those of input
 	$(BIN)/python benchmarks/evaluator.py
+	$(BIN)/python benchmarks/planning.py
 	$(if $(CAMVID),$(BIN)/python benchmarks/data.py --camvid $(CAMVID))
 
 clean: ## remove what the other targets made, runs included

@@ -10,11 +10,22 @@ from hydra.core.config_store import ConfigStore
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from segsweep.runs.config.files import folders
-from segsweep.runs.launcher import PlanningSweeper, SweepLauncher
+from segsweep.runs.launch.launcher import SweepLauncher
+from segsweep.runs.launch.pool import PoolLauncher
+from segsweep.runs.launch.slurm import SlurmLauncher
+from segsweep.runs.launch.sweeper import PlanningSweeper
 
 
 class SegsweepLauncher(SweepLauncher):
     """hydra/launcher=segsweep."""
+
+
+class SegsweepPool(PoolLauncher):
+    """hydra/launcher=pool."""
+
+
+class SegsweepSlurm(SlurmLauncher):
+    """hydra/launcher=submitit_slurm."""
 
 
 class SegsweepSweeper(PlanningSweeper):
@@ -30,6 +41,8 @@ class SegsweepSearchPath(SearchPathPlugin):
         if any(entry.path == str(folders()[0]) for entry in search_path.get_path()):
             for folder in folders()[1:]:
                 search_path.append(provider="segsweep", path=f"file://{folder}")
+            # Where Hydra's launcher for Slurm is installed, its options would be taken as the schema of ours.
+            ConfigStore.instance().repo["hydra"]["launcher"].pop("submitit_slurm.yaml", None)
 
 
 def _store(group: str, plugin: type, **options: Any) -> None:

@@ -14,6 +14,7 @@ HELP = """segsweep: ablation sweeps for semantic segmentation
 usage: segsweep COMMAND [key=value ...]
 
 commands
+  plan     what a training command would do and cost, and all that is wrong with it; nothing is started
   train    train and test a run, or with -m every member of a sweep; what is done is not done again
   test     test trained runs with further strategies: segsweep test ID test=[ms_flip]
   runs     list runs, explain or watch one, remove, adopt or verify
@@ -46,13 +47,13 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _dispatch(arguments)
     except UserError as error:
-        from segsweep.runs.failures import AgainError, one_line
+        from segsweep.runs.failures import USER_STATUS, AgainError, one_line
 
         if isinstance(error, AgainError):
             _start_again()
         print(f"segsweep: {one_line(error)}", file=sys.stderr)
         # As a shell reports a process that a signal ended.
-        return 128 + error.signum if isinstance(error, PreemptedError) else 2
+        return 128 + error.signum if isinstance(error, PreemptedError) else USER_STATUS
     except BrokenPipeError:
         # Whoever read the output has gone, as `| head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -86,6 +87,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
         print(f"segsweep {__version__}")
         return 0
     commands: dict[str, Command] = {
+        "plan": _plan,
         "train": _train,
         "test": _test,
         "runs": _runs,
@@ -98,6 +100,12 @@ def _dispatch(arguments: Sequence[str]) -> int:
     if name not in commands:
         raise UserError(f"{name}: no such command; {near(name, commands.keys() - {'execute'})}")
     return commands[name](rest)
+
+
+def _plan(arguments: Sequence[str]) -> int:
+    from segsweep.profiling import plan_command
+
+    return plan_command.main(arguments)
 
 
 def _train(arguments: Sequence[str]) -> int:
@@ -120,7 +128,7 @@ def _closed(command: Command, arguments: Sequence[str]) -> int:
         return command(arguments)
     finally:
         for sweep in COMMAND.sweeps:
-            from segsweep.reports.table import print_closing
+            from segsweep.reports.closing import print_closing
 
             print_closing(sweep)
 
@@ -153,10 +161,19 @@ def _execute(arguments: Sequence[str]) -> int:
     """What launchers start: execute one run folder that has been planned (not for people)."""
     from pathlib import Path
 
-    from segsweep.runs.execute import execute
     from segsweep.runs.folder import RunFolder
+    from segsweep.runs.launch.orders import ATTACHED, HELD
+    from segsweep.runs.parent_death import end_with_parent
 
-    execute(RunFolder(Path(arguments[0])), train="--no-train" not in arguments)
+    folder, attached = RunFolder(Path(arguments[0])), [a for a in arguments if a.startswith(ATTACHED)]
+    if attached:
+        end_with_parent(parent=int(attached[0].removeprefix(ATTACHED)))
+
+    from segsweep.runs.execute import execute  # takes seconds, in which another process may take the run
+
+    if attached and folder.holder() is not None:
+        return HELD
+    execute(folder, train="--no-train" not in arguments)
     return 0
 
 

@@ -6,14 +6,18 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 from segsweep.runs import app, build
 from segsweep.runs.execute import execute
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.launch import local, orders
+from segsweep.runs.launch.orders import Attempt
 from segsweep.runs.plan import Member, check_member, merge, write
 from tests.runs.composing import member
 from tests.runs.faulty import LOSS
@@ -65,6 +69,29 @@ def train_all(members: Sequence[Member]) -> list[RunFolder]:
     for folder in new:
         run(folder)
     return new
+
+
+class AttemptInside(Attempt):
+    """What launchers start for each run, within this process: done as soon as it is made."""
+
+    def __init__(self, folder: RunFolder, train: bool, *_: Any, **__: str) -> None:
+        self.folder, self.prefix, self._told, self._oom_kills = folder, (), None, 0
+        returncode = 0
+        try:
+            run(folder)
+        except Exception:
+            returncode = 1
+        over: Any = SimpleNamespace(poll=lambda: returncode, wait=lambda: returncode, returncode=returncode)
+        self.process = over
+
+    def kill(self) -> None:
+        """There is none."""
+
+
+def attempts_inside(patch: pytest.MonkeyPatch) -> None:
+    """Have our launchers, and the workers of others that are this process, start no processes."""
+    for module in (local, orders):
+        patch.setattr(module, "Attempt", AttemptInside)
 
 
 def checkpoint(folder: RunFolder, name: str = "last.ckpt") -> dict[str, Any]:

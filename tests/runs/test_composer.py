@@ -18,6 +18,22 @@ MEMBERS = [
     ("dataset=camvid", "dataset.root=/x", "test=[flip,ms]", "test.ms.scales=[1,2]"),
     ("experiments=demo", "head=ksac", "trainer.max_steps=7"),
     ("+head.extra=1", "backbone=resnet18", "~optimizer.momentum"),
+    ("seed=1", "optimizer.lr=1"),
+    ("seed=2", "optimizer.lr=1e-3"),
+    ("seed=2", "seed=7", "optimizer.lr=5"),  # the last wins
+    ("size=[32,64]", "head.rates=[]", "trainer.val_every=null"),
+    ("size=32", "head.rates=[1]", "trainer.val_every=9"),
+    ("test=[slide]", "size=[40,80]"),  # a window is a size in a list of references
+    ("dataset=camvid", "data_dir=/a b", "seed=1"),  # inside a longer text
+    ("dataset=camvid", "data_dir=/c", "seed=2"),
+    ("runs_dir=${data_dir}/runs", "data_dir=/d", "seed=1"),  # a reference of the member's own
+    ("runs_dir=${data_dir}/runs", "data_dir=/e", "seed=2"),
+    ("augment={scale_min:1,scale_max:2}", "augment.scale_max=3"),  # a mapping, and then a part of it
+    ("augment={scale_min:1,scale_max:2}", "augment.scale_max=4"),
+    ("++head.new=3", "++seed=4", "seed=5"),
+    ("sweep='a=b'", "runs_dir='1e3'"),
+    ("batch_size=${seed}", "seed=3"),
+    ("batch_size=${seed}", "seed=4"),
 ]
 
 
@@ -31,8 +47,8 @@ def composer():
 
 def test_the_quick_way_is_hydras(composer):
     quick = [composer.member(overrides) for overrides in MEMBERS * 2]
-    for found, overrides in zip(quick, MEMBERS * 2, strict=True):
-        expected = composed(*overrides)
+    plain = [composed(*overrides) for overrides in MEMBERS]
+    for found, expected in zip(quick, plain * 2, strict=True):
         assert found.config == expected.config
         assert found.id == expected.id
         assert found.choices == expected.choices

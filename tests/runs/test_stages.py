@@ -2,18 +2,27 @@
 
 import csv
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from segsweep import cli
 from segsweep.errors import ConfigError
-from segsweep.runs import launcher
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.plan import check_member
 from segsweep.runs.sweep import Sweep
 from tests.runs.composing import member
-from tests.runs.inside import BASE, OPEN, chains, different, faulty, fresh_weights, run, train_all, weights
+from tests.runs.inside import (
+    BASE,
+    OPEN,
+    attempts_inside,
+    chains,
+    different,
+    faulty,
+    fresh_weights,
+    run,
+    train_all,
+    weights,
+)  # fmt: skip
 
 CHAIN = """# Three short stages; the later ones have other classes, the last trains the head alone.
 first: {trainer: {max_steps: 3, val_every: 3}, optimizer: {lr: 0.01}}
@@ -200,22 +209,9 @@ def test_mistakes_are_named(overrides, words, flag, capfd, tmp_path):
     assert not list(tmp_path.glob("*/plan.json"))
 
 
-@pytest.fixture
-def in_process(monkeypatch):
-    """The launcher's processes, within this one."""
-
-    def execute(command, output) -> int:
-        try:
-            run(RunFolder(Path(command[4])))
-        except Exception:
-            return 2
-        return 0
-
-    monkeypatch.setattr(launcher, "run_process", execute)
-
-
-def test_a_parent_that_fails_holds_its_children_back_and_no_other(in_process, tmp_path, capfd):
+def test_a_parent_that_fails_holds_its_children_back_and_no_other(monkeypatch, tmp_path, capfd):
     """Mended, the same command goes on: what is done is not done again."""
+    attempts_inside(monkeypatch)
     (tmp_path / "broken").touch()
     fault = faulty(tmp_path, (5, "error", "broken"))
     arguments = ["train", "-m", *COMMON, "head=none", *fault, "seed=0,1", f"runs_dir={tmp_path / 'runs'}"]
@@ -237,13 +233,6 @@ def test_a_parent_that_fails_holds_its_children_back_and_no_other(in_process, tm
     assert cli.run(arguments) == 0
     assert {folder.status()["state"] for folder in runs.values()} == {"done"}
     assert runs[1, "fine"].status()["updated"] == done
-
-
-def test_other_launchers_refuse_chains(capfd, tmp_path):
-    """Theirs are single jobs, in an order of their own."""
-    arguments = ["train", "-m", *COMMON, "hydra/launcher=joblib", f"runs_dir={tmp_path}"]
-    assert cli.run(arguments) == 2
-    assert "stages" in capfd.readouterr().err
 
 
 def test_planning_finds_what_is_wrong_with_a_later_stage(tmp_path):

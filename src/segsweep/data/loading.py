@@ -88,6 +88,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
     return {"image": image, "label": label, "id": [sample.id for sample in samples]}
 
 
+def collate_idle(samples: Sequence[Sample]) -> Batch:
+    """A batch that a rank is given so as not to be without one: another rank counts what is in it."""
+    return {**collate(samples), "idle": True}
+
+
 def one_thread(_worker: int) -> None:
     """Keep a worker to one thread."""
     # Workers are the parallelism: OpenCV's own threads would compete with them for the same cores.

@@ -15,7 +15,15 @@ from segsweep.data.cache import cached
 from segsweep.data.download import Archive
 from segsweep.data.kept import default_folder
 from segsweep.data.label_stats import classes_held
-from segsweep.data.loading import Augmentation, Loader, TrainingView, collate, micro_batch, one_thread
+from segsweep.data.loading import (
+    Augmentation,
+    Loader,
+    TrainingView,
+    collate,
+    collate_idle,
+    micro_batch,
+    one_thread,
+)
 from segsweep.data.official import OfficialSplit, Submission
 from segsweep.data.prepare import Preparation
 from segsweep.data.sample import Sample, height_width
@@ -179,13 +187,23 @@ class SegmentationData(pl.LightningDataModule):
             world=trainer.world_size,
         )
         view = TrainingView(self._cached(dataset), self._augmentation(), self.seed)
-        return self._loader(view, batch_sampler=sampler)
+        return self._loader(view, batch_sampler=sampler, collate_fn=collate)
 
     def val_dataloader(self) -> Loader:
-        """Every val image once over all ranks, at full size, one a batch (`loading.Batch`), none repeated."""
+        """Every val image once over all ranks, at full size, one a batch (`loading.Batch`), none repeated.
+
+        A rank for which there is none has one marked `idle`, not to be counted: Lightning would have it skip
+        the validation, in which the others wait for it.
+        """
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         dataset = self.split(self.val_split)
-        return self._loader(self._cached(dataset), sampler=range(rank, len(dataset), world), batch_size=1)
+        own = range(rank, len(dataset), world)
+        return self._loader(
+            self._cached(dataset),
+            sampler=own or range(1),
+            batch_size=1,
+            collate_fn=collate if own else collate_idle,
+        )
 
     def _order(self, dataset: SplitDataset) -> EpochOrder:
         """The order of the training stream: by parts, by classes, or each sample once an epoch."""
@@ -211,7 +229,6 @@ class SegmentationData(pl.LightningDataModule):
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             worker_init_fn=one_thread,
-            collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
             **order,
         )

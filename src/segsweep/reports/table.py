@@ -15,7 +15,6 @@ import numpy as np
 from segsweep.runs import compare, remarks
 from segsweep.runs.config.output import print_rows
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.sweep import Sweep
 from segsweep.testing.protocol import comparable
 
 SEED = "seed"
@@ -136,23 +135,6 @@ def print_tables(runs: Sequence[RunFolder], title: str = "") -> None:
     """The tables on the terminal."""
     for table in tables(runs):
         print_rows(shown(table), "table", title=f"{title}: mIoU in %, {table.measured}")
-
-
-def print_closing(sweep: Sweep) -> None:
-    """What closes a sweep: its results over seeds, then which runs failed and why."""
-    print_tables(sweep.runs, title=f"sweep {sweep.name}")
-    failures = [
-        {
-            "run": run.id,
-            "member": sweep.label(run),
-            "state": run.status()["state"],
-            "reason": sweep.reasons[run.id],
-        }
-        for run in sweep.runs
-        if run.id in sweep.reasons
-    ]
-    if failures:
-        print_rows(failures, "table", title=f"{len(failures)} of {len(sweep.runs)} runs failed")
 
 
 def shown(table: Table) -> list[dict[str, str]]:

@@ -6,10 +6,10 @@ executes one run folder and knows nothing of the command line it came from.
 
 import logging
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segsweep.errors import UserError
+from segsweep.errors import ConfigError, UserError
 from segsweep.runs.config import help as help_text
 from segsweep.runs.config.errors import explain
 from segsweep.runs.config.files import root
+from segsweep.runs.files import yaml_text
 from segsweep.runs.folder import RunFolder, find_run
+from segsweep.runs.launch.foreign import do_order, is_order
+from segsweep.runs.place import place
 from segsweep.runs.plan import Member, check_member, plan, write
 from segsweep.runs.stages import of_a_stage
 from segsweep.runs.sweep import COMMAND
@@ -45,28 +48,45 @@ def test(arguments: Sequence[str]) -> int:
     ids = [argument for argument in arguments if "=" not in argument and not argument.startswith("-")]
     if not ids:
         return _run("test", arguments)
+    if len(ids) > 1 and place()[1] > 1:
+        raise ConfigError("segsweep test with several ids under torchrun or srun: give one at a time")
     overrides = [argument for argument in arguments if argument not in ids]
     _run_hydra("test", ["dataset=shapes", *overrides])
     asked = plan(*_single.pop()).config
     for run_id in ids:
         folder = find_run(Path(asked["runs_dir"]), run_id)
-        renewed = ("test", "split", "predictions", "checkpoint", "num_workers", "data_dir")
-        changes = {key: asked[key] for key in renewed}
-        folder.write_plan(folder.plan, OmegaConf.to_yaml({**folder.config(), **changes}))
-        _execute(folder, train=False)
+        _execute(folder, False, partial(_renew, folder, asked))
     return 0
 
 
-def compose(command: str, arguments: Sequence[str], collect: Callable[[Member], None]) -> None:
-    """Hand over what the arguments name, a run or each member of a sweep: nothing is done or written."""
-    COMMAND.collect = collect
+def _renew(folder: RunFolder, asked: Mapping[str, Any]) -> None:
+    """Have a run's configuration say what this command's does of its tests, and of what they run on."""
+    config = folder.config()
+    renewed = ("test", "split", "predictions", "checkpoint", "num_workers", "data_dir")
+    changes = {key: asked[key] for key in renewed}
+    devices = {key: asked["trainer"][key] for key in ("devices", "accelerator")}
+    trainer = {**config["trainer"], **devices}
+    folder.write_plan(folder.plan, yaml_text({**config, **changes, "trainer": trainer}))
+
+
+def compose(
+    command: str,
+    arguments: Sequence[str],
+    collect: Callable[[Member], None],
+    problem: Callable[[str, UserError], None] | None = None,
+) -> None:
+    """Hand over what the arguments name, a run or each member of a sweep: nothing is done or written.
+
+    `problem` is told of each member of a sweep that cannot be composed, which is an error without it.
+    """
+    COMMAND.collect, COMMAND.problem = collect, problem
     try:
         # Last, so that they win: another launcher would train.
         _run_hydra(command, [*arguments, "hydra.run.dir=.", "hydra/launcher=segsweep"])
         if _single:
             collect(plan(*_single.pop()))
     finally:
-        COMMAND.collect = None
+        COMMAND.collect = COMMAND.problem = None
 
 
 def _run(command: str, arguments: Sequence[str]) -> int:
@@ -77,9 +97,13 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     _run_hydra(command, arguments)
     if _single:
         member = plan(*_single.pop())
-        check_member(member, COMMAND.may_train)
-        _execute(write(member), train=command == "train")
+        _execute(member.folder, COMMAND.may_train, partial(_check_and_write, member))
     return 1 if COMMAND.failed else 0
+
+
+def _check_and_write(member: Member) -> None:
+    check_member(member, COMMAND.may_train)
+    write(member)
 
 
 def _run_hydra(command: str, arguments: Sequence[str]) -> None:
@@ -90,7 +114,7 @@ def _run_hydra(command: str, arguments: Sequence[str]) -> None:
     """
     # Hydra's parser wants its flag before the overrides, wherever the user wrote it.
     flags = [a for a in arguments if a in ("-m", "--multirun")]
-    rest = [a.replace("+experiments=", "experiments=") for a in arguments if a not in flags]
+    rest = [_whole(a.replace("+experiments=", "experiments=")) for a in arguments if a not in flags]
     if any(of_a_stage(a) for a in rest):
         # A chain is several runs. Which stages there are, and their options, is for the composer to check.
         flags = flags or ["-m"]
@@ -112,6 +136,13 @@ def _run_hydra(command: str, arguments: Sequence[str]) -> None:
         _run_hydra(command, ["-m", *arguments])
 
 
+def _whole(argument: str) -> str:
+    """`hydra.launcher.gpus=0,1` as one value, which Hydra would take for two to be swept over."""
+    key, _, value = argument.partition("=")
+    listed = key == "hydra.launcher.gpus" and "," in value and value[0] not in "[\"'"
+    return f"{key}=[{value}]" if listed else argument
+
+
 @contextmanager
 def _errors_raised() -> Iterator[bool]:
     """Have Hydra raise its errors, which it would print before it exits; whether the user asked for that."""
@@ -124,39 +155,55 @@ def _errors_raised() -> Iterator[bool]:
             del os.environ["HYDRA_FULL_ERROR"]
 
 
-def task(config: DictConfig) -> None:
+def task(config: DictConfig) -> str | None:
     """What Hydra calls with each composed configuration.
 
     A single run is planned here and executed after Hydra is done. Under a launcher that is not ours this
-    runs in the launcher's worker, where the member is planned and executed in a process of its own.
+    runs in the launcher's worker, which is given an order to do; returns why that was not done, if so.
+
+    Raises:
+        ConfigError: neither sweeper nor launcher are ours, and nobody plans the sweep.
     """
+    if is_order(config):
+        return do_order(config)
     runtime = HydraConfig.get()
+    if runtime.mode == RunMode.MULTIRUN:
+        raise ConfigError(
+            f"hydra/sweeper={runtime.runtime.choices['hydra/sweeper']} needs a launcher that plans: "
+            "hydra/launcher=segsweep, pool or submitit_slurm"
+        )
     choices: Any = OmegaConf.to_container(runtime.runtime.choices)
-    composed = (config, choices, list(runtime.overrides.task))
-    if runtime.mode != RunMode.MULTIRUN:
-        _single.append(composed)
+    _single.append((config, choices, list(runtime.overrides.task)))
+    return None
+
+
+def _execute(folder: RunFolder, train: bool, make_ready: Callable[[], None]) -> None:
+    """Execute in this process, which is a fresh one.
+
+    Where torchrun or srun started several, rank 0 alone makes the folder ready and tells of it.
+    """
+    rank, world = place()
+    if rank > 0:
+        _do(folder, train)
         return
-    member = plan(*composed)
-    check_member(member)
-    result = subprocess.run([sys.executable, "-m", "segsweep", "execute", str(write(member).path)])
-    if result.returncode:
-        raise UserError(f"run {member.id} failed: {member.folder.status().get('error')}")
-
-
-def _execute(folder: RunFolder, train: bool) -> None:
-    """Execute in this process, which is a fresh one."""
-    if folder.is_complete(folder.config()):
+    make_ready()
+    if done := folder.is_complete(folder.config()):
         log.info(
             f"run {folder.id} is done already: trained and tested, nothing to do (force=true trains again)"
         )
         for path in folder.predictions():
             log.info(f"  predictions in {path}")
     else:
-        from segsweep.runs.execute import execute
-
         log.info(f"run {folder.id} in {folder.path}")
-        execute(folder, train)
+    if world > 1 or not done:  # the others wait for rank 0, though there be nothing to do
+        _do(folder, train)
     _print_results(folder)
+
+
+def _do(folder: RunFolder, train: bool) -> None:
+    from segsweep.runs.execute import execute
+
+    execute(folder, train)
 
 
 def _print_results(folder: RunFolder) -> None:

@@ -15,18 +15,14 @@ import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 
-from segsweep.data.loading import micro_batch
 from segsweep.data.module import SegmentationData
 from segsweep.errors import ConfigError, UserError, near
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
-from segsweep.networks.segmenter import check_input
-from segsweep.runs.start import check_init
-from segsweep.testing.predictions import prediction_form
+from segsweep.runs.ranks import Ranks
 from segsweep.testing.strategies import Strategy
 from segsweep.training.divergence import ON_NAN
 from segsweep.training.fit import TrainerSettings, val_interval
-from segsweep.training.freezing import freeze
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.task import SegmentationTask
 from segsweep.training.trackers import NoTracker
@@ -126,8 +122,10 @@ def build_tracker(config: Config) -> NoTracker:
     return tracker
 
 
-def trainer_settings(config: Config, status: Config | None = None) -> TrainerSettings:
-    """The trainer's settings with intervals worked out.
+def trainer_settings(
+    config: Config, status: Config | None = None, ranks: Ranks | None = None
+) -> TrainerSettings:
+    """The trainer's settings with intervals worked out, for as many ranks as there are.
 
     A run whose micro-batches were shrunk for want of memory keeps to what its `status` says of them.
 
@@ -138,8 +136,10 @@ def trainer_settings(config: Config, status: Config | None = None) -> TrainerSet
     for name, known in (("on_nan", ON_NAN), ("on_oom", ON_OOM)):
         if trainer[name] not in known:
             raise ConfigError(f"trainer.{name}={trainer[name]}: {near(str(trainer[name]), known)}")
-    for elsewhere in ("log_every", "freeze", "on_nan", "on_oom"):
+    for elsewhere in ("log_every", "freeze", "on_nan", "on_oom", "devices"):
         trainer.pop(elsewhere)
+    if trainer["sync_batchnorm"] not in ("auto", True, False):
+        raise ConfigError(f"trainer.sync_batchnorm={trainer['sync_batchnorm']}: expected auto, true or false")
     every = config["checkpoint"]["every"]
     if not isinstance(every, int) or every < 1:
         raise ConfigError(f"checkpoint.every={every}: expected a number of steps, at least 1")
@@ -159,45 +159,11 @@ def trainer_settings(config: Config, status: Config | None = None) -> TrainerSet
     minutes = config["checkpoint"]["minutes"]
     if minutes is not None and not minutes > 0:
         raise ConfigError(f"checkpoint.minutes={minutes}: expected a number above 0, or null")
-    return TrainerSettings(checkpoint_every=every, checkpoint_minutes=minutes, **trainer)
-
-
-def check(config: Config) -> None:
-    """Build everything once without weights, so that what cannot work fails before anything starts.
-
-    Raises:
-        UserError: what the parts themselves raise.
-    """
-    settings = trainer_settings(config)
-    if config["checkpoint"]["test"] not in ("last", "best"):
-        raise ConfigError(f"checkpoint.test={config['checkpoint']['test']}: expected last or best")
-    data = build_data(config)
-    loss: SegmentationLoss = build(config, "loss")
-    loss.check(config["num_classes"])
-    build_strategies(config)
-    if config["predictions"] is not None:
-        prediction_form(config["predictions"], data.submission, data.num_classes)
-    build_tracker(config)
-    with torch.device("meta"):
-        segmenter = build_segmenter(config, load_weights=False)
-        freeze(segmenter, config["trainer"]["freeze"])
-        check_init(config, segmenter)
-        _check_optimizer(config, segmenter, settings)
-    devices = settings.devices if isinstance(settings.devices, int) and settings.devices > 0 else 1
-    images = micro_batch(config["batch_size"], devices, settings.accumulate_grad_batches)
-    check_input(segmenter.encoder, data.size, images)
-    data.setup("fit")
-    data.split(config["split"] or data.test_split).check()
-
-
-def _check_optimizer(config: Config, segmenter: Segmenter, settings: TrainerSettings) -> None:
-    """Torch says itself which of its values it cannot take; here it says so before training."""
-    part = "optimizer"
-    try:
-        optimizer = build(config, part)(segmenter)
-        part = "scheduler"
-        build(config, part)(optimizer, max_steps=settings.max_steps, val_every=settings.val_every)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise ConfigError(f"{part}: {str(error).splitlines()[0]}") from error
+    ranks = ranks or Ranks()
+    return TrainerSettings(
+        checkpoint_every=every,
+        checkpoint_minutes=minutes,
+        devices=ranks.local_world,
+        nodes=ranks.nodes,
+        **trainer,
+    )

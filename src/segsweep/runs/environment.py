@@ -17,8 +17,8 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def describe() -> dict[str, Any]:
-    """The environment as plain values."""
+def describe(world: int = 1) -> dict[str, Any]:
+    """The environment, and how many ranks work in it, as plain values."""
     return {
         "python": sys.version.split()[0],
         "packages": {name: _version(name) for name in PACKAGES},
@@ -27,6 +27,7 @@ def describe() -> dict[str, Any]:
         "host": socket.gethostname(),
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "ranks": world,
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "cuda": torch.version.cuda,
     }
@@ -60,6 +61,7 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         {
             **(d.get("packages") or {}),
             **{key: d.get(key) for key in ("python", "git_commit", "gpus", "threads")},
+            "ranks": d.get("ranks", 1),
         }
         for d in (before, now)
     ]

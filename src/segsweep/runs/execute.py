@@ -1,16 +1,22 @@
-"""Doing: one process executes one run folder, from wherever the run stands."""
+"""Doing: a process, or several ranks together, execute one run folder, from wherever the run stands.
+
+Rank 0 holds the run and writes what is to be written of it; the others follow (together.py).
+"""
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from segsweep.errors import UserError
 from segsweep.runs import failures
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease, LeaseLostError
+from segsweep.runs.ranks import broadcast, devices_wanted, gpus, processes
 from segsweep.runs.testing import run_tests
+from segsweep.runs.together import Together, rank_log
 from segsweep.runs.training import train as train_run
 
 log = logging.getLogger("segsweep")
@@ -20,31 +26,66 @@ def execute(folder: RunFolder, train: bool = True) -> None:
     """Train the run to its end and test it with the strategies that its configuration names.
 
     What is there already is not done again. With `train=False` an unfinished run is an error. A run that is
-    held by another process is waited for, where its configuration says `wait`.
+    held by another process is waited for, where its configuration says `wait`. Where the configuration wants
+    several devices, and nothing outside started a rank for each, this starts them.
 
     Raises:
         UserError: another process holds the run, or what the parts raise.
         AgainError: memory ran out and the micro-batches were made smaller.
     """
+    together = Together()
+    if together.ranks.rank > 0:
+        with together.follow():
+            _execute(folder, train, together, None)
+        return
     with folder.hold(wait=folder.config()["wait"]) as lease, _log_file(folder.log):
         try:
-            with _recorded(folder):
-                _execute(folder, train, lease)
+            with _recorded(folder), _all_ranks(folder, train, together):
+                _execute(folder, train, together, lease)
         except Exception as error:
             # While the run is held: whoever waits for it takes it up with the smaller micro-batches.
             if failures.is_out_of_memory(error) and _shrink(folder):
-                raise failures.AgainError(f"run {folder.id}: again with smaller micro-batches") from error
+                raise _again(folder, together) from error
             raise
 
 
-def _execute(folder: RunFolder, train: bool, lease: Lease) -> None:
+def _all_ranks(folder: RunFolder, train: bool, together: Together) -> AbstractContextManager[None]:
     config = folder.config()
-    if folder.status()["state"] != "done":
+    devices = devices_wanted(config) if together.ranks.world == 1 else together.ranks.world
+    if together.ranks.world > 1 and together.ranks.world != config["trainer"]["devices"]:
+        log.info(
+            f"{devices} ranks were started; trainer.devices={config['trainer']['devices']} is left aside"
+        )
+    command = [sys.executable, "-m", "segsweep", "execute", str(folder.path)]
+    return together.lead(
+        devices,
+        gpus(config["trainer"]["accelerator"]) > 0,
+        command + ([] if train else ["--no-train"]),
+        folder.path,
+        on_death=lambda failure: folder.update_status(**_ending(folder, failure)),
+    )
+
+
+def _execute(folder: RunFolder, train: bool, together: Together, lease: Lease | None) -> None:
+    """The same on all ranks; rank 0's reading of configuration and status is everybody's."""
+    leads = lease is not None
+    config, status = broadcast((folder.config(), folder.status()) if leads else None)
+    if status["state"] != "done":
         if not train:
             raise UserError(f"run {folder.id} is not trained yet: give its command to segsweep train first")
-        train_run(folder, config, lease)
-    run_tests(folder, config)
-    folder.update_status(error=None, failure=None)
+        train_run(folder, config, status, together.ranks, lease)
+    run_tests(folder, config, together.ranks)
+    if leads:
+        folder.update_status(error=None, failure=None)
+
+
+def _again(folder: RunFolder, together: Together) -> UserError:
+    if together.ranks.world == 1 or together.children:
+        return failures.AgainError(f"run {folder.id}: again with smaller micro-batches")
+    return UserError(
+        f"run {folder.id}: out of memory, so it will go on with smaller micro-batches: give the same command "
+        "again"
+    )
 
 
 def _shrink(folder: RunFolder) -> bool:
@@ -54,9 +95,9 @@ def _shrink(folder: RunFolder) -> bool:
     """
     config, status = folder.config(), folder.status()
     images, accumulate = config["batch_size"], config["trainer"]["accumulate_grad_batches"]
-    devices = config["trainer"]["devices"] if isinstance(config["trainer"]["devices"], int) else 1
+    devices = processes(config)
     now = status.get("shrunk_to") or accumulate
-    more = [n for n in range(now + 1, images + 1) if n % now == 0 and images % (n * max(devices, 1)) == 0]
+    more = [n for n in range(now + 1, images + 1) if n % now == 0 and images % (n * devices) == 0]
     if config["trainer"]["on_oom"] != "shrink" or status["state"] == "done" or not more:
         return False
     log.warning(f"out of memory: {more[0]} micro-batches a step in place of {now}, {images} images as before")
@@ -88,8 +129,15 @@ def _ending(folder: RunFolder, error: BaseException) -> dict[str, object]:
     return {
         "state": state,
         "error": None if kind == failures.PREEMPTED else failures.one_line(error),
-        "failure": {"class": kind, "log": failures.log_tail(folder.log)},
+        "failure": {"class": kind, "log": failures.log_tail(_said(folder, error))},
     }
+
+
+def _said(folder: RunFolder, error: BaseException) -> Path:
+    """The log of the rank that failed, where it has one of its own."""
+    rank = error.rank if isinstance(error, failures.RankFailedError) else 0
+    own = rank_log(folder.path, rank)
+    return own if rank and own.exists() else folder.log
 
 
 @contextmanager

@@ -6,24 +6,67 @@ was out of memory a smaller micro-batch, one whose data set is damaged a repair.
 
 import errno
 from pathlib import Path
+from typing import Any
 
 from segsweep.errors import ConfigError, DataError, PreemptedError, UserError
 
-PREEMPTED, OUT_OF_MEMORY, DIVERGED, DATA, DISK, USER, UNKNOWN = (
-    "preempted", "out of memory", "diverged", "data", "disk", "user's error", "unknown",
+PREEMPTED, KILLED, OUT_OF_MEMORY, DIVERGED, DATA, DISK, USER, UNKNOWN = (
+    "preempted", "killed", "out of memory", "diverged", "data", "disk", "user's error", "unknown",
 )  # fmt: skip
-LOG_LINES = 20
+PASSING = (PREEMPTED, KILLED, UNKNOWN)
+"""Classes of faults that may be gone at the next attempt."""
+ADVICE = {
+    PREEMPTED: "the same command goes on from its last checkpoint",
+    KILLED: "the same command goes on from its last checkpoint; retries=N does so by itself",
+    OUT_OF_MEMORY: (
+        "trainer.on_oom=shrink, a larger trainer.accumulate_grad_batches, or a smaller batch_size or size"
+    ),
+    DIVERGED: "lower optimizer.lr, set trainer.gradient_clip_val, or trainer.on_nan=skip",
+    DATA: "segsweep data check dataset=… names all such files and what mends them",
+    DISK: "free space, then the same command again",
+    USER: "correct what the line names, then the same command again",
+    UNKNOWN: "read the end of its log; retries=N tries again by itself",
+}
+"""What to do about each class."""
+USER_STATUS = 2
+"""Exit status of a process that a user's mistake ended: the last line of its output says which."""
+LOG_LINES = 30
 
 
 class AgainError(UserError):
     """The run is to be executed once more, in a fresh process."""
 
 
+class RankFailedError(UserError):
+    """Another rank of the run failed; told in its words."""
+
+    def __init__(self, rank: int, kind: str, error: str, signum: int | None = None) -> None:
+        super().__init__(f"rank {rank}: {error}")
+        self.rank, self.kind, self.error, self.signum = rank, kind, error, signum
+
+    def cause(self) -> UserError:
+        """What this rank raises in its place: asked to end itself where that one was."""
+        return self if self.signum is None else PreemptedError(self.signum, f"on rank {self.rank}")
+
+    def fields(self) -> dict[str, Any]:
+        """What it was made of, as plain values."""
+        return {"rank": self.rank, "kind": self.kind, "error": self.error, "signum": self.signum}
+
+
+def of_rank(rank: int, error: BaseException) -> RankFailedError:
+    """A rank's own failure as the others are told of it."""
+    if isinstance(error, RankFailedError):
+        return error
+    return RankFailedError(rank, classify(error), one_line(error), getattr(error, "signum", None))
+
+
 def classify(error: BaseException) -> str:
     """The class of what a run ended with, one of the names above."""
     from segsweep.training.divergence import DivergenceError
 
-    if isinstance(error, KeyboardInterrupt | SystemExit | PreemptedError):
+    if isinstance(error, RankFailedError):
+        return error.kind
+    if isinstance(error, KeyboardInterrupt | PreemptedError):
         return PREEMPTED
     if is_out_of_memory(error):
         return OUT_OF_MEMORY
@@ -40,6 +83,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether the device, or this machine, had no memory left."""
     import torch
 
+    if isinstance(error, RankFailedError):
+        return error.kind == OUT_OF_MEMORY
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     # The allocator of the CPU has no exception of its own.
@@ -59,6 +104,8 @@ def one_line(error: BaseException) -> str:
     text = str(error).strip()
     if isinstance(error, UserError):
         return text
+    if isinstance(error, SystemExit):
+        return f"its code called exit({error.code!r})"
     return f"{type(error).__name__}: {text.splitlines()[0] if text else 'no message'}"
 
 

@@ -1,8 +1,12 @@
 """Small files that are whole or not there."""
 
 import json
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from segsweep.errors import UserError
 from segsweep.files import write_bytes
@@ -23,7 +27,38 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, whole or not at all."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
+    write_bytes(path, json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """JSON as it stands in files."""
+    return (json.dumps(content, indent=1) + "\n").encode()
+
+
+def yaml_text(content: Mapping[str, Any]) -> str:
+    """YAML of plain values as OmegaConf writes it; parts that were written before are not written anew."""
+    parts = [(repr((key, value)), {key: value}) for key, value in content.items()]
+    for name, part in parts:
+        if name not in _written:
+            _written[name] = yaml.dump(
+                part, Dumper=_dumper(), default_flow_style=False, allow_unicode=True, sort_keys=False
+            )
+    return "".join(_written[name] for name, _ in parts)
+
+
+_written: dict[str, str] = {}  # the members of a sweep have most parts of their configurations in common
+
+
+@cache
+def _dumper() -> type[yaml.SafeDumper]:
+    from omegaconf._utils import OmegaConfDumper  # a listing of runs needs none of it
+
+    class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+        def ignore_aliases(self, data: Any) -> bool:
+            return True  # a list that two options share is written twice
+
+    Dumper.add_representer(str, OmegaConfDumper.str_representer)  # quotes what would be read as a number
+    return Dumper
 
 
 def read_json(path: Path) -> Any:

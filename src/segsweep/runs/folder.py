@@ -13,6 +13,7 @@ pictures/          a few test images with truth and each strategy's prediction
 environment.json   package versions, git commit, hardware
 log.txt            what the process said
 lease.json         the process that is at work on the run, while it is
+job.json           the Slurm job that was last given the run, where one was
 """
 
 import logging
@@ -26,8 +27,9 @@ from typing import Any
 import yaml
 
 from segsweep.errors import UserError
+from segsweep.files import File, write_groups
 from segsweep.runs import compatibility
-from segsweep.runs.files import DamagedFileError, read_json, write_json, write_text
+from segsweep.runs.files import DamagedFileError, json_bytes, read_json, write_json
 from segsweep.runs.lease import Holder, Lease, hold, holder
 
 log = logging.getLogger("segsweep")
@@ -90,11 +92,17 @@ class RunFolder:
 
     def write_plan(self, plan: Mapping[str, Any], config_yaml: str) -> None:
         """Create the folder, or renew what may change of it; the plan makes it a run and is written once."""
-        write_text(self.path / "config.yaml", config_yaml)
-        if not (self.path / "status.json").exists():
-            self.update_status(state="planned", step=0)
-        if read_json(self.path / "plan.json") is None:
-            write_json(self.path / "plan.json", dict(plan))
+        write_groups([self.plan_files(plan, config_yaml)])
+
+    def plan_files(self, plan: Mapping[str, Any], config_yaml: str) -> list[File]:
+        """What `write_plan` writes, in order, for many runs to be written together."""
+        config, status, own = (self.path / name for name in ("config.yaml", "status.json", "plan.json"))
+        files = [(config, config_yaml.encode())]
+        if not status.exists():
+            files.append((status, json_bytes({"state": "planned", "step": 0, "updated": time.time()})))
+        if read_json(own) is None:
+            files.append((own, json_bytes(dict(plan))))
+        return files
 
     def status(self) -> dict[str, Any]:
         """status.json, with the truth about a run whose process is gone: it is interrupted, not running."""
@@ -146,6 +154,8 @@ class RunFolder:
 
     def is_complete(self, config: Mapping[str, Any]) -> bool:
         """Whether nothing is left to do: trained, and tested as the configuration asks."""
+        if self.status()["state"] != "done":
+            return False
         complete = [
             (asked["strategy"], asked["suffix"])
             for name, there in self.yields().items()
@@ -153,7 +163,7 @@ class RunFolder:
             and needed(config["predictions"], asked.get("usual")) <= there
         ]
         tests = [(strategy, test_suffix(config)) for strategy in config["test"].values()]
-        return self.status()["state"] == "done" and all(test in complete for test in tests)
+        return all(test in complete for test in tests)
 
     def hold(self, wait: bool = False) -> AbstractContextManager[Lease]:
         """Hold the run while something writes to it, at once or UserError unless `wait` is set."""

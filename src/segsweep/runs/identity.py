@@ -30,9 +30,11 @@ IDENTITY = (
 NOT_IDENTITY = (
     "dataset.root", "dataset.voc_root", "dataset.coco_root", "dataset.prepared",
     "dataset.cache", "dataset.num_workers", "dataset.test_images",
-    "trainer.accelerator", "trainer.devices", "trainer.log_every", "trainer.on_nan", "trainer.on_oom",
+    "trainer.accelerator", "trainer.devices", "trainer.sync_batchnorm", "trainer.log_every",
+    "trainer.on_nan", "trainer.on_oom",
     "stages", "checkpoint", "test", "split", "predictions", "logger",
     "num_workers", "runs_dir", "data_dir", "sweep", "wait", "force", "skip_invalid",
+    "on_failure", "retries", "early_stop",
 )  # fmt: skip
 
 
@@ -81,6 +83,7 @@ def is_identity(key: str) -> bool:
     return classed(key) is not False
 
 
+@cache
 def classed(key: str) -> bool | None:
     """True or False as the longest matching entry of the lists says, None where there is none."""
     matches = [(len(entry), True) for entry in IDENTITY if _covers(entry, key)]

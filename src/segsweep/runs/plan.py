@@ -1,9 +1,7 @@
 """Planning: from a composed configuration to a run folder that says what is to be done."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.errors import ConfigError, UserError
+from segsweep.files import write_groups
 from segsweep.runs import published
 from segsweep.runs.compatibility import IDENTITY_VERSION
 from segsweep.runs.config.types import check_types
+from segsweep.runs.files import yaml_text
 from segsweep.runs.folder import PREDICTIONS, RunFolder
-from segsweep.runs.identity import identity, run_id
+from segsweep.runs.identity import id_of, identity
 
 GROUPS = ("backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler", "trainer")
 NOT_OF_A_RUN = ("hydra", published.KEY)
@@ -28,6 +28,7 @@ class Member:
 
     id: str
     config: dict[str, Any]
+    identity: dict[str, Any]
     choices: dict[str, str]
     overrides: tuple[str, ...]
     stage: str | None = None
@@ -43,6 +44,21 @@ class Member:
         """Where it lives."""
         return RunFolder(Path(self.config["runs_dir"]) / self.id)
 
+    def record(self) -> dict[str, Any]:
+        """What its plan.json says."""
+        record: dict[str, Any] = {
+            "id": self.id,
+            "identity_version": IDENTITY_VERSION,
+            "identity": self.identity,
+            "choices": self.choices,
+            "overrides": list(self.overrides),
+        }
+        if self.stage is not None:
+            record["stage"] = self.stage
+            record["parent"] = self.parent.id if self.parent else None
+            record["lineage"] = {str(member.stage): member.identity for member in self.lineage()[:-1]}
+        return record
+
 
 def plan(
     config: DictConfig,
@@ -54,9 +70,23 @@ def plan(
     """Resolve a composed configuration; nothing is built or written.
 
     Raises:
-        ConfigError: a value that refers to nothing, or a size that is none.
+        ConfigError: a value that refers to nothing, or is of the wrong kind.
     """
-    resolved = _resolve(config)
+    return planned(resolve(config), choices, overrides, stage, parent)
+
+
+def planned(
+    resolved: dict[str, Any],
+    choices: dict[str, str],
+    overrides: Sequence[str],
+    stage: str | None = None,
+    parent: Member | None = None,
+) -> Member:
+    """The member of a resolved configuration.
+
+    Raises:
+        ConfigError: a value of the wrong kind.
+    """
     check_types(resolved, choices)
     wanted = resolved["predictions"]
     if wanted not in (None, *PREDICTIONS):
@@ -64,11 +94,17 @@ def plan(
     if not resolved["runs_dir"]:
         raise ConfigError("runs_dir is empty: expected a folder")
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
-    own_id = run_id(resolved, parent.id if parent else None)
-    return Member(own_id, resolved, groups, tuple(overrides), stage, parent)
+    own = identity(resolved)
+    own_id = id_of(own, parent.id if parent else None)
+    return Member(own_id, resolved, own, groups, tuple(overrides), stage, parent)
 
 
-def _resolve(config: DictConfig) -> dict[str, Any]:
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """A composed configuration as plain values, with a size of two numbers.
+
+    Raises:
+        ConfigError: a value that refers to nothing.
+    """
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_OF_A_RUN])
     if isinstance(config.size, int):
         config.size = [config.size, config.size]
@@ -81,7 +117,7 @@ def _resolve(config: DictConfig) -> dict[str, Any]:
 
 
 def check_member(member: Member, may_train: bool = True) -> None:
-    """Build what the member names, once for each distinct combination, unless all of it is done already.
+    """Build what the member names, unless all of it is done already.
 
     Raises:
         UserError: it cannot be built, or it is not trained and may not be.
@@ -92,16 +128,10 @@ def check_member(member: Member, may_train: bool = True) -> None:
         return
     if not may_train and member.folder.status()["state"] != "done":
         raise UserError(f"run {member.id} is not trained yet: give its command to segsweep train first")
-    dataset = {**member.config["dataset"], "seed": 0}
-    _check_once(json.dumps({**member.config, "seed": 0, "dataset": dataset}, sort_keys=True))
-
-
-@cache
-def _check_once(config: str) -> None:
     # Imported here: the networks take seconds to import, and asking for a run that is done needs none.
-    from segsweep.runs.build import check
+    from segsweep.runs.check import check
 
-    check(json.loads(config))
+    check(member.config)
 
 
 def merge(members: Sequence[Member]) -> list[Member]:
@@ -123,22 +153,24 @@ def write(member: Member) -> RunFolder:
     Raises:
         UserError: the folder cannot be written.
     """
-    folder = member.folder
-    if member.config["force"]:
-        _set_aside(folder)
-    record: dict[str, Any] = {
-        "id": member.id,
-        "identity_version": IDENTITY_VERSION,
-        "identity": identity(member.config),
-        "choices": member.choices,
-        "overrides": list(member.overrides),
-    }
-    if member.stage is not None:
-        record["stage"] = member.stage
-        record["parent"] = member.parent.id if member.parent else None
-        record["lineage"] = {str(m.stage): identity(m.config) for m in member.lineage()[:-1]}
-    folder.write_plan(record, OmegaConf.to_yaml({**member.config, "force": False}))
-    return folder
+    write_all([member])
+    return member.folder
+
+
+def write_all(members: Sequence[Member]) -> None:
+    """Write the run folders of merged members, as `write` does one.
+
+    Raises:
+        UserError: a folder cannot be written.
+    """
+    for member in members:
+        if member.config["force"]:
+            _set_aside(member.folder)
+    write_groups([member.folder.plan_files(member.record(), _yaml(member)) for member in members])
+
+
+def _yaml(member: Member) -> str:
+    return yaml_text({**member.config, "force": False})
 
 
 def _set_aside(folder: RunFolder) -> None:

@@ -32,7 +32,7 @@ def stage_overrides(
     # Groups first: their files set what values then change.
     kept.sort(key=lambda change: not is_group(change[0]))
     return [
-        f"{key}={value if is_group(key) and isinstance(value, str) else _spell(value)}" for key, value in kept
+        f"{key}={value if is_group(key) and isinstance(value, str) else spell(value)}" for key, value in kept
     ]
 
 
@@ -76,10 +76,12 @@ def _flatten(
             yield key, value
 
 
-def _spell(value: Any) -> str:
+def spell(value: Any) -> str:
     """A value as Hydra's override grammar has it."""
     if isinstance(value, list | tuple):
-        return f"[{','.join(_spell(item) for item in value)}]"
+        return f"[{','.join(spell(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{spell(item)}" for key, item in value.items()) + "}"
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, str):

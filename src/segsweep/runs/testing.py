@@ -1,4 +1,9 @@
-"""Testing a trained run with the strategies that it has not been tested with."""
+"""Testing a trained run with the strategies that it has not been tested with, by one rank or by several.
+
+Of several ranks each tests every so many-th image. Rank 0 decides what is missing, and writes what one
+process would have written, byte for byte: counts are integers that add up, and files of predictions and
+pictures are each of one image. Between the ranks passes what is decided, and at the end what was counted.
+"""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,41 +28,50 @@ from segsweep.runs.compatibility import current_names
 from segsweep.runs.files import write_json
 from segsweep.runs.folder import ASKED, COUNTS, PNG, PREDICTIONS, SUBMISSION, RunFolder, needed, test_suffix
 from segsweep.runs.identity import file_hash
+from segsweep.runs.ranks import Ranks, broadcast, gather
+from segsweep.runs.shared_fate import shared_fate
 from segsweep.testing.counts import Counts
 from segsweep.testing.evaluate import OnImage, evaluate
 from segsweep.testing.pictures import PictureWriter
 from segsweep.testing.predictions import PredictionWriter, prediction_form
 from segsweep.testing.protocol import protocol_card, write_test
 from segsweep.testing.strategies import Strategy
+from segsweep.testing.submission import Size
 from segsweep.training.checkpoint_files import BEST, LAST, read_checkpoint, segmenter_weights
 
 log = logging.getLogger("segsweep")
 
+_Part = tuple[dict[str, Counts], list[dict[str, Size]]]
+"""What a rank has found: counts by strategy, and the sizes of what each writer stored."""
 
-def run_tests(folder: RunFolder, config: dict[str, Any]) -> None:
-    """Test with what is missing, all of it in one pass over the images.
+
+def run_tests(folder: RunFolder, config: dict[str, Any], ranks: Ranks) -> None:
+    """Test with what is missing, all of it in one pass over the images. Called by every rank.
 
     A test yields counts, or predictions where its split has no public truth, and predictions where they are
     asked for besides.
 
     Raises:
-        UserError: the weights to be tested are not there, an image cannot be read, or the disk is full.
+        UserError: the weights to be tested are not there, an image cannot be read, or the disk is full; on
+            all ranks, whichever met it.
     """
     strategies = build.build_strategies(config)
     if not strategies:
         return
-    data = build.build_data(config)
-    samples = data.split(config["split"] or data.test_split)
-    usual = COUNTS if samples.has_truth else SUBMISSION if data.submission else PNG
-    suffix, there = test_suffix(config), folder.yields()
-    wanted = needed(config["predictions"], usual)
-    missing = {name: wanted - there.get(name + suffix, set()) for name in strategies}
+    with shared_fate(ranks):
+        data = build.build_data(config)
+        samples = data.split(config["split"] or data.test_split)
+        usual = COUNTS if samples.has_truth else SUBMISSION if data.submission else PNG
+        suffix, there = test_suffix(config), folder.yields()
+        wanted = needed(config["predictions"], usual)
+        missing = {name: wanted - there.get(name + suffix, set()) for name in strategies}
+    missing = broadcast(missing)
     if any(missing.values()):
-        samples.check()
-        _Pass(folder, config, data, samples, strategies, missing, suffix).do()
-    for node in config["test"].values():
-        name = build.build({"test": node}, "test").name + suffix
-        write_json(folder.tests / name / ASKED, {"strategy": node, "suffix": suffix, "usual": usual})
+        _Pass(folder, config, data, samples, strategies, missing, suffix, ranks).do()
+    with shared_fate(ranks):
+        for node in config["test"].values() if ranks.rank == 0 else ():
+            name = build.build({"test": node}, "test").name + suffix
+            write_json(folder.tests / name / ASKED, {"strategy": node, "suffix": suffix, "usual": usual})
 
 
 @dataclass(frozen=True)
@@ -71,20 +85,41 @@ class _Pass:
     strategies: dict[str, Strategy]
     missing: Mapping[str, set[str | None]]
     suffix: str
+    ranks: Ranks
 
     def do(self) -> None:
         pending = [strategy for name, strategy in self.strategies.items() if self.missing[name]]
+        if self.ranks.rank == 0:
+            self._announce(pending)
+        with ExitStack() as stack:
+            with shared_fate(self.ranks):
+                self.samples.check()
+                writers = [stack.enter_context(writer) for writer in self._writers()]
+            with shared_fate(self.ranks):
+                counts = self._evaluate(pending, writers)
+            parts = gather((counts, [writer.stored() for writer in writers]))
+            with shared_fate(self.ranks):
+                if parts is not None:
+                    self._write(pending, writers, parts)
+
+    def _announce(self, pending: Sequence[Strategy]) -> None:
         names = ", ".join(strategy.name for strategy in pending)
-        log.info(f"testing on {len(self.samples)} images of {self.samples.name}: {names}")
+        by = f" by {self.ranks.world} processes" if self.ranks.world > 1 else ""
+        log.info(f"testing on {len(self.samples)} images of {self.samples.name}{by}: {names}")
         if not self.samples.has_truth:
             log.info(f"{self.samples.name} has no public truth: its tests yield predictions and no figures")
-        with ExitStack() as stack:
-            writers = [stack.enter_context(writer) for writer in self._writers()]
-            counts = self._evaluate(pending, writers)
-            for strategy in pending:
-                self._write_test(strategy, counts[strategy.name])
-            for writer in writers:
-                self._finish(writer)
+
+    def _write(
+        self, pending: Sequence[Strategy], writers: Sequence[PredictionWriter], parts: Sequence[_Part]
+    ) -> None:
+        """Write what all ranks have found, as if one had found it."""
+        for strategy in pending:
+            counts = Counts.merge([counts[strategy.name] for counts, _ in parts], map(str, self.samples.ids))
+            self._write_test(strategy, counts)
+        for index, writer in enumerate(writers):
+            for _, stored in parts:
+                writer.add_stored(stored[index])
+            self._finish(writer)
 
     def _writers(self) -> Iterator[PredictionWriter]:
         """One for each form in which a strategy's predictions are missing."""
@@ -92,7 +127,9 @@ class _Pass:
             for kind in (kind for kind in PREDICTIONS if kind in kinds):
                 form = prediction_form(kind, self.data.submission, self.data.num_classes)
                 place, name = self.folder.path / PREDICTIONS[kind], strategy + self.suffix
-                yield PredictionWriter(place, name, strategy, self.samples.ids, form, self.data.palette)
+                yield PredictionWriter(
+                    place, name, strategy, self.samples.ids, form, self.data.palette, self.ranks.rank == 0
+                )
 
     def _evaluate(
         self, strategies: Sequence[Strategy], writers: Sequence[PredictionWriter]
@@ -106,10 +143,11 @@ class _Pass:
             self.samples,
             strategies,
             num_classes=self.config["num_classes"],
-            device=device(self.config["trainer"]["accelerator"]),
+            device=device(self.config["trainer"]["accelerator"], self.ranks.local_rank),
             num_workers=self.config["num_workers"],
             # Pictures are for reports of figures, and show the truth.
             on_image=_each([*writers, pictures] if self.samples.has_truth else writers),
+            indices=range(self.ranks.rank, len(self.samples), self.ranks.world),
         )
 
     def _write_test(self, strategy: Strategy, counts: Counts) -> None:
@@ -176,7 +214,7 @@ def load_network(config: dict[str, Any], checkpoint: Path, output_stride: int | 
     return network
 
 
-def device(accelerator: str) -> torch.device:
-    """The one device that tests run on: a GPU where there is one and the configuration does not say cpu."""
+def device(accelerator: str, local_rank: int) -> torch.device:
+    """What a rank tests on: its GPU where there are some and the configuration does not say cpu."""
     usable = accelerator != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda" if usable else "cpu")
+    return torch.device("cuda", local_rank) if usable else torch.device("cpu")

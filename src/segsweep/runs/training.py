@@ -12,6 +12,7 @@ from segsweep.runs import build, environment
 from segsweep.runs.files import read_json, write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease
+from segsweep.runs.ranks import Ranks, broadcast
 from segsweep.runs.start import start
 from segsweep.training.checkpoint_files import remove_drafts
 from segsweep.training.fit import fit
@@ -23,29 +24,45 @@ log = logging.getLogger("segsweep")
 ENVIRONMENT = "environment.json"
 
 
-def train(folder: RunFolder, config: dict[str, Any], lease: Lease) -> None:
-    """Train the run to its end, from wherever it stands.
+def train(
+    folder: RunFolder, config: dict[str, Any], status: dict[str, Any], ranks: Ranks, lease: Lease | None
+) -> None:
+    """Train the run to its end, from wherever it stands; `lease` is rank 0's, which alone writes.
 
     Raises:
         UserError: what the parts raise, see `failures.classify`.
     """
     data = build.build_data(config)
     task = build.build_task(config, data)
-    settings = build.trainer_settings(config, folder.status())
-    tracker = build.build_tracker(config)
-    remove_drafts(folder.checkpoints)
+    settings = build.trainer_settings(config, status, ranks)
+    tracker = NoTracker() if lease is None else build.build_tracker(config)
+    if lease is not None:
+        remove_drafts(folder.checkpoints)
     resume, origin = start(folder, config, task.segmenter)
-    log.info(f"starting from {origin}")
-    _note_environment(folder, goes_on=resume is not None)
+    resume = broadcast(resume)
     parameters = inference_parameters(task.segmenter)
-    first = {} if resume is not None else {"origin": origin}
-    folder.update_status(
-        state="running", max_steps=settings.max_steps, params=parameters, error=None, failure=None, **first
-    )
+    if lease is not None:
+        log.info(f"starting from {origin}")
+        _note_environment(folder, ranks.world, goes_on=resume is not None)
+        first = {} if resume is not None else {"origin": origin}
+        folder.update_status(
+            state="running",
+            max_steps=settings.max_steps,
+            params=parameters,
+            error=None,
+            failure=None,
+            **first,
+        )
     recorder = _recorder(folder, config, data, tracker)
-    fit(task, data, settings, recorder, folder.checkpoints, resume, check=lease.check)
-    folder.update_status(state="done")
-    _finish(tracker, recorder, parameters)
+    check = _nothing if lease is None else lease.check
+    fit(task, data, settings, recorder, folder.checkpoints, resume, check=check)
+    if lease is not None:
+        folder.update_status(state="done")
+        _finish(tracker, recorder, parameters)
+
+
+def _nothing() -> None:
+    """A follower holds nothing that it could lose."""
 
 
 def _recorder(
@@ -70,6 +87,7 @@ def _progress_writer(folder: RunFolder) -> Callable[[Progress, Recorder], None]:
     def write(progress: Progress, recorder: Recorder) -> None:
         folder.update_status(
             step=progress.step,
+            loss=progress.loss,
             val_miou=progress.val_miou,
             best_miou=recorder.best_miou,
             train_seconds=seconds_before + time.monotonic() - started,
@@ -88,9 +106,9 @@ def _finish(tracker: NoTracker, recorder: Recorder, parameters: int) -> None:
     )
 
 
-def _note_environment(folder: RunFolder, goes_on: bool) -> None:
+def _note_environment(folder: RunFolder, world: int, goes_on: bool) -> None:
     """Keep what the run runs on; where it goes on under other code or packages, say so."""
-    now, path = environment.describe(), folder.path / ENVIRONMENT
+    now, path = environment.describe(world), folder.path / ENVIRONMENT
     before = read_json(path) if goes_on else None
     if before is not None and (changes := environment.changes(before, now)):
         log.warning(f"going on under another environment than before: {'; '.join(changes)}")

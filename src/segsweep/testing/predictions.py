@@ -24,7 +24,7 @@ from segsweep.data.sample import Sample
 from segsweep.errors import ConfigError, DataError, UserError
 from segsweep.files import fsync
 from segsweep.testing.pictures import Palette, palette_image
-from segsweep.testing.submission import check, pack
+from segsweep.testing.submission import Size, check, pack
 
 
 def prediction_form(kind: str, submission: Submission | None, num_classes: int) -> Submission:
@@ -47,7 +47,9 @@ def prediction_form(kind: str, submission: Submission | None, num_classes: int) 
 class PredictionWriter(AbstractContextManager["PredictionWriter"]):
     """Keeps one strategy's prediction of every image of a split. Called by `evaluate` with each image.
 
-    Use it in a `with`, and `finish` it when all images have come; left before that, nothing stays.
+    Use it in a `with`, and `finish` it when all images have come; left before that, nothing stays. Several
+    ranks write into one draft: the `first` makes it before, and clears it away after, any of them writes; it
+    is told what the others `stored` before it finishes.
 
     Args:
         folder: where the test's predictions go, under `name` and the archive's suffix.
@@ -56,28 +58,38 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
         ids: of all images of the split.
         form: how predictions are stored.
         palette: the data set's colours, one a class.
+        first: whether the draft is this process's to make and to clear away.
     """
 
     def __init__(
-        self, folder: Path, name: str, strategy: str, ids: Iterable[str], form: Submission, palette: Palette
+        self,
+        folder: Path,
+        name: str,
+        strategy: str,
+        ids: Iterable[str],
+        form: Submission,
+        palette: Palette,
+        first: bool = True,
     ) -> None:
         self.target = folder / (f"{name}.{form.archive}" if form.archive else name)
         # A leading dot marks what is not complete, should a killed process leave it behind.
         self.draft, self.packed = (folder / f".{self.target.name}.{part}" for part in ("draft", "packed"))
-        self.strategy, self.form = strategy, form
-        self.sizes: dict[str, tuple[int, int] | None] = dict.fromkeys(map(str, ids))
+        self.strategy, self.form, self.first = strategy, form, first
+        self.sizes: dict[str, Size | None] = dict.fromkeys(map(str, ids))
         self.palette = stored_palette(form.values, palette) if form.palette else None
         self._values = np.full(256, -1, np.int16)
         self._values[list(form.values)] = list(form.values.values())
 
     def __enter__(self) -> "PredictionWriter":
-        with _disk(self.target):
-            self._clear()
-            self.draft.mkdir(parents=True)
+        if self.first:
+            with _disk(self.target):
+                self._clear()
+                self.draft.mkdir(parents=True)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._clear()
+        if self.first:
+            self._clear()
 
     def __call__(self, sample: Sample, predictions: Mapping[str, NDArray[Any]]) -> None:
         """Store the strategy's prediction [H, W] of one image.
@@ -98,9 +110,17 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
             path = self.draft / self.form.member.format(id=sample.id)
             path.parent.mkdir(parents=True, exist_ok=True)
             # Not by Pillow itself: an error of the disk would lose its reason in there.
-            path.write_bytes(_png(self._stored(sample.id, predictions[self.strategy]), self.palette))
+            path.write_bytes(_png(self._stored_values(sample.id, predictions[self.strategy]), self.palette))
 
-    def _stored(self, id: str, prediction: NDArray[Any]) -> NDArray[np.uint8]:
+    def stored(self) -> dict[str, Size]:
+        """(H, W) of each image whose prediction this process has stored, by id."""
+        return {id: size for id, size in self.sizes.items() if size is not None}
+
+    def add_stored(self, stored: Mapping[str, Size]) -> None:
+        """Take in what another rank has stored in the same draft."""
+        self.sizes.update(stored)
+
+    def _stored_values(self, id: str, prediction: NDArray[Any]) -> NDArray[np.uint8]:
         stored = self._values[prediction]
         if stored.size and stored.min() < 0:
             raise DataError(

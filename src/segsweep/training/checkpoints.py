@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
 from segsweep.training.checkpoint_files import BEST, LAST
 from segsweep.training.divergence import check_weights
+from segsweep.training.over_ranks import any_of_ranks, share_buffers
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -78,10 +79,19 @@ class LastCheckpoint(Checkpoint):
         if trainer.global_step != self.saved_at:
             check_weights(trainer.lightning_module, trainer.global_step)
             self.saved_at, self.saved_when = trainer.global_step, time.monotonic()
+            # So that those that go on and those that start again from the file have the same.
+            share_buffers(trainer.lightning_module)
             trainer.save_checkpoint(self.path)
 
     def _save_if_due(self, trainer: pl.Trainer) -> None:
         step = trainer.global_step
         on_step = step % self.every == 0 or (step + 1) % self.val_every == 0 or step == self.max_steps
-        if on_step or time.monotonic() - self.saved_when > self.seconds:
+        if on_step or self._is_overdue(trainer):
             self.save(trainer)
+
+    def _is_overdue(self, trainer: pl.Trainer) -> bool:
+        """Whether the minutes are over: ranks have clocks of their own, and save together."""
+        if self.seconds == math.inf:
+            return False
+        overdue = time.monotonic() - self.saved_when > self.seconds
+        return any_of_ranks(overdue, trainer.strategy.root_device)

@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgressBar
+from pytorch_lightning.strategies import DDPStrategy
 
+from segsweep.data.loading import micro_batch
 from segsweep.data.module import SegmentationData
 from segsweep.errors import ConfigError
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
 from segsweep.training.checkpoints import BestCheckpoint, LastCheckpoint
 from segsweep.training.recorder import Recorder
 from segsweep.training.stopping import EachStep, StopOnSignal
+from segsweep.training.sync_batchnorm import synchronise, synchronises
 from segsweep.training.task import SegmentationTask
 
 # What Lightning remarks on in our design, where the remark is no news: each with the reason.
@@ -31,6 +37,7 @@ QUIET = (
     "Trying to infer the `batch_size`",
     "`training_step` returned `None`",  # the batch was dropped, as the run's own line says
     "in eval mode at the start of training",  # what is frozen
+    "recommended to use `self.log\\(.*sync_dist=True",  # the figures are those of all ranks already
     "srun",
 )
 
@@ -44,7 +51,11 @@ class TrainerSettings:
     checkpoint_every: int
     checkpoint_minutes: float | None = None
     accelerator: str = "auto"
-    devices: int | str = 1
+    devices: int = 1
+    """Ranks on this machine."""
+    nodes: int = 1
+    """Machines; where there is more than one rank, the process group is there already."""
+    sync_batchnorm: bool | str = "auto"
     precision: str = "32-true"
     accumulate_grad_batches: int = 1
     gradient_clip_val: float | None = None
@@ -93,6 +104,9 @@ def fit(
     """
     quieten()
     trainer = build_trainer(settings, recorder, checkpoints, check)
+    images = micro_batch(data.batch_size, trainer.world_size, settings.accumulate_grad_batches)
+    if synchronises(settings.sync_batchnorm, trainer.world_size, images):
+        synchronise(task.segmenter, on_gpu=trainer.strategy.root_device.type == "cuda")
     try:
         trainer.fit(task, data, ckpt_path=None if resume is None else str(resume), weights_only=True)
     except SystemExit as exit:
@@ -116,6 +130,8 @@ def _trainer(settings: TrainerSettings, callbacks: list[Callback]) -> pl.Trainer
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
+        num_nodes=settings.nodes,
+        strategy=_strategy(settings),
         precision=settings.precision,  # type: ignore[arg-type]  # a string of the user's; Lightning checks it
         max_steps=settings.max_steps,
         accumulate_grad_batches=settings.accumulate_grad_batches,
@@ -127,11 +143,23 @@ def _trainer(settings: TrainerSettings, callbacks: list[Callback]) -> pl.Trainer
         use_distributed_sampler=False,
         logger=False,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), _environment(settings)],
         enable_model_summary=False,
         enable_progress_bar=sys.stderr.isatty(),
         benchmark=False,
     )
+
+
+def _strategy(settings: TrainerSettings) -> DDPStrategy | str:
+    """DDP among ranks; what buffers ranks share, they share in SegmentationTask."""
+    several = settings.devices * settings.nodes > 1
+    return DDPStrategy(broadcast_buffers=False) if several else "auto"
+
+
+def _environment(settings: TrainerSettings) -> ClusterEnvironment:
+    """Where ranks come from; one that is alone is that under Slurm as well, which Lightning would doubt."""
+    several = settings.devices * settings.nodes > 1
+    return TorchElasticEnvironment() if several else LightningEnvironment()
 
 
 def _callbacks(

@@ -1,7 +1,9 @@
 """Losses over logits [B, K, H, W] and labels [B, H, W] (255 = ignored).
 
 Every loss here is a mean over labelled pixels that is zero, not NaN, where there is none: a random crop of
-nothing but void, or an auxiliary map that sees only padding, is ordinary input.
+nothing but void, or an auxiliary map that sees only padding, is ordinary input. In training by several ranks
+the mean is that of all ranks' pixels: a rank's loss is its share, such that the shares' mean, which is what
+ranks make of gradients, is the loss.
 """
 
 import math
@@ -13,6 +15,7 @@ from torch.nn import functional as F
 
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import ConfigError
+from segsweep.training.over_ranks import mean_over_ranks
 
 
 class SegmentationLoss(nn.Module):
@@ -57,8 +60,17 @@ class SegmentationLoss(nn.Module):
         return loss
 
     def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss of float logits [B, K, H, W] against int64 labels [B, H, W]."""
+        """Scalar loss of float logits [B, K, H, W] against int64 labels [B, H, W]; ends in `mean`."""
         raise NotImplementedError
+
+    def mean(self, total: Tensor, mass: Tensor) -> Tensor:
+        """A sum over pixels divided by their number, or weight: in training by the mean of all ranks'.
+
+        Validation gives ranks different numbers of images, so that none may wait for the others there.
+        """
+        if self.training:
+            mass = mean_over_ranks(mass)
+        return total / mass.clamp(min=torch.finfo(torch.float32).tiny)
 
 
 class CrossEntropy(SegmentationLoss):
@@ -69,14 +81,14 @@ class CrossEntropy(SegmentationLoss):
         total = F.cross_entropy(
             logits, labels, weight=self.class_weights, ignore_index=IGNORE_INDEX, reduction="sum"
         )
-        return total / _mass(labels, self.class_weights).clamp(min=torch.finfo(torch.float32).tiny)
+        return self.mean(total, _mass(labels, self.class_weights))
 
 
 class Ohem(SegmentationLoss):
     """Online hard example mining: the mean loss over the hardest pixels of the batch.
 
     A pixel is kept where its class has at most probability `threshold`, and the hardest `min_kept` (a share
-    of the labelled pixels) are kept in any case.
+    of the labelled pixels) are kept in any case. Several ranks choose each among its own pixels.
 
     Raises:
         ConfigError: a threshold or share outside (0, 1].
@@ -100,7 +112,7 @@ class Ohem(SegmentationLoss):
         weights = kept.to(losses.dtype)
         if self.class_weights is not None:
             weights = weights * self.class_weights[labels.where(valid, torch.zeros_like(labels))]
-        return (losses * weights).sum() / weights.sum().clamp(min=torch.finfo(torch.float32).tiny)
+        return self.mean((losses * weights).sum(), weights.sum())
 
     def _cut(self, losses: Tensor) -> float:
         """The loss from which on a pixel is kept."""

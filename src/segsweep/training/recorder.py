@@ -90,14 +90,14 @@ class Recorder(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Count the micro-batch; write a row where a step is finished that is due one."""
-        if outputs:
-            # Lightning's share of a step's loss. Summed in float64 on the device, read when a row is due.
-            self.loss_sum = self.loss_sum + outputs["loss"].detach().double()
+        if outputs and "whole" in outputs:
+            # Its share of the step's loss. Summed in float64 on the device, read when a row is due.
+            self.loss_sum = self.loss_sum + (outputs["whole"] / trainer.accumulate_grad_batches).double()
             self.loss_count += 1 / trainer.accumulate_grad_batches
         else:
             self.dropped += 1
         finished = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if finished and trainer.global_step % self.log_every == 0 and trainer.is_global_zero:
+        if finished and trainer.global_step % self.log_every == 0:
             self._train_row(trainer)
 
     def on_validation_batch_end(
@@ -130,8 +130,9 @@ class Recorder(Callback):
 
     def _train_row(self, trainer: pl.Trainer) -> None:
         loss = float(self.loss_sum) / self.loss_count if self.loss_count else None
-        self.loss_sum, self.loss_count = 0.0, 0.0
-        self._row(trainer, {"loss": loss, "lr": self.lr})
+        self.loss_sum, self.loss_count = 0.0, 0.0  # on all ranks alike
+        if trainer.is_global_zero:
+            self._row(trainer, {"loss": loss, "lr": self.lr})
 
     def _row(self, trainer: pl.Trainer, values: Mapping[str, float | None]) -> None:
         step = trainer.global_step

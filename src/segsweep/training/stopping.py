@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Callback, Checkpoint
 
 from segsweep.errors import STOP_SIGNALS, PreemptedError
 from segsweep.training.checkpoints import LastCheckpoint
+from segsweep.training.over_ranks import any_of_ranks
 
 
 class EachStep(Callback):
@@ -78,8 +79,7 @@ class StopOnSignal(Checkpoint):
 
     def _asked(self, trainer: pl.Trainer) -> bool:
         """Whether any rank was asked to stop: all must stop at the same step."""
-        asked = self.signum is not None
-        return trainer.strategy.reduce_boolean_decision(asked, all=False) if trainer.world_size > 1 else asked
+        return any_of_ranks(self.signum is not None, trainer.strategy.root_device)
 
     def _stop(self, where: str) -> None:
         raise PreemptedError(self.signum or signal.SIGTERM, where)

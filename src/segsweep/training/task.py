@@ -18,6 +18,7 @@ from segsweep.testing import metrics
 from segsweep.training import freezing
 from segsweep.training.divergence import DivergenceError
 from segsweep.training.losses import SegmentationLoss
+from segsweep.training.over_ranks import mean_over_ranks, names_over_ranks, share_buffers, world
 from segsweep.training.schedules import Schedule
 
 OptimizerFactory = Callable[[Segmenter], Optimizer]
@@ -61,6 +62,7 @@ class SegmentationTask(pl.LightningModule):
         )
         self.val_loss = MeanMetric()
         self.last_prediction: Tensor | None = None
+        self._counts = False
 
     def configure_optimizers(self) -> Any:
         """The optimizer and its per-step schedule."""
@@ -94,11 +96,11 @@ class SegmentationTask(pl.LightningModule):
         micro_batch = self.trainer.fit_loop.epoch_loop.total_batch_idx
         torch.manual_seed(key(self.seed, "step", micro_batch, self.global_rank) % 2**63)
 
-    def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor | None:
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any] | None:
         """Loss of one micro-batch: image [B, 3, H, W] uint8, label [B, H, W] uint8.
 
-        None where the loss is no number and such batches are dropped: without gradients no weight moves, and
-        BatchNorm's statistics are put back.
+        `loss` is this rank's share, `whole` that of all ranks' images. Where that is no number and such
+        batches are dropped, there is no `whole`, no weight moves and BatchNorm's statistics are put back.
 
         Raises:
             DivergenceError: the loss is no number, with `on_nan` "stop".
@@ -106,29 +108,46 @@ class SegmentationTask(pl.LightningModule):
         statistics = self._statistics() if self.on_nan == "skip" else ()
         logits, auxiliary = self.segmenter.forward_train(batch["image"])
         loss: Tensor = self.loss(logits, batch["label"], auxiliary, self.segmenter.auxiliary_weights)
-        if self._is_finite_everywhere(loss):
-            return loss
+        whole = mean_over_ranks(loss)  # no number where one rank's is none: all drop a batch, or none
+        if whole.isfinite():
+            self._counts = True
+            return {"loss": loss, "whole": whole}
+        ids = names_over_ranks([] if loss.isfinite() else list(batch["id"]))
         if self.on_nan == "stop":
-            raise DivergenceError(f"the loss is {loss.item()}", self.global_step + 1, batch["id"])
-        log.warning(
-            f"step {self.global_step + 1}: loss {loss.item()}, batch dropped ({', '.join(batch['id'])})"
-        )
+            raise DivergenceError(f"the loss is {whole.item()}", self.global_step + 1, ids)
+        if self.global_rank == 0:
+            log.warning(f"step {self.global_step + 1}: loss {whole.item()}, batch dropped ({', '.join(ids)})")
         for buffer, value in statistics:
             buffer.copy_(value)
-        return None
+        return None if world() == 1 else {"loss": self._zero()}
+
+    def _zero(self) -> Tensor:
+        """A loss of zero with gradients of zero: ranks exchange gradients in every step."""
+        trained = (parameter for parameter in self.segmenter.parameters() if parameter.requires_grad)
+        return torch.stack([parameter.sum() * 0 for parameter in trained]).sum()
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """A step of dropped batches alone has no gradients: with zeros, momentum would move the weights."""
+        if not self._counts:
+            optimizer.zero_grad()
+        self._counts = False
 
     def _statistics(self) -> list[tuple[Tensor, Tensor]]:
         """BatchNorm's statistics with copies: a forward pass moves them, to no numbers where it has some."""
         return [(buffer, buffer.clone()) for buffer in self.segmenter.buffers()]
 
-    def _is_finite_everywhere(self, loss: Tensor) -> bool:
-        """Whether no rank's loss is NaN or infinite: all must drop a batch, or none."""
-        finite = bool(loss.isfinite())
-        strategy = self.trainer.strategy
-        return strategy.reduce_boolean_decision(finite, all=True) if self.trainer.world_size > 1 else finite
+    def on_train_start(self) -> None:
+        """All ranks begin with what rank 0 has, as DDP sees to for the weights."""
+        share_buffers(self.segmenter)
+
+    def on_validation_epoch_start(self) -> None:
+        """All ranks validate the network of rank 0, whose statistics are those in its checkpoints."""
+        share_buffers(self.segmenter)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Count one full-size image."""
+        """Count one full-size image, unless it is one that another rank counts."""
+        if "idle" in batch:
+            return
         logits = self.segmenter(batch["image"])
         self.last_prediction = logits.argmax(dim=1)
         self.confusion.update(self.last_prediction, batch["label"].long())

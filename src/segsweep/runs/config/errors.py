@@ -8,6 +8,8 @@ from segsweep.runs.config import files as config_files
 
 def explain(error: Exception) -> ConfigError:
     """The error as the user should read it."""
+    if isinstance(error.__cause__, ConfigError):  # a launcher's own, which Hydra made
+        return error.__cause__
     text = " ".join(str(part) for part in (error, error.__cause__) if part is not None)
     for pattern, tell in _KINDS:
         match = pattern.search(text)
@@ -26,6 +28,9 @@ def _unknown_group(group: str) -> str:
 
 def _unknown_key(key: str) -> str:
     group, _, option = key.rpartition(".")
+    if group == "hydra.launcher":
+        known = config_files.options("hydra/launcher")
+        return f"{key}: the launcher chosen here has no such option; {near(option, known)}"
     if not group:
         homes = [f"{g}.{key}" for g in config_files.GROUPS if key in config_files.options(g)]
         known = config_files.options("") | set(config_files.GROUPS)

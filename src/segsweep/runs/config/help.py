@@ -6,6 +6,7 @@ from segsweep.runs.config import files as config_files
 
 USAGE = {
     "train": "Train and test one run, or with -m all combinations of comma-separated values.",
+    "plan": "Print what `segsweep train` would do with these arguments, and its cost; nothing is started.",
     "profile": "Count and time a network, or with -m those of all combinations. No data is needed.",
     "test": "Test trained runs with further strategies, named by id or by the overrides that trained them.",
 }
@@ -15,6 +16,10 @@ EXAMPLES = {
         "segsweep train head=aspp head.rates=[6,12,18,24] dataset=camvid data_dir=DIR",
         "segsweep train -m backbone=mobilenetv2,resnet18 'head.rates=[6,12,18],[1,6,12,18,24]' seed=0,1",
         "segsweep train -m +experiments=ksac/table2 data_dir=DIR",
+    ),
+    "plan": (
+        "segsweep plan -m head=none,aspp,ksac seed=0,1,2 dataset=camvid data_dir=DIR gpus=4",
+        "segsweep plan -m +experiments=ksac/table1 data_dir=DIR format=json",
     ),
     "profile": (
         "segsweep profile backbone=resnet101 head=ksac num_classes=19 input=[1024,2048]",

@@ -5,6 +5,8 @@ reader took for text, is an error here and not after hours of training.
 """
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError
@@ -20,17 +22,17 @@ def check_types(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
     Raises:
         ConfigError: the first that is of another kind.
     """
-    for key, default in _defaults(choices).items():
+    for key, default in _defaults(tuple(choices.items()), tuple(config_files.folders())).items():
         group, _, option = key.rpartition(".")
         value = (config.get(group) or {}).get(option) if group else config.get(option)
-        expected = _expected(default)
-        if key.split(".")[0] in FREE or key in FREE or value is None or expected is None:
-            continue
-        if not _is_kind(value, default):
-            raise ConfigError(f"{key}={value}: expected {expected}, such as {default}")
+        if value is not None and not _is_kind(value, default):
+            raise ConfigError(f"{key}={value}: expected {_expected(default)}, such as {default}")
 
 
-def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
+@cache
+def _defaults(chosen: tuple[tuple[str, str], ...], folders: tuple[Path, ...]) -> dict[str, Any]:
+    """The defaults that show a kind, for choices of groups from these folders."""
+    choices = dict(chosen)
     top = config_files.read(config_files.root() / "conf" / "config.yaml")
     defaults = {key: value for key, value in top.items() if key not in ("defaults", "hydra")}
     flat = {f"checkpoint.{key}": value for key, value in defaults.pop("checkpoint").items()} | defaults
@@ -38,7 +40,8 @@ def _defaults(choices: Mapping[str, str]) -> dict[str, Any]:
         if choices.get(group) is not None and group not in FREE:
             own = config_files.own_options(group, choices[group])
             flat |= {f"{group}.{key}": value for key, value in own.items()}
-    return flat
+    free = {key for key in flat if key.split(".")[0] in FREE or key in FREE}
+    return {key: value for key, value in flat.items() if key not in free and _expected(value) is not None}
 
 
 def _expected(default: Any) -> str | None:

@@ -10,6 +10,7 @@ from segsweep.runs.config.output import check_format, print_rows
 from segsweep.runs.folder import RunFolder, all_runs, find_run
 
 HELP = """usage: segsweep runs [state=STATE] [sweep=NAME] [key=value ...]
+       segsweep runs sweeps
        segsweep runs show ID
        segsweep runs tail ID [lines=20] [follow=true]
        segsweep runs rm ID ... [children=true] [yes=true]
@@ -21,6 +22,7 @@ Without a command it lists the runs: state, what tells them apart, step, time le
 The first digits of an id are enough everywhere.
 
 commands
+  sweeps   list the sweeps: how many of their runs are in which state, and when and where the last event was
   show     all about one run: origin, parent and children, identity, environment, failure, tests
   tail     the end of a run's log.txt; follow=true prints what comes until the run ends (or Ctrl-C)
   rm       remove runs, after asking; a run that is held, or that others start from, is refused
@@ -32,9 +34,9 @@ commands
 
 options
   runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
-  format=table       table, json or csv (list, show, verify)
+  format=table       table, json or csv (list, sweeps, show, verify)
   state=STATE        list only these: planned, waiting, running, interrupted, failed or done
-  sweep=NAME         list only the runs of a sweep
+  sweep=NAME         list only the runs of a sweep, in its order and with their numbers in it
   lines=20           tail: how many lines
   follow=false       tail: go on until the run ends
   children=false     rm: remove the runs that start from it as well
@@ -74,18 +76,38 @@ def list_runs(words: Sequence[str], options: Sequence[str]) -> int:
     runs = all_runs(runs_dir)
     # Of all of them: whether a run waits is told by another.
     statuses = listing.read_statuses(runs)
-    ids = _of_sweep(runs_dir, asked["sweep"]) if asked["sweep"] else statuses.keys()
-    chosen = [run for run in runs if run.id in ids and state in (None, statuses[run.id]["state"])]
+    numbers = _numbers(runs_dir, asked["sweep"]) if asked["sweep"] else None
+    if numbers is not None:
+        runs = sorted((run for run in runs if run.id in numbers), key=lambda run: numbers[run.id])
+    chosen = [run for run in runs if state in (None, statuses[run.id]["state"])]
     rows = listing.rows(chosen, statuses)
+    if numbers is not None:
+        rows = [{"number": numbers[row["id"]], **row} for row in rows]
     shown = listing.for_people(rows) if asked["format"] == "table" else rows
     print_rows(shown, asked["format"], title=f"runs in {runs_dir}")
     return 0
 
 
-def _of_sweep(runs_dir: Path, name: str) -> set[str]:
+def _numbers(runs_dir: Path, name: str) -> dict[str, int]:
     from segsweep.runs.sweep import Sweep
 
-    return {run.id for run in Sweep.read(runs_dir, name).runs}
+    return {member["run"]: member["number"] for member in Sweep.read(runs_dir, name).journal.members()}
+
+
+def sweeps(words: Sequence[str], options: Sequence[str]) -> int:
+    """`runs sweeps`."""
+    from segsweep.runs.manage import sweeps
+
+    asked = _parse(options, format="table")
+    if words:
+        raise ConfigError(
+            f"runs sweeps {words[0]}: sweeps takes no names; segsweep runs sweep=NAME lists its runs"
+        )
+    runs_dir = Path(asked["runs_dir"])
+    rows = sweeps.rows(runs_dir)
+    shown = sweeps.for_people(rows) if asked["format"] == "table" else rows
+    print_rows(shown, asked["format"], title=f"sweeps in {runs_dir}")
+    return 0
 
 
 def show(words: Sequence[str], options: Sequence[str]) -> int:
@@ -165,5 +187,5 @@ def _one(name: str, words: Sequence[str], asked: dict[str, Any]) -> RunFolder:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str], Sequence[str]], int]] = {
-    "show": show, "tail": tail, "rm": rm, "gc": gc, "adopt": adopt, "verify": verify,
+    "sweeps": sweeps, "show": show, "tail": tail, "rm": rm, "gc": gc, "adopt": adopt, "verify": verify,
 }  # fmt: skip

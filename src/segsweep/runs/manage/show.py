@@ -4,9 +4,12 @@ from typing import Any
 
 from segsweep.runs import compare
 from segsweep.runs.config.output import print_rows
+from segsweep.runs.failures import ADVICE
 from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.launch.slurm_queue import noted
 from segsweep.runs.manage.family import children, source
 from segsweep.runs.manage.listing import FIGURES, max_steps, read_statuses, seconds_left
+from segsweep.runs.manage.sweeps import of_run
 
 OF_STATUS = (
     "params", "best_miou", "train_seconds", "shrunk_to", "dropped_batches", "origin", "environment_changes",
@@ -21,7 +24,10 @@ def show(run: RunFolder, format: str) -> None:
     if format == "json":
         print_rows([explained], "json")
         return
-    log = (explained.get("failure") or {}).pop("log", [])
+    failure = explained.get("failure") or {}
+    log = failure.pop("log", [])
+    if failure:
+        failure["what to do"] = ADVICE.get(failure["class"])
     known = [(key, value) for key, value in _flat(explained) if value not in (None, [])]
     pairs = [{"what": key, "value": compare.show(value)} for key, value in known]
     print_rows(pairs, format, title=f"run {run.id}")
@@ -38,6 +44,7 @@ def explain(run: RunFolder) -> dict[str, Any]:
         "folder": str(run.path),
         "state": status["state"],
         "holder": None if holder is None else str(holder),
+        "slurm_job": noted(run) or None,
         "step": status["step"],
         "max_steps": max_steps(run),
         "seconds_left": seconds_left(status),
@@ -46,6 +53,7 @@ def explain(run: RunFolder) -> dict[str, Any]:
         "parent": source(run),
         "children": [child.id for child in children(run, runs)],
         "adopted": run.plan.get("adopted"),
+        "sweeps": of_run(run),
         "overrides": " ".join(run.plan["overrides"]),
         "differs_in": compare.describe(run, compare.axes(runs)),
         "identity": run.plan["identity"],

@@ -1,0 +1,138 @@
+"""What planning a sweep of a thousand runs costs, before anything trains.
+
+    python benchmarks/planning.py [--members 1000] [--sweeps plain heads chains rates]
+
+(a) each sweep in a process of its own: seconds of imports, composing, checking and writing, by the clock and
+    of the processor (user and system): at most 10 for 1,000 runs;
+(b) composing and resolving a member against Hydra's own composition of it. The two alternate, so that a busy
+    machine slows both; the ratio is the median over members.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+PHASES = ("imports", "compose", "check", "write")
+CHAIN = """first: {trainer: {max_steps: 30}, optimizer: {lr: 0.01}}
+second: {trainer: {max_steps: 20}}
+fine: {trainer: {max_steps: 10}, optimizer: {lr: 0.001}}
+"""
+
+
+def arguments(sweep: str, members: int) -> list[str]:
+    """A sweep of so many runs on the generated data set."""
+    quarter, eighth = f"seed=range({members // 4})", f"seed=range({members // 8})"
+    return {
+        "plain": [quarter, "head.rates=[1,2],[1,2,3]", "optimizer.lr=0.01,0.02"],
+        "heads": [eighth, "head=none,aspp,ksac,deeplabv3plus", "optimizer.lr=0.01,0.02"],
+        # Two stages that three last ones share: a run in five is a first, one a second.
+        "chains": [
+            f"seed=range({members // 5})",
+            "stages=chain",
+            "stages.fine.optimizer.lr=0.001,0.002,0.003",
+        ],
+        # A value of its own for each member, as a random search has.
+        "rates": [f"optimizer.lr={','.join(f'{(i + 1) / members:g}' for i in range(members))}"],
+    }[sweep]
+
+
+def plan(sweep: str, members: int) -> dict[str, float]:
+    """Seconds of each phase by the clock and of the processor, and the number of runs."""
+    seconds = {}
+
+    def clock(phase: str, before: tuple[float, float]) -> tuple[float, float]:
+        now = time.perf_counter(), time.process_time()
+        seconds[phase], seconds[f"cpu {phase}"] = (b - a for a, b in zip(before, now, strict=True))
+        return now
+
+    now = (time.perf_counter(), time.process_time())
+    import segsweep.runs.check  # noqa: F401
+    from segsweep.runs import app
+    from segsweep.runs.plan import check_member, merge, write_all
+    from segsweep.runs.sweep import Sweep
+
+    now = clock("imports", now)
+    found = []
+    app.compose("train", ["-m", *arguments(sweep, members), "runs_dir=runs"], found.append)
+    now = clock("compose", now)
+    for member in found:
+        check_member(member)
+    now = clock("check", now)
+    runs = merge(found)
+    write_all(runs)
+    Sweep.of(runs).write(runs)
+    clock("write", now)
+    return {"members": len(found), "runs": len(runs), **seconds}
+
+
+def against_hydra(members: int) -> tuple[float, float]:
+    """Milliseconds of Hydra's own composition of a member, and the ratio to ours."""
+    from hydra import initialize_config_dir
+    from hydra._internal.callbacks import Callbacks
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import HydraContext, RunMode
+    from omegaconf import OmegaConf
+
+    from segsweep.runs.composer import Composer
+    from segsweep.runs.config.files import root
+
+    with initialize_config_dir(str(root() / "conf"), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        loader = hydra.config_loader
+        master = hydra.compose_config("config", [], run_mode=RunMode.MULTIRUN)
+        composer = Composer(HydraContext(config_loader=loader, callbacks=Callbacks()), master)
+        composer.member(["seed=1", "head.rates=[1]"])
+        ours, hydras = [], []
+        for number in range(members):
+            overrides = [f"seed={number}", f"head.rates=[{number}]"]
+            start = time.perf_counter()
+            composer.member(overrides)
+            middle = time.perf_counter()
+            config = loader.load_sweep_config(master, overrides)
+            run = [name for name in config if name != "hydra"]
+            OmegaConf.to_container(OmegaConf.masked_copy(config, run), resolve=True)
+            ours.append(middle - start)
+            hydras.append(time.perf_counter() - middle)
+    return 1000 * median(hydras), median(b / a for a, b in zip(ours, hydras, strict=True))
+
+
+def alone(sweep: str, members: int) -> dict[str, float]:
+    """`plan` in a process and a folder of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        chains = Path(folder) / "conf" / "stages"
+        chains.mkdir(parents=True)
+        (chains / "chain.yaml").write_text(CHAIN)
+        command = [sys.executable, str(Path(__file__).resolve()), "--alone", sweep, "--members", str(members)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        result = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True)
+    return json.loads(result.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--members", type=int, default=1000)
+    parser.add_argument("--sweeps", nargs="*", default=["plain", "heads", "chains", "rates"])
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.alone:
+        print(json.dumps(plan(args.alone, args.members)))
+        return
+    print(f"seconds by the clock (of the processor){'':17}" + "".join(f"{phase:>15}" for phase in PHASES))
+    for sweep in args.sweeps:
+        found = alone(sweep, args.members)
+        shown = [f"{found[phase]:.2f} ({found[f'cpu {phase}']:.2f})" for phase in PHASES]
+        total, cpu = (sum(found[f"{kind}{phase}"] for phase in PHASES) for kind in ("", "cpu "))
+        head = f"{sweep}: {found['members']} members, {found['runs']} runs"
+        print(f"{head:37}{total:8.2f} ({cpu:.2f})" + "".join(f"{text:>15}" for text in shown) + "  <= 10")
+    hydras, ratio = against_hydra(20)
+    print(f"composing a member: Hydra {hydras:.1f} ms, {ratio:.0f} times what it takes here")
+
+
+if __name__ == "__main__":
+    main()

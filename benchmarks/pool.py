@@ -1,0 +1,121 @@
+"""What a pool costs beyond its members' own time.
+
+    python benchmarks/pool.py [--members 8] [--at-a-time 2] [--steps 300]
+
+A sweep on generated images, on the CPU, with as many steps as make a member take about a minute. When each
+member's process began is the kernel's word, and when it was gone is seen in /proc. Printed are the wall-clock
+time of the whole command, planning and closing tables included, and what it would be if members had no gap
+between them (the sum of their processes' times, over how many run at a time): the ratio is the pool's
+overhead, wanted at most 1.05. Beside it the share of training and testing in the members' own time: the rest
+is the start of a fresh process, imports above all.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+OPTIONS = (
+    "backbone=mobilenetv3_small", "head=aspp", "head.rates=[1,2]", "head.width=16", "size=64", "batch_size=8",
+    "dataset.train_images=64", "dataset.val_images=8", "dataset.test_images=8", "trainer.accelerator=cpu",
+    "hydra/launcher=pool",
+)  # fmt: skip
+EVERY = 0.02
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Watch(threading.Thread):
+    """Notes when each process of a run began, as the kernel says, and when it was gone."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(daemon=True)
+        self.folder, self.over = folder, threading.Event()
+        self.began: dict[int, float] = {}
+        self.ended: dict[int, float] = {}
+
+    def run(self) -> None:
+        while not self.over.wait(EVERY):
+            alive = self.alive()
+            self.began = alive | self.began
+            for pid in self.began.keys() - alive.keys() - self.ended.keys():
+                self.ended[pid] = now()
+
+    def alive(self) -> dict[int, float]:
+        """Start times of the processes that execute runs in the folder, in seconds since the machine's."""
+        found = {}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "cwd").readlink() == self.folder and b"execute" in arguments(process):
+                    state, *fields = (process / "stat").read_text().rpartition(")")[2].split()
+                    if state != "Z":
+                        found[int(process.name)] = int(fields[18]) / TICKS
+            except OSError:
+                continue
+        return found
+
+
+def arguments(process: Path) -> list[bytes]:
+    return (process / "cmdline").read_bytes().split(b"\0")
+
+
+def now() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def work(run: Path) -> float:
+    """Seconds of training, and from its end to the last test's."""
+    status = json.loads((run / "status.json").read_text())
+    tested = max(path.stat().st_mtime for path in run.glob("tests/*/metrics.json"))
+    trained = (run / "checkpoints" / "last.ckpt").stat().st_mtime
+    return float(status["train_seconds"] + tested - trained)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--members", type=int, default=8)
+    parser.add_argument("--at-a-time", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=300)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        watch = Watch(Path(folder).resolve())
+        watch.start()
+        load, began = os.getloadavg(), now()
+        seeds = ",".join(map(str, range(options.members)))
+        subprocess.run(
+            [
+                sys.executable, "-m", "segsweep", "train", "-m", *OPTIONS, f"seed={seeds}",
+                f"trainer.max_steps={options.steps}", f"hydra.launcher.runs_per_gpu={options.at_a_time}",
+            ],
+            cwd=folder, check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+        wall = now() - began
+        watch.over.set()
+        watch.join()
+        report(
+            options.at_a_time,
+            wall,
+            watch,
+            [work(plan.parent) for plan in Path(folder).glob("runs/*/plan.json")],
+            load,
+        )
+
+
+def report(at_a_time: int, wall: float, watch: Watch, works: list[float], load: tuple[float, ...]) -> None:
+    took = [watch.ended[pid] - began for pid, began in watch.began.items()]
+    without = sum(took) / at_a_time
+    first, last = min(watch.began.values()), max(watch.ended.values())
+    print(f"load of the machine before (1, 5, 15 minutes): {', '.join(f'{one:.1f}' for one in load)}")
+    print(f"members: {len(took)}, {sum(took) / len(took):.1f} s each ({min(took):.1f} to {max(took):.1f})")
+    print(f"  of which training and testing {sum(works) / len(works):.1f} s, {sum(works) / sum(took):.0%}")
+    print(f"command: {wall:.1f} s; from the first member's start to the last one's end {last - first:.1f} s")
+    print(f"over the members' own time, {at_a_time} at a time ({without:.1f} s): {wall / without:.3f}")
+    print(f"the same, from the first start to the last end: {(last - first) / without:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""What a plan comes to: a row for each of its runs, and the sums of all of them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from segsweep.profiling import forecast
+from segsweep.profiling.forecast import Cost
+from segsweep.profiling.measured import Pace, kind
+from segsweep.runs import compare
+from segsweep.runs.plan import Member, merge
+from segsweep.runs.ranks import processes
+
+GIB = 2**30
+GOING_ON = ("running", "interrupted", "failed")
+"""States of a run that goes on from its last checkpoint, or does what is left from the beginning."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a plan: its state now, and what it costs from here."""
+
+    member: Member
+    state: str
+    step: int
+    cost: Cost
+    pace: Pace | None
+    tflops: float
+
+    @classmethod
+    def of(cls, member: Member, paces: Mapping[str, Pace], tflops: float) -> "PlannedRun":
+        """The run as its folder has it now."""
+        state, step = _state(member)
+        pace = paces.get(kind(member.identity))
+        return cls(member, state, step, forecast.cost(member.config), pace, tflops)
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps left to do."""
+        return int(self.member.config["trainer"]["max_steps"]) - self.step
+
+    @property
+    def images(self) -> int:
+        """Images left to train on."""
+        return self.steps * int(self.member.config["batch_size"])
+
+    @cached_property
+    def hours(self) -> float:
+        """Device hours left, of training alone."""
+        if self.pace is not None:
+            return self.steps * self.pace.seconds / 3600
+        return forecast.hours(self.cost, self.images, self.tflops)
+
+    def row(self, label: str) -> dict[str, Any]:
+        """The columns of a table; memory and hours are estimates, the latter unless a pace was measured."""
+        return {
+            "id": self.member.id,
+            "run": label,
+            "stage": self.member.stage,
+            "parent": self.member.parent.id if self.member.parent else None,
+            "state": self.state + (f" at {self.step}" if self.state in GOING_ON else ""),
+            "steps": self.steps,
+            "images": self.images,
+            "params_m": self.cost.parameters / 1e6,
+            "memory_gib": self.cost.memory / GIB,
+            "gpu_hours": self.hours,
+            "by": f"{self.tflops:g} TFLOPS" if self.pace is None else f"measured on {self.pace.device}",
+        }
+
+
+def _state(member: Member) -> tuple[str, int]:
+    """What there is of a run, and how many of its steps are done."""
+    folder, status = member.folder, member.folder.status()
+    if not (folder.path / "plan.json").exists():
+        return "new", 0
+    if member.config["force"]:
+        return "again", 0
+    if status["state"] == "done":
+        done = folder.is_complete(member.config)
+        return "done" if done else "to test", int(member.config["trainer"]["max_steps"])
+    return str(status["state"]), int(status["step"]) if status["state"] in GOING_ON else 0
+
+
+class Outlook:
+    """All runs of a plan. `members` are those asked for, each the last of its chain."""
+
+    def __init__(self, members: Sequence[Member], paces: Mapping[str, Pace], tflops: float) -> None:
+        self.members = members
+        self.runs = [PlannedRun.of(member, paces, tflops) for member in merge(members)]
+        folders = [run.member.folder for run in self.runs]
+        for folder, run in zip(folders, self.runs, strict=True):
+            folder.plan = run.member.record()  # as it will be; nothing is written
+        axes = compare.axes(folders)
+        self.labels = {folder.id: compare.label(folder, axes) for folder in folders}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each distinct run, parents first."""
+        return [run.row(self.labels[run.member.id]) for run in self.runs]
+
+    def totals(self, gpus: int | None) -> dict[str, Any]:
+        """The sums over runs that are left to do, and what sharing saves."""
+        todo = [run for run in self.runs if run.steps or run.state != "done"]
+        hours = sum(run.hours for run in todo)
+        totals = {
+            "members": len(self.members),
+            "runs": len(self.runs),
+            "duplicates": len(self.members) - len({member.id for member in self.members}),
+            "done": len(self.runs) - len(todo),
+            "to_do": len(todo),
+            "shared_parents": len(self._shared()),
+            "steps_saved": self._steps_saved(),
+            "steps": sum(run.steps for run in todo),
+            "images": sum(run.images for run in todo),
+            "gpu_hours": hours,
+            "longest_chain_hours": self._longest(),
+            "memory_gib": max((run.cost.memory / GIB for run in todo), default=0),
+            "checkpoints_gib": sum(run.cost.checkpoints for run in todo) / GIB,
+        }
+        if gpus is not None:
+            totals["days"] = max(hours / gpus, self._longest()) / 24
+        return totals
+
+    def duplicates(self) -> list[list[tuple[str, ...]]]:
+        """The overrides of members that are one run, together."""
+        same: dict[str, list[tuple[str, ...]]] = {}
+        for member in self.members:
+            same.setdefault(member.id, []).append(member.overrides)
+        return [some for some in same.values() if len(some) > 1]
+
+    def _shared(self) -> list[str]:
+        children = Counter(run.member.parent.id for run in self.runs if run.member.parent)
+        return [id for id, count in children.items() if count > 1]
+
+    def _steps_saved(self) -> int:
+        """Steps of all distinct members' chains, each by itself, less those of the distinct runs."""
+        chains = {member.id: member.lineage() for member in self.members}
+        alone = sum(_all_steps(stage) for chain in chains.values() for stage in chain)
+        return alone - sum(_all_steps(run.member) for run in self.runs)
+
+    def _longest(self) -> float:
+        """Hours of the chain that takes longest, however many GPUs there are."""
+        by_end: dict[str, float] = {}
+        for run in self.runs:
+            before = by_end[run.member.parent.id] if run.member.parent else 0.0
+            by_end[run.member.id] = before + run.hours / processes(run.member.config)
+        return max(by_end.values(), default=0.0)
+
+
+def _all_steps(member: Member) -> int:
+    return int(member.config["trainer"]["max_steps"])

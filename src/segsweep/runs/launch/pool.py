@@ -1,0 +1,40 @@
+"""A pool: the runs of a sweep on all GPUs of this machine, some at a time."""
+
+import sys
+from collections.abc import Sequence
+
+from segsweep.errors import ConfigError
+from segsweep.runs.launch.devices import Devices, find_gpus
+from segsweep.runs.launch.display import Display
+from segsweep.runs.launch.launcher import SweepLauncher
+from segsweep.runs.plan import Member
+from segsweep.runs.sweep import Sweep
+
+
+class PoolLauncher(SweepLauncher):
+    """hydra/launcher=pool; its options are described in conf/hydra/launcher/pool.yaml."""
+
+    def __init__(
+        self,
+        gpus: str | int | Sequence[int] | None = "all",
+        runs_per_gpu: int = 1,
+        cpus_per_run: int | None = None,
+    ) -> None:
+        for name, value in (("runs_per_gpu", runs_per_gpu), ("cpus_per_run", cpus_per_run)):
+            if value is not None and (type(value) is not int or value < 1):
+                raise ConfigError(f"hydra.launcher.{name}={value}: expected a number of at least 1")
+        self.devices = Devices(find_gpus(gpus), runs_per_gpu, cpus_per_run)
+
+    def check(self, members: Sequence[Member]) -> None:
+        """Raise ConfigError where a run wants more devices than the pool has."""
+        from segsweep.runs.ranks import devices_wanted
+
+        for wanted in {devices_wanted(member.config) for member in members}:
+            self.devices.check(wanted)
+
+    def do(self, members: Sequence[Member], sweep: Sweep) -> None:
+        """Start each run as devices get free."""
+        from segsweep.runs.launch.live import LiveTable
+
+        display = LiveTable(sweep) if sys.stderr.isatty() else Display(sweep)
+        self.work_locally(members, sweep, self.devices, display)
