@@ -52,7 +52,8 @@ class Watch(threading.Thread):
             try:
                 if (process / "cwd").readlink() == self.folder and b"execute" in arguments(process):
                     state, *fields = (process / "stat").read_text().rpartition(")")[2].split()
-                    if state != "Z":
+                    leads_session = fields[2] == process.name  # what it forks bears its name for a moment
+                    if state != "Z" and leads_session:
                         found[int(process.name)] = int(fields[18]) / TICKS
             except OSError:
                 continue

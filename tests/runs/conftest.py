@@ -1,5 +1,6 @@
 """Runs that are planned, a chain of three, and one of them held by another process."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,25 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.plan import Member, plan, write
 from tests.runs.commands import TINY, command
 from tests.runs.composing import composed, configuration
+from tests.runs.fake_slurm import PAIR, FakeSlurm
 
 
 @pytest.fixture
 def runs(tmp_path) -> Path:
     """Where the runs of a test are."""
     return tmp_path / "runs"
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch) -> FakeSlurm:
+    """Slurm's commands, recorded, and chains of two stages."""
+    fake = FakeSlurm(tmp_path)
+    (tmp_path / "conf" / "stages").mkdir(parents=True)
+    (tmp_path / "conf" / "stages" / "pair.yaml").write_text(PAIR)
+    monkeypatch.setenv("SEGSWEEP_CONF", str(tmp_path / "conf"))
+    monkeypatch.setenv("PATH", f"{fake.programs}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return fake
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from segsweep.runs.config import files as config_files
 TOP = {
     "seed", "batch_size", "num_workers", "num_classes", "size", "checkpoint", "split", "predictions",
     "runs_dir", "data_dir", "sweep", "init", "wait", "force", "skip_invalid",
+    "on_failure", "retries", "early_stop",
 }  # fmt: skip
 
 CHOICES: dict[str, set[str]] = {

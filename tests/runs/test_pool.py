@@ -202,7 +202,7 @@ def the_rest_is_done(arguments, folder, undisturbed) -> None:
     with started(folder, *arguments, "retries=1") as launcher:
         killed = until(lambda: moved(folder))[0]
         os.kill(pid_of(killed), signal.SIGKILL)
-        said, _ = launcher.communicate(timeout=300)
+        said, _ = launcher.communicate(timeout=900)
         assert launcher.returncode == 0, said
     assert "interrupted: killed by SIGKILL" in said
     assert "trying again, 1 of 1 times" in said

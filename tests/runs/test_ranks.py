@@ -4,7 +4,7 @@ import pytest
 
 from segsweep.errors import ConfigError, UserError
 from segsweep.runs import ranks
-from segsweep.runs.ranks import Ranks, barrier, broadcast, devices_wanted, gather
+from segsweep.runs.ranks import Ranks, barrier, broadcast, check_devices, devices_wanted, gather
 from tests.runs.faulty import HEAD
 from tests.runs.inside import faulty, planned
 from tests.training.ranks import execute, processes_of
@@ -60,9 +60,15 @@ def test_devices(monkeypatch, devices, accelerator, gpus, expected):
     config = {"trainer": {"devices": devices, "accelerator": accelerator}}
     if isinstance(expected, int):
         assert devices_wanted(config) == expected
+        check_devices(config)
     else:
         with pytest.raises(ConfigError, match=expected):
-            devices_wanted(config)
+            check_devices(config)
+
+
+def test_a_run_for_another_machine_may_want_more_gpus_than_this_one_has(monkeypatch):
+    monkeypatch.setattr(ranks.torch.cuda, "device_count", lambda: 1)
+    assert devices_wanted({"trainer": {"devices": 4, "accelerator": "gpu"}}) == 4
 
 
 def test_alone_nothing_is_exchanged():

@@ -8,10 +8,14 @@ its jobs are then requeued. There is no accounting, as on many small clusters: `
 import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
+
+from segsweep.runs.parent_death import end_with_parent
 
 PACKAGES = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client"}
 NODES = ("n1", "n2")
@@ -61,9 +65,10 @@ class Cluster:
 
     def stop(self) -> None:
         """Cancel what is left and end the daemons, the controller last but one."""
-        with contextlib.suppress(subprocess.SubprocessError):
-            subprocess.run(["scancel", "--user=root"], env=self.environment(), timeout=30)
-            subprocess.run(["scancel", "--user=root", "--signal=KILL"], env=self.environment(), timeout=30)
+        if "slurmctld" in self.daemons:
+            for how in ((), ("--signal=KILL",)):
+                with contextlib.suppress(subprocess.SubprocessError):
+                    subprocess.run(["scancel", "--user=root", *how], env=self.environment(), timeout=30)
         for daemon in reversed(self.daemons.values()):
             daemon.terminate()
             try:
@@ -89,15 +94,8 @@ class Cluster:
 
     def preempt(self, job_id: str) -> None:
         """Have a job that is more urgent want the whole of the node on which this one runs."""
-        node = self.shown(job_id)["NodeList"]
-        self.call(
-            "sbatch",
-            "--partition=high",
-            f"--nodelist={node}",
-            "--exclusive",
-            "--output=/dev/null",
-            "--wrap=true",
-        )
+        more_urgent = ("--partition=high", f"--nodelist={self.shown(job_id)['NodeList']}", "--exclusive")
+        self.call("sbatch", *more_urgent, "--output=/dev/null", "--wrap=true")
 
     @property
     def _socket(self) -> Path:
@@ -105,7 +103,11 @@ class Cluster:
 
     def _start(self, name: str, *command: str) -> None:
         with (self.folder / "log" / f"{name}.out").open("ab") as out:
-            self.daemons[name] = subprocess.Popen(command, stdout=out, stderr=out, env=self.environment())
+            self.daemons[name] = subprocess.Popen(
+                command, stdout=out, stderr=out, env=self.environment(),
+                # A session that is killed leaves no daemon behind.
+                preexec_fn=partial(end_with_parent, signal.SIGTERM, os.getpid()),
+            )  # fmt: skip
         if name == "munged":
             end = time.monotonic() + UP
             while not self._socket.exists():

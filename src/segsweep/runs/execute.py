@@ -14,7 +14,7 @@ from segsweep.errors import UserError
 from segsweep.runs import failures
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease, LeaseLostError
-from segsweep.runs.ranks import broadcast, devices_wanted, gpus, processes
+from segsweep.runs.ranks import broadcast, check_devices, devices_wanted, gpus, processes
 from segsweep.runs.testing import run_tests
 from segsweep.runs.together import Together, rank_log
 from segsweep.runs.training import train as train_run
@@ -51,11 +51,12 @@ def execute(folder: RunFolder, train: bool = True) -> None:
 
 def _all_ranks(folder: RunFolder, train: bool, together: Together) -> AbstractContextManager[None]:
     config = folder.config()
-    devices = devices_wanted(config) if together.ranks.world == 1 else together.ranks.world
-    if together.ranks.world > 1 and together.ranks.world != config["trainer"]["devices"]:
-        log.info(
-            f"{devices} ranks were started; trainer.devices={config['trainer']['devices']} is left aside"
-        )
+    asked, devices = config["trainer"]["devices"], together.ranks.world
+    if devices == 1:
+        check_devices(config)
+        devices = devices_wanted(config)
+    elif devices != asked:
+        log.info(f"{devices} ranks were started; trainer.devices={asked} is left aside")
     command = [sys.executable, "-m", "segsweep", "execute", str(folder.path)]
     return together.lead(
         devices,

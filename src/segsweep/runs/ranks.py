@@ -78,22 +78,30 @@ def devices_wanted(config: Mapping[str, Any]) -> int:
     """`trainer.devices` as a number: processes on the CPU, GPUs where there are some.
 
     Raises:
-        ConfigError: it is no number, or there are fewer GPUs.
+        ConfigError: it is no number.
     """
-    wanted, there = config["trainer"]["devices"], gpus(config["trainer"]["accelerator"])
+    wanted = config["trainer"]["devices"]
     if wanted in ("auto", -1):
-        return max(there, 1)
+        return max(gpus(config["trainer"]["accelerator"]), 1)
     if type(wanted) is not int or wanted < 1:
         raise ConfigError(
             f"trainer.devices={wanted}: expected a number from 1, or auto (all GPUs of the machine)"
         )
+    return wanted
+
+
+def check_devices(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError where this machine has GPUs, but fewer than a run wants.
+
+    Only what runs here is asked: a sweep for Slurm is planned on a machine with few GPUs, or none.
+    """
+    wanted, there = devices_wanted(config), gpus(config["trainer"]["accelerator"])
     if wanted > there > 0:
         named = f"{there} GPU{'s' if there > 1 else ''}"
         raise ConfigError(
             f"trainer.devices={wanted}: this machine has {named}; use trainer.devices={there}, or "
             "trainer.accelerator=cpu"
         )
-    return wanted
 
 
 def processes(config: Mapping[str, Any]) -> int:

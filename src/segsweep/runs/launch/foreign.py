@@ -35,6 +35,9 @@ class ForeignLauncher(SweepLauncher):
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
 
+    def check(self, members: Sequence[Member]) -> None:
+        """Nothing: its workers may be on machines with other devices than this one's."""
+
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
         """Launch wave after wave, and tell the sweep how each run ended."""
         number = 0

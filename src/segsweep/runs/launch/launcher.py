@@ -64,6 +64,10 @@ class SweepLauncher(Launcher):
 
     def check(self, members: Sequence[Member]) -> None:
         """Raise ConfigError where this launcher cannot do some of the members; nothing is written yet."""
+        from segsweep.runs.ranks import check_devices  # torch, which planning has needed before
+
+        for member in members:
+            check_devices(member.config)
 
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
         """Do the runs, parents first, and tell the sweep how each ended."""
