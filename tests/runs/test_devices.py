@@ -23,6 +23,10 @@ def eight_cores(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+def run(devices: int | str) -> dict[str, dict[str, int | str]]:
+    return {"trainer": {"devices": devices, "accelerator": "auto"}}
+
+
 def test_the_gpu_with_fewest_runs_is_given_and_none_where_all_are_full():
     pool = Devices(["0", "1"], runs_per_gpu=2)
     given = [pool.take(1) for _ in range(5)]
@@ -53,10 +57,11 @@ def test_the_cpu_is_one_device_for_as_many_runs_as_are_asked_for():
 
 def test_a_run_that_wants_more_gpus_than_there_are_is_an_error():
     pool = Devices(["0", "1"])
-    pool.check(2)
+    assert pool.wanted_by(run(2)) == 2
     with pytest.raises(ConfigError, match=r"trainer.devices=3: the pool has 2 GPUs \(0, 1\)"):
-        pool.check(3)
-    Devices([CPU]).check(3)
+        pool.wanted_by(run(3))
+    assert pool.wanted_by(run("auto")) == 2, "all of the pool's, not all of the machine's"
+    assert Devices([CPU]).wanted_by(run(3)) == 3
 
 
 def test_all_visible_gpus_or_those_named(two_gpus):
@@ -123,4 +128,4 @@ def test_one_run_after_the_other_is_kept_to_nothing(eight_cores):
     whole = one_at_a_time()
     assert whole.environment(whole.take(1)) == {}
     assert whole.take(1) is None
-    whole.check(8)
+    assert whole.wanted_by(run(8)) == 1

@@ -1,8 +1,9 @@
 """The devices of this machine, shared out among the runs of a pool."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from segsweep.errors import ConfigError
 
@@ -43,13 +44,26 @@ class Devices:
         for name in chosen:
             self.taken[name] -= 1
 
-    def check(self, wanted: int) -> None:
-        """Raise ConfigError where a run wants more devices than there are."""
-        if self.pins and self.names != [CPU] and wanted > len(self.names):
+    def wanted_by(self, config: Mapping[str, Any]) -> int:
+        """The devices that a run takes: one after the other takes the machine, `auto` all of a pool's GPUs.
+
+        Raises:
+            ConfigError: they are no number, or more than there are.
+        """
+        # Imported here: torch takes seconds, and a sweep that is done needs none of it.
+        from segsweep.runs.ranks import devices_wanted
+
+        if not self.pins:
+            return 1
+        on_gpus = self.names != [CPU]
+        auto = config["trainer"]["devices"] in ("auto", -1)
+        wanted = len(self.names) if auto and on_gpus else devices_wanted(config)
+        if on_gpus and wanted > len(self.names):
             raise ConfigError(
                 f"trainer.devices={wanted}: the pool has {len(self.names)} GPUs ({', '.join(self.names)}); "
                 "give fewer, or more as hydra.launcher.gpus"
             )
+        return wanted
 
     def environment(self, chosen: Sequence[str]) -> dict[str, str]:
         """What keeps a run's process to its devices and threads."""

@@ -151,7 +151,7 @@ class LocalWork:
         return refusal(job.runs[0].folder, [peer.folder for peer in job.peers], self.sweep.left_out)
 
     def _start(self, job: Job, folder: RunFolder) -> bool:
-        devices = self.devices.take(_devices_wanted(job) if self.devices.pins else 1)
+        devices = self.devices.take(self.devices.wanted_by(job.runs[0].config))
         if devices is None:
             return False
         self.waiting.remove(job)
@@ -189,10 +189,3 @@ class LocalWork:
         if folder.id in self.sweep.reasons and self.on_failure == "stop" and self.waiting:
             self.display.remark(f"on_failure=stop: {len(self.waiting)} runs are not started")
             self.waiting.clear()
-
-
-def _devices_wanted(job: Job) -> int:
-    # Imported here: torch takes seconds, and a sweep that is done needs none of it.
-    from segsweep.runs.ranks import devices_wanted
-
-    return devices_wanted(job.runs[0].config)

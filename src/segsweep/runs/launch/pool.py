@@ -27,10 +27,8 @@ class PoolLauncher(SweepLauncher):
 
     def check(self, members: Sequence[Member]) -> None:
         """Raise ConfigError where a run wants more devices than the pool has."""
-        from segsweep.runs.ranks import devices_wanted
-
-        for wanted in {devices_wanted(member.config) for member in members}:
-            self.devices.check(wanted)
+        for member in members:
+            self.devices.wanted_by(member.config)
 
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
         """Start each run as devices get free."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Sequence
 
+from segsweep.runs.failures import PREEMPTED
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.early_stop import poor
 from segsweep.runs.launch.jobs import Job
@@ -30,7 +31,9 @@ def ending(folder: RunFolder, reason: str | None) -> Ending:
     """How a run's process left it."""
     if reason is None:
         return DONE, None
-    return INTERRUPTED if folder.status()["state"] == "interrupted" else FAILED, reason
+    status = folder.status()
+    preempted = (status.get("failure") or {}).get("class") == PREEMPTED
+    return INTERRUPTED if preempted or status["state"] == "interrupted" else FAILED, reason
 
 
 def judge(job: Job, sweep: Sweep, told: str | None = None) -> None:
