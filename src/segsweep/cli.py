@@ -162,8 +162,8 @@ def _execute(arguments: Sequence[str]) -> int:
     from pathlib import Path
 
     from segsweep.runs.folder import RunFolder
-    from segsweep.runs.launch.orders import ATTACHED, HELD
-    from segsweep.runs.parent_death import end_with_parent
+    from segsweep.runs.launch.orders import ATTACHED, HELD, LOGGED
+    from segsweep.runs.ranks.parent_death import end_with_parent
 
     folder, attached = RunFolder(Path(arguments[0])), [a for a in arguments if a.startswith(ATTACHED)]
     if attached:
@@ -173,7 +173,7 @@ def _execute(arguments: Sequence[str]) -> int:
 
     if attached and folder.holder() is not None:
         return HELD
-    execute(folder, train="--no-train" not in arguments)
+    execute(folder, train="--no-train" not in arguments, logged=LOGGED in arguments)
     return 0
 
 

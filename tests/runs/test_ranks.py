@@ -1,10 +1,12 @@
 """Who is a rank, how many a run wants, and whose error is told where one of several fails."""
 
 import pytest
+import torch
 
 from segsweep.errors import ConfigError, UserError
-from segsweep.runs import ranks
-from segsweep.runs.ranks import Ranks, barrier, broadcast, check_devices, devices_wanted, gather
+from segsweep.runs.ranks.exchange import barrier, broadcast, gather
+from segsweep.runs.ranks.place import Ranks
+from segsweep.runs.ranks.wanted import check_devices, devices_wanted
 from tests.runs.faulty import HEAD
 from tests.runs.inside import faulty, planned
 from tests.training.ranks import execute, processes_of
@@ -56,7 +58,7 @@ def test_srun_with_uneven_machines(monkeypatch):
     ],
 )  # fmt: skip
 def test_devices(monkeypatch, devices, accelerator, gpus, expected):
-    monkeypatch.setattr(ranks.torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     config = {"trainer": {"devices": devices, "accelerator": accelerator}}
     if isinstance(expected, int):
         assert devices_wanted(config) == expected
@@ -67,7 +69,7 @@ def test_devices(monkeypatch, devices, accelerator, gpus, expected):
 
 
 def test_a_run_for_another_machine_may_want_more_gpus_than_this_one_has(monkeypatch):
-    monkeypatch.setattr(ranks.torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert devices_wanted({"trainer": {"devices": 4, "accelerator": "gpu"}}) == 4
 
 

@@ -15,7 +15,7 @@ from torch import distributed
 
 from segsweep.runs import failures
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.ranks import Ranks
+from segsweep.runs.ranks.place import Ranks
 from segsweep.runs.testing import run_tests
 
 

@@ -22,8 +22,8 @@ from segsweep.networks import Segmenter
 from segsweep.runs import build
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.plan import write
-from segsweep.runs.ranks import Ranks
-from segsweep.runs.shared_fate import _chain
+from segsweep.runs.ranks.place import Ranks
+from segsweep.runs.ranks.shared_fate import _chain
 from segsweep.testing.protocol import read_test
 from segsweep.training.checkpoint_files import LAST, AtomicCheckpointIO
 from tests.data.writers_voc import write_voc

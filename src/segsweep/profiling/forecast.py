@@ -17,7 +17,7 @@ from segsweep.data.loading import micro_batch
 from segsweep.networks import Segmenter
 from segsweep.profiling import counts, memory
 from segsweep.runs.build import build, build_segmenter, trainer_settings
-from segsweep.runs.ranks import processes
+from segsweep.runs.ranks.wanted import processes
 from segsweep.training.freezing import freeze
 
 Config = Mapping[str, Any]

@@ -11,7 +11,7 @@ from segsweep.profiling.forecast import Cost
 from segsweep.profiling.measured import Pace, kind
 from segsweep.runs import compare
 from segsweep.runs.plan import Member, merge
-from segsweep.runs.ranks import processes
+from segsweep.runs.ranks.wanted import processes
 
 GIB = 2**30
 GOING_ON = ("running", "interrupted", "failed")

@@ -27,8 +27,8 @@ from segsweep.runs.config.files import root
 from segsweep.runs.files import yaml_text
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.launch.foreign import do_order, is_order
-from segsweep.runs.place import place
 from segsweep.runs.plan import Member, check_member, plan, write
+from segsweep.runs.ranks.place import Ranks
 from segsweep.runs.stages import of_a_stage
 from segsweep.runs.sweep import COMMAND
 
@@ -48,7 +48,7 @@ def test(arguments: Sequence[str]) -> int:
     ids = [argument for argument in arguments if "=" not in argument and not argument.startswith("-")]
     if not ids:
         return _run("test", arguments)
-    if len(ids) > 1 and place()[1] > 1:
+    if len(ids) > 1 and Ranks.of_environment().world > 1:
         raise ConfigError("segsweep test with several ids under torchrun or srun: give one at a time")
     overrides = [argument for argument in arguments if argument not in ids]
     _run_hydra("test", ["dataset=shapes", *overrides])
@@ -81,8 +81,7 @@ def compose(
     """
     COMMAND.collect, COMMAND.problem = collect, problem
     try:
-        # Last, so that they win: another launcher would train.
-        _run_hydra(command, [*arguments, "hydra.run.dir=.", "hydra/launcher=segsweep"])
+        _run_hydra(command, [*arguments, "hydra.run.dir=."])
         if _single:
             collect(plan(*_single.pop()))
     finally:
@@ -182,8 +181,8 @@ def _execute(folder: RunFolder, train: bool, make_ready: Callable[[], None]) -> 
 
     Where torchrun or srun started several, rank 0 alone makes the folder ready and tells of it.
     """
-    rank, world = place()
-    if rank > 0:
+    ranks = Ranks.of_environment()
+    if ranks.rank > 0:
         _do(folder, train)
         return
     make_ready()
@@ -195,7 +194,7 @@ def _execute(folder: RunFolder, train: bool, make_ready: Callable[[], None]) -> 
             log.info(f"  predictions in {path}")
     else:
         log.info(f"run {folder.id} in {folder.path}")
-    if world > 1 or not done:  # the others wait for rank 0, though there be nothing to do
+    if ranks.world > 1 or not done:  # the others wait for rank 0, though there be nothing to do
         _do(folder, train)
     _print_results(folder)
 

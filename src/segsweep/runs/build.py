@@ -19,7 +19,7 @@ from segsweep.data.module import SegmentationData
 from segsweep.errors import ConfigError, UserError, near
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
-from segsweep.runs.ranks import Ranks
+from segsweep.runs.ranks.place import Ranks
 from segsweep.testing.strategies import Strategy
 from segsweep.training.divergence import ON_NAN
 from segsweep.training.fit import TrainerSettings, val_interval

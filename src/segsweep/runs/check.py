@@ -26,7 +26,7 @@ from segsweep.runs.build import (
     build_tracker,
     trainer_settings,
 )
-from segsweep.runs.ranks import processes
+from segsweep.runs.ranks.wanted import processes
 from segsweep.runs.start import check_init
 from segsweep.testing.predictions import prediction_form
 from segsweep.training.fit import TrainerSettings

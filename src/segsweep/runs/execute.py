@@ -4,7 +4,6 @@ Rank 0 holds the run and writes what is to be written of it; the others follow (
 """
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -14,20 +13,23 @@ from segsweep.errors import UserError
 from segsweep.runs import failures
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease, LeaseLostError
-from segsweep.runs.ranks import broadcast, check_devices, devices_wanted, gpus, processes
+from segsweep.runs.ranks.children import rank_log
+from segsweep.runs.ranks.exchange import broadcast
+from segsweep.runs.ranks.together import Together
+from segsweep.runs.ranks.wanted import check_devices, devices_wanted, gpus, processes
 from segsweep.runs.testing import run_tests
-from segsweep.runs.together import Together, rank_log
 from segsweep.runs.training import train as train_run
 
 log = logging.getLogger("segsweep")
 
 
-def execute(folder: RunFolder, train: bool = True) -> None:
+def execute(folder: RunFolder, train: bool = True, logged: bool = False) -> None:
     """Train the run to its end and test it with the strategies that its configuration names.
 
     What is there already is not done again. With `train=False` an unfinished run is an error. A run that is
     held by another process is waited for, where its configuration says `wait`. Where the configuration wants
-    several devices, and nothing outside started a rank for each, this starts them.
+    several devices, and nothing outside started a rank for each, this starts them. `logged` says that the
+    process's output is in the run's log already.
 
     Raises:
         UserError: another process holds the run, or what the parts raise.
@@ -38,7 +40,7 @@ def execute(folder: RunFolder, train: bool = True) -> None:
         with together.follow():
             _execute(folder, train, together, None)
         return
-    with folder.hold(wait=folder.config()["wait"]) as lease, _log_file(folder.log):
+    with folder.hold(wait=folder.config()["wait"]) as lease, _log_file(folder.log, logged):
         try:
             with _recorded(folder), _all_ranks(folder, train, together):
                 _execute(folder, train, together, lease)
@@ -75,13 +77,16 @@ def _execute(folder: RunFolder, train: bool, together: Together, lease: Lease | 
         if not train:
             raise UserError(f"run {folder.id} is not trained yet: give its command to segsweep train first")
         train_run(folder, config, status, together.ranks, lease)
+        config = broadcast(
+            folder.config() if leads else None
+        )  # another command may ask for more tests by now
     run_tests(folder, config, together.ranks)
     if leads:
         folder.update_status(error=None, failure=None)
 
 
 def _again(folder: RunFolder, together: Together) -> UserError:
-    if together.ranks.world == 1 or together.children:
+    if together.started_here:
         return failures.AgainError(f"run {folder.id}: again with smaller micro-batches")
     return UserError(
         f"run {folder.id}: out of memory, so it will go on with smaller micro-batches: give the same command "
@@ -142,9 +147,9 @@ def _said(folder: RunFolder, error: BaseException) -> Path:
 
 
 @contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    """Copy what is logged to log.txt, unless standard output is that file already."""
-    if path.exists() and os.path.samestat(os.fstat(1), path.stat()):
+def _log_file(path: Path, logged: bool) -> Iterator[None]:
+    """Copy what is logged to log.txt, unless it gets there already."""
+    if logged:
         yield
         return
     handler = logging.FileHandler(path)

@@ -12,7 +12,8 @@ from segsweep.runs import build, environment
 from segsweep.runs.files import read_json, write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease
-from segsweep.runs.ranks import Ranks, broadcast
+from segsweep.runs.ranks.exchange import broadcast
+from segsweep.runs.ranks.place import Ranks
 from segsweep.runs.start import start
 from segsweep.training.checkpoint_files import remove_drafts
 from segsweep.training.fit import fit

@@ -24,8 +24,8 @@ from segsweep.runs.launch.jobs import jobs_of
 from segsweep.runs.launch.local import LocalWork
 from segsweep.runs.launch.options import check_options
 from segsweep.runs.launch.planner import Planner
-from segsweep.runs.place import place
 from segsweep.runs.plan import Member, merge, write_all
+from segsweep.runs.ranks.place import Ranks
 from segsweep.runs.sweep import COMMAND, Sweep
 
 log = logging.getLogger("segsweep")
@@ -64,7 +64,7 @@ class SweepLauncher(Launcher):
 
     def check(self, members: Sequence[Member]) -> None:
         """Raise ConfigError where this launcher cannot do some of the members; nothing is written yet."""
-        from segsweep.runs.ranks import check_devices  # torch, which planning has needed before
+        from segsweep.runs.ranks.wanted import check_devices  # torch, which planning has needed before
 
         for member in members:
             check_devices(member.config)
@@ -91,7 +91,7 @@ class SweepLauncher(Launcher):
 
 def check_alone() -> None:
     """Raise ConfigError where torchrun or srun started several of this process."""
-    _, world = place()
+    world = Ranks.of_environment().world
     if world > 1:
         raise ConfigError(
             f"torchrun or srun started {world} of this sweep at once, and each would do all of it: start it "

@@ -24,6 +24,8 @@ from segsweep.runs.launch.verdict import refusal
 
 ATTACHED = "--attached="
 """Said to a run's process, with that of its launcher: it ends when this does, and waits for no held run."""
+LOGGED = "--logged"
+"""Said to it too: its output goes to the run's log."""
 HELD = os.EX_TEMPFAIL
 """Its exit status then."""
 TRACEBACK = 1
@@ -68,7 +70,7 @@ class Attempt:
         self._oom_kills, self._told = _oom_kills(), folder.status().get("updated")
         # What srun starts is attached to srun.
         attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
-        command = [*prefix, sys.executable, "-m", "segsweep", "execute", str(folder.path), *attached]
+        command = [*prefix, sys.executable, "-m", "segsweep", "execute", str(folder.path), LOGGED, *attached]
         with folder.log.open("a") as output:
             self.process = subprocess.Popen(
                 command + ([] if train else ["--no-train"]),

@@ -15,7 +15,8 @@ from itertools import pairwise
 
 from segsweep.errors import PreemptedError
 from segsweep.runs.failures import one_line
-from segsweep.runs.ranks import Ranks, broadcast, gather
+from segsweep.runs.ranks.exchange import broadcast, gather
+from segsweep.runs.ranks.place import Ranks
 
 
 @contextmanager
