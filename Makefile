@@ -28,8 +28,8 @@ test: setup ## run the tests, two files at a time
 test-slurm: setup ## sweeps through a real Slurm that is brought up on this machine (as root, Debian's packages)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm tests/slurm
 
-tables: setup ## train the papers' tables for one step, with the large encoders that make test leaves out
-	$(BIN)/python -m pytest -m "slow or not slow" tests/reports/test_published.py
+slow: setup ## the tests that make test has no time for: the papers' large encoders, more launchers, more ranks
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 stress: setup ## kill a chain of runs 30 times at any moment, with 0 and 2 loader processes (docs/reliability.md)
 	$(BIN)/python -m pytest -m stress

@@ -48,7 +48,10 @@ def prepare(folder: Path) -> None:
     (folder / "broken").touch()
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
+@pytest.mark.parametrize(
+    "launcher",
+    ["segsweep", "pool", *(pytest.param(name, marks=pytest.mark.slow) for name in ("joblib", "basic"))],
+)
 def test_the_same_sweep(launcher, tmp_path):
     if launcher == "joblib":
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
@@ -105,6 +108,7 @@ def test_another_launcher_gets_batches_and_does_not_train_for_a_test(tmp_path):
     assert first.status()["state"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_optuna_looks_for_the_best_with_our_launchers(tmp_path):
     """Three trials in two batches are one sweep, and each tells the last val mIoU of its run."""
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")

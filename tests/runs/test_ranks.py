@@ -93,6 +93,7 @@ def test_the_first_cause_is_told(tmp_path):
     assert processes_of(folder) == []
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_starts_all_ranks_anew(tmp_path):
     """In half the micro-batches, at the same batch; the command line of the process stays what it was."""
     hungry = (f"head._target_={HEAD}", "+head.limit=1")
@@ -102,6 +103,7 @@ def test_memory_that_runs_out_starts_all_ranks_anew(tmp_path):
     assert (folder.status()["state"], folder.status()["shrunk_to"]) == ("done", 2)
 
 
+@pytest.mark.slow
 def test_torchrun_ends_with_the_first_cause(tmp_path):
     fault = faulty(tmp_path, (picture(1, 3), "error", None))
     folder = planned(*fault, f"runs_dir={tmp_path / 'runs'}")

@@ -117,21 +117,6 @@ def test_members_that_are_one_run_train_once_with_the_tests_of_both(tmp_path):
     assert {path.name for path in (plan.parent / "tests").iterdir()} == {"single", "flip"}
 
 
-def test_other_launchers_of_hydra_do_the_same_work(tmp_path):
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    segsweep(
-        "train",
-        "-m",
-        *TINY,
-        "seed=0,1",
-        "test=[]",
-        "hydra/launcher=joblib",
-        "hydra.launcher.n_jobs=1",
-        cwd=tmp_path,
-    )
-    assert [row["state"] for row in table("runs", cwd=tmp_path)] == ["done", "done"]
-
-
 def test_rows_of_an_experiment_are_combined_with_the_command_line(tmp_path):
     (tmp_path / "conf" / "experiments").mkdir(parents=True)
     (tmp_path / "conf" / "experiments" / "mine.yaml").write_text(

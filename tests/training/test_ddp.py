@@ -134,6 +134,7 @@ def test_lost_ranks(place, faults, two):
     assert losses(fewer) == pytest.approx(losses(two), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_three_ranks(place, faults):
     """One of them with nothing to validate, and the last step of an epoch over its end."""
     options = (*OPTIONS, "batch_size=9", "dataset.val_images=2", "trainer.max_steps=3", "trainer.val_every=3")
