@@ -18,7 +18,7 @@ import yaml
 from segsweep.profiling.network import Network
 from segsweep.runs import app
 from segsweep.runs.config import files as config_files
-from segsweep.runs.plan import Member, merge
+from segsweep.runs.planning.plan import Member, merge
 
 MACS_A_SECOND = 5e12
 PASSES = 3

@@ -122,7 +122,7 @@ def _test(arguments: Sequence[str]) -> int:
 
 def _closed(command: Command, arguments: Sequence[str]) -> int:
     """Run a command that may be a sweep, and close each sweep with its tables, however it ended."""
-    from segsweep.runs.sweep import COMMAND
+    from segsweep.runs.launch.sweep import COMMAND
 
     try:
         return command(arguments)
@@ -169,7 +169,9 @@ def _execute(arguments: Sequence[str]) -> int:
     if attached:
         end_with_parent(parent=int(attached[0].removeprefix(ATTACHED)))
 
-    from segsweep.runs.execute import execute  # takes seconds, in which another process may take the run
+    from segsweep.runs.execution.execute import (
+        execute,  # takes seconds, in which another process may take the run
+    )
 
     if attached and folder.holder() is not None:
         return HELD

@@ -7,7 +7,7 @@ from segsweep.networks import Segmenter
 from segsweep.networks.heads.features import stages
 from segsweep.runs.build import build_segmenter
 from segsweep.runs.config.files import choices, own_options
-from segsweep.runs.testing import load_network
+from segsweep.runs.execution.testing import load_network
 from tests.runs.composing import composed, configuration
 
 HEADS = choices("head")

@@ -12,7 +12,7 @@ from segsweep import cli
 from segsweep.runs.config import files as config_files
 from segsweep.runs.files import write_json
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.plan import write
+from segsweep.runs.planning.plan import write
 from tests.runs.composing import member
 from tests.runs.test_user_errors import complaint
 

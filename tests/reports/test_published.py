@@ -9,10 +9,10 @@ import pytest
 
 from segsweep.cli import run
 from segsweep.runs import app
-from segsweep.runs.execute import execute
-from segsweep.runs.plan import Member, merge, write
+from segsweep.runs.execution.execute import execute
+from segsweep.runs.planning.plan import Member, merge, write
 from segsweep.testing.protocol import read_test
-from tests.runs.test_tables import ROWS, RUNS
+from tests.runs.planning.test_tables import ROWS, RUNS
 
 SMOKE = (
     "dataset=shapes", "size=64", "batch_size=2", "backbone.pretrained=false", "logger=none",

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from segsweep.runs.config.files import root
-from segsweep.runs.plan import Member, plan
+from segsweep.runs.planning.plan import Member, plan
 
 
 @contextmanager

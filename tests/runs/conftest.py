@@ -9,10 +9,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.plan import Member, plan, write
+from segsweep.runs.planning.plan import Member, plan, write
 from tests.runs.commands import TINY, command
 from tests.runs.composing import composed, configuration
-from tests.runs.fake_slurm import PAIR, FakeSlurm
+from tests.runs.launch.fake_slurm import PAIR, FakeSlurm
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from segsweep.runs import app, build
-from segsweep.runs.execute import execute
+from segsweep.runs.execution.execute import execute
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch import local, orders
 from segsweep.runs.launch.orders import Attempt
-from segsweep.runs.plan import Member, check_member, merge, write
+from segsweep.runs.planning.plan import Member, check_member, merge, write
 from tests.runs.composing import member
 from tests.runs.faulty import LOSS
 

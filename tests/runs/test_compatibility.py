@@ -15,10 +15,10 @@ import yaml
 from segsweep.errors import UserError
 from segsweep.runs import build, compare
 from segsweep.runs.compatibility import IDENTITY_VERSION, current_names
+from segsweep.runs.execution.testing import load_network
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import flatten, id_of
-from segsweep.runs.plan import write
-from segsweep.runs.testing import load_network
+from segsweep.runs.planning.plan import write
 from tests.runs.commands import TINY, segsweep, table
 from tests.runs.composing import member
 

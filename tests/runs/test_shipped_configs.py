@@ -3,7 +3,7 @@
 import pytest
 
 from segsweep.runs.config import files as config_files
-from segsweep.runs.plan import check_member
+from segsweep.runs.planning.plan import check_member
 from tests.runs.composing import member
 
 CHOICES = [f"{group}={name}" for group in config_files.GROUPS for name in config_files.choices(group)]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tests.runs.commands import segsweep
-from tests.runs.test_resume import equal
+from tests.runs.execution.test_resume import equal
 from tests.slurm.commands import PYTHONPATH, SHORT, finish, job_of, recorded, runs, start, until
 
 pytestmark = pytest.mark.slurm

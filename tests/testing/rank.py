@@ -14,9 +14,9 @@ import torch
 from torch import distributed
 
 from segsweep.runs import failures
+from segsweep.runs.execution.testing import run_tests
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.ranks.place import Ranks
-from segsweep.runs.testing import run_tests
 
 
 def outcome(folder: RunFolder, ranks: Ranks) -> str:

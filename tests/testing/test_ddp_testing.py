@@ -21,7 +21,7 @@ from torch import nn
 from segsweep.networks import Segmenter
 from segsweep.runs import build
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.plan import write
+from segsweep.runs.planning.plan import write
 from segsweep.runs.ranks.place import Ranks
 from segsweep.runs.ranks.shared_fate import _chain
 from segsweep.testing.protocol import read_test

@@ -12,8 +12,8 @@ from segsweep.data.sampling import Shuffle
 from segsweep.errors import ConfigError
 from segsweep.runs import build
 from segsweep.runs.folder import RunFolder
+from tests.runs.execution.test_resume import equal
 from tests.runs.inside import checkpoint, faulty, planned, rows, run, weights
-from tests.runs.test_resume import equal
 from tests.training.ranks import do, execute, processes_of
 
 # Validation has one image more than an even share; the third of six steps is followed by one.

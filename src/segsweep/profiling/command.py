@@ -121,7 +121,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 def _compose(arguments: Sequence[str], asked: Mapping[str, Any]) -> "list[Network]":
     """The networks that the arguments name, each once, checked before any is profiled."""
     from segsweep.runs import app
-    from segsweep.runs.plan import Member
+    from segsweep.runs.planning.plan import Member
 
     networks: dict[str, Network] = {}
 

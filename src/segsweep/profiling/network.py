@@ -15,7 +15,7 @@ from segsweep.runs.build import build_segmenter
 from segsweep.runs.compare import show
 from segsweep.runs.config import files as config_files
 from segsweep.runs.identity import flatten
-from segsweep.runs.plan import Member
+from segsweep.runs.planning.plan import Member
 
 WEIGHTS = ("pretrained", "weights")  # where an encoder's weights come from, which changes no cost
 MIB = 2**20

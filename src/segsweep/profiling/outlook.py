@@ -10,7 +10,7 @@ from segsweep.profiling import forecast
 from segsweep.profiling.forecast import Cost
 from segsweep.profiling.measured import Pace, kind
 from segsweep.runs import compare
-from segsweep.runs.plan import Member, merge
+from segsweep.runs.planning.plan import Member, merge
 from segsweep.runs.ranks.wanted import processes
 
 GIB = 2**30

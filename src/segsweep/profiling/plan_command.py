@@ -18,7 +18,7 @@ from segsweep.runs.config.output import cell, check_format, print_rows
 
 if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
     from segsweep.profiling.outlook import Outlook
-    from segsweep.runs.plan import Member
+    from segsweep.runs.planning.plan import Member
 
 # A careful value for convolutions on a data centre's GPU; docs/papers.md assumes the same.
 DEFAULTS: Mapping[str, Any] = {"format": "table", "tflops": 10.0, "gpus": None}
@@ -131,7 +131,7 @@ def _check(members: "Sequence[Member]", problems: Problems) -> "list[Member]":
 
 def _wrong(member: "Member") -> Iterator[tuple[UserError, bool]]:
     """What is wrong with a member's runs that are not done, as `check.problems` has it."""
-    from segsweep.runs import check
+    from segsweep.runs.planning import check
 
     for stage in member.lineage():
         if stage.config["force"] or not stage.folder.is_complete(stage.config):

@@ -9,7 +9,7 @@ from segsweep.reports.table import print_tables
 from segsweep.runs.config.output import print_rows
 from segsweep.runs.failures import ADVICE, PREEMPTED
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.sweep import Sweep
+from segsweep.runs.launch.sweep import Sweep
 
 LOGS = 5
 """Failed runs of which the end of the log is printed."""

@@ -13,7 +13,7 @@ from segsweep.runs.config.options import RUNS_DIR, parse
 from segsweep.runs.config.output import check_format, print_rows
 from segsweep.runs.files import write_text
 from segsweep.runs.folder import all_runs
-from segsweep.runs.sweep import Sweep
+from segsweep.runs.launch.sweep import Sweep
 
 HELP = """usage: segsweep report [EXPERIMENT] [key=value ...]
 

@@ -18,10 +18,10 @@ from segsweep.runs import app, build
 from segsweep.runs.config import files as config_files
 from segsweep.runs.folder import RunFolder, test_suffix
 from segsweep.runs.identity import is_identity
-from segsweep.runs.plan import Member
-from segsweep.runs.published import KEY, Published
-from segsweep.runs.stages import key_of
-from segsweep.runs.sweep import COMMAND
+from segsweep.runs.launch.sweep import COMMAND
+from segsweep.runs.planning.plan import Member
+from segsweep.runs.planning.published import KEY, Published
+from segsweep.runs.planning.stages import key_of
 from segsweep.testing.protocol import comparable
 
 WORDS = {"images": "images", "num_classes": "classes", "split": "split", "image_sizes": "images of"}

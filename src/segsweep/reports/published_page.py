@@ -11,7 +11,7 @@ from segsweep.reports.table import measured, tables
 from segsweep.runs.compare import MISSING, show
 from segsweep.runs.config import options
 from segsweep.runs.config.output import check_format, print_rows
-from segsweep.runs.published import Published
+from segsweep.runs.planning.published import Published
 from segsweep.runs.remarks import of_runs
 
 OWN = ("out", "format", "title")

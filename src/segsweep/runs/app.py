@@ -27,10 +27,10 @@ from segsweep.runs.config.files import root
 from segsweep.runs.files import yaml_text
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.launch.foreign import do_order, is_order
-from segsweep.runs.plan import Member, check_member, plan, write
+from segsweep.runs.launch.sweep import COMMAND
+from segsweep.runs.planning.plan import Member, check_member, plan, write
+from segsweep.runs.planning.stages import of_a_stage
 from segsweep.runs.ranks.place import Ranks
-from segsweep.runs.stages import of_a_stage
-from segsweep.runs.sweep import COMMAND
 
 log = logging.getLogger("segsweep")
 
@@ -200,7 +200,7 @@ def _execute(folder: RunFolder, train: bool, make_ready: Callable[[], None]) -> 
 
 
 def _do(folder: RunFolder, train: bool) -> None:
-    from segsweep.runs.execute import execute
+    from segsweep.runs.execution.execute import execute
 
     execute(folder, train)
 

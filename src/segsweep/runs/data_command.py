@@ -139,7 +139,7 @@ def _parse(arguments: Sequence[str], own: Mapping[str, Any]) -> tuple[dict[str, 
 def _data(command: str, overrides: Sequence[str]) -> "SegmentationData | None":
     """The data set that the overrides name; None where Hydra was only asked to print."""
     from segsweep.runs import app
-    from segsweep.runs.plan import Member
+    from segsweep.runs.planning.plan import Member
 
     members: list[Member] = []
     app.compose(command, overrides, members.append)

@@ -1,6 +1,5 @@
 """Launching: from the members of a sweep to processes that execute run folders.
 
-planner      composes, checks and merges members; nothing is done before all of them can be
 jobs         what runs after what: stages that several members share come first
 orders       what one process is told to do, in plain values, and the doing of it
 launcher     Hydra's launcher: plan, write, journal, then do (here: on this machine, one after the other)

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.sweep import Sweep
+from segsweep.runs.launch.sweep import Sweep
 
 log = logging.getLogger("segsweep")
 

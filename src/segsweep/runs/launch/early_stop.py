@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Sequence
 
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.plan import Member
+from segsweep.runs.planning.plan import Member
 
 RULES = ("median",)
 FEWEST = 3

@@ -19,10 +19,10 @@ from segsweep.runs.launch.jobs import Job, jobs_of
 from segsweep.runs.launch.journal import BEGAN
 from segsweep.runs.launch.launcher import SweepLauncher
 from segsweep.runs.launch.orders import Order, perform
+from segsweep.runs.launch.sweep import COMMAND, Sweep
 from segsweep.runs.launch.verdict import judge
-from segsweep.runs.plan import Member
-from segsweep.runs.stages import spell
-from segsweep.runs.sweep import COMMAND, Sweep
+from segsweep.runs.planning.plan import Member
+from segsweep.runs.planning.stages import spell
 
 log = logging.getLogger("segsweep")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segsweep.runs.launch.early_stop import peers
-from segsweep.runs.plan import Member
+from segsweep.runs.planning.plan import Member
 
 
 @dataclass(frozen=True, eq=False)

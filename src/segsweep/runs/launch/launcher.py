@@ -23,10 +23,10 @@ from segsweep.runs.launch.display import Display
 from segsweep.runs.launch.jobs import jobs_of
 from segsweep.runs.launch.local import LocalWork
 from segsweep.runs.launch.options import check_options
-from segsweep.runs.launch.planner import Planner
-from segsweep.runs.plan import Member, merge, write_all
+from segsweep.runs.launch.sweep import COMMAND, Sweep
+from segsweep.runs.planning.plan import Member, merge, write_all
+from segsweep.runs.planning.planner import Planner
 from segsweep.runs.ranks.place import Ranks
-from segsweep.runs.sweep import COMMAND, Sweep
 
 log = logging.getLogger("segsweep")
 

@@ -19,8 +19,8 @@ from rich.text import Text
 
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.display import Display, InWork, log
+from segsweep.runs.launch.sweep import Sweep
 from segsweep.runs.manage.listing import max_steps, seconds_left
-from segsweep.runs.sweep import Sweep
 
 EVERY = 1.0
 """Seconds between two drawings."""

@@ -19,8 +19,8 @@ from segsweep.runs.launch.display import Display
 from segsweep.runs.launch.jobs import Job
 from segsweep.runs.launch.journal import BEGAN, DONE
 from segsweep.runs.launch.orders import HELD, Attempt, may_pass
+from segsweep.runs.launch.sweep import Sweep
 from segsweep.runs.launch.verdict import Ending, ending, refusal
-from segsweep.runs.sweep import Sweep
 
 POLL = 0.1
 """Seconds between two looks at the running processes."""

@@ -7,8 +7,8 @@ from segsweep.errors import ConfigError
 from segsweep.runs.launch.devices import Devices, find_gpus
 from segsweep.runs.launch.display import Display
 from segsweep.runs.launch.launcher import SweepLauncher
-from segsweep.runs.plan import Member
-from segsweep.runs.sweep import Sweep
+from segsweep.runs.launch.sweep import Sweep
+from segsweep.runs.planning.plan import Member
 
 
 class PoolLauncher(SweepLauncher):

@@ -19,8 +19,8 @@ from segsweep.runs.launch.launcher import SweepLauncher
 from segsweep.runs.launch.orders import Order
 from segsweep.runs.launch.slurm_job import SlurmJob
 from segsweep.runs.launch.slurm_queue import SlurmWork, note, noted, states
-from segsweep.runs.plan import Member
-from segsweep.runs.sweep import COMMAND, Sweep
+from segsweep.runs.launch.sweep import COMMAND, Sweep
+from segsweep.runs.planning.plan import Member
 
 HERE = "hydra/launcher=submitit_slurm"
 SHARED = (

@@ -15,9 +15,9 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.display import Display
 from segsweep.runs.launch.jobs import Job
 from segsweep.runs.launch.journal import BEGAN, DONE, FAILED, INTERRUPTED
+from segsweep.runs.launch.sweep import Sweep
 from segsweep.runs.launch.verdict import Ending, ending, refusal
-from segsweep.runs.plan import Member
-from segsweep.runs.sweep import Sweep
+from segsweep.runs.planning.plan import Member
 
 NOTE = "job.json"
 """In a run folder: the Slurm job that does the run. Not in status.json, which the run's process writes."""

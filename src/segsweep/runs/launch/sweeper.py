@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from segsweep.errors import ConfigError
 from segsweep.runs.launch.foreign import ForeignLauncher
 from segsweep.runs.launch.launcher import SweepLauncher
-from segsweep.runs.published import KEY, Published
-from segsweep.runs.stages import key_of
-from segsweep.runs.sweep import COMMAND
+from segsweep.runs.launch.sweep import COMMAND
+from segsweep.runs.planning.published import KEY, Published
+from segsweep.runs.planning.stages import key_of
 
 
 class PlanningSweeper(Sweeper):

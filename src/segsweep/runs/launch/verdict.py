@@ -7,7 +7,7 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.early_stop import poor
 from segsweep.runs.launch.jobs import Job
 from segsweep.runs.launch.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
-from segsweep.runs.sweep import Sweep
+from segsweep.runs.launch.sweep import Sweep
 
 Ending = tuple[str, str | None]
 """A state of the journal, and the reason where it is not done."""

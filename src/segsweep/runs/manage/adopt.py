@@ -21,7 +21,7 @@ from segsweep.runs import app, build, failures
 from segsweep.runs.compatibility import IDENTITY_VERSION
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash, identity, run_id
-from segsweep.runs.plan import Member
+from segsweep.runs.planning.plan import Member
 from segsweep.training.checkpoint_files import LAST, SEGMENTER, AtomicCheckpointIO
 
 log = logging.getLogger("segsweep")

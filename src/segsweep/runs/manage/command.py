@@ -89,7 +89,7 @@ def list_runs(words: Sequence[str], options: Sequence[str]) -> int:
 
 
 def _numbers(runs_dir: Path, name: str) -> dict[str, int]:
-    from segsweep.runs.sweep import Sweep
+    from segsweep.runs.launch.sweep import Sweep
 
     return {member["run"]: member["number"] for member in Sweep.read(runs_dir, name).journal.members()}
 

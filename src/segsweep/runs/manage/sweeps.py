@@ -7,7 +7,7 @@ from typing import Any
 
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.journal import LEFT_OUT, Journal
-from segsweep.runs.sweep import names
+from segsweep.runs.launch.sweep import names
 
 REMOVED = "removed"
 STATES = ("done", "failed", "interrupted", "running", LEFT_OUT, "planned", REMOVED)

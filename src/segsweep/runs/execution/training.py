@@ -1,0 +1,143 @@
+"""Training one run: from its folder to last.ckpt at its last step."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from segsweep.data.module import SegmentationData
+from segsweep.networks.segmenter import inference_parameters
+from segsweep.runs import build
+from segsweep.runs.execution import environment
+from segsweep.runs.execution.start import start
+from segsweep.runs.files import read_json, write_json
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.lease import Lease
+from segsweep.runs.ranks.exchange import broadcast
+from segsweep.runs.ranks.place import Ranks
+from segsweep.training.checkpoint_files import remove_drafts
+from segsweep.training.fit import fit
+from segsweep.training.recorder import Progress, Recorder
+from segsweep.training.trackers import NoTracker, RunInfo
+
+log = logging.getLogger("segsweep")
+
+ENVIRONMENT = "environment.json"
+
+
+def train(
+    folder: RunFolder, config: dict[str, Any], status: dict[str, Any], ranks: Ranks, lease: Lease | None
+) -> None:
+    """Train the run to its end, from wherever it stands; `lease` is rank 0's, which alone writes.
+
+    Raises:
+        UserError: what the parts raise, see `failures.classify`.
+    """
+    data = build.build_data(config)
+    task = build.build_task(config, data)
+    settings = build.trainer_settings(config, status, ranks)
+    tracker = NoTracker() if lease is None else build.build_tracker(config)
+    if lease is not None:
+        remove_drafts(folder.checkpoints)
+    resume, origin = start(folder, config, task.segmenter)
+    resume = broadcast(resume)
+    parameters = inference_parameters(task.segmenter)
+    if lease is not None:
+        log.info(f"starting from {origin}")
+        _note_environment(folder, ranks.world, goes_on=resume is not None)
+        first = {} if resume is not None else {"origin": origin}
+        folder.update_status(
+            state="running",
+            max_steps=settings.max_steps,
+            params=parameters,
+            error=None,
+            failure=None,
+            **first,
+        )
+    recorder = _recorder(folder, config, data, tracker)
+    check = _nothing if lease is None else lease.check
+    fit(task, data, settings, recorder, folder.checkpoints, resume, check=check)
+    if lease is not None:
+        folder.update_status(state="done")
+        _finish(tracker, recorder, parameters)
+
+
+def _nothing() -> None:
+    """A follower holds nothing that it could lose."""
+
+
+def _recorder(
+    folder: RunFolder, config: dict[str, Any], data: SegmentationData, tracker: NoTracker
+) -> Recorder:
+    write = _progress_writer(folder)
+    recorder = Recorder(
+        run=_run_info(folder, config, data.classes),
+        tracker=tracker,
+        train_images=len(data.split(data.train_split)),
+        batch_size=config["batch_size"],
+        log_every=config["trainer"]["log_every"],
+        on_progress=lambda progress: write(progress, recorder),
+    )
+    return recorder
+
+
+def _progress_writer(folder: RunFolder) -> Callable[[Progress, Recorder], None]:
+    """What keeps status.json and the log at the run's step; training time adds up over restarts."""
+    started, seconds_before = time.monotonic(), folder.status().get("train_seconds", 0.0)
+
+    def write(progress: Progress, recorder: Recorder) -> None:
+        folder.update_status(
+            step=progress.step,
+            loss=progress.loss,
+            val_miou=progress.val_miou,
+            best_miou=recorder.best_miou,
+            train_seconds=seconds_before + time.monotonic() - started,
+            seconds_left=progress.seconds_left,
+            dropped_batches=progress.dropped,
+        )
+        # On a terminal the progress bar shows this.
+        log.log(logging.DEBUG if sys.stderr.isatty() else logging.INFO, _line(progress))
+
+    return write
+
+
+def _finish(tracker: NoTracker, recorder: Recorder, parameters: int) -> None:
+    tracker.finish(
+        {"val_miou": recorder.last["val_miou"], "best_val_miou": recorder.best_miou, "params": parameters}
+    )
+
+
+def _note_environment(folder: RunFolder, world: int, goes_on: bool) -> None:
+    """Keep what the run runs on; where it goes on under other code or packages, say so."""
+    now, path = environment.describe(world), folder.path / ENVIRONMENT
+    before = read_json(path) if goes_on else None
+    if before is not None and (changes := environment.changes(before, now)):
+        log.warning(f"going on under another environment than before: {'; '.join(changes)}")
+        folder.update_status(environment_changes=folder.status().get("environment_changes", []) + changes)
+    write_json(path, now)
+
+
+def _run_info(folder: RunFolder, config: dict[str, Any], classes: tuple[str, ...]) -> RunInfo:
+    choices = folder.plan["choices"]
+    axes = ("backbone", "head", "dataset")
+    return RunInfo(
+        id=folder.id,
+        folder=folder.path,
+        name=f"{'-'.join(choices.get(axis, '?') for axis in axes)}-{folder.id[:6]}",
+        group=config["sweep"],
+        job_type="train",
+        tags=tuple(f"{key}={value}" for key, value in choices.items()),
+        config=config,
+        classes=classes,
+    )
+
+
+def _line(progress: Progress) -> str:
+    figures = {"loss": progress.loss, "lr": progress.lr, "val_miou": progress.val_miou}
+    shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items() if value is not None)
+    minutes, seconds = divmod(round(progress.seconds_left), 60)
+    return (
+        f"step {progress.step}/{progress.max_steps}  {shown}  "
+        f"{progress.images_per_s:.1f} images/s  {minutes}:{seconds:02d} left"
+    )

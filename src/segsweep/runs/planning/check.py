@@ -1,0 +1,164 @@
+"""Checking a configuration before anything starts: all that it names is built once, without weights.
+
+The members of a sweep differ in few options. Each part is checked once for all that agree in the options it
+is given, and it is given only those.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import TypeVar
+
+import torch
+
+from segsweep.data.loading import micro_batch
+from segsweep.data.module import SegmentationData
+from segsweep.errors import ConfigError, UserError
+from segsweep.networks import Segmenter
+from segsweep.networks.segmenter import check_input
+from segsweep.runs.build import (
+    Config,
+    build,
+    build_data,
+    build_segmenter,
+    build_strategies,
+    build_tracker,
+    trainer_settings,
+)
+from segsweep.runs.execution.start import check_init
+from segsweep.runs.ranks.wanted import processes
+from segsweep.testing.predictions import prediction_form
+from segsweep.training.fit import TrainerSettings
+from segsweep.training.freezing import freeze
+from segsweep.training.losses import SegmentationLoss
+from segsweep.training.sync_batchnorm import synchronises
+
+T = TypeVar("T")
+NETWORK = ("backbone", "head", "num_classes")
+DATA = ("dataset", "augment", "sampling")
+
+
+def check(config: Config) -> None:
+    """Build everything once without weights, so that what cannot work fails before anything starts.
+
+    Raises:
+        UserError: what the parts themselves raise, the data set's missing files last.
+    """
+    for part in (*_options(), _files):
+        part(_without_seed(config))
+
+
+def problems(config: Config) -> Iterator[tuple[UserError, bool]]:
+    """All that `check` might raise, and whether it is about files only: the run could be built."""
+    for part in (*_options(), _files):
+        try:
+            part(_without_seed(config))
+        except UserError as error:
+            yield error, part is _files
+
+
+def _options() -> tuple[Callable[[Config], object], ...]:
+    """The parts that ask for no files, in the order in which one would mend them."""
+    return _settings, _data, _loss, _tests, _predictions, _tracker, _training, _input
+
+
+def _without_seed(config: Config) -> Config:
+    return {**config, "dataset": {**config["dataset"], "seed": 0}}
+
+
+def _of(*keys: str, kept: int | None = None) -> Callable[[Callable[[Config], T]], Callable[[Config], T]]:
+    """Have a function called once for configurations that agree in these keys, with no others.
+
+    `kept` is how many results are kept at most; None for all.
+    """
+
+    def once(function: Callable[[Config], T]) -> Callable[[Config], T]:
+        cached = lru_cache(kept)(lambda text: function(json.loads(text)))
+        return lambda config: cached(json.dumps({key: config.get(key) for key in keys}, sort_keys=True))
+
+    return once
+
+
+@_of("trainer", "checkpoint")
+def _settings(config: Config) -> TrainerSettings:
+    if config["checkpoint"]["test"] not in ("last", "best"):
+        raise ConfigError(f"checkpoint.test={config['checkpoint']['test']}: expected last or best")
+    return trainer_settings(config)
+
+
+@_of(*DATA)
+def _data(config: Config) -> SegmentationData:
+    return build_data(config)
+
+
+@_of("loss", "num_classes")
+def _loss(config: Config) -> None:
+    loss: SegmentationLoss = build(config, "loss")
+    loss.check(config["num_classes"])
+
+
+@_of("test")
+def _tests(config: Config) -> None:
+    build_strategies(config)
+
+
+@_of("predictions", *DATA)
+def _predictions(config: Config) -> None:
+    if config["predictions"] is not None:
+        prediction_form(config["predictions"], _data(config).submission, _data(config).num_classes)
+
+
+@_of("logger")
+def _tracker(config: Config) -> None:
+    build_tracker(config)
+
+
+@_of(*NETWORK, kept=8)  # a network is large even without its tensors
+def _network(config: Config) -> Segmenter:
+    with torch.device("meta"):
+        return build_segmenter(config, load_weights=False)
+
+
+@_of("scheduler")
+def _schedule(config: Config) -> Callable[..., object]:
+    factory: Callable[..., object] = build(config, "scheduler")
+    return factory
+
+
+@_of(*NETWORK, "init", "runs_dir", "optimizer", "scheduler", "trainer", "checkpoint")
+def _training(config: Config) -> None:
+    segmenter, frozen = _network(config), config["trainer"]["freeze"]
+    if frozen:
+        segmenter = copy.deepcopy(segmenter)  # which others share
+        freeze(segmenter, frozen)
+    check_init(config, segmenter)
+    _optimizer(config, segmenter, _settings(config))
+
+
+def _optimizer(config: Config, segmenter: Segmenter, settings: TrainerSettings) -> None:
+    """Torch says itself which of its values it cannot take; here it says so before training."""
+    part = "optimizer"
+    try:
+        optimizer = build(config, part)(segmenter)
+        part = "scheduler"
+        _schedule(config)(optimizer, max_steps=settings.max_steps, val_every=settings.val_every)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise ConfigError(f"{part}: {str(error).splitlines()[0]}") from error
+
+
+@_of(*NETWORK, *DATA, "batch_size", "trainer", "checkpoint")
+def _input(config: Config) -> None:
+    settings, devices = _settings(config), processes(config)
+    images = micro_batch(config["batch_size"], devices, settings.accumulate_grad_batches)
+    together = devices if synchronises(settings.sync_batchnorm, devices, images) else 1
+    check_input(_network(config).encoder, _data(config).size, images * together)
+
+
+@_of(*DATA, "split")
+def _files(config: Config) -> None:
+    data = _data(config)
+    data.setup("fit")
+    data.split(config["split"] or data.test_split).check()

@@ -1,0 +1,184 @@
+"""Planning: from a composed configuration to a run folder that says what is to be done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segsweep.errors import ConfigError, UserError
+from segsweep.files import write_groups
+from segsweep.runs.compatibility import IDENTITY_VERSION
+from segsweep.runs.config.types import check_types
+from segsweep.runs.files import yaml_text
+from segsweep.runs.folder import PREDICTIONS, RunFolder
+from segsweep.runs.identity import id_of, identity
+from segsweep.runs.planning import published
+
+GROUPS = ("backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler", "trainer")
+NOT_OF_A_RUN = ("hydra", published.KEY)
+"""What a composed configuration has beside the run's own: Hydra's settings, and a paper's table."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One planned run, as one command or one member of a sweep asks for it."""
+
+    id: str
+    config: dict[str, Any]
+    identity: dict[str, Any]
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
+    stage: str | None = None
+    parent: "Member | None" = None
+    """The stage before this one in a chain."""
+
+    def lineage(self) -> "list[Member]":
+        """The stages before this one, the first of them first, and this one."""
+        return [*(self.parent.lineage() if self.parent else ()), self]
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it lives."""
+        return RunFolder(Path(self.config["runs_dir"]) / self.id)
+
+    def record(self) -> dict[str, Any]:
+        """What its plan.json says."""
+        record: dict[str, Any] = {
+            "id": self.id,
+            "identity_version": IDENTITY_VERSION,
+            "identity": self.identity,
+            "choices": self.choices,
+            "overrides": list(self.overrides),
+        }
+        if self.stage is not None:
+            record["stage"] = self.stage
+            record["parent"] = self.parent.id if self.parent else None
+            record["lineage"] = {str(member.stage): member.identity for member in self.lineage()[:-1]}
+        return record
+
+
+def plan(
+    config: DictConfig,
+    choices: dict[str, str],
+    overrides: Sequence[str],
+    stage: str | None = None,
+    parent: Member | None = None,
+) -> Member:
+    """Resolve a composed configuration; nothing is built or written.
+
+    Raises:
+        ConfigError: a value that refers to nothing, or is of the wrong kind.
+    """
+    return planned(resolve(config), choices, overrides, stage, parent)
+
+
+def planned(
+    resolved: dict[str, Any],
+    choices: dict[str, str],
+    overrides: Sequence[str],
+    stage: str | None = None,
+    parent: Member | None = None,
+) -> Member:
+    """The member of a resolved configuration.
+
+    Raises:
+        ConfigError: a value of the wrong kind.
+    """
+    check_types(resolved, choices)
+    wanted = resolved["predictions"]
+    if wanted not in (None, *PREDICTIONS):
+        raise ConfigError(f"predictions={wanted}: expected null, {' or '.join(PREDICTIONS)}")
+    if not resolved["runs_dir"]:
+        raise ConfigError("runs_dir is empty: expected a folder")
+    groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
+    own = identity(resolved)
+    own_id = id_of(own, parent.id if parent else None)
+    return Member(own_id, resolved, own, groups, tuple(overrides), stage, parent)
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """A composed configuration as plain values, with a size of two numbers.
+
+    Raises:
+        ConfigError: a value that refers to nothing.
+    """
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_OF_A_RUN])
+    if isinstance(config.size, int):
+        config.size = [config.size, config.size]
+    try:
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).split("\n")[0]) from error
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def check_member(member: Member, may_train: bool = True) -> None:
+    """Build what the member names, unless all of it is done already.
+
+    Raises:
+        UserError: it cannot be built, or it is not trained and may not be.
+    """
+    if member.parent is not None:
+        check_member(member.parent, may_train)
+    if member.folder.is_complete(member.config) and not member.config["force"]:
+        return
+    if not may_train and member.folder.status()["state"] != "done":
+        raise UserError(f"run {member.id} is not trained yet: give its command to segsweep train first")
+    # Imported here: the networks take seconds to import, and asking for a run that is done needs none.
+    from segsweep.runs.planning.check import check
+
+    check(member.config)
+
+
+def merge(members: Sequence[Member]) -> list[Member]:
+    """One member for each run, with the tests of all that ask for it, in the order of first mention.
+
+    Stages that members have in common are one run; each comes before those that start from it.
+    """
+    merged: dict[str, Member] = {}
+    for member in (stage for last in members for stage in last.lineage()):
+        tests = merged[member.id].config["test"] if member.id in merged else {}
+        config = {**member.config, "test": {**tests, **member.config["test"]}}
+        merged[member.id] = replace(member, config=config)
+    return list(merged.values())
+
+
+def write(member: Member) -> RunFolder:
+    """Write the member's run folder, or renew the part of it that may change.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    write_all([member])
+    return member.folder
+
+
+def write_all(members: Sequence[Member]) -> None:
+    """Write the run folders of merged members, as `write` does one.
+
+    Raises:
+        UserError: a folder cannot be written.
+    """
+    for member in members:
+        if member.config["force"]:
+            _set_aside(member.folder)
+    write_groups([member.folder.plan_files(member.record(), _yaml(member)) for member in members])
+
+
+def _yaml(member: Member) -> str:
+    return yaml_text({**member.config, "force": False})
+
+
+def _set_aside(folder: RunFolder) -> None:
+    """Move what stands there to runs_dir/replaced: force trains again, but nothing is lost."""
+    if not folder.path.exists():
+        return
+    with folder.hold():
+        replaced = folder.path.parent / "replaced"
+        replaced.mkdir(exist_ok=True)
+        number = sum(1 for path in replaced.iterdir() if path.name.startswith(folder.id)) + 1
+        folder.path.rename(replaced / f"{folder.id}.{number}")

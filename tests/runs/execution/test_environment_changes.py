@@ -1,0 +1,115 @@
+"""Other code or packages between interruption and resume: noticed and said, not refused."""
+
+import json
+import signal
+import threading
+
+import pytest
+
+from segsweep.errors import PreemptedError
+from segsweep.runs import lease
+from segsweep.runs.execution import environment
+from segsweep.runs.folder import RunFolder
+from tests.runs.inside import checkpoint, faulty, planned, run
+
+PICTURE = 2
+"""Seen in step 4 of 6."""
+
+
+@pytest.fixture
+def interrupted(tmp_path) -> RunFolder:
+    """A run that was asked to end in its fourth step."""
+    (tmp_path / "now").touch()
+    folder = planned(
+        *faulty(tmp_path, (PICTURE, int(signal.SIGTERM), "now")), f"runs_dir={tmp_path / 'runs'}"
+    )
+    with pytest.raises(PreemptedError):
+        run(folder)
+    assert (folder.status()["state"], checkpoint(folder)["global_step"]) == ("interrupted", 4)
+    return folder
+
+
+def edit(folder: RunFolder, change) -> None:
+    path = folder.path / "environment.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def said(folder: RunFolder) -> list[str]:
+    return [line for line in folder.log.read_text().splitlines() if "another environment" in line]
+
+
+def test_other_code_and_another_version_are_said(interrupted):
+    edit(interrupted, lambda content: content.update(git_commit="0123456789ab"))
+    edit(interrupted, lambda content: content["packages"].update(torch="1.0.0"))
+    run(interrupted)
+    assert interrupted.status()["state"] == "done"
+    now = environment.describe()
+    expected = [
+        f"git_commit 0123456789ab → {now['git_commit']}", f"torch 1.0.0 → {now['packages']['torch']}"
+    ]  # fmt: skip
+    assert interrupted.status()["environment_changes"] == expected
+    (line,) = said(interrupted)
+    assert all(change in line for change in expected)
+    assert json.loads((interrupted.path / "environment.json").read_text()) == now
+
+
+def test_every_change_is_kept(interrupted):
+    """Two interruptions: the second run goes on under what the first noted."""
+    edit(interrupted, lambda content: content.update(python="3.1"))
+    interrupted.update_status(environment_changes=["torch 0.9 → 1.0.0"])
+    run(interrupted)
+    first, second = interrupted.status()["environment_changes"]
+    assert first == "torch 0.9 → 1.0.0"
+    assert second.startswith("python 3.1 → ")
+
+
+def test_nothing_is_said_where_nothing_changed(interrupted):
+    edit(interrupted, lambda content: content.update(host="elsewhere", cpus=1000))
+    run(interrupted)
+    assert said(interrupted) == []
+    assert "environment_changes" not in interrupted.status()
+
+
+def test_a_fresh_start_has_nothing_to_compare(interrupted):
+    """What stands there is of an attempt that left no checkpoint: no bit of it is in the run."""
+    edit(interrupted, lambda content: content.update(git_commit="0123456789ab"))
+    for path in interrupted.checkpoints.iterdir():
+        path.unlink()
+    run(interrupted)
+    assert said(interrupted) == []
+
+
+def test_who_lost_the_lease_leaves_the_status_to_its_new_holder(tmp_path, monkeypatch):
+    """A process that was silent for long ends, and does not call the run failed."""
+    monkeypatch.setattr(lease, "BEAT", 0.01)
+    folder = planned(f"runs_dir={tmp_path}")
+    theirs = {"host": "elsewhere", "pid": 1, "started": "", "since": 0.0, "token": "theirs"}
+    taken = {"state": "running", "step": 3, "updated": 1.0, "mark": "theirs"}
+
+    def take_over(_, trainer) -> None:
+        if trainer.global_step == 4:  # the lease is checked after this, in the same step
+            (folder.path / "lease.json").write_text(json.dumps(theirs))
+            (folder.path / "status.json").write_text(json.dumps(taken))
+            assert noticed.wait(10)
+
+    noticed = _notice(monkeypatch)
+    monkeypatch.setattr("segsweep.training.checkpoints.LastCheckpoint._save_if_due", take_over)
+    with pytest.raises(lease.LeaseLostError, match=f"run {folder.id} was taken over"):
+        run(folder)
+    assert json.loads((folder.path / "status.json").read_text()) == taken
+    assert json.loads((folder.path / "lease.json").read_text()) == theirs
+
+
+def _notice(monkeypatch):
+    """An event that is set once the thread that keeps the lease has found it gone."""
+    noticed = threading.Event()
+    beat = lease.Lease._beat
+
+    def beat_and_tell(self) -> None:
+        beat(self)
+        noticed.set()
+
+    monkeypatch.setattr(lease.Lease, "_beat", beat_and_tell)
+    return noticed
