@@ -23,7 +23,7 @@ demo: setup ## train and test none, ASPP and KSAC on generated images, and write
 	@echo "report: report/report.html and report/report.md"
 
 test: setup ## run the tests, two files at a time
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slurm: setup ## sweeps through a real Slurm that is brought up on this machine (as root, Debian's packages)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm tests/slurm
