@@ -182,6 +182,7 @@ def papers():
     return module
 
 
+@pytest.mark.slow
 def test_the_page_of_the_papers_is_fresh(papers):
     text = papers.DOC.read_text()
     assert papers.renewed(text) == text, "python benchmarks/papers.py write renews it"
