@@ -53,6 +53,8 @@ def test(arguments: Sequence[str]) -> int:
     overrides = [argument for argument in arguments if argument not in ids]
     _run_hydra("test", ["dataset=shapes", *overrides])
     asked = plan(*_single.pop()).config
+    if asked["force"]:
+        raise ConfigError("force=true trains again: give it to segsweep train with the run's overrides")
     for run_id in ids:
         folder = find_run(Path(asked["runs_dir"]), run_id)
         _execute(folder, False, partial(_renew, folder, asked))
@@ -102,6 +104,10 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
 def _check_and_write(member: Member) -> None:
     check_member(member, COMMAND.may_train)
+    if not member.folder.is_complete(member.config):
+        from segsweep.runs.ranks.wanted import check_devices
+
+        check_devices(member.config)
     write(member)
 
 
@@ -188,7 +194,8 @@ def _execute(folder: RunFolder, train: bool, make_ready: Callable[[], None]) -> 
     make_ready()
     if done := folder.is_complete(folder.config()):
         log.info(
-            f"run {folder.id} is done already: trained and tested, nothing to do (force=true trains again)"
+            f"run {folder.id} is done already: trained and tested, nothing to do"
+            + (" (force=true trains again)" if train else "; test=[…] names other strategies")
         )
         for path in folder.predictions():
             log.info(f"  predictions in {path}")

@@ -32,7 +32,14 @@ EXAMPLES = {
 FLAGS = (
     ("-m, --multirun", "sweep over comma-separated values; -m is not needed for an experiment that says so"),
     ("--cfg job", "print the composed configuration and do nothing"),
-    ("hydra/launcher=NAME", "who runs a sweep's members: segsweep (default), joblib, submitit_slurm …"),
+    ("on_failure=stop", "start no further run of a sweep after one that failed; else the others go on"),
+    ("retries=N", "try a sweep's run again after a fault that may pass: it was killed, or nobody knows"),
+    ("early_stop=median", "do not continue chains of a sweep whose val mIoU is below their stage's median"),
+    (
+        "hydra/launcher=NAME",
+        "who runs a sweep: segsweep (one after the other, the default), pool (all GPUs of",
+    ),
+    ("", "this machine), submitit_slurm, joblib …; hydra.launcher.KEY=… sets its options"),
 )
 
 

@@ -29,14 +29,16 @@ class Display(AbstractContextManager["Display"]):
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
         self._held: set[str] = set()
-        self.number = {run.id: number for number, run in enumerate(sweep.runs, 1)}
+        numbers = {member["run"]: member["number"] for member in sweep.journal.members()}
+        self.number = {run.id: numbers.get(run.id, place) for place, run in enumerate(sweep.runs, 1)}
+        self.total = max(len(numbers), len(sweep.runs))
 
     def __exit__(self, *_: object) -> None:
         """Nothing to put away."""
 
     def said(self, run: RunFolder, what: str) -> None:
         """Something worth a line of one run."""
-        log.info(f"[{self.number[run.id]}/{len(self.number)}] {self.sweep.label(run)}: {what}")
+        log.info(f"[{self.number[run.id]}/{self.total}] {self.sweep.label(run)}: {what}")
 
     def began(self, run: RunFolder) -> None:
         """A run's process was started."""

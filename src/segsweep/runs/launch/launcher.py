@@ -37,9 +37,16 @@ class SweepLauncher(Launcher):
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Hydra's hook: keep what is needed to compose members."""
         self.planner = Planner(hydra_context, config)
+        self.sweeper = str(config.hydra.sweeper.get("_target_"))
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Plan all, then do all; a member that fails leaves the others alone."""
+        if COMMAND.collect is not None and "segsweep" not in self.sweeper:
+            name = self.sweeper.rpartition(".")[2]
+            raise ConfigError(
+                f"hydra/sweeper: which members {name} asks for is known only as they are done; leave it out, "
+                "and give the axes' values"
+            )
         asked = self.planner.plan(job_overrides)
         if COMMAND.collect is not None:
             return [JobReturn(overrides=list(o), status=JobStatus.COMPLETED) for o in job_overrides]

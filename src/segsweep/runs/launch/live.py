@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -96,9 +96,10 @@ class LiveTable(Display):
         at_work = {one.folder.id: one for one in running}
         states = {run.id: self.ends.get(run.id, (NOT_STARTED,))[0] for run in self.sweep.runs}
         states |= dict.fromkeys((run.id for run in waiting), WAITING) | dict.fromkeys(at_work, RUNNING)
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for name in COLUMNS:
-            table.add_column(name, no_wrap=True, justify="left" if name in COLUMNS[1:4] else "right")
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+        for name in COLUMNS:  # the runs' names give way to the figures
+            justify: JustifyMethod = "left" if name in COLUMNS[1:4] else "right"
+            table.add_column(name, no_wrap=True, justify=justify, ratio=1 if name == COLUMNS[1] else None)
         for run in self._chosen(states, self.live.console.height - MARGIN):
             table.add_row(*map(Text, self._row(run, states[run.id], at_work.get(run.id))))
         return Group(table, Text(self._summary(states)))

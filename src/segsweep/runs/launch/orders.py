@@ -66,7 +66,7 @@ class Attempt:
     def __init__(
         self, folder: RunFolder, train: bool, prefix: Sequence[str] = (), **environment: str
     ) -> None:
-        self.folder, self.prefix = folder, prefix
+        self.folder, self.prefix, self.asked = folder, prefix, False
         self._oom_kills, self._told = _oom_kills(), folder.status().get("updated")
         # What srun starts is attached to srun.
         attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
@@ -83,6 +83,7 @@ class Attempt:
 
     def ask(self, signum: int) -> None:
         """Ask the process to stop at the end of its step."""
+        self.asked = True
         self.process.send_signal(signum)
 
     def kill(self) -> None:
@@ -94,8 +95,8 @@ class Attempt:
         """Once the process has ended: why the run is not finished, or None where it is."""
         self.kill()  # what a killed process left behind: loader workers, ranks
         returncode, status = self.process.returncode, self.folder.status()
-        if returncode == 0 and self.folder.is_complete(self.folder.config()):
-            return None
+        if self.folder.is_complete(self.folder.config()):
+            return None  # however its process ended after that
         silent = status.get("failure") is None or status.get("updated") == self._told
         # Who holds it by now goes on with it, and says so itself.
         if (silent or returncode < 0) and self.folder.holder() is None:
@@ -112,7 +113,7 @@ class Attempt:
         if returncode == -signal.SIGKILL:
             kind = failures.OUT_OF_MEMORY if _oom_kills() > self._oom_kills else failures.KILLED
             error += " for want of memory" if kind == failures.OUT_OF_MEMORY else ""
-        elif -returncode in STOP_SIGNALS:
+        if -returncode in STOP_SIGNALS or (self.asked and returncode < 0):
             kind = failures.PREEMPTED
         state = "done" if status["state"] == "done" else "failed" if returncode >= 0 else "interrupted"
         log = failures.log_tail(self.folder.log)

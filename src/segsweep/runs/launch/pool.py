@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 
 from segsweep.errors import ConfigError
-from segsweep.runs.launch.devices import Devices, find_gpus
+from segsweep.runs.launch.devices import CPU, Devices, find_gpus
 from segsweep.runs.launch.display import Display
 from segsweep.runs.launch.launcher import SweepLauncher
 from segsweep.runs.launch.sweep import Sweep
@@ -27,6 +27,8 @@ class PoolLauncher(SweepLauncher):
 
     def check(self, members: Sequence[Member]) -> None:
         """Raise ConfigError where a run wants more devices than the pool has."""
+        if self.devices.names == [CPU]:
+            super().check(members)
         for member in members:
             self.devices.wanted_by(member.config)
 

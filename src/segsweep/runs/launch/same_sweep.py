@@ -64,6 +64,8 @@ def _changes(old: Settings, new: Settings) -> list[tuple[str, tuple[str, str]]]:
     stages = [stage for stage in new if stage in old]
     for stage in stages:
         for key in dict.fromkeys(key for one in [*old[stage], *new[stage]] for key in one):
+            if _of_another_choice(key, old[stage], new[stage]):
+                continue
             was, is_now = ({show(one.get(key)) for one in some[stage]} for some in (old, new))
             if len(was) == len(is_now) == 1 and was != is_now and key not in ALWAYS_AN_AXIS:
                 found.setdefault(key, {})[stage] = (was.pop(), is_now.pop())
@@ -76,6 +78,12 @@ def _changes(old: Settings, new: Settings) -> list[tuple[str, tuple[str, str]]]:
         else:
             changes += [(f"stages.{stage}.{key}", change) for stage, change in by_stage.items()]
     return changes
+
+
+def _of_another_choice(key: str, *both: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an option belongs to a choice that only new runs have: the choice is the axis."""
+    old, new = ({one.get(key.split(".")[0]) for one in some} for some in both) if "." in key else ((), ())
+    return len(old) > 1 and not set(new) <= set(old)
 
 
 def _of_runs(runs: Sequence[RunFolder]) -> Settings:

@@ -33,11 +33,17 @@ def devices_wanted(config: Mapping[str, Any]) -> int:
 
 
 def check_devices(config: Mapping[str, Any]) -> None:
-    """Raise ConfigError where this machine has GPUs, but fewer than a run wants.
+    """Raise ConfigError where this machine has fewer GPUs than a run wants.
 
     Only what runs here is asked: a sweep for Slurm is planned on a machine with few GPUs, or none.
     """
-    wanted, there = devices_wanted(config), gpus(config["trainer"]["accelerator"])
+    accelerator = config["trainer"]["accelerator"]
+    wanted, there = devices_wanted(config), gpus(accelerator)
+    if accelerator in ("gpu", "cuda") and there == 0:
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}: torch finds no GPU on this machine; with "
+            "trainer.accelerator=auto its CPU is used"
+        )
     if wanted > there > 0:
         named = f"{there} GPU{'s' if there > 1 else ''}"
         raise ConfigError(
