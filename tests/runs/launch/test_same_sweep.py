@@ -57,6 +57,12 @@ def test_members_added_to_an_axis_come_behind_those_there_are(named, runs):
     assert names(runs) == [name]
 
 
+def test_a_choice_that_is_an_axis_may_bring_its_own_options(runs):
+    _, before = sweep(SHORT, "head=none,aspp", "sweep=mine")
+    _, after = sweep(SHORT, "head=deeplabv3plus", "sweep=mine")
+    assert (len(before), len(after)) == (2, 3)
+
+
 def test_an_unnamed_sweep_of_other_members_is_another(runs):
     first, _ = sweep(SHORT, "seed=0,1")
     other, _ = sweep(SHORT, "seed=1,2")

@@ -53,6 +53,7 @@ def test_srun_with_uneven_machines(monkeypatch):
         (1, "auto", 0, 1), (3, "cpu", 0, 3), (3, "cpu", 1, 3), (2, "auto", 2, 2), ("auto", "gpu", 4, 4),
         (-1, "auto", 4, 4), ("auto", "auto", 0, 1), ("auto", "cpu", 4, 1), (4, "auto", 0, 4),
         (4, "auto", 1, r"trainer\.devices=4: this machine has 1 GPU; use trainer\.devices=1"),
+        (1, "gpu", 0, r"trainer\.accelerator=gpu: torch finds no GPU"),
         (4, "gpu", 2, "this machine has 2 GPUs"), (0, "cpu", 0, "expected a number"),
         (True, "cpu", 0, "expected a number"), ([0, 1], "auto", 2, "expected a number"),
     ],

@@ -63,10 +63,13 @@ class Order:
 class Attempt:
     """A run folder being executed in a process of its own, whose output goes to the run's log."""
 
+    asked = False
+    """Whether it was asked to stop."""
+
     def __init__(
         self, folder: RunFolder, train: bool, prefix: Sequence[str] = (), **environment: str
     ) -> None:
-        self.folder, self.prefix, self.asked = folder, prefix, False
+        self.folder, self.prefix = folder, prefix
         self._oom_kills, self._told = _oom_kills(), folder.status().get("updated")
         # What srun starts is attached to srun.
         attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
