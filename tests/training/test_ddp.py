@@ -101,6 +101,7 @@ def assert_same(folder: RunFolder, other: RunFolder) -> None:
         assert equal(checkpoint(folder)[part], checkpoint(other)[part]), part
 
 
+@pytest.mark.slow
 def test_lost_ranks(place, faults, two):
     """One killed, one asked to stop, rank 0 killed; then the same command again, and with fewer devices."""
     folder = planned(*OPTIONS, *faults, f"runs_dir={place / 'lost'}", "trainer.devices=2")

@@ -48,9 +48,11 @@ def prepare(folder: Path) -> None:
     (folder / "broken").touch()
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
-    "launcher",
-    ["segsweep", "pool", *(pytest.param(name, marks=pytest.mark.slow) for name in ("joblib", "basic"))],
+    "launcher", ["segsweep", *(pytest.param(name, marks=SLOW) for name in LAUNCHERS if name != "segsweep")]
 )
 def test_the_same_sweep(launcher, tmp_path):
     if launcher == "joblib":

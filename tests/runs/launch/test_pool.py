@@ -325,6 +325,7 @@ HOLD = (
 )
 
 
+@pytest.mark.slow
 def test_what_others_hold_waits_without_a_place_and_two_pools_train_each_run_once(tmp_path):
     """A run is held from outside; two pools of one place each share the rest, then the held one is freed."""
     short = ("trainer.max_steps=4", "trainer.val_every=4")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 import yaml
 
 from segsweep.runs.files import read_json
@@ -20,6 +21,7 @@ TORCHRUN = (
 )
 
 
+@pytest.mark.slow
 def test_one_rank_plans_and_writes_and_the_others_follow(tmp_path):
     arguments = ("train", *TINY, "trainer.max_steps=1", "trainer.devices=2", "test=[single]")
     first, again = (
