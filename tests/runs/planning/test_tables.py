@@ -188,6 +188,7 @@ def test_the_page_of_the_papers_is_fresh(papers):
     assert papers.renewed(text) == text, "python benchmarks/papers.py write renews it"
 
 
+@pytest.mark.slow
 def test_costs_are_those_that_the_experiments_state(papers):
     files = dict(config_files.files("experiments"))
     for name, _, _, hours in papers.rows():
