@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.planning.plan import Member, plan, write
+from segsweep.runs.planning.plan import Member, planned, resolve, write
 from tests.runs.commands import TINY, command
 from tests.runs.composing import composed, configuration
 from tests.runs.launch.fake_slurm import PAIR, FakeSlurm
@@ -47,7 +47,8 @@ def chain(runs) -> list[RunFolder]:
 
 def plan_of(member: Member, stage: str, parent: Member | None) -> Member:
     """The same member as a stage of a chain."""
-    return plan(OmegaConf.create(member.config), member.choices, member.overrides, stage, parent)
+    resolved = resolve(OmegaConf.create(member.config))
+    return planned(resolved, member.choices, member.overrides, stage, parent)
 
 
 @pytest.fixture

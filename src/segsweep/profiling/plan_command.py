@@ -119,8 +119,10 @@ def _compose(arguments: Sequence[str], problems: Problems) -> "list[Member]":
 
 def _check(members: "Sequence[Member]", problems: Problems) -> "list[Member]":
     """The members whose runs can be built, be their data there or not."""
+    from segsweep.runs.planning.planner import named
+
     sound = []
-    for member, words in zip(members, named(members), strict=True):
+    for member, words in zip(members, named([member.overrides for member in members]), strict=True):
         errors = list(_wrong(member))
         for error, _ in errors:
             problems.add(words, error)
@@ -136,13 +138,6 @@ def _wrong(member: "Member") -> Iterator[tuple[UserError, bool]]:
     for stage in member.lineage():
         if stage.config["force"] or not stage.folder.is_complete(stage.config):
             yield from check.problems(stage.config)
-
-
-def named(members: "Sequence[Member]") -> list[str]:
-    """Each member by those of its overrides that are not everyone's."""
-    shared = set.intersection(*(set(member.overrides) for member in members)) if members else set()
-    own = [[o for o in member.overrides if o not in shared] for member in members]
-    return [" ".join(some or member.overrides) for some, member in zip(own, members, strict=True)]
 
 
 def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked: Mapping[str, Any]) -> None:

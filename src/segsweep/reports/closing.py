@@ -7,7 +7,7 @@ from typing import Any
 
 from segsweep.reports.table import print_tables
 from segsweep.runs.config.output import print_rows
-from segsweep.runs.failures import ADVICE, PREEMPTED
+from segsweep.runs.failures import ADVICE, PREEMPTED, class_of
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.sweep import Sweep
 
@@ -19,7 +19,7 @@ def print_closing(sweep: Sweep) -> None:
     """Print results over seeds, which runs failed and why, which were interrupted, which were left out."""
     print_tables(sweep.runs, title=f"sweep {sweep.name}")
     ended = [run for run in sweep.runs if run.id in sweep.reasons]
-    failed = [run for run in ended if _failure(run).get("class") != PREEMPTED]
+    failed = [run for run in ended if class_of(run.status()) != PREEMPTED]
     interrupted = [run for run in ended if run not in failed]
     total = len(sweep.runs)
     if failed:
@@ -45,7 +45,7 @@ def _print_failed(sweep: Sweep, failed: list[RunFolder], title: str) -> None:
 
 
 def _row(sweep: Sweep, run: RunFolder) -> dict[str, Any]:
-    kind = _failure(run).get("class")
+    kind = class_of(run.status())
     return {
         "run": run.id,
         "member": sweep.label(run),

@@ -5,6 +5,7 @@ was out of memory a smaller micro-batch, one whose data set is damaged a repair.
 """
 
 import errno
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,12 @@ def classify(error: BaseException) -> str:
     if isinstance(error, DataError):
         return DATA
     return USER if isinstance(error, ConfigError | UserError) else UNKNOWN
+
+
+def class_of(status: Mapping[str, Any]) -> str | None:
+    """The class of the failure that a run's status tells of; None where it tells of none."""
+    kind: str | None = (status.get("failure") or {}).get("class")
+    return kind
 
 
 def is_out_of_memory(error: BaseException) -> bool:

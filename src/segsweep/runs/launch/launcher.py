@@ -71,10 +71,11 @@ class SweepLauncher(Launcher):
 
     def check(self, members: Sequence[Member]) -> None:
         """Raise ConfigError where this launcher cannot do some of the members; nothing is written yet."""
-        from segsweep.runs.ranks.wanted import check_devices  # torch, which planning has needed before
+        from segsweep.runs.ranks.wanted import check_devices
 
         for member in members:
-            check_devices(member.config)
+            if not member.folder.is_complete(member.config):  # what is done needs no device, nor torch
+                check_devices(member.config)
 
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
         """Do the runs, parents first, and tell the sweep how each ended."""

@@ -19,16 +19,16 @@ from rich.text import Text
 
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.display import Display, InWork, log
+from segsweep.runs.launch.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
 from segsweep.runs.launch.sweep import Sweep
+from segsweep.runs.launch.verdict import ending
 from segsweep.runs.manage.listing import max_steps, seconds_left
 
 EVERY = 1.0
 """Seconds between two drawings."""
 MARGIN = 4
 """Lines of the terminal that are no rows: the table's head, the summary, a log line and the cursor's."""
-RUNNING, FAILED, INTERRUPTED, LEFT_OUT, WAITING, DONE, NOT_STARTED = (
-    "running", "failed", "interrupted", "left out", "waiting", "done", "not started",
-)  # fmt: skip
+RUNNING, WAITING, NOT_STARTED = "running", "waiting", "not started"
 SHOWN_FIRST = (RUNNING, FAILED, INTERRUPTED, WAITING, LEFT_OUT, DONE, NOT_STARTED)
 SUMMED_UP = (DONE, FAILED, INTERRUPTED, LEFT_OUT, RUNNING, WAITING, NOT_STARTED)
 STEPS_OF_WORK = {"running": "training", "done": "testing"}
@@ -76,9 +76,8 @@ class LiveTable(Display):
         started = self.starts.pop(run.id, None)
         if reason is None and started is not None:
             self.seconds.append(time.monotonic() - started)
-        status = run.status()
-        state = DONE if reason is None else INTERRUPTED if status["state"] == INTERRUPTED else FAILED
-        self.ends[run.id] = (LEFT_OUT if run.id in self.sweep.left_out else state), status
+        state = LEFT_OUT if run.id in self.sweep.left_out else ending(run, reason)[0]
+        self.ends[run.id] = state, run.status()
 
     def found_done(self, run: RunFolder) -> None:
         """Remember it."""

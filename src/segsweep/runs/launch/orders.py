@@ -24,10 +24,10 @@ from segsweep.runs.launch.verdict import refusal
 
 ATTACHED = "--attached="
 """Said to a run's process, with that of its launcher: it ends when this does, and waits for no held run."""
-LOGGED = "--logged"
-"""Said to it too: its output goes to the run's log."""
 HELD = os.EX_TEMPFAIL
 """Its exit status then."""
+LOGGED = "--logged"
+"""Said to it too: its output goes to the run's log."""
 TRACEBACK = 1
 """Python's exit status after an error, which it prints when the run has told its status already."""
 POLL = 1.0
@@ -143,7 +143,7 @@ def perform(order: Order, watch: Callable[[Attempt], None] = lambda _: None) -> 
 
 def may_pass(folder: RunFolder) -> bool:
     """Whether the fault that ended a run may be gone at the next attempt."""
-    return (folder.status().get("failure") or {}).get("class") in failures.PASSING
+    return failures.class_of(folder.status()) in failures.PASSING
 
 
 def _finish(folder: RunFolder, order: Order, watch: Callable[[Attempt], None]) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Sequence
 
-from segsweep.runs.failures import PREEMPTED
+from segsweep.runs.failures import PREEMPTED, class_of
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.early_stop import poor
 from segsweep.runs.launch.jobs import Job
@@ -32,8 +32,8 @@ def ending(folder: RunFolder, reason: str | None) -> Ending:
     if reason is None:
         return DONE, None
     status = folder.status()
-    preempted = (status.get("failure") or {}).get("class") == PREEMPTED
-    return INTERRUPTED if preempted or status["state"] == "interrupted" else FAILED, reason
+    interrupted = status["state"] == "interrupted" or class_of(status) == PREEMPTED
+    return INTERRUPTED if interrupted else FAILED, reason
 
 
 def judge(job: Job, sweep: Sweep, told: str | None = None) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segsweep.runs import compare, remarks
+from segsweep.runs.failures import class_of
 from segsweep.runs.folder import STATES, RunFolder
 from segsweep.runs.manage.family import is_waiting, source
 
@@ -47,7 +48,7 @@ def _row(run: RunFolder, status: Status, axes: Sequence[str]) -> dict[str, Any]:
         "miou": miou,
         "measured": measured,
         "seconds": status.get("train_seconds"),
-        "failure": (status.get("failure") or {}).get("class"),
+        "failure": class_of(status),
         **remarks.facts(run, status),
         "error": status.get("error"),
     }

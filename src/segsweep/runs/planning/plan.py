@@ -60,19 +60,13 @@ class Member:
         return record
 
 
-def plan(
-    config: DictConfig,
-    choices: dict[str, str],
-    overrides: Sequence[str],
-    stage: str | None = None,
-    parent: Member | None = None,
-) -> Member:
+def plan(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Member:
     """Resolve a composed configuration; nothing is built or written.
 
     Raises:
         ConfigError: a value that refers to nothing, or is of the wrong kind.
     """
-    return planned(resolve(config), choices, overrides, stage, parent)
+    return planned(resolve(config), choices, overrides)
 
 
 def planned(

@@ -29,19 +29,17 @@ class Planner:
         Raises:
             ConfigError: a member is wrong, unless the sweep says `skip_invalid=true`.
         """
-        shared = set.intersection(*map(set, job_overrides))
         members: list[Member | None] = []
         problems = []
-        for overrides in job_overrides:
+        for overrides, words in zip(job_overrides, named(job_overrides), strict=True):
             try:
                 members.append(self._member(overrides))
             except UserError as error:
                 members.append(None)
-                own = [override for override in overrides if override not in shared]
                 if COMMAND.problem is None:
-                    problems.append(f"{' '.join(own or overrides)}: {error}")
+                    problems.append(f"{words}: {error}")
                 else:
-                    COMMAND.problem(" ".join(own or overrides), error)
+                    COMMAND.problem(words, error)
         if problems and not _skips(job_overrides):
             raise ConfigError(_too_bad(problems, len(job_overrides)))
         for problem in problems:
@@ -57,6 +55,13 @@ class Planner:
         else:
             check_member(member, COMMAND.may_train)
         return member
+
+
+def named(members: Sequence[Sequence[str]]) -> list[str]:
+    """Each member by those of its overrides that are not everyone's."""
+    shared = set.intersection(*map(set, members)) if members else set()
+    own = [[override for override in overrides if override not in shared] for overrides in members]
+    return [" ".join(some or overrides) for some, overrides in zip(own, members, strict=True)]
 
 
 def _skips(job_overrides: Sequence[Sequence[str]]) -> bool:
