@@ -34,6 +34,14 @@ class PreemptedError(UserError):
         self.signum = signum
 
 
+def causes(error: BaseException) -> list[BaseException]:
+    """Return the error and what caused it, each once, even if the chain is circular."""
+    chain = [error]
+    while (cause := chain[-1].__cause__) is not None and not any(cause is known for known in chain):
+        chain.append(cause)
+    return chain
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """Names close to a mistyped one, as a phrase for an error message; all where none is close.
 

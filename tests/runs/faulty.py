@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segsweep.errors import ConfigError
 from segsweep.networks.heads.none import NoPyramid
 from segsweep.runs.files import read_json
 from segsweep.training.losses import CrossEntropy
@@ -94,6 +95,19 @@ class HungryHead(NoPyramid):
             elif self.calls < 0 and images > self.limit:
                 raise torch.OutOfMemoryError(f"{images} images do not fit")
         return super().forward(list(features))
+
+
+class LateHead(NoPyramid):
+    """A head that refuses its options as soon as there is a planned run in a folder: planning finds nothing.
+
+    Args:
+        planned: the folder.
+    """
+
+    def __init__(self, *network: Any, planned: str, refuse: bool, **options: Any) -> None:
+        super().__init__(*network, **options)
+        if refuse and any(Path(planned).glob("*/plan.json")):
+            raise ConfigError(f"head.refuse={refuse}: refused late")
 
 
 def allocate(size: int, at_most: int) -> None:

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import timm
-import torch
-from safetensors.torch import load_file
 from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
 from segsweep.errors import ConfigError, near
+from segsweep.networks.weight_files import read_weights
 
 OUTPUT_STRIDES = (8, 16, 32)
 
@@ -136,10 +135,12 @@ def _creation_error(name: str, output_stride: int, pretrained: bool, error: Exce
 
 
 def _load_weights(body: nn.Module, name: str, file: Path) -> None:
-    """Load a classifier's or an encoder's state dict; what lies behind the last feature map is left out."""
-    if not file.is_file():
-        raise ConfigError(f"backbone.weights={file}: no such file")
-    state = _read_weights(file)
+    """Load a classifier's or an encoder's state dict; what lies behind the last feature map is left out.
+
+    A body on the meta device, which holds no values, is only compared with the file.
+    """
+    content = read_weights(file, f"backbone.weights={file}")
+    state = content.get("state_dict", content)
     wanted = body.state_dict()
     kept = {key: value for key, value in state.items() if key in wanted}
     missing = sorted(wanted.keys() - kept.keys())
@@ -149,17 +150,5 @@ def _load_weights(body: nn.Module, name: str, file: Path) -> None:
             f"backbone.weights={file}: not the weights of {name}: {len(missing)} of {len(wanted)} tensors "
             f"missing, {len(wrong)} of another shape (first: {(missing + wrong)[0]})"
         )
-    body.load_state_dict(kept)
-
-
-def _read_weights(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        return dict(state.get("state_dict", state))
-    except Exception as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ConfigError(
-            f"backbone.weights={file}: not readable as safetensors or a state dict ({reason})"
-        ) from error
+    if not any(value.is_meta for value in wanted.values()):
+        body.load_state_dict(kept)

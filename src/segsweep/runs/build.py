@@ -42,9 +42,10 @@ def build(config: Config, part: str, **arguments: Any) -> Any:
     try:
         return instantiate(config[part], **arguments, _convert_="all")
     except HydraException as error:
-        if isinstance(error.__cause__, UserError):
-            raise error.__cause__ from error
-        raise ConfigError(f"{part}: {_reason(error)}") from error
+        cause = error.__cause__
+        if not isinstance(cause, UserError):
+            raise ConfigError(f"{part}: {_reason(error)}") from error
+    raise cause  # out here, as within the block Hydra's report, whose cause this is, would become its own
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segsweep.errors import ConfigError, DataError, PreemptedError, UserError
+from segsweep.errors import ConfigError, DataError, PreemptedError, UserError, causes
 
 PREEMPTED, KILLED, OUT_OF_MEMORY, DIVERGED, DATA, DISK, USER, UNKNOWN = (
     "preempted", "killed", "out of memory", "diverged", "data", "disk", "user's error", "unknown",
@@ -73,7 +73,7 @@ def classify(error: BaseException) -> str:
         return OUT_OF_MEMORY
     if isinstance(error, DivergenceError):
         return DIVERGED
-    if _from_disk(error):
+    if any(map(_is_of_the_disk, causes(error))):
         return DISK
     if isinstance(error, DataError):
         return DATA
@@ -98,12 +98,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
-def _from_disk(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-            return True
-        error = error.__cause__
-    return False
+def _is_of_the_disk(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def one_line(error: BaseException) -> str:

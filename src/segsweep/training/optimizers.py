@@ -1,12 +1,35 @@
 """Optimizers, with a rate of its own for an encoder that starts from given weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from segsweep.errors import ConfigError, UserError
 from segsweep.networks import Segmenter
+
+
+def with_schedule(
+    optimizer: Callable[[Segmenter], Optimizer],
+    schedule: Callable[..., dict[str, Any]],
+    segmenter: Segmenter,
+    **run: int,
+) -> tuple[Optimizer, dict[str, Any]]:
+    """Make a segmenter's optimizer and its schedule; `run` has the run's max_steps and val_every.
+
+    Raises:
+        ConfigError: a value that they, or torch's classes behind them, do not take.
+    """
+    part = "optimizer"
+    try:
+        made = optimizer(segmenter)
+        part = "scheduler"
+        return made, schedule(made, **run)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise ConfigError(f"{part}: {str(error).splitlines()[0]}") from error
 
 
 def sgd(

@@ -18,6 +18,7 @@ from segsweep.testing import metrics
 from segsweep.training import freezing
 from segsweep.training.divergence import DivergenceError
 from segsweep.training.losses import SegmentationLoss
+from segsweep.training.optimizers import with_schedule
 from segsweep.training.over_ranks import mean_over_ranks, names_over_ranks, share_buffers, world
 from segsweep.training.schedules import Schedule
 
@@ -66,8 +67,13 @@ class SegmentationTask(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimizer and its per-step schedule."""
-        optimizer = self.make_optimizer(self.segmenter)
-        schedule = self.make_schedule(optimizer, max_steps=self.max_steps, val_every=self.val_every)
+        optimizer, schedule = with_schedule(
+            self.make_optimizer,
+            self.make_schedule,
+            self.segmenter,
+            max_steps=self.max_steps,
+            val_every=self.val_every,
+        )
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def train(self, mode: bool = True) -> "SegmentationTask":

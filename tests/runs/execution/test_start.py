@@ -1,11 +1,14 @@
 """What a run's weights begin with: the first that is there of an order, written and said."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from segsweep.errors import UserError
+from segsweep.networks import Encoder
 from segsweep.runs import build
 from segsweep.runs.execution.start import start
 from segsweep.runs.folder import RunFolder
@@ -35,6 +38,11 @@ def place(source, tmp_path):
     return f"runs_dir={tmp_path / 'runs'}"
 
 
+def save(file: Path, tensors: dict[str, torch.Tensor]) -> Path:
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
+    return file
+
+
 def begun(folder: RunFolder) -> tuple[dict[str, torch.Tensor], str]:
     """The weights that the run would begin with, and what it calls them."""
     config = folder.config()
@@ -59,10 +67,11 @@ def test_from_weights_of_the_encoder(tmp_path, place):
     assert different({key: taken[key] for key in inner}, inner) == []
 
 
-@pytest.mark.parametrize("kind", ["run", "file", "state dict"])
+@pytest.mark.parametrize("kind", ["run", "file", "state dict", "safetensors"])
 def test_from_init(place, source, tmp_path, kind):
     named = {"run": source.id, "file": source.checkpoints / "last.ckpt", "state dict": tmp_path / "net.pt"}
     torch.save(weights(source), tmp_path / "net.pt")
+    named["safetensors"] = save(tmp_path / "net.safetensors", weights(source))
     folder = planned(place, *SHORT, "seed=1", f"init={named[kind]}")
     taken, origin = begun(folder)
     assert different(taken, weights(source)) == []
@@ -143,15 +152,20 @@ def test_a_run_counts_by_its_id_and_a_file_by_its_content(place, source, tmp_pat
         (("init=abcdef",), ("no run", "abcdef", "segsweep runs")),
         (("init={id}", "head=aspp"), ("another network", "same backbone and head")),
         (("init={id}", "backbone=resnet18"), ("another network",)),
-        (("init={path}",), ("damaged",)),
+        (("init={path}",), ("init=", "no_checkpoint.pt: not readable as weights")),
+        (("init={encoder}",), ("another network", "backbone.weights=FILE")),
+        (("backbone.weights={other}",), ("backbone.weights=", "not the weights of mobilenetv3_small_100")),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_planned(place, source, tmp_path, overrides, words):
     path = tmp_path / "no_checkpoint.pt"
     path.write_bytes(b"no checkpoint")
+    encoder = save(tmp_path / "encoder.safetensors", Encoder("mobilenetv3_small_100").body.state_dict())
+    other = save(tmp_path / "other.safetensors", {"features.0.weight": torch.zeros(3, 3)})
     before = sorted((tmp_path / "runs").iterdir())
+    names = {"id": source.id, "path": path, "encoder": encoder, "other": other}
     with pytest.raises(UserError) as error:
-        planned(place, *SHORT, *(o.format(id=source.id, path=path) for o in overrides))
+        planned(place, *SHORT, *(o.format(**names) for o in overrides))
     assert [word for word in words if word not in str(error.value)] == []
     assert sorted((tmp_path / "runs").iterdir()) == before
 

@@ -9,7 +9,7 @@ from segsweep.runs.config import files as config_files
 def explain(error: Exception) -> ConfigError:
     """The error as the user should read it."""
     if isinstance(error.__cause__, ConfigError):  # a launcher's own, which Hydra made
-        return error.__cause__
+        return ConfigError(str(error.__cause__))  # a new one: it will be raised from `error`
     text = " ".join(str(part) for part in (error, error.__cause__) if part is not None)
     for pattern, tell in _KINDS:
         match = pattern.search(text)

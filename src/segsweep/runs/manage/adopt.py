@@ -15,9 +15,10 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import ConfigError
+from segsweep.networks import weight_files
 from segsweep.networks.segmenter import inference_parameters, is_auxiliary
-from segsweep.runs import app, build, failures
+from segsweep.runs import app, build
 from segsweep.runs.compatibility import IDENTITY_VERSION
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash, identity, run_id
@@ -65,21 +66,9 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], int]:
     """The tensors of a checkpoint or bare state dict, and the steps behind them (0 where it does not say).
 
     Raises:
-        UserError: the file holds something else.
+        ConfigError: the file holds something else.
     """
-    content: dict[str, Any]
-    try:
-        if file.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            content = dict(load_file(file))
-        else:
-            content = dict(torch.load(file, map_location="cpu", weights_only=True))
-    except Exception as error:  # whatever comes first where a reader meets what is none of its files
-        raise UserError(
-            f"{file}: no weights that can be read safely (expected a state dict or Lightning checkpoint that "
-            f"torch.load reads with weights_only=True, or *.safetensors): {failures.one_line(error)}"
-        ) from error
+    content = weight_files.read_weights(file, str(file))
     state = content.get("state_dict", content)
     tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
     step = content.get("global_step", 0)

@@ -8,7 +8,7 @@ import copy
 import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -32,6 +32,7 @@ from segsweep.testing.predictions import prediction_form
 from segsweep.training.fit import TrainerSettings
 from segsweep.training.freezing import freeze
 from segsweep.training.losses import SegmentationLoss
+from segsweep.training.optimizers import with_schedule
 from segsweep.training.sync_batchnorm import synchronises
 
 T = TypeVar("T")
@@ -60,7 +61,7 @@ def problems(config: Config) -> Iterator[tuple[UserError, bool]]:
 
 def _options() -> tuple[Callable[[Config], object], ...]:
     """The parts that ask for no files, in the order in which one would mend them."""
-    return _settings, _data, _loss, _tests, _predictions, _tracker, _training, _input
+    return _settings, _data, _loss, _tests, _predictions, _tracker, _weights, _training, _input
 
 
 def _without_seed(config: Config) -> Config:
@@ -120,9 +121,18 @@ def _network(config: Config) -> Segmenter:
         return build_segmenter(config, load_weights=False)
 
 
+@_of("backbone")
+def _weights(config: Config) -> None:
+    """Compare the file of weights, where there is one, with the encoder it is for."""
+    if config["backbone"].get("weights") is not None:
+        backbone = {**config["backbone"], "pretrained": False}
+        with torch.device("meta"):
+            build({"backbone": backbone}, "backbone")
+
+
 @_of("scheduler")
-def _schedule(config: Config) -> Callable[..., object]:
-    factory: Callable[..., object] = build(config, "scheduler")
+def _schedule(config: Config) -> Callable[..., dict[str, Any]]:
+    factory: Callable[..., dict[str, Any]] = build(config, "scheduler")
     return factory
 
 
@@ -133,20 +143,14 @@ def _training(config: Config) -> None:
         segmenter = copy.deepcopy(segmenter)  # which others share
         freeze(segmenter, frozen)
     check_init(config, segmenter)
-    _optimizer(config, segmenter, _settings(config))
-
-
-def _optimizer(config: Config, segmenter: Segmenter, settings: TrainerSettings) -> None:
-    """Torch says itself which of its values it cannot take; here it says so before training."""
-    part = "optimizer"
-    try:
-        optimizer = build(config, part)(segmenter)
-        part = "scheduler"
-        _schedule(config)(optimizer, max_steps=settings.max_steps, val_every=settings.val_every)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
-        raise ConfigError(f"{part}: {str(error).splitlines()[0]}") from error
+    settings, optimizer = _settings(config), build(config, "optimizer")
+    with_schedule(
+        optimizer,
+        _schedule(config),
+        segmenter,
+        max_steps=settings.max_steps,
+        val_every=settings.val_every,
+    )
 
 
 @_of(*NETWORK, *DATA, "batch_size", "trainer", "checkpoint")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 
-from segsweep.errors import PreemptedError
+from segsweep.errors import PreemptedError, causes
 from segsweep.runs.failures import one_line
 from segsweep.runs.ranks.exchange import broadcast, gather
 from segsweep.runs.ranks.place import Ranks
@@ -45,9 +45,9 @@ def shared_fate(ranks: Ranks) -> Iterator[None]:
     raise own if own is not None and rank == ranks.rank else _linked(chain)
 
 
-def _chain(error: BaseException | None) -> list[BaseException]:
+def _chain(error: BaseException) -> list[BaseException]:
     """An error and its causes, each by itself: pickle leaves causes out, and they tell of a full disk."""
-    return [] if error is None else [_portable(error), *_chain(error.__cause__)]
+    return [_portable(one) for one in causes(error)]
 
 
 def _linked(chain: list[BaseException]) -> BaseException:
