@@ -163,6 +163,7 @@ def _execute(arguments: Sequence[str]) -> int:
 
     from segsweep.runs.folder import RunFolder
     from segsweep.runs.launch.orders import ATTACHED, HELD, LOGGED
+    from segsweep.runs.lease import LeaseLostError
     from segsweep.runs.ranks.parent_death import end_with_parent
 
     folder, attached = RunFolder(Path(arguments[0])), [a for a in arguments if a.startswith(ATTACHED)]
@@ -175,7 +176,12 @@ def _execute(arguments: Sequence[str]) -> int:
 
     if attached and folder.holder() is not None:
         return HELD
-    execute(folder, train="--no-train" not in arguments, logged=LOGGED in arguments)
+    try:
+        execute(folder, train="--no-train" not in arguments, logged=LOGGED in arguments)
+    except LeaseLostError:
+        if not attached:
+            raise
+        return HELD  # its launcher waits for whoever has it now
     return 0
 
 

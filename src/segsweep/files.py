@@ -1,15 +1,20 @@
 """Files that are whole or not there, for every part that writes some."""
 
+import fcntl
 import os
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from segsweep.errors import UserError
 
 RUN_PLACES = "runs_dir=… or out=…"
 SIDE_BY_SIDE = 16  # groups of files that wait for the disk at once
+
+PROCESS = uuid.uuid4().hex[:8]
+"""Tells this process from others of its id, of which each container and each machine may have one."""
 
 File = tuple[Path, bytes]
 
@@ -18,7 +23,7 @@ def write_bytes(path: Path, content: bytes, places: str = RUN_PLACES) -> None:
     """Write beside the target, sync, rename; an older file stays until the new one is whole.
 
     `places` are the options that choose the folder, for the error message. A killed process may leave
-    `<name>.<pid>.tmp` behind.
+    `<name>.<pid>-<token>.tmp` behind.
 
     Raises:
         UserError: the folder cannot be written or the disk is full; an older file stays as it was.
@@ -43,7 +48,7 @@ def write_groups(groups: Sequence[Sequence[File]]) -> None:
         except UserError:
             for path, _ in (file for group in some for file in group):
                 with suppress(OSError):
-                    _temporary(path).unlink(missing_ok=True)
+                    draft_of(path).unlink(missing_ok=True)
             raise
 
 
@@ -62,28 +67,58 @@ def _publish_in_order(group: Sequence[File]) -> None:
 def _draft(path: Path, content: bytes, places: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _temporary(path).write_bytes(content)
+        draft_of(path).write_bytes(content)
     except OSError as error:
         raise _given_up(path, error, places) from error
 
 
 def _publish(path: Path, places: str) -> None:
     try:
-        fsync(_temporary(path))
-        _temporary(path).replace(path)
+        fsync(draft_of(path))
+        draft_of(path).replace(path)
     except OSError as error:
         raise _given_up(path, error, places) from error
 
 
-def _temporary(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{os.getpid()}.tmp")
+def draft_of(path: Path, suffix: str = "tmp") -> Path:
+    """The name, beside a file's own, under which this process writes it: no other one has the same."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{PROCESS}.{suffix}")
 
 
 def _given_up(path: Path, error: OSError, places: str) -> UserError:
     # Half a file takes up space on a disk that has none.
     with suppress(OSError):
-        _temporary(path).unlink(missing_ok=True)
+        draft_of(path).unlink(missing_ok=True)
     return cannot_write(path, error, places)
+
+
+@contextmanager
+def locked(path: Path, wait: bool, places: str) -> Iterator[bool]:
+    """Hold a lock file against all other processes of machines that see it; the lock ends with its process.
+
+    Gives whether it is held: without `wait`, another process may have it. There is no time after which it is
+    taken away from a process that still lives; see runs/lease.py for what is.
+
+    Raises:
+        UserError: the folder cannot be written, or its file system has no locks.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise cannot_write(path.parent, error, places) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        except OSError as error:
+            raise UserError(
+                f"{path}: this file system has no file locks ({error.strerror}); give a folder on another "
+                f"one as {places}"
+            ) from error
+        yield True
 
 
 def fsync(path: Path) -> None:

@@ -3,13 +3,12 @@
 Knows neither what is worked out nor how.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from hashlib import blake2b
 from multiprocessing import get_context
 from pathlib import Path
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from segsweep.data.pool import start_worker
 from segsweep.errors import DataError, UserError
-from segsweep.files import cannot_write
+from segsweep.files import locked
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -51,20 +50,12 @@ def source_key(files: Sequence[str] | NDArray[Any], *settings: object) -> str:
     return digest.hexdigest()
 
 
-@contextmanager
-def alone(target: Path) -> Iterator[None]:
-    """Wait until no other process makes `target`, then hold it; the hold goes with the process.
+def alone(target: Path) -> AbstractContextManager[bool]:
+    """Wait until no other process makes `target`, then hold it.
 
     Raises UserError where the folder cannot be written.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        file = target.with_name(f"{target.name}.lock").open("w")
-    except OSError as error:
-        raise cannot_write(target.parent, error, PLACES) from error
-    with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return locked(target.with_name(f"{target.name}.lock"), wait=True, places=PLACES)
 
 
 def spread(function: Callable[[Part], Result], parts: Sequence[Part], workers: int) -> Iterator[Result]:

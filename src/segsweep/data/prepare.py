@@ -6,7 +6,6 @@ there whole or not at all, and one that is there is not made again: after a cras
 the same call goes on where it stopped, and ends in the same bytes.
 """
 
-import fcntl
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 
 from segsweep.data.pool import perform
 from segsweep.errors import UserError
-from segsweep.files import cannot_write, write_bytes
+from segsweep.files import locked, write_bytes
 
 PLACES = "dataset.prepared=…"
 Progress = Callable[[int, int], None]
@@ -161,15 +160,8 @@ def _end(preparation: Preparation) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder against other preparations; the lock goes with the process that holds it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    except OSError as error:
-        raise cannot_write(folder, error, PLACES) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(f"{folder}: another process is preparing it; wait until it is done") from error
+    """Hold the folder against other preparations."""
+    with locked(folder / ".lock", wait=False, places=PLACES) as held:
+        if not held:
+            raise UserError(f"{folder}: another process is preparing it; wait until it is done")
         yield

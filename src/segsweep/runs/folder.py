@@ -18,8 +18,8 @@ job.json           the Slurm job that was last given the run, where one was
 
 import logging
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ from segsweep.errors import UserError
 from segsweep.files import File, write_groups
 from segsweep.runs import compatibility
 from segsweep.runs.files import DamagedFileError, json_bytes, read_json, write_json
-from segsweep.runs.lease import Holder, Lease, hold, holder
+from segsweep.runs.holder import Holder
+from segsweep.runs.lease import Lease, hold, holder
 
 log = logging.getLogger("segsweep")
 
@@ -47,6 +48,8 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.lease: Lease | None = None
+        """This process's, while it holds the run by this object."""
 
     @property
     def id(self) -> str:
@@ -119,7 +122,12 @@ class RunFolder:
             return {"state": "interrupted", "step": 0, "error": str(error)}
 
     def update_status(self, **changes: Any) -> None:
-        """Change fields of status.json."""
+        """Change fields of status.json.
+
+        Raises:
+            LeaseLostError: this process held the run, and another one has taken it over.
+        """
+        self.check_ours()
         write_json(self.path / "status.json", {**self._read_status(), **changes, "updated": time.time()})
 
     def read_tests(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
@@ -165,10 +173,25 @@ class RunFolder:
         tests = [(strategy, test_suffix(config)) for strategy in config["test"].values()]
         return all(test in complete for test in tests)
 
-    def hold(self, wait: bool = False) -> AbstractContextManager[Lease]:
+    @contextmanager
+    def hold(self, wait: bool = False) -> Iterator[Lease]:
         """Hold the run while something writes to it, at once or UserError unless `wait` is set."""
         self.path.mkdir(parents=True, exist_ok=True)
-        return hold(self.path / LEASE, f"run {self.id}", wait, log.info)
+        # Resolved: a run may be a symbolic link, and be renamed while it is held.
+        with hold((self.path / LEASE).resolve(), f"run {self.id}", wait, log.info) as self.lease:
+            try:
+                yield self.lease
+            finally:
+                self.lease = None
+
+    def check_ours(self) -> None:
+        """Before a write that counts: see that a run which this process holds is still its own.
+
+        Raises:
+            LeaseLostError: another process has taken it over.
+        """
+        if self.lease is not None:
+            self.lease.check()
 
     def holder(self) -> Holder | None:
         """The process that holds the run, if one does."""

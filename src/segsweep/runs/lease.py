@@ -1,54 +1,37 @@
 """A lease: the right to write to a run, for as long as its holder is alive.
 
-A cluster's nodes share a file system and little else, so the lease is a file: made by `link`, which only one
-process can win, touched every few seconds by its holder, and taken over by another process once the touching
-has stopped. A holder that died on this machine is known to be dead at once; one on another machine is held
-to be dead after `TIMEOUT` seconds of silence, by the file server's clock alone. A holder that finds its lease
-gone stops: it was silent for so long that another process went on from its last checkpoint.
+A cluster's nodes share a file system and little else, so the lease is a file: created exclusively, which only
+one process can win, touched every few seconds by its holder, and taken over by another process once the
+touching has stopped. A holder that died in this process's own pid namespace is known to be dead at once. Of
+any other one, on another machine or in another container of this machine, nothing is known: it is presumed
+dead after `TIMEOUT` seconds of silence, by the file server's clock alone. Host names and process ids tell
+containers apart no better than they tell machines; a holder is known by its token.
+
+A holder checks its lease before each write that counts. If the lease is gone, it was silent for so long that
+another process went on from its last checkpoint: it stops and leaves the run alone.
 """
 
 import fcntl
 import json
 import os
-import socket
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from segsweep.errors import UserError
 from segsweep.files import cannot_write
+from segsweep.runs.holder import Holder
 
 BEAT = 5.0
 """Seconds between two touches of a lease."""
 TIMEOUT = 60.0
 """Seconds of silence after which a holder on another machine is held to be dead."""
 POLL = 1.0
-
-
-@dataclass(frozen=True)
-class Holder:
-    """A process that holds, or held, a lease."""
-
-    host: str
-    pid: int
-    started: str
-    """The process's start, in the system's ticks: process ids are used again."""
-    since: float
-    token: str
-
-    def __str__(self) -> str:
-        return (
-            f"process {self.pid} on {self.host}, since {time.strftime('%F %T', time.localtime(self.since))}"
-        )
-
-    def is_dead(self) -> bool:
-        """Whether the holder is known to be gone; on another machine nothing is known."""
-        return self.host == socket.gethostname() and _started(self.pid) != self.started
 
 
 class LeaseLostError(UserError):
@@ -60,16 +43,17 @@ class Lease:
 
     def __init__(self, path: Path, what: str, ours: Holder) -> None:
         self.path, self.what, self.ours = path, what, ours
-        self._released, self._lost = threading.Event(), threading.Event()
-        self._seen = time.time()
+        self._released = threading.Event()
         self._beating = threading.Thread(target=self._beat, daemon=True)
         self._beating.start()
 
     def check(self) -> None:
-        """Raise LeaseLostError where another process has taken the lease over."""
-        if time.time() - self._seen > 3 * BEAT:  # suspended until now: the thread has not looked yet
-            self._look()
-        if self._lost.is_set():
+        """Look whether the lease is still this process's.
+
+        Raises:
+            LeaseLostError: another process has taken it over.
+        """
+        if not self._is_ours():
             raise LeaseLostError(
                 f"{self.what} was taken over by another process, as this one had been silent for "
                 f"{TIMEOUT:.0f} s; see segsweep runs"
@@ -79,20 +63,20 @@ class Lease:
         """Give it back."""
         self._released.set()
         self._beating.join()
-        if _read(self.path) == self.ours:
-            self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if self._is_ours():
+                self.path.unlink()
 
     def _beat(self) -> None:
-        while not self._released.wait(BEAT) and self._look():
-            with suppress(OSError):
+        while not self._released.wait(BEAT):
+            with suppress(OSError):  # a file server that does not answer now may do so at the next beat
+                if not self._is_ours():
+                    return
                 os.utime(self.path)
 
-    def _look(self) -> bool:
-        """Whether the lease is still ours."""
-        self._seen = time.time()
-        if _read(self.path) != self.ours:
-            self._lost.set()
-        return not self._lost.is_set()
+    def _is_ours(self) -> bool:
+        found = _read(self.path)
+        return found is not None and found.token == self.ours.token
 
 
 @contextmanager
@@ -118,8 +102,7 @@ def holder(path: Path) -> Holder | None:
 
 
 def _take(path: Path, what: str, wait: bool, say: Callable[[str], None]) -> Holder:
-    started = _started(os.getpid())
-    ours = Holder(socket.gethostname(), os.getpid(), started, time.time(), uuid.uuid4().hex)
+    ours = Holder.of_this_process()
     said = False
     while (other := _try_to_take(path, ours)) is not None:
         if not wait:
@@ -135,7 +118,7 @@ def _try_to_take(path: Path, ours: Holder) -> Holder | None:
     """Take the lease; who holds it where that fails."""
     try:
         # Where the file system knows record locks this leaves no moment for two at once; where it does not,
-        # `link` and the check of the token still let one win.
+        # exclusive creation and the check of the token still let one win.
         with (path.parent / f"{path.name}.mutex").open("a") as mutex:
             with suppress(OSError):
                 fcntl.lockf(mutex, fcntl.LOCK_EX)
@@ -150,17 +133,22 @@ def _try_to_take(path: Path, ours: Holder) -> Holder | None:
 
 
 def _make(path: Path, ours: Holder) -> bool:
-    """Write the lease as one, only where there is none."""
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """Write the lease, only where there is none.
+
+    Hard links would show others no half-written file, but some file systems have none; half a file counts as
+    held. Its mode follows the umask, so that a group that shares the folder can read who holds what.
+    """
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        return False
     try:
         with os.fdopen(handle, "w") as file:
             json.dump(asdict(ours), file)
-        os.link(draft, path)
-        return True
-    except FileExistsError:
-        return False
-    finally:
-        Path(draft).unlink(missing_ok=True)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return True
 
 
 def _bury(path: Path, dead: Holder) -> None:
@@ -168,9 +156,9 @@ def _bury(path: Path, dead: Holder) -> None:
     grave = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with suppress(FileNotFoundError):
         path.rename(grave)
-        if _read(grave) != dead:
-            with suppress(FileExistsError):
-                os.link(grave, path)
+        found = _read(grave)
+        if found is not None and found != dead:
+            _make(path, found)
         grave.unlink()
 
 
@@ -178,28 +166,31 @@ def _is_stale(path: Path, found: Holder) -> bool:
     if found.is_dead():
         return True
     try:
-        # The clock of the server, read from a file just made: the machines' own clocks may differ.
-        with tempfile.NamedTemporaryFile(prefix=f".{path.name}.", dir=path.parent) as probe:
-            now = os.fstat(probe.fileno()).st_mtime
-        return now - path.stat().st_mtime > TIMEOUT
+        return _now_beside(path) - path.stat().st_mtime > TIMEOUT
     except OSError:
         return False
 
 
-def _read(path: Path) -> Holder | None:
+def _now_beside(path: Path) -> float:
+    """The file server's clock, read from a file just made: the machines' own clocks may differ.
+
+    In a folder that may only be read, this machine's clock has to do.
+    """
     try:
-        return Holder(**json.loads(path.read_text()))
+        with tempfile.TemporaryFile(prefix=f".{path.name}.", dir=path.parent) as probe:
+            return os.fstat(probe.fileno()).st_mtime
+    except OSError:
+        return time.time()
+
+
+def _read(path: Path) -> Holder | None:
+    """Who holds the lease by its file.
+
+    A file that cannot be read, as it is half-written, damaged or somebody's private one, is left to time out.
+    """
+    try:
+        return Holder.of_plain(json.loads(path.read_text()))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError):
-        return Holder("an unknown machine", 0, "", 0.0, "")  # written by hand or damaged: left to time out
-
-
-def _started(pid: int) -> str:
-    """When a process of this machine started; empty where there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return ""
-    state, *fields = stat.rpartition(")")[2].split()
-    return "" if state in "ZX" else fields[18]  # one that is dead and not yet reaped counts as gone
+    except (PermissionError, ValueError, TypeError, OverflowError):
+        return Holder("an unknown machine", 0, "", 0.0, "")

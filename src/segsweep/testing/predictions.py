@@ -8,9 +8,10 @@ Nothing here knows a benchmark: its rules are a `Submission`, facts that its dat
 classes, `H`, `W` an image.
 """
 
+import glob
 import io
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,8 +49,8 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
     """Keeps one strategy's prediction of every image of a split. Called by `evaluate` with each image.
 
     Use it in a `with`, and `finish` it when all images have come; left before that, nothing stays. Several
-    ranks write into one draft: the `first` makes it before, and clears it away after, any of them writes; it
-    is told what the others `stored` before it finishes.
+    ranks write into one draft, which they know by the `token` of this pass: the `first` makes it before, and
+    clears it away after, any of them writes; it is told what the others `stored` before it finishes.
 
     Args:
         folder: where the test's predictions go, under `name` and the archive's suffix.
@@ -59,6 +60,7 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
         form: how predictions are stored.
         palette: the data set's colours, one a class.
         first: whether the draft is this process's to make and to clear away.
+        token: tells the draft from those of other passes, killed or not.
     """
 
     def __init__(
@@ -70,10 +72,13 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
         form: Submission,
         palette: Palette,
         first: bool = True,
+        token: str = "",
     ) -> None:
         self.target = folder / (f"{name}.{form.archive}" if form.archive else name)
         # A leading dot marks what is not complete, should a killed process leave it behind.
-        self.draft, self.packed = (folder / f".{self.target.name}.{part}" for part in ("draft", "packed"))
+        self.draft, self.packed = (
+            folder / f".{self.target.name}.{token}{part}" for part in ("draft", "packed")
+        )
         self.strategy, self.form, self.first = strategy, form, first
         self.sizes: dict[str, Size | None] = dict.fromkeys(map(str, ids))
         self.palette = stored_palette(form.values, palette) if form.palette else None
@@ -83,13 +88,16 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
     def __enter__(self) -> "PredictionWriter":
         if self.first:
             with _disk(self.target):
-                self._clear()
+                for part in ("draft", "packed"):  # whoever left one does not go on with it
+                    for path in self.target.parent.glob(f".{glob.escape(self.target.name)}.*{part}"):
+                        _remove(path)
                 self.draft.mkdir(parents=True)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.first:
-            self._clear()
+            for path in (self.draft, self.packed):
+                _remove(path)
 
     def __call__(self, sample: Sample, predictions: Mapping[str, NDArray[Any]]) -> None:
         """Store the strategy's prediction [H, W] of one image.
@@ -129,8 +137,10 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
             )
         return np.asarray(stored, np.uint8)
 
-    def finish(self) -> Path:
+    def finish(self, check_ours: Callable[[], None] = lambda: None) -> Path:
         """Pack, read back, check and put in place what was stored; what was there before is replaced.
+
+        `check_ours` is called before the predictions get their name and may raise.
 
         Raises:
             DataError: it is not what the benchmark takes, an image is missing, or a size is wrong.
@@ -144,14 +154,11 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
             check(self.packed, self.form, self.sizes, self.palette)
             for path in (self.packed, *self.packed.rglob("*")):
                 fsync(path)
+            check_ours()
             _remove(self.target)
             self.packed.rename(self.target)
             fsync(self.target.parent)
         return self.target
-
-    def _clear(self) -> None:
-        for path in (self.draft, self.packed):
-            _remove(path)
 
 
 def stored_palette(values: Mapping[int, int], palette: Palette) -> Palette:

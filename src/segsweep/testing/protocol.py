@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,11 +113,18 @@ def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[A
     return {key: (ours.get(key), theirs.get(key)) for key in keys if ours.get(key) != theirs.get(key)}
 
 
-def write_test(folder: Path, counts: Counts | None, classes: Sequence[str], card: Mapping[str, Any]) -> None:
+def write_test(
+    folder: Path,
+    counts: Counts | None,
+    classes: Sequence[str],
+    card: Mapping[str, Any],
+    check: Callable[[], None] = lambda: None,
+) -> None:
     """Write a test's files as one: `folder` appears complete, or not at all.
 
     A test that was there before is replaced. `classes` are the K names, in the order of the labels. Without
-    counts, there being no truth, the protocol is all that is written.
+    counts, there being no truth, the protocol is all that is written. `check` is called before the folder
+    gets its name and may raise.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     # A leading dot marks what is not a test, should a killed process leave it behind.
@@ -130,6 +137,7 @@ def write_test(folder: Path, counts: Counts | None, classes: Sequence[str], card
         for path in (*draft.iterdir(), draft):
             fsync(path)
         draft.chmod(0o777 & ~_umask())
+        check()
         _put_in_place(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -6,10 +6,11 @@ and renamed; the one that it replaces is kept as previous.ckpt; SHA256SUMS tells
 later (`sha256sum -c SHA256SUMS` reads it).
 """
 
+import errno
 import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -19,12 +20,15 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from segsweep.errors import UserError
-from segsweep.files import write_bytes
+from segsweep.files import draft_of, write_bytes
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 SUMS = "SHA256SUMS"
 SEGMENTER = "segmenter."
 """What the names of the segmenter's tensors begin with, among those of the whole task."""
+
+NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
+"""What file systems answer that have none, such as exFAT and mounted object stores."""
 
 log = logging.getLogger("segsweep")
 
@@ -34,7 +38,15 @@ class DamagedCheckpointError(UserError):
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes whole files and loads with `weights_only=True`."""
+    """Writes whole files and loads with `weights_only=True`.
+
+    Args:
+        check: called when a checkpoint is written and before it gets its name; may raise.
+    """
+
+    def __init__(self, check: Callable[[], None] = lambda: None) -> None:
+        super().__init__()
+        self.check = check
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write `checkpoint` to `path`, all or nothing; what last.ckpt was becomes previous.ckpt.
@@ -43,14 +55,18 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             UserError: the disk is full or cannot be written; what stood at `path` is untouched.
         """
         target = Path(path)
-        draft = target.with_suffix(f".{os.getpid()}.tmp")
+        draft = draft_of(target)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with draft.open("w+b") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
+            self.check()
             _put_in_place(draft, target)
+        except UserError:
+            draft.unlink(missing_ok=True)
+            raise
         except (OSError, RuntimeError) as error:
             draft.unlink(missing_ok=True)
             # torch's writer, left without its file, raises an error of its own over the disk's.
@@ -76,14 +92,28 @@ def _put_in_place(draft: Path, target: Path) -> None:
     sums, new = _sums(target.parent), _digest(draft)
     _write_sums(target.parent, {**sums, target.name: [new, *sums.get(target.name, [])[:1]]})
     if target.name == LAST and target.exists():
-        link = target.with_suffix(f".{os.getpid()}.link")
+        link = draft_of(target, "link")
         link.unlink(missing_ok=True)
-        os.link(target, link)
+        _link_or_move(target, link)
         sums[PREVIOUS] = sums.get(LAST, [])[:1]
         _write_sums(target.parent, {**sums, LAST: [new, *sums.get(LAST, [])[:1]]})
         link.replace(target.with_name(PREVIOUS))
     draft.replace(target)
     _write_sums(target.parent, {**sums, target.name: [new]})
+
+
+def _link_or_move(target: Path, link: Path) -> None:
+    """Have a file under another name too, or where there are no hard links under that name alone.
+
+    Then there is no last.ckpt until the new one is renamed, and a run that is killed meanwhile goes on from
+    previous.ckpt.
+    """
+    try:
+        os.link(target, link)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        target.rename(link)
 
 
 def remove_drafts(folder: Path) -> None:

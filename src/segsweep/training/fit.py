@@ -22,7 +22,7 @@ from segsweep.errors import ConfigError
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
 from segsweep.training.checkpoints import BestCheckpoint, LastCheckpoint
 from segsweep.training.recorder import Recorder
-from segsweep.training.stopping import EachStep, StopOnSignal
+from segsweep.training.stopping import CheckOften, StopOnSignal
 from segsweep.training.sync_batchnorm import synchronise, synchronises
 from segsweep.training.task import SegmentationTask
 
@@ -97,7 +97,7 @@ def fit(
 ) -> None:
     """Train to `max_steps`, from a checkpoint where one is given; leaves last.ckpt and best.ckpt.
 
-    `check` is called after every step and may raise.
+    `check` is called between steps and before a checkpoint gets its name, and may raise.
 
     Raises:
         PreemptedError: a signal asked for the end, and a checkpoint is written.
@@ -121,12 +121,12 @@ def build_trainer(
 ) -> pl.Trainer:
     """A Trainer that counts in steps: one Lightning epoch is the whole run (see data/sampler.py)."""
     try:
-        return _trainer(settings, _callbacks(settings, recorder, checkpoints, check))
+        return _trainer(settings, _callbacks(settings, recorder, checkpoints, check), check)
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from error
 
 
-def _trainer(settings: TrainerSettings, callbacks: list[Callback]) -> pl.Trainer:
+def _trainer(settings: TrainerSettings, callbacks: list[Callback], check: Callable[[], None]) -> pl.Trainer:
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -143,7 +143,7 @@ def _trainer(settings: TrainerSettings, callbacks: list[Callback]) -> pl.Trainer
         use_distributed_sampler=False,
         logger=False,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO(), _environment(settings)],
+        plugins=[AtomicCheckpointIO(check), _environment(settings)],
         enable_model_summary=False,
         enable_progress_bar=sys.stderr.isatty(),
         benchmark=False,
@@ -174,7 +174,7 @@ def _callbacks(
     )
     # The order is that of the callbacks within a step: what is recorded is in the checkpoint written after.
     best = BestCheckpoint(checkpoints)
-    callbacks: list[Callback] = [EachStep(check), recorder, best, last, StopOnSignal(last)]
+    callbacks: list[Callback] = [CheckOften(check), recorder, best, last, StopOnSignal(last)]
     if settings.ema_decay is not None:
         callbacks.insert(0, EMAWeightAveraging(decay=settings.ema_decay))
     if sys.stderr.isatty():

@@ -36,7 +36,7 @@ class Recorder(Callback):
 
     A row's `loss` is the mean over the micro-batches since the row before. Its running sum is part of the
     checkpoint, so that a resumed run writes the rows of one that was never cut; it counts in steps, as there
-    may be more micro-batches in one from then on.
+    may be more micro-batches in one from then on. `check` is called before anything is written and may raise.
     """
 
     def __init__(
@@ -47,8 +47,9 @@ class Recorder(Callback):
         batch_size: int,
         log_every: int,
         on_progress: Callable[[Progress], None],
+        check: Callable[[], None],
     ) -> None:
-        self.run, self.tracker, self.on_progress = run, tracker, on_progress
+        self.run, self.tracker, self.on_progress, self.check = run, tracker, on_progress, check
         self.file = MetricsFile(run.folder / "metrics.csv", COLUMNS)
         self.train_images, self.batch_size, self.log_every = train_images, batch_size, log_every
         self.loss_sum: Any = 0.0
@@ -75,6 +76,7 @@ class Recorder(Callback):
         """Take the files back to the checkpoint's step and start the clock."""
         self.clock, self.first_step = time.monotonic(), trainer.global_step
         if trainer.is_global_zero:
+            self.check()
             self.file.rewind(trainer.global_step)
             self.tracker.start(self.run, trainer.global_step)
             if trainer.global_step:
@@ -125,6 +127,7 @@ class Recorder(Callback):
         if miou is not None:
             self.best_miou = miou if self.best_miou is None else max(self.best_miou, miou)
         if trainer.is_global_zero:
+            self.check()
             self.tracker.validated(trainer.global_step, pl_module.val_iou)
             self._row(trainer, values)
 
@@ -137,6 +140,7 @@ class Recorder(Callback):
     def _row(self, trainer: pl.Trainer, values: Mapping[str, float | None]) -> None:
         step = trainer.global_step
         row = {"step": step, "epoch": step * self.batch_size / self.train_images, **values}
+        self.check()
         self.file.append(row)
         self.tracker.log(row)
         self.last.update({name: value for name, value in values.items() if name in self.last})

@@ -5,7 +5,9 @@ handler that wrote the checkpoint itself would do so in the middle of a step, fr
 exactly; so the handler only notes the signal.
 """
 
+import math
 import signal
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -18,19 +20,18 @@ from segsweep.training.checkpoints import LastCheckpoint
 from segsweep.training.over_ranks import any_of_ranks
 
 
-class EachStep(Callback):
-    """Calls `check`, which may raise, before anything is written of a step or a validation."""
+class CheckOften(Callback):
+    """Calls `check`, which may raise, between steps, at most once a second: it may ask a file server."""
 
-    def __init__(self, check: Callable[[], None]) -> None:
-        self.check = check
+    def __init__(self, check: Callable[[], None], seconds: float = 1.0) -> None:
+        self.check, self.seconds = check, seconds
+        self.checked = -math.inf
 
     def on_train_batch_end(self, *_: Any) -> None:
         """After each micro-batch."""
-        self.check()
-
-    def on_validation_end(self, *_: Any) -> None:
-        """After each validation."""
-        self.check()
+        if time.monotonic() - self.checked >= self.seconds:
+            self.checked = time.monotonic()
+            self.check()
 
 
 class StopOnSignal(Checkpoint):

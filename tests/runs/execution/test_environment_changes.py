@@ -2,12 +2,10 @@
 
 import json
 import signal
-import threading
 
 import pytest
 
 from segsweep.errors import PreemptedError
-from segsweep.runs import lease
 from segsweep.runs.execution import environment
 from segsweep.runs.folder import RunFolder
 from tests.runs.inside import checkpoint, faulty, planned, run
@@ -79,37 +77,3 @@ def test_a_fresh_start_has_nothing_to_compare(interrupted):
         path.unlink()
     run(interrupted)
     assert said(interrupted) == []
-
-
-def test_who_lost_the_lease_leaves_the_status_to_its_new_holder(tmp_path, monkeypatch):
-    """A process that was silent for long ends, and does not call the run failed."""
-    monkeypatch.setattr(lease, "BEAT", 0.01)
-    folder = planned(f"runs_dir={tmp_path}")
-    theirs = {"host": "elsewhere", "pid": 1, "started": "", "since": 0.0, "token": "theirs"}
-    taken = {"state": "running", "step": 3, "updated": 1.0, "mark": "theirs"}
-
-    def take_over(_, trainer) -> None:
-        if trainer.global_step == 4:  # the lease is checked after this, in the same step
-            (folder.path / "lease.json").write_text(json.dumps(theirs))
-            (folder.path / "status.json").write_text(json.dumps(taken))
-            assert noticed.wait(10)
-
-    noticed = _notice(monkeypatch)
-    monkeypatch.setattr("segsweep.training.checkpoints.LastCheckpoint._save_if_due", take_over)
-    with pytest.raises(lease.LeaseLostError, match=f"run {folder.id} was taken over"):
-        run(folder)
-    assert json.loads((folder.path / "status.json").read_text()) == taken
-    assert json.loads((folder.path / "lease.json").read_text()) == theirs
-
-
-def _notice(monkeypatch):
-    """An event that is set once the thread that keeps the lease has found it gone."""
-    noticed = threading.Event()
-    beat = lease.Lease._beat
-
-    def beat_and_tell(self) -> None:
-        beat(self)
-        noticed.set()
-
-    monkeypatch.setattr(lease.Lease, "_beat", beat_and_tell)
-    return noticed

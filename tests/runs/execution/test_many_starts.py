@@ -1,6 +1,5 @@
 """The same run started many times at the same instant: one trains it, nothing is done twice."""
 
-import multiprocessing
 import os
 import sys
 from pathlib import Path
@@ -8,11 +7,8 @@ from pathlib import Path
 from segsweep import cli
 from segsweep.runs.folder import RunFolder
 from segsweep.training.checkpoint_files import newest
+from tests.runs.forks import FORKS
 from tests.runs.inside import checkpoint, faulty, planned, rows
-
-# The imports of seconds are made once; each start is a fork of a process that has them, all at one instant.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["segsweep.runs.execution.execute", "tests.runs.faulty", "segsweep.networks"])
 
 
 def start(run: str, barrier, folder: Path) -> None:

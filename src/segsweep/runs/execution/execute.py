@@ -119,6 +119,7 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
     except LeaseLostError:
         raise  # the run is another process's now, and so is its status
     except BaseException as error:
+        folder.check_ours()  # what failed may have failed because another process went on with the run
         log.debug("the run ended early", exc_info=True)
         with suppress(UserError):  # on a full disk the status stays as it was
             folder.update_status(**_ending(folder, error))

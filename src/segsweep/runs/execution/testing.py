@@ -6,6 +6,7 @@ pictures are each of one image. Between the ranks passes what is decided, and at
 """
 
 import logging
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -66,10 +67,11 @@ def run_tests(folder: RunFolder, config: dict[str, Any], ranks: Ranks) -> None:
         suffix, there = test_suffix(config), folder.yields()
         wanted = needed(config["predictions"], usual)
         missing = {name: wanted - there.get(name + suffix, set()) for name in strategies}
-    missing = broadcast(missing)
+    missing, token = broadcast((missing, uuid.uuid4().hex[:8]))
     if any(missing.values()):
-        _Pass(folder, config, data, samples, strategies, missing, suffix, ranks).do()
+        _Pass(folder, config, data, samples, strategies, missing, suffix, ranks, token).do()
     with shared_fate(ranks):
+        folder.check_ours()
         for node in config["test"].values() if ranks.rank == 0 else ():
             name = build.build({"test": node}, "test").name + suffix
             write_json(folder.tests / name / ASKED, {"strategy": node, "suffix": suffix, "usual": usual})
@@ -87,6 +89,8 @@ class _Pass:
     missing: Mapping[str, set[str | None]]
     suffix: str
     ranks: Ranks
+    token: str
+    """Of this pass, the same on all ranks."""
 
     def do(self) -> None:
         pending = [strategy for name, strategy in self.strategies.items() if self.missing[name]]
@@ -129,8 +133,9 @@ class _Pass:
                 form = prediction_form(kind, self.data.submission, self.data.num_classes)
                 place, name = self.folder.path / PREDICTIONS[kind], strategy + self.suffix
                 yield PredictionWriter(
-                    place, name, strategy, self.samples.ids, form, self.data.palette, self.ranks.rank == 0
-                )
+                    place, name, strategy, self.samples.ids, form, self.data.palette, self.ranks.rank == 0,
+                    self.token,
+                )  # fmt: skip
 
     def _evaluate(
         self, strategies: Sequence[Strategy], writers: Sequence[PredictionWriter]
@@ -147,21 +152,25 @@ class _Pass:
             device=device(self.config["trainer"]["accelerator"], self.ranks.local_rank),
             num_workers=self.config["num_workers"],
             # Pictures are for reports of figures, and show the truth.
-            on_image=_each([*writers, pictures] if self.samples.has_truth else writers),
+            on_image=_each([self._check_ours, *writers, *([pictures] if self.samples.has_truth else [])]),
             indices=range(self.ranks.rank, len(self.samples), self.ranks.world),
         )
+
+    def _check_ours(self, *_: object) -> None:
+        self.folder.check_ours()
 
     def _write_test(self, strategy: Strategy, counts: Counts) -> None:
         """Keep the figures, or where there is no truth the protocol; figures that are there stay."""
         target, card = self.folder.tests / (strategy.name + self.suffix), self._card(strategy, counts.sizes)
         if not self.samples.has_truth:
-            write_test(target, None, self.data.classes, card)
+            write_test(target, None, self.data.classes, card, self.folder.check_ours)
         elif COUNTS in self.missing[strategy.name]:
-            write_test(target, counts, self.data.classes, card)
+            write_test(target, counts, self.data.classes, card, self.folder.check_ours)
 
     def _finish(self, writer: PredictionWriter) -> None:
         where = f"; hand it in at {writer.form.server}" if writer.form.server else ""
-        log.info(f"{writer.finish()}: {len(self.samples)} predictions, read back and checked{where}")
+        path = writer.finish(self.folder.check_ours)
+        log.info(f"{path}: {len(self.samples)} predictions, read back and checked{where}")
 
     def _card(self, strategy: Strategy, sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
         return protocol_card(

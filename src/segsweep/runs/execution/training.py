@@ -39,6 +39,7 @@ def train(
     settings = build.trainer_settings(config, status, ranks)
     tracker = NoTracker() if lease is None else build.build_tracker(config)
     if lease is not None:
+        folder.check_ours()
         remove_drafts(folder.checkpoints)
     resume, origin = start(folder, config, task.segmenter)
     resume = broadcast(resume)
@@ -56,15 +57,10 @@ def train(
             **first,
         )
     recorder = _recorder(folder, config, data, tracker)
-    check = _nothing if lease is None else lease.check
-    fit(task, data, settings, recorder, folder.checkpoints, resume, check=check)
+    fit(task, data, settings, recorder, folder.checkpoints, resume, check=folder.check_ours)
     if lease is not None:
         folder.update_status(state="done")
         _finish(tracker, recorder, parameters)
-
-
-def _nothing() -> None:
-    """A follower holds nothing that it could lose."""
 
 
 def _recorder(
@@ -78,6 +74,7 @@ def _recorder(
         batch_size=config["batch_size"],
         log_every=config["trainer"]["log_every"],
         on_progress=lambda progress: write(progress, recorder),
+        check=folder.check_ours,
     )
     return recorder
 
@@ -115,6 +112,7 @@ def _note_environment(folder: RunFolder, world: int, goes_on: bool) -> None:
     if before is not None and (changes := environment.changes(before, now)):
         log.warning(f"going on under another environment than before: {'; '.join(changes)}")
         folder.update_status(environment_changes=folder.status().get("environment_changes", []) + changes)
+    folder.check_ours()
     write_json(path, now)
 
 

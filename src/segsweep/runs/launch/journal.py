@@ -67,7 +67,7 @@ class Journal:
         """
         self.members_file.parent.mkdir(parents=True, exist_ok=True)
         lease = self.members_file.with_name(f".{self.members_file.name}.lease")
-        with hold(lease, f"sweep {self.name}", wait=True, say=log.info):
+        with hold(lease, f"sweep {self.name}", wait=True, say=log.info) as held:
             record = self.read() or {"name": self.name, "started": time.time(), **facts}
             known = _members(record)
             ids = {member["run"] for member in known}
@@ -75,6 +75,7 @@ class Journal:
             if new:
                 numbered = [{**m, "number": number} for number, m in enumerate([*known, *new], 1)]
                 runs = [member["run"] for member in numbered]
+                held.check()
                 write_json(self.members_file, {**record, "members": numbered, "runs": runs})
         return len(members) - len(new)
 
