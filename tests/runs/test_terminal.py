@@ -30,6 +30,6 @@ def on_a_terminal(*arguments: str, cwd) -> str:
 def test_the_bar_shows_the_whole_run(tmp_path):
     seen = on_a_terminal("train", *TINY, "trainer.max_steps=8", "trainer.precision=bf16-mixed", cwd=tmp_path)
     last = [part for part in seen.split("\r") if part.startswith("train:") and " 8/8 " in part][-1]
-    assert all(word in last for word in ("100%", "loss=", "lr=", "images/s=", "val_miou=", "<"))
+    assert all(word in last for word in ("100%", "loss=", "lr=", "images/s=", "val mIoU=", "<"))
     assert "step 8/8" not in seen
     assert "step 8/8" in next(tmp_path.glob("runs/*/log.txt")).read_text()

@@ -54,6 +54,12 @@ TABLE = (
     "published_params_m", "params_off_percent", "published_gflops", "gflops_off_percent",
 )  # fmt: skip
 
+FIRST_TO_GO = (
+    "iqr_ms", "activations_mib", "saved_mib", "auxiliary_m", "num_classes", "images_per_second", "encoder_m",
+    "head_m", "params_off_percent", "gflops_off_percent", "input",
+)  # fmt: skip
+"""Columns that a narrow terminal has no room for, the first to go first."""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Profile what the arguments name and print a row for each network."""
@@ -184,7 +190,7 @@ def _print(rows: Sequence[Mapping[str, Any]], asked: Mapping[str, Any], setting:
     columns = [c for c in TABLE if any(row.get(c) not in (None, 0) for row in rows)]
     how = f"not timed: latency=true times {'it' if len(rows) == 1 else 'them in turn'}"
     title = f"batch {asked['batch']}, precision {asked['precision']}, {setting.text if setting else how}"
-    print_rows(rows, "table", title, columns)
+    print_rows(rows, "table", title, columns, FIRST_TO_GO)
     for row in rows:
         if row["discrepancy"]:
             print(f"{row['network']}, {row['published']}: {row['discrepancy']}")

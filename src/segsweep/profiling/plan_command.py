@@ -31,6 +31,8 @@ HELP = (
     ("gpus=N", "says how many days N GPUs take, at least"),
 )
 TABLE = ("id", "run", "parent", "state", "steps", "images", "params_m", "memory_gib", "gpu_hours", "by")
+FIRST_TO_GO = ("parent", "by", "images")
+"""Columns that a narrow terminal has no room for, the first to go first."""
 NOTES = """
 memory_gib is an estimate of what a training step takes on one device: weights, gradients, optimizer state,
 moving average, activations kept for the backward pass, logits at the loss. Workspaces of convolutions and
@@ -157,7 +159,7 @@ def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked:
         print_rows(rows, "csv", columns=list(rows[0]) if rows else TABLE)
     else:
         columns = [column for column in TABLE if any(row[column] not in (None, "") for row in rows)]
-        print_rows(rows, "table", "nothing is written or started", columns or TABLE)
+        print_rows(rows, "table", "nothing is written or started", columns or TABLE, FIRST_TO_GO)
         _print_totals(outlook, totals, asked)
     for problem in problems:
         print(f"problem: {problem}", file=sys.stderr)

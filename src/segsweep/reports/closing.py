@@ -3,13 +3,15 @@
 All of it is read from run folders and from what the launcher noted; nothing here changes any.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from segsweep.reports.table import print_tables
-from segsweep.runs.config.output import print_rows
+from segsweep.runs.config.output import one_line, print_rows, printable
 from segsweep.runs.failures import ADVICE, PREEMPTED, class_of
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.sweep import Sweep
+from segsweep.runs.manage.listing import clock
 
 LOGS = 5
 """Failed runs of which the end of the log is printed."""
@@ -18,6 +20,8 @@ LOGS = 5
 def print_closing(sweep: Sweep) -> None:
     """Print results over seeds, which runs failed and why, which were interrupted, which were left out."""
     print_tables(sweep.runs, title=f"sweep {sweep.name}")
+    took, trained = sweep.seconds()
+    print(f"sweep {sweep.name}: {clock(took)} in all, {clock(trained)} of it training, summed over its runs")
     ended = [run for run in sweep.runs if run.id in sweep.reasons]
     failed = [run for run in ended if class_of(run.status()) != PREEMPTED]
     interrupted = [run for run in ended if run not in failed]
@@ -32,28 +36,31 @@ def print_closing(sweep: Sweep) -> None:
             for run in sweep.runs
             if run.id in sweep.left_out
         ]
-        print_rows(rows, "table", title=f"{len(rows)} of {total} runs were left out")
+        print_rows(rows, "table", title=f"{len(rows)} of {total} runs were left out", fold="reason")
 
 
 def _print_failed(sweep: Sweep, failed: list[RunFolder], title: str) -> None:
-    print_rows([_row(sweep, run) for run in failed], "table", title=title)
+    print(title)
+    for run in failed:
+        for line in _told(sweep, run):
+            print(line)
+    print()
     logged = [(run, log) for run in failed if (log := _failure(run).get("log"))]
     for run, log in logged[:LOGS]:
-        print(f"the end of {run.log} ({sweep.label(run)}):", *log, "", sep="\n  ")
+        shown = [printable(str(line)) for line in log]
+        print(f"the end of {run.log} ({one_line(sweep.label(run))}):", *shown, "", sep="\n  ")
     if len(logged) > LOGS:
         print(f"… and {len(logged) - LOGS} more: segsweep runs show ID")
 
 
-def _row(sweep: Sweep, run: RunFolder) -> dict[str, Any]:
+def _told(sweep: Sweep, run: RunFolder) -> Iterator[str]:
+    """What became of a run, why, and what to do: not a row, as a reason may be longer than any terminal."""
     kind = class_of(run.status())
-    return {
-        "run": run.id,
-        "member": sweep.label(run),
-        "state": run.status()["state"],
-        "class": kind,
-        "reason": sweep.reasons[run.id],
-        "what to do": ADVICE.get(kind or ""),
-    }
+    state = ", ".join(filter(None, (run.status()["state"], kind)))
+    yield f"  {run.id}  {one_line(sweep.label(run))}: {state}"
+    yield f"    {one_line(sweep.reasons[run.id])}"
+    if kind in ADVICE:
+        yield f"    what to do: {ADVICE[kind]}"
 
 
 def _failure(run: RunFolder) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from segsweep.errors import UserError
 from segsweep.reports.pictures import Picture, classes, picture_rows
-from segsweep.reports.table import Table, shown, tables
+from segsweep.reports.table import FIRST_TO_GO, Table, shown, tables
 from segsweep.runs.config.options import RUNS_DIR, parse
 from segsweep.runs.config.output import check_format, print_rows
 from segsweep.runs.files import write_text
@@ -95,7 +95,7 @@ def print_report(found: Sequence[Table], format: str) -> None:
     """The tables on stdout; as data, one list of rows that name their protocol."""
     if format == "table":
         for table in found:
-            print_rows(shown(table), format, title=f"mIoU in %, {table.measured}")
+            print_rows(shown(table), format, title=f"mIoU in %, {table.measured}", first_to_go=FIRST_TO_GO)
         return
     rows = [row for table in found for row in table.flat()]
     print_rows(rows, format, columns=list(dict.fromkeys(key for row in rows for key in row)))

@@ -18,6 +18,8 @@ from segsweep.runs.folder import RunFolder
 from segsweep.testing.protocol import comparable
 
 SEED = "seed"
+FIRST_TO_GO = ("remarks", "params (M)", "seeds")
+"""Columns that a narrow terminal has no room for, the first to go first."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ def _row(axes: dict[str, str], found: Sequence[tuple[RunFolder, str, float]]) ->
 def print_tables(runs: Sequence[RunFolder], title: str = "") -> None:
     """The tables on the terminal."""
     for table in tables(runs):
-        print_rows(shown(table), "table", title=f"{title}: mIoU in %, {table.measured}")
+        heading = f"{title}: mIoU in %, {table.measured}"
+        print_rows(shown(table), "table", title=heading, first_to_go=FIRST_TO_GO)
 
 
 def shown(table: Table) -> list[dict[str, str]]:

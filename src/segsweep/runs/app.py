@@ -214,7 +214,7 @@ def _do(folder: RunFolder, train: bool) -> None:
 
 def _print_results(folder: RunFolder) -> None:
     from segsweep.runs.config.output import print_rows
-    from segsweep.runs.manage.listing import results
+    from segsweep.runs.manage.listing import results_for_people
 
-    if rows := results(folder):
+    if rows := results_for_people(folder):
         print_rows(rows, "table", title=f"run {folder.id}")

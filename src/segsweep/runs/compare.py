@@ -58,8 +58,13 @@ def label(run: RunFolder, keys: Sequence[str]) -> str:
 
 def values(run: RunFolder, keys: Sequence[str]) -> dict[str, Any]:
     """The same as plain values, for programs; None where the run has no such option."""
-    known = {**_lineage(run), **run.plan["identity"], **run.plan["choices"], "stage": run.plan.get("stage")}
-    return {key: known.get(key) for key in keys}
+    settings = known(run)
+    return {key: settings.get(key) for key in keys}
+
+
+def known(run: RunFolder) -> dict[str, Any]:
+    """All that makes a run what it is: options of the stages before, its own, choices and stage."""
+    return {**_lineage(run), **run.plan["identity"], **run.plan["choices"], "stage": run.plan.get("stage")}
 
 
 def show(value: Any) -> str:

@@ -198,8 +198,9 @@ class ProgressBar(TQDMProgressBar):
         """What stands right of the bar."""
         progress = self.recorder.progress(trainer)
         figures = {"loss": progress.loss, "lr": progress.lr, "images/s": progress.images_per_s}
-        figures["val_miou"] = progress.val_miou
-        return {name: f"{value:.4g}" for name, value in figures.items() if value is not None}
+        shown = {name: f"{value:.4g}" for name, value in figures.items() if value is not None}
+        miou = progress.val_miou
+        return shown if miou is None else {**shown, "val mIoU": f"{miou:.2%}"}
 
 
 def quieten() -> None:

@@ -31,7 +31,7 @@ def test_states_progress_and_holder(chain, held, runs, capsys):
     run(f"runs_dir={runs}")
     shown = capsys.readouterr().out
     assert "2 micro-batches for want of memory, 3 batches dropped" in shown
-    assert "1/4 25%" in shown
+    assert " 1/4 " in shown
 
 
 def test_filters(chain, runs, capsys):
@@ -46,6 +46,61 @@ def test_filters(chain, runs, capsys):
         run("state=faild")
     with pytest.raises(UserError, match=r"sweep=c: no such sweep .* known: a/b"):
         run(f"runs_dir={runs}", "sweep=c")
+
+
+FILTERS = {
+    "seed=1": [1],
+    "seed=0,2": [0, 2],
+    "head=aspp head.rates=[1,2] seed=0": [0],
+    "head=ksac,aspp stage=stage2": [2],
+    "optimizer.lr=1e-2": [0, 1, 2],
+    "size=48": [0, 1, 2],
+    "trainer.log_every=1": [0, 1, 2],
+    "trainer.devices=1 seed=2": [2],
+    "head=ksac": [],
+    "seed=3": [],
+}
+
+
+def test_any_setting_filters(chain, runs, capsys):
+    """As it counts (1e-2), as it was given (size=48), or as the configuration has it (trainer.devices)."""
+    for filters, seeds in FILTERS.items():
+        found = listed(runs, capsys, *filters.split())
+        assert [each.plan["identity"]["seed"] for each in chain if each.id in found] == seeds, filters
+
+
+def test_the_best_are_first(chain, runs, capsys):
+    for each, miou in zip(chain, (0.25, 0.75, None), strict=True):
+        each.update_status(val_miou=miou)
+    ids = [each.id for each in chain]
+    assert list(listed(runs, capsys, "sort=miou")) == [ids[1], ids[0], ids[2]]
+    assert list(listed(runs, capsys, "sort=stage")) == ids
+    found = listed(runs, capsys, "best=1")
+    assert {id: row["miou"] for id, row in found.items()} == {ids[1]: 0.75}, "programs get a fraction"
+    run(f"runs_dir={runs}", "best=1")
+    assert " 75.00  val" in capsys.readouterr().out, "people get %"
+    with pytest.raises(ConfigError, match="sort=mIoU: no such column; did you mean miou"):
+        run(f"runs_dir={runs}", "sort=mIoU")
+    with pytest.raises(ConfigError, match="best=0: expected a number of runs"):
+        run(f"runs_dir={runs}", "best=0")
+    with pytest.raises(
+        ConfigError, match="stat: no option of runs, and no run here has it; did you mean state"
+    ):
+        run(f"runs_dir={runs}", "stat=done")
+
+
+def test_the_listing_of_mixed_runs_fits_a_terminal(chain, runs, capsys, monkeypatch):
+    error = "UserError: so long a story that no terminal has room for it " * 5
+    chain[1].update_status(state="failed", error=error, failure={"class": "user's error", "log": []})
+    for width in (60, 80, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        run(f"runs_dir={runs}")
+        _, *lines = capsys.readouterr().out.splitlines()  # all but the title, which has a long path
+        assert max(map(len, lines)) <= width
+        assert [line.split()[0] for line in lines if line[2:14] in {r.id for r in chain}] == [
+            r.id for r in chain
+        ]
+        assert len(lines) <= len(chain) + 6
 
 
 def test_mistakes_name_what_is_near():

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segsweep.errors import ConfigError, near
+from segsweep.runs.config import fitting
 
 FORMATS = ("table", "json", "csv")
 Row = Mapping[str, Any]
@@ -20,9 +22,18 @@ def check_format(name: str) -> None:
 
 
 def print_rows(
-    rows: Sequence[Row], format: str, title: str = "", columns: Sequence[str] | None = None
+    rows: Sequence[Row],
+    format: str,
+    title: str = "",
+    columns: Sequence[str] | None = None,
+    first_to_go: Sequence[str] = (),
+    fold: str | None = None,
 ) -> None:
-    """Print rows of equal keys; in a table, numbers are rounded for reading, elsewhere they are whole."""
+    """Print rows of equal keys; in a table, numbers are rounded for reading, elsewhere they are whole.
+
+    A table is as wide as the terminal at most: see `fitting`. `fold` names a last column of long text that is
+    folded and not cut.
+    """
     check_format(format)
     columns = list(columns or (rows[0] if rows else ()))
     if format == "json":
@@ -33,47 +44,52 @@ def print_rows(
         writer.writeheader()
         writer.writerows(rows)
     elif not rows:
-        print(f"{title}: none")
+        print(f"{one_line(title)}: none")
     else:
-        _print_table(rows, title, columns)
+        _print_table(rows, title, columns, first_to_go, fold)
 
 
-def _print_table(rows: Sequence[Row], title: str, columns: Sequence[str]) -> None:
-    """Print as it stands what the terminal has room for, a thousand rows in no time; fold what it has not."""
-    lines = [list(columns), *([cell(row.get(column)) for column in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    if room is not None and sum(widths) + 3 * len(widths) + 1 > room:
-        _print_folded(rows, title, columns)
-        return
-    header, *body = ("   ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-    rule = "─" * (sum(widths) + 3 * len(widths) - 1)
-    print(*([title] if title else ()), "", f"  {header}", f" {rule}", sep="\n")
-    print(*(f"  {line}" for line in body), "", sep="\n")
+def _print_table(
+    rows: Sequence[Row], title: str, columns: Sequence[str], first_to_go: Sequence[str], fold: str | None
+) -> None:
+    room = width()
+    all_columns = [
+        fitting.Column(one_line(name), [cell(row.get(name)) for row in rows], is_folded=name == fold)
+        for name in columns
+    ]
+    kept = fitting.fit(all_columns, room, first_to_go)
+    print(*([one_line(title)] if title else ()), "", *fitting.lines(kept), sep="\n")
+    if left_out := [column.name for column in all_columns if column not in kept]:
+        print(fitting.cut(f"  no room for: {', '.join(left_out)}", room or sys.maxsize))
+    print()
 
 
-def _print_folded(rows: Sequence[Row], title: str, columns: Sequence[str]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in ("id", "run"))
-    for row in rows:
-        # As Text: the brackets of a list of rates are no markup.
-        table.add_row(*(Text(cell(row.get(column))) for column in columns))
-    console = Console()
-    if title:
-        console.print(Text(title))
-    console.print(table)
+def width() -> int | None:
+    """Characters in a line of the terminal, or as COLUMNS says; None without either, as in a pipe."""
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
+        return None
+    return shutil.get_terminal_size().columns
 
 
 def cell(value: Any) -> str:
-    """A value as it stands in a table."""
+    """A value as it stands in a table, on one line."""
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "[" + ",".join(map(cell, value)) + "]" if isinstance(value, list) else str(value)
+    return "[" + ",".join(map(cell, value)) + "]" if isinstance(value, list) else one_line(str(value))
+
+
+def percent(share: float | None) -> str | None:
+    """A share such as mIoU as people read it, in %, without the sign; None without one."""
+    return None if share is None else f"{100 * share:.2f}"
+
+
+def one_line(text: str) -> str:
+    """Text on one line, whatever white space and control characters are in what users name."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """Text with control characters as escapes, which a terminal does not obey."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -132,8 +132,10 @@ def _run_info(folder: RunFolder, config: dict[str, Any], classes: tuple[str, ...
 
 
 def _line(progress: Progress) -> str:
-    figures = {"loss": progress.loss, "lr": progress.lr, "val_miou": progress.val_miou}
+    figures = {"loss": progress.loss, "lr": progress.lr}
     shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items() if value is not None)
+    if progress.val_miou is not None:
+        shown += f"  val mIoU {100 * progress.val_miou:.2f} %"
     minutes, seconds = divmod(round(progress.seconds_left), 60)
     return (
         f"step {progress.step}/{progress.max_steps}  {shown}  "

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +33,9 @@ class Sweep:
     """Why runs failed, by id."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Why runs were left out as poor ones, by id."""
+    started: float = field(default_factory=time.monotonic)
+    trained_before: dict[str, float] = field(default_factory=dict)
+    """Seconds of training that each run had behind it when the command began."""
 
     @classmethod
     def of(cls, members: Sequence[Member]) -> "Sweep":
@@ -79,6 +83,8 @@ class Sweep:
         """Number the members and keep them in the journal; those of a later batch come behind."""
         there = {run.id for run in self.runs}
         self.runs += [member.folder for member in members if member.id not in there]
+        for member in members:
+            self.trained_before.setdefault(member.id, train_seconds(member.folder))
         self.__dict__.pop("_axes", None)
         known = self.journal.extend([_record(member) for member in members], named=self.named)
         if known:
@@ -92,6 +98,11 @@ class Sweep:
             (self.left_out if state == LEFT_OUT else self.reasons)[run.id] = reason
         self.journal.note(run.id, state, reason=reason)
 
+    def seconds(self) -> tuple[float, float]:
+        """Seconds since the command began, and those that its runs have trained since."""
+        trained = sum(map(train_seconds, self.runs)) - sum(self.trained_before.values())
+        return time.monotonic() - self.started, max(0.0, trained)
+
     def label(self, run: RunFolder) -> str:
         """What tells a run from the others of the sweep."""
         return compare.label(run, self._axes) or run.id
@@ -100,6 +111,11 @@ class Sweep:
     def _axes(self) -> list[str]:
         # Asked for at every member, and a comparison of all runs.
         return compare.axes(self.runs)
+
+
+def train_seconds(run: RunFolder) -> float:
+    """Seconds that a run has trained, over all its starts."""
+    return float(run.status().get("train_seconds") or 0.0)
 
 
 def names(runs_dir: Path) -> list[str]:

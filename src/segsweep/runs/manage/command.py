@@ -9,7 +9,9 @@ from segsweep.runs.config.options import RUNS_DIR, parse
 from segsweep.runs.config.output import check_format, print_rows
 from segsweep.runs.folder import RunFolder, all_runs, find_run
 
-HELP = """usage: segsweep runs [state=STATE] [sweep=NAME] [key=value ...]
+LISTING: dict[str, Any] = {"format": "table", "state": None, "sweep": None, "sort": None, "best": None}
+"""The listing's options; any other is a setting that the listed runs must have."""
+HELP = """usage: segsweep runs [state=STATE] [sweep=NAME] [sort=COLUMN] [best=N] [key=value ...]
        segsweep runs sweeps
        segsweep runs show ID
        segsweep runs tail ID [lines=20] [follow=true]
@@ -18,8 +20,11 @@ HELP = """usage: segsweep runs [state=STATE] [sweep=NAME] [key=value ...]
        segsweep runs adopt FILE [axis=choice ...] [key=value ...]
        segsweep runs verify [ID ...]
 
-Without a command it lists the runs: state, what tells them apart, step, time left, test mIoU, failure.
-The first digits of an id are enough everywhere.
+Without a command it lists the runs, a line each: state, what tells them apart, step, time left, mIoU in % (a
+test's, or the last validation's if there is none), failure. Settings of the runs filter: head=ksac seed=0,1
+On a narrow terminal, columns are left out in this order: holder, train time, test, remarks, error, the axes
+from the last to the first, left, stage, failure, step, mIoU; then long text is cut. json and csv have all
+columns, and mIoU as a fraction. The first digits of an id are enough everywhere.
 
 commands
   sweeps   list the sweeps: how many of their runs are in which state, and when and where the last event was
@@ -37,6 +42,8 @@ options
   format=table       table, json or csv (list, sweeps, show, verify)
   state=STATE        list only these: planned, waiting, running, interrupted, failed or done
   sweep=NAME         list only the runs of a sweep, in its order and with their numbers in it
+  sort=COLUMN        by a column as json names it; miou has the highest first
+  best=1             list only the N runs of the highest mIoU
   lines=20           tail: how many lines
   follow=false       tail: go on until the run ends
   children=false     rm: remove the runs that start from it as well
@@ -45,6 +52,7 @@ options
 
 examples
   segsweep runs state=failed
+  segsweep runs head=ksac seed=0,1 best=1
   segsweep runs tail 3f9c follow=true
   segsweep runs adopt theirs.pth backbone=resnet101 head=aspp dataset=camvid data_dir=DIR
 """
@@ -67,25 +75,40 @@ def main(arguments: Sequence[str]) -> int:
 
 def list_runs(words: Sequence[str], options: Sequence[str]) -> int:
     """The listing."""
-    from segsweep.runs.manage import listing
+    from segsweep.runs.manage import choice, listing
 
-    asked = _parse(options, format="table", state=None, sweep=None)
+    own = [option for option in options if option.partition("=")[0] in (*LISTING, "runs_dir")]
+    filters = [option for option in options if option not in own]
+    asked = _parse(own, **LISTING)
     state, runs_dir = asked["state"], Path(asked["runs_dir"])
     if state is not None and state not in listing.LISTED_STATES:
         raise ConfigError(f"state={state}: {near(state, listing.LISTED_STATES)}")
+    best = _best(asked["best"])
     runs = all_runs(runs_dir)
     # Of all of them: whether a run waits is told by another.
     statuses = listing.read_statuses(runs)
     numbers = _numbers(runs_dir, asked["sweep"]) if asked["sweep"] else None
     if numbers is not None:
         runs = sorted((run for run in runs if run.id in numbers), key=lambda run: numbers[run.id])
-    chosen = [run for run in runs if state in (None, statuses[run.id]["state"])]
+    chosen = [
+        run
+        for run in choice.matching(runs, filters, list(LISTING))
+        if state in (None, statuses[run.id]["state"])
+    ]
     rows = listing.rows(chosen, statuses)
     if numbers is not None:
         rows = [{"number": numbers[row["id"]], **row} for row in rows]
+    rows = choice.ordered(rows, asked["sort"], best)
+    title = " ".join([f"runs in {runs_dir}", *filters])
     shown = listing.for_people(rows) if asked["format"] == "table" else rows
-    print_rows(shown, asked["format"], title=f"runs in {runs_dir}")
+    print_rows(shown, asked["format"], title=title, first_to_go=listing.first_to_go(shown))
     return 0
+
+
+def _best(text: str | None) -> int | None:
+    if text is not None and not (text.isdigit() and int(text) > 0):
+        raise ConfigError(f"best={text}: expected a number of runs, at least 1")
+    return None if text is None else int(text)
 
 
 def _numbers(runs_dir: Path, name: str) -> dict[str, int]:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from segsweep.runs import compare, remarks
+from segsweep.runs.config.output import percent
 from segsweep.runs.failures import class_of
 from segsweep.runs.folder import STATES, RunFolder
 from segsweep.runs.manage.family import is_waiting, source
@@ -12,6 +14,10 @@ from segsweep.runs.manage.family import is_waiting, source
 LISTED_STATES = (*STATES, "waiting")
 """What a folder says of itself, and what only another one tells: that its parent is being trained."""
 FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")
+LEFT_OUT_FIRST = ("holder", "train time", "test", "remarks", "error")
+LEFT_OUT_LAST = ("left", "stage", "failure", "step", "mIoU %")
+OWN_COLUMNS = ("number", "id", "state", *LEFT_OUT_FIRST, *LEFT_OUT_LAST)
+"""Columns of the table for people; all others are axes, which go between the first and the last."""
 Status = dict[str, Any]
 
 
@@ -88,20 +94,39 @@ def results(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def for_people(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows as a table shows them: progress and remarks as words, and no column that is empty in all."""
+    """The rows as a table shows them: shares in %, times as clocks, and no column that is empty in all."""
     shown = [_for_people(row) for row in rows]
     kept = [key for key in (shown[0] if shown else ()) if any(row[key] not in (None, "") for row in shown)]
     return [{key: row[key] for key in kept} for row in shown]
+
+
+def first_to_go(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of such a table that a narrow terminal has no room for, the first to go first."""
+    axes = [key for key in (rows[0] if rows else ()) if key not in OWN_COLUMNS]
+    return [*LEFT_OUT_FIRST, *reversed(axes), *LEFT_OUT_LAST]
 
 
 def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
     hidden = ("progress", "max_steps", "shrunk_to", "dropped_batches", "adopted", "parent")
     shown = {key: value for key, value in row.items() if key not in hidden}
     if row["max_steps"]:
-        shown["step"] = f"{row['step']}/{row['max_steps']} {row['progress']:.0%}"
-    if row["seconds_left"] is not None:
-        minutes, seconds = divmod(round(row["seconds_left"]), 60)
-        shown["seconds_left"] = f"{minutes}:{seconds:02d}"
-    shown["left"] = shown.pop("seconds_left")
-    error = shown.pop("error")
-    return {**shown, "remarks": ", ".join(remarks.in_words(row)), "error": error}
+        shown["step"] = f"{row['step']}/{row['max_steps']}"
+    shown["left"] = clock(shown.pop("seconds_left"))
+    shown["mIoU %"], shown["test"] = percent(shown.pop("miou")), shown.pop("measured")
+    shown["train time"] = clock(shown.pop("seconds"))
+    last = {key: shown.pop(key) for key in ("failure", "error")}
+    return {**shown, "failure": last["failure"], "remarks": ", ".join(remarks.in_words(row)), **last}
+
+
+def results_for_people(run: RunFolder) -> list[dict[str, Any]]:
+    """The figures of a run's tests in %."""
+    shares = [key for key in FIGURES if key != "images"]
+    return [
+        {"test": row["test"], **{f"{key} %": percent(row[key]) for key in shares}, "images": row["images"]}
+        for row in results(run)
+    ]
+
+
+def clock(seconds: float | None) -> str:
+    """A time as hours, minutes and seconds, `0:02:05`; empty for none."""
+    return "" if seconds is None else str(timedelta(seconds=round(seconds)))

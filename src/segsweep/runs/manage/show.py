@@ -3,18 +3,20 @@
 from typing import Any
 
 from segsweep.runs import compare
-from segsweep.runs.config.output import print_rows
+from segsweep.runs.config.output import percent, print_rows
 from segsweep.runs.failures import ADVICE
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.launch.slurm_queue import noted
 from segsweep.runs.manage.family import children, source
-from segsweep.runs.manage.listing import FIGURES, max_steps, read_statuses, seconds_left
+from segsweep.runs.manage.listing import FIGURES, clock, max_steps, read_statuses, seconds_left
 from segsweep.runs.manage.sweeps import of_run
 
 OF_STATUS = (
     "params", "best_miou", "train_seconds", "shrunk_to", "dropped_batches", "origin", "environment_changes",
     "error", "failure",
 )  # fmt: skip
+SHARES = ("best_miou", *(figure for figure in FIGURES if figure != "images"))
+TIMES = {"train_seconds": "train time", "seconds_left": "time left"}
 LOG_LINES = 20
 
 
@@ -29,10 +31,23 @@ def show(run: RunFolder, format: str) -> None:
     if failure:
         failure["what to do"] = ADVICE.get(failure["class"])
     known = [(key, value) for key, value in _flat(explained) if value not in (None, [])]
-    pairs = [{"what": key, "value": compare.show(value)} for key, value in known]
-    print_rows(pairs, format, title=f"run {run.id}")
+    told = _told if format == "table" else _as_it_is
+    pairs = [dict(zip(("what", "value"), told(key, value), strict=True)) for key, value in known]
+    print_rows(pairs, format, title=f"run {run.id}", fold="value")
     if log and format == "table":
         print("the end of log.txt when it failed:", *log[-LOG_LINES:], sep="\n  ")
+
+
+def _as_it_is(key: str, value: Any) -> tuple[str, str]:
+    return key, compare.show(value)
+
+
+def _told(key: str, value: Any) -> tuple[str, str]:
+    """A fact for people: shares in %, times as clocks."""
+    name = key.rpartition(".")[2]
+    if name in SHARES and isinstance(value, float):
+        return key, f"{percent(value)} %"
+    return (TIMES[key], clock(value)) if key in TIMES else _as_it_is(key, value)
 
 
 def explain(run: RunFolder) -> dict[str, Any]:
