@@ -77,7 +77,7 @@ def test_what_this_version_added_has_its_default_and_what_stands_there_stays(old
     assert config["checkpoint"] == {"every": 200, "test": "last", "minutes": None}
     assert (config["trainer"]["on_nan"], config["trainer"]["freeze"]) == ("stop", None)
     assert config["head"]["aux"] == []
-    moved_or_gone = {"dataset._target_", "loss.auxiliary_weight"}
+    moved_or_gone = {"dataset._target_", "logger._target_", "loss.auxiliary_weight"}
     found = dict(flatten(config))
     assert {k: v for k, v in flatten(stood) if k not in moved_or_gone} == {
         k: found[k] for k, _ in flatten(stood) if k not in moved_or_gone

@@ -23,6 +23,8 @@ IDENTITY_VERSION = 2
 BEFORE_2 = {"none": {"depth": 1, "separable": False}}
 # Options that are no more: the value at which they changed nothing, and what says the same now.
 GONE = {"loss.auxiliary_weight": (1, "head.aux_weights")}
+# Classes that are no more, and what does the same now: every run keeps what CsvTracker did.
+REPLACED = {"CsvTracker": "segsweep.training.trackers.NoTracker"}
 # Tensors that have another name since version 2: the block of `none` became the first of several.
 RENAMED = {r"^head\.context\.(\d+\.\w+)$": r"head.context.0.\1"}
 
@@ -125,7 +127,7 @@ def _targets() -> dict[str, str]:
         config_files.read(file) for group in config_files.GROUPS for _, file in config_files.files(group)
     ]
     found = [target for node in nodes for target in _targets_in(node) if target.startswith("segsweep.")]
-    return {target.rpartition(".")[2]: target for target in found}
+    return {**REPLACED, **{target.rpartition(".")[2]: target for target in found}}
 
 
 def _targets_in(value: Any) -> Iterator[str]:

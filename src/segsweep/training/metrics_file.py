@@ -3,8 +3,10 @@
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+METRICS, VALIDATION = "metrics.csv", "validation.csv"
 
 
 class MetricsFile:
@@ -19,7 +21,7 @@ class MetricsFile:
 
     def rewind(self, step: int) -> None:
         """Keep the header and the whole rows up to `step`; make the file where there is none."""
-        kept = [",".join(self.columns)]
+        kept = [_line(self.columns)]
         if self.path.is_file():
             text = self.path.read_text()
             lines = text[: text.rfind("\n") + 1].splitlines()
@@ -34,9 +36,20 @@ class MetricsFile:
     def append(self, row: Mapping[str, float | int | None]) -> None:
         """Add one row; a column that the row lacks stays empty. Floats keep every digit."""
         values = [row.get(name) for name in self.columns]
-        buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\n").writerow(
-            "" if value is None else repr(value) for value in values
-        )
+        line = _line(["" if value is None else repr(value) for value in values])
         with self.path.open("a") as file:
-            file.write(buffer.getvalue())
+            file.write(line + "\n")
+
+    @staticmethod
+    def read(path: Path) -> Iterator[dict[str, float]]:
+        """The rows of a file as numbers, without empty columns; none where there is no file."""
+        with path.open(newline="") if path.is_file() else io.StringIO() as file:
+            for row in csv.DictReader(file):
+                yield {name: float(value) for name, value in row.items() if value}
+
+
+def _line(cells: Sequence[str]) -> str:
+    """A line of the file; what holds a comma is quoted."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow(cells)
+    return buffer.getvalue()

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
+from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 
-from segsweep.training.metrics_file import MetricsFile
+from segsweep.training.metrics_file import METRICS, VALIDATION, MetricsFile
 from segsweep.training.task import SegmentationTask
 from segsweep.training.trackers import NoTracker, RunInfo
 
@@ -32,7 +34,7 @@ class Progress:
 
 
 class Recorder(Callback):
-    """Writes metrics.csv and tells the tracker and `on_progress`.
+    """Writes metrics.csv and validation.csv, and tells the tracker and `on_progress`.
 
     A row's `loss` is the mean over the micro-batches since the row before. Its running sum is part of the
     checkpoint, so that a resumed run writes the rows of one that was never cut; it counts in steps, as there
@@ -50,7 +52,8 @@ class Recorder(Callback):
         check: Callable[[], None],
     ) -> None:
         self.run, self.tracker, self.on_progress, self.check = run, tracker, on_progress, check
-        self.file = MetricsFile(run.folder / "metrics.csv", COLUMNS)
+        self.file = MetricsFile(run.folder / METRICS, COLUMNS)
+        self.classes_file = MetricsFile(run.folder / VALIDATION, ("step", *run.classes))
         self.train_images, self.batch_size, self.log_every = train_images, batch_size, log_every
         self.loss_sum: Any = 0.0
         self.loss_count = 0.0
@@ -78,6 +81,7 @@ class Recorder(Callback):
         if trainer.is_global_zero:
             self.check()
             self.file.rewind(trainer.global_step)
+            self.classes_file.rewind(trainer.global_step)
             self.tracker.start(self.run, trainer.global_step)
             if trainer.global_step:
                 self.on_progress(self.progress(trainer))
@@ -128,8 +132,14 @@ class Recorder(Callback):
             self.best_miou = miou if self.best_miou is None else max(self.best_miou, miou)
         if trainer.is_global_zero:
             self.check()
-            self.tracker.validated(trainer.global_step, pl_module.val_iou)
+            self._classes_row(trainer.global_step, pl_module.val_iou)
             self._row(trainer, values)
+
+    def _classes_row(self, step: int, iou: NDArray[np.float64]) -> None:
+        """IoU of each class [K]; one that is absent stays empty."""
+        values = [None if np.isnan(value) else float(value) for value in iou]
+        self.classes_file.append({"step": step, **dict(zip(self.run.classes, values, strict=True))})
+        self.tracker.validated(step, iou)
 
     def _train_row(self, trainer: pl.Trainer) -> None:
         loss = float(self.loss_sum) / self.loss_count if self.loss_count else None

@@ -4,7 +4,7 @@ A composed value must be of the kind of its shipped default: `optimizer.lr=abc`,
 reader took for text, is an error here and not after hours of training.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,18 @@ from segsweep.runs.config import files as config_files
 
 # These take more kinds than their defaults show.
 FREE = ("size", "num_classes", "stages", "trainer.devices", "test", "head.aux_weights")
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Raise ConfigError where a list is chosen of a group, whose files Hydra would lay over one another."""
+    for override in overrides:
+        group, _, choice = override.lstrip("+").partition("=")
+        if group in config_files.GROUPS and group != "test" and choice.startswith("["):
+            some = choice.strip("[]")
+            instead = f"-m {group}={some} takes one after the other"
+            if group == "logger":
+                instead = "every run keeps metrics.csv and validation.csv, so logger=wandb has both"
+            raise ConfigError(f"{override}: expected one choice; {instead}")
 
 
 def check_types(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:

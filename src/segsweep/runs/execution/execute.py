@@ -6,12 +6,13 @@ Rank 0 holds the run and writes what is to be written of it; the others follow (
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from segsweep.errors import UserError
 from segsweep.runs import failures
 from segsweep.runs.execution.testing import run_tests
+from segsweep.runs.execution.tracking import tracked
 from segsweep.runs.execution.training import train as train_run
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease, LeaseLostError
@@ -19,6 +20,7 @@ from segsweep.runs.ranks.children import rank_log
 from segsweep.runs.ranks.exchange import broadcast
 from segsweep.runs.ranks.together import Together
 from segsweep.runs.ranks.wanted import check_devices, devices_wanted, gpus, processes
+from segsweep.training.trackers import NoTracker
 
 log = logging.getLogger("segsweep")
 
@@ -73,14 +75,17 @@ def _execute(folder: RunFolder, train: bool, together: Together, lease: Lease | 
     """The same on all ranks; rank 0's reading of configuration and status is everybody's."""
     leads = lease is not None
     config, status = broadcast((folder.config(), folder.status()) if leads else None)
-    if status["state"] != "done":
-        if not train:
-            raise UserError(f"run {folder.id} is not trained yet: give its command to segsweep train first")
-        train_run(folder, config, status, together.ranks, lease)
-        config = broadcast(
-            folder.config() if leads else None
-        )  # another command may ask for more tests by now
-    run_tests(folder, config, together.ranks)
+    with tracked(folder, config) if leads else nullcontext(NoTracker()) as tracker:
+        if status["state"] != "done":
+            if not train:
+                raise UserError(
+                    f"run {folder.id} is not trained yet: give its command to segsweep train first"
+                )
+            train_run(folder, config, status, together.ranks, lease, tracker)
+            config = broadcast(
+                folder.config() if leads else None
+            )  # another command may ask for more tests by now
+        run_tests(folder, config, together.ranks)
     if leads:
         folder.update_status(error=None, failure=None)
 

@@ -11,6 +11,7 @@ from segsweep.networks.segmenter import inference_parameters
 from segsweep.runs import build
 from segsweep.runs.execution import environment
 from segsweep.runs.execution.start import start
+from segsweep.runs.execution.tracking import run_info
 from segsweep.runs.files import read_json, write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease
@@ -19,7 +20,7 @@ from segsweep.runs.ranks.place import Ranks
 from segsweep.training.checkpoint_files import remove_drafts
 from segsweep.training.fit import fit
 from segsweep.training.recorder import Progress, Recorder
-from segsweep.training.trackers import NoTracker, RunInfo
+from segsweep.training.trackers import NoTracker
 
 log = logging.getLogger("segsweep")
 
@@ -27,7 +28,12 @@ ENVIRONMENT = "environment.json"
 
 
 def train(
-    folder: RunFolder, config: dict[str, Any], status: dict[str, Any], ranks: Ranks, lease: Lease | None
+    folder: RunFolder,
+    config: dict[str, Any],
+    status: dict[str, Any],
+    ranks: Ranks,
+    lease: Lease | None,
+    tracker: NoTracker,
 ) -> None:
     """Train the run to its end, from wherever it stands; `lease` is rank 0's, which alone writes.
 
@@ -37,7 +43,6 @@ def train(
     data = build.build_data(config)
     task = build.build_task(config, data)
     settings = build.trainer_settings(config, status, ranks)
-    tracker = NoTracker() if lease is None else build.build_tracker(config)
     if lease is not None:
         folder.check_ours()
         remove_drafts(folder.checkpoints)
@@ -60,7 +65,6 @@ def train(
     fit(task, data, settings, recorder, folder.checkpoints, resume, check=folder.check_ours)
     if lease is not None:
         folder.update_status(state="done")
-        _finish(tracker, recorder, parameters)
 
 
 def _recorder(
@@ -68,7 +72,7 @@ def _recorder(
 ) -> Recorder:
     write = _progress_writer(folder)
     recorder = Recorder(
-        run=_run_info(folder, config, data.classes),
+        run=run_info(folder, config, data.classes),
         tracker=tracker,
         train_images=len(data.split(data.train_split)),
         batch_size=config["batch_size"],
@@ -99,12 +103,6 @@ def _progress_writer(folder: RunFolder) -> Callable[[Progress, Recorder], None]:
     return write
 
 
-def _finish(tracker: NoTracker, recorder: Recorder, parameters: int) -> None:
-    tracker.finish(
-        {"val_miou": recorder.last["val_miou"], "best_val_miou": recorder.best_miou, "params": parameters}
-    )
-
-
 def _note_environment(folder: RunFolder, world: int, goes_on: bool) -> None:
     """Keep what the run runs on; where it goes on under other code or packages, say so."""
     now, path = environment.describe(world), folder.path / ENVIRONMENT
@@ -114,21 +112,6 @@ def _note_environment(folder: RunFolder, world: int, goes_on: bool) -> None:
         folder.update_status(environment_changes=folder.status().get("environment_changes", []) + changes)
     folder.check_ours()
     write_json(path, now)
-
-
-def _run_info(folder: RunFolder, config: dict[str, Any], classes: tuple[str, ...]) -> RunInfo:
-    choices = folder.plan["choices"]
-    axes = ("backbone", "head", "dataset")
-    return RunInfo(
-        id=folder.id,
-        folder=folder.path,
-        name=f"{'-'.join(choices.get(axis, '?') for axis in axes)}-{folder.id[:6]}",
-        group=config["sweep"],
-        job_type="train",
-        tags=tuple(f"{key}={value}" for key, value in choices.items()),
-        config=config,
-        classes=classes,
-    )
 
 
 def _line(progress: Progress) -> str:

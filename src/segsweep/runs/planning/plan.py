@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from segsweep.errors import ConfigError, UserError
 from segsweep.files import write_groups
 from segsweep.runs.compatibility import IDENTITY_VERSION
-from segsweep.runs.config.types import check_types
+from segsweep.runs.config.types import check_choices, check_types
 from segsweep.runs.files import yaml_text
 from segsweep.runs.folder import PREDICTIONS, RunFolder
 from segsweep.runs.identity import id_of, identity
@@ -79,8 +79,9 @@ def planned(
     """The member of a resolved configuration.
 
     Raises:
-        ConfigError: a value of the wrong kind.
+        ConfigError: a value of the wrong kind, or several choices where one is expected.
     """
+    check_choices(overrides)
     check_types(resolved, choices)
     wanted = resolved["predictions"]
     if wanted not in (None, *PREDICTIONS):
