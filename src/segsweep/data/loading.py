@@ -3,7 +3,9 @@
 Batch letters: `B` images, `H`, `W` their size in pixels.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import cv2
@@ -41,7 +43,13 @@ class Loader(DataLoader[Sample]):
 
     torch would put the worker's whole traceback into the message. The loader has no state to save: where
     it starts follows from the trainer's step. Saying so keeps Lightning from warning of a lost position.
+
+    If a step has several `micro_batches`, the first of each brings the labels of all.
     """
+
+    def __init__(self, dataset: Dataset[Sample], micro_batches: int = 1, **options: Any) -> None:
+        super().__init__(dataset, **options)
+        self.micro_batches = micro_batches
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing."""
@@ -52,10 +60,26 @@ class Loader(DataLoader[Sample]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         try:
-            yield from super().__iter__()
+            batches: Iterator[Batch] = super().__iter__()
+            several = self.micro_batches > 1
+            yield from with_labels_of_step(batches, self.micro_batches) if several else batches
         except UserError as error:
             kind, line = type(error), str(error).strip().splitlines()[-1]
             raise kind(line.removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")) from None
+
+
+def with_labels_of_step(batches: Iterator[Batch], micro_batches: int) -> Iterator[Batch]:
+    """The same batches, of each step the first with `step_labels`: the labels of all its micro-batches.
+
+    Reads as many batches ahead as a step has, at the pace at which they are taken.
+    """
+    ahead = deque(islice(batches, micro_batches))
+    while ahead:
+        labels = [batch["label"] for batch in ahead]
+        for index in range(len(ahead)):
+            batch = ahead.popleft()
+            yield {**batch, "step_labels": labels} if index == 0 else batch
+            ahead.extend(islice(batches, 1))
 
 
 def micro_batch(batch_size: int, devices: int, accumulate: int) -> int:

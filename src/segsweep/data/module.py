@@ -187,7 +187,7 @@ class SegmentationData(pl.LightningDataModule):
             world=trainer.world_size,
         )
         view = TrainingView(self._cached(dataset), self._augmentation(), self.seed)
-        return self._loader(view, batch_sampler=sampler, collate_fn=collate)
+        return self._loader(view, batch_sampler=sampler, collate_fn=collate, micro_batches=accumulate)
 
     def val_dataloader(self) -> Loader:
         """Every val image once over all ranks, at full size, one a batch (`loading.Batch`), none repeated.

@@ -1,9 +1,9 @@
 """Losses over logits [B, K, H, W] and labels [B, H, W] (255 = ignored).
 
-Every loss here is a mean over labelled pixels that is zero, not NaN, where there is none: a random crop of
-nothing but void, or an auxiliary map that sees only padding, is ordinary input. In training by several ranks
-the mean is that of all ranks' pixels: a rank's loss is its share, such that the shares' mean, which is what
-ranks make of gradients, is the loss.
+Every loss here is a mean over labelled pixels that is zero, not NaN, if there is none: a random crop of
+nothing but void, or an auxiliary map that sees only padding, is ordinary input. In training the mean goes
+over the pixels of all ranks and of all micro-batches of a step: each contributes its share, such that the
+mean of these shares, which is what ranks and gradient accumulation make of gradients, is the loss.
 """
 
 import math
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import ConfigError
 from segsweep.training.over_ranks import mean_over_ranks
+from segsweep.training.whole_step import MicroBatch, labelled_mass, labels_at
 
 
 class SegmentationLoss(nn.Module):
@@ -50,14 +51,21 @@ class SegmentationLoss(nn.Module):
         labels: Tensor,
         auxiliary: Mapping[str, Tensor] | None = None,
         weights: Mapping[str, float] | None = None,
+        part: MicroBatch | None = None,
     ) -> Tensor:
-        """Scalar loss; `auxiliary` holds logits at their own sizes, `weights` what is not 1 of them."""
-        loss = self.map_loss(logits.float(), labels.long())
+        """Scalar loss; `auxiliary` holds logits at their own sizes, `weights` what is not 1 of them.
+
+        `part` is the micro-batch that the labels are, if a step has several.
+        """
+        loss = self._of_map(logits, labels, part)
         for name, other in (auxiliary or {}).items():
-            target = F.interpolate(labels[:, None].float(), size=other.shape[-2:], mode="nearest-exact")[:, 0]
-            weight = (weights or {}).get(name, 1.0)
-            loss = loss + weight * self.map_loss(other.float(), target.long())
+            loss = loss + (weights or {}).get(name, 1.0) * self._of_map(other, labels, part)
         return loss
+
+    def _of_map(self, logits: Tensor, labels: Tensor, part: MicroBatch | None) -> Tensor:
+        height, width = logits.shape[-2:]
+        loss = self.map_loss(logits.float(), labels_at(labels, (height, width)))
+        return loss if part is None else loss * part.weight((height, width)).float()
 
     def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Scalar loss of float logits [B, K, H, W] against int64 labels [B, H, W]; ends in `mean`."""
@@ -81,14 +89,17 @@ class CrossEntropy(SegmentationLoss):
         total = F.cross_entropy(
             logits, labels, weight=self.class_weights, ignore_index=IGNORE_INDEX, reduction="sum"
         )
-        return self.mean(total, _mass(labels, self.class_weights))
+        return self.mean(total, labelled_mass(labels, self.class_weights))
 
 
 class Ohem(SegmentationLoss):
     """Online hard example mining: the mean loss over the hardest pixels of the batch.
 
-    A pixel is kept where its class has at most probability `threshold`, and the hardest `min_kept` (a share
-    of the labelled pixels) are kept in any case. Several ranks choose each among its own pixels.
+    A pixel is kept if its class has at most probability `threshold`, and the hardest `min_kept` (a share of
+    the labelled pixels) are kept in any case. Ranks and micro-batches each choose among their own pixels.
+    The mean goes over the kept pixels of all ranks. How many pixels the micro-batches to come will keep is
+    not known before they are computed, so their means are weighted by labelled pixels instead: the same if
+    each keeps the same share of its own, as with all pixels hard, or with the hardest `min_kept` alone.
 
     Raises:
         ConfigError: a threshold or share outside (0, 1].
@@ -120,13 +131,3 @@ class Ohem(SegmentationLoss):
             return 0.0
         hardest = math.ceil(self.min_kept * losses.numel())
         return min(self.largest_easy_loss, float(losses.topk(hardest).values[-1]))
-
-
-def _mass(labels: Tensor, class_weights: Tensor | None) -> Tensor:
-    """Number of labelled pixels, or the sum of their weights."""
-    labelled = labels[labels != IGNORE_INDEX]
-    return (
-        labelled.new_tensor(labelled.numel()).float()
-        if class_weights is None
-        else class_weights[labelled].sum()
-    )

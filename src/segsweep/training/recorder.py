@@ -36,9 +36,10 @@ class Progress:
 class Recorder(Callback):
     """Writes metrics.csv and validation.csv, and tells the tracker and `on_progress`.
 
-    A row's `loss` is the mean over the micro-batches since the row before. Its running sum is part of the
-    checkpoint, so that a resumed run writes the rows of one that was never cut; it counts in steps, as there
-    may be more micro-batches in one from then on. `check` is called before anything is written and may raise.
+    A row's `loss` is the mean over the steps since the row before. Its running sum is part of the checkpoint,
+    so that a resumed run writes the rows of one that was never cut; it counts in steps, of which each
+    micro-batch is the share that its labelled pixels are, as there may be more of them from then on.
+    `check` is called before anything is written and may raise.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Recorder(Callback):
         self.classes_file = MetricsFile(run.folder / VALIDATION, ("step", *run.classes))
         self.train_images, self.batch_size, self.log_every = train_images, batch_size, log_every
         self.loss_sum: Any = 0.0
-        self.loss_count = 0.0
+        self.loss_count: Any = 0.0
         self.dropped = 0
         self.best_miou: float | None = None
         self.last: dict[str, float | None] = {"loss": None, "lr": None, "val_miou": None}
@@ -65,7 +66,7 @@ class Recorder(Callback):
         """What a checkpoint keeps of this."""
         return {
             "loss_sum": float(self.loss_sum),
-            "loss_count": self.loss_count,
+            "loss_count": float(self.loss_count),
             "dropped": self.dropped,
             "best_miou": self.best_miou,
         }
@@ -97,9 +98,9 @@ class Recorder(Callback):
     ) -> None:
         """Count the micro-batch; write a row where a step is finished that is due one."""
         if outputs and "whole" in outputs:
-            # Its share of the step's loss. Summed in float64 on the device, read when a row is due.
+            # Its part of the step's loss. Summed in float64 on the device, read when a row is due.
             self.loss_sum = self.loss_sum + (outputs["whole"] / trainer.accumulate_grad_batches).double()
-            self.loss_count += 1 / trainer.accumulate_grad_batches
+            self.loss_count = self.loss_count + outputs["share"]
         else:
             self.dropped += 1
         finished = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
@@ -142,7 +143,7 @@ class Recorder(Callback):
         self.tracker.validated(step, iou)
 
     def _train_row(self, trainer: pl.Trainer) -> None:
-        loss = float(self.loss_sum) / self.loss_count if self.loss_count else None
+        loss = float(self.loss_sum) / float(self.loss_count) if self.loss_count else None
         self.loss_sum, self.loss_count = 0.0, 0.0  # on all ranks alike
         if trainer.is_global_zero:
             self._row(trainer, {"loss": loss, "lr": self.lr})

@@ -21,6 +21,7 @@ from segsweep.training.losses import SegmentationLoss
 from segsweep.training.optimizers import with_schedule
 from segsweep.training.over_ranks import mean_over_ranks, names_over_ranks, share_buffers, world
 from segsweep.training.schedules import Schedule
+from segsweep.training.whole_step import MicroBatch, WholeStep
 
 OptimizerFactory = Callable[[Segmenter], Optimizer]
 ScheduleFactory = Callable[..., Schedule]
@@ -105,19 +106,23 @@ class SegmentationTask(pl.LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any] | None:
         """Loss of one micro-batch: image [B, 3, H, W] uint8, label [B, H, W] uint8.
 
-        `loss` is this rank's share, `whole` that of all ranks' images. Where that is no number and such
-        batches are dropped, there is no `whole`, no weight moves and BatchNorm's statistics are put back.
+        `loss` is this rank's part, `whole` that of all ranks' images, `share` by what the micro-batch counts
+        in its step. If `whole` is no number and such batches are dropped, there is no `whole`, no weight
+        moves and BatchNorm's statistics are put back.
 
         Raises:
             DivergenceError: the loss is no number, with `on_nan` "stop".
         """
         statistics = self._statistics() if self.on_nan == "skip" else ()
         logits, auxiliary = self.segmenter.forward_train(batch["image"])
-        loss: Tensor = self.loss(logits, batch["label"], auxiliary, self.segmenter.auxiliary_weights)
+        part = self._part(batch, batch_idx)
+        loss: Tensor = self.loss(logits, batch["label"], auxiliary, self.segmenter.auxiliary_weights, part)
         whole = mean_over_ranks(loss)  # no number where one rank's is none: all drop a batch, or none
         if whole.isfinite():
             self._counts = True
-            return {"loss": loss, "whole": whole}
+            height, width = batch["label"].shape[-2:]
+            share = 1.0 if part is None else part.share((height, width))
+            return {"loss": loss, "whole": whole, "share": share}
         ids = names_over_ranks([] if loss.isfinite() else list(batch["id"]))
         if self.on_nan == "stop":
             raise DivergenceError(f"the loss is {whole.item()}", self.global_step + 1, ids)
@@ -126,6 +131,15 @@ class SegmentationTask(pl.LightningModule):
         for buffer, value in statistics:
             buffer.copy_(value)
         return None if world() == 1 else {"loss": self._zero()}
+
+    def _part(self, batch: dict[str, Any], batch_idx: int) -> MicroBatch | None:
+        """Which part of its step a micro-batch is; None if it is the whole."""
+        micro_batches = self.trainer.accumulate_grad_batches
+        if micro_batches == 1:
+            return None
+        if batch_idx % micro_batches == 0:
+            self._step = WholeStep(batch["step_labels"], self.loss.class_weights)
+        return MicroBatch(self._step, batch_idx % micro_batches)
 
     def _zero(self) -> Tensor:
         """A loss of zero with gradients of zero: ranks exchange gradients in every step."""

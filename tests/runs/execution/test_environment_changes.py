@@ -70,6 +70,15 @@ def test_nothing_is_said_where_nothing_changed(interrupted):
     assert "environment_changes" not in interrupted.status()
 
 
+def test_a_run_that_an_older_version_averaged_by_micro_batches_goes_on_with_a_note():
+    """Its loss was another one until then; with one micro-batch a step it was the same."""
+    now = environment.describe()
+    older = {key: value for key, value in now.items() if key != environment.LOSS_OVER}
+    assert environment.changes(older, now, micro_batches=2) == ["loss averaged over micro-batch → step"]
+    assert environment.changes(older, now, micro_batches=1) == []
+    assert environment.changes(now, now, micro_batches=2) == []
+
+
 def test_a_fresh_start_has_nothing_to_compare(interrupted):
     """What stands there is of an attempt that left no checkpoint: no bit of it is in the run."""
     edit(interrupted, lambda content: content.update(git_commit="0123456789ab"))

@@ -17,6 +17,10 @@ PACKAGES = (
 )  # fmt: skip
 
 
+LOSS_OVER = "loss averaged over"
+"""What a loss is a mean over, if a step has several micro-batches: older versions averaged each by itself."""
+
+
 def describe(world: int = 1) -> dict[str, Any]:
     """The environment, and how many ranks work in it, as plain values."""
     return {
@@ -28,6 +32,7 @@ def describe(world: int = 1) -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "ranks": world,
+        LOSS_OVER: "step",
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "cuda": torch.version.cuda,
     }
@@ -55,13 +60,17 @@ def _git_commit() -> str | None:
     return described.stdout.strip() or None
 
 
-def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """What differs between two descriptions that may change a run's bits, a line each."""
+def changes(before: dict[str, Any], now: dict[str, Any], micro_batches: int = 1) -> list[str]:
+    """What differs between two descriptions that may change a run's bits, a line each.
+
+    `micro_batches` are those of a step.
+    """
     flat = [
         {
             **(d.get("packages") or {}),
             **{key: d.get(key) for key in ("python", "git_commit", "gpus", "threads")},
             "ranks": d.get("ranks", 1),
+            **({LOSS_OVER: d.get(LOSS_OVER, "micro-batch")} if micro_batches > 1 else {}),
         }
         for d in (before, now)
     ]

@@ -51,7 +51,8 @@ def train(
     parameters = inference_parameters(task.segmenter)
     if lease is not None:
         log.info(f"starting from {origin}")
-        _note_environment(folder, ranks.world, goes_on=resume is not None)
+        micro_batches = settings.accumulate_grad_batches
+        _note_environment(folder, ranks.world, micro_batches, goes_on=resume is not None)
         first = {} if resume is not None else {"origin": origin}
         folder.update_status(
             state="running",
@@ -103,11 +104,11 @@ def _progress_writer(folder: RunFolder) -> Callable[[Progress, Recorder], None]:
     return write
 
 
-def _note_environment(folder: RunFolder, world: int, goes_on: bool) -> None:
-    """Keep what the run runs on; where it goes on under other code or packages, say so."""
+def _note_environment(folder: RunFolder, world: int, micro_batches: int, goes_on: bool) -> None:
+    """Keep what the run runs on; if it goes on under other code or packages, say so."""
     now, path = environment.describe(world), folder.path / ENVIRONMENT
     before = read_json(path) if goes_on else None
-    if before is not None and (changes := environment.changes(before, now)):
+    if before is not None and (changes := environment.changes(before, now, micro_batches)):
         log.warning(f"going on under another environment than before: {'; '.join(changes)}")
         folder.update_status(environment_changes=folder.status().get("environment_changes", []) + changes)
     folder.check_ours()
