@@ -1,6 +1,7 @@
 """The command line. Imports are late, so that help comes at once."""
 
 import errno
+import json
 import logging
 import os
 import sys
@@ -162,7 +163,7 @@ def _execute(arguments: Sequence[str]) -> int:
     from pathlib import Path
 
     from segsweep.runs.folder import RunFolder
-    from segsweep.runs.launch.orders import ATTACHED, HELD, LOGGED
+    from segsweep.runs.launch.orders import ASKED, ATTACHED, HELD, LOGGED
     from segsweep.runs.lease import LeaseLostError
     from segsweep.runs.ranks.parent_death import end_with_parent
 
@@ -176,8 +177,14 @@ def _execute(arguments: Sequence[str]) -> int:
 
     if attached and folder.holder() is not None:
         return HELD
+    asked = [json.loads(a.removeprefix(ASKED)) for a in arguments if a.startswith(ASKED)]
     try:
-        execute(folder, train="--no-train" not in arguments, logged=LOGGED in arguments)
+        execute(
+            folder,
+            train="--no-train" not in arguments,
+            logged=LOGGED in arguments,
+            asked=asked[0] if asked else None,
+        )
     except LeaseLostError:
         if not attached:
             raise

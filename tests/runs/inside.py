@@ -51,13 +51,13 @@ def chains(*overrides: str) -> list[Member]:
     return found
 
 
-def run(folder: RunFolder) -> None:
+def run(folder: RunFolder, config: str = "") -> None:
     """Execute it, with all that is logged in its log.txt as in a process of its own."""
     log = logging.getLogger("segsweep")
     before = log.level
     log.setLevel(logging.DEBUG)
     try:
-        execute(folder)
+        execute(folder, asked=json.loads(config) if config else None)
     finally:
         log.setLevel(before)
 
@@ -74,11 +74,14 @@ def train_all(members: Sequence[Member]) -> list[RunFolder]:
 class AttemptInside(Attempt):
     """What launchers start for each run, within this process: done as soon as it is made."""
 
-    def __init__(self, folder: RunFolder, train: bool, *_: Any, **__: str) -> None:
+    def __init__(
+        self, folder: RunFolder, train: bool, prefix: Sequence[str] = (), config: str = "", **_: str
+    ) -> None:
         self.folder, self.prefix, self._told, self._oom_kills = folder, (), None, 0
+        self.config = config
         returncode = 0
         try:
-            run(folder)
+            run(folder, config)
         except Exception:
             returncode = 1
         over: Any = SimpleNamespace(poll=lambda: returncode, wait=lambda: returncode, returncode=returncode)

@@ -5,8 +5,6 @@
 """
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,27 +19,15 @@ from segsweep.runs.identity import flatten, id_of
 from segsweep.runs.planning.plan import write
 from tests.runs.commands import TINY, segsweep, table
 from tests.runs.composing import member
+from tests.runs.earlier import VERSION_1, copied
 
-OLD = Path(__file__).parent / "old_run"
-ID = "2902457fc167"
+OLD, ID = VERSION_1.parent, VERSION_1.name
 
 
 @pytest.fixture
 def old(tmp_path) -> RunFolder:
     """The old run with weights like its own."""
-    folder = tmp_path / "runs" / ID
-    shutil.copytree(OLD / ID, folder)
-    torch.manual_seed(0)
-    lines = [line.split() for line in (OLD / "weights.txt").read_text().splitlines()]
-    state = {name: tensor(kind, *shape) for name, kind, *shape in lines}
-    (folder / "checkpoints").mkdir()
-    torch.save({"state_dict": state, "global_step": 4, "epoch": 0}, folder / "checkpoints" / "last.ckpt")
-    return RunFolder(folder)
-
-
-def tensor(kind: str, shape: str = "") -> torch.Tensor:
-    size = [int(side) for side in shape.split("x")] if shape else []
-    return torch.rand(size) if kind == "float32" else torch.ones(size, dtype=getattr(torch, kind))
+    return copied(VERSION_1, tmp_path / "runs", num_classes=6)
 
 
 def rewrite(run: RunFolder, file: str, **changes) -> None:

@@ -7,9 +7,10 @@ executes one run folder and knows nothing of the command line it came from.
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,17 @@ from segsweep.errors import ConfigError, UserError
 from segsweep.runs.config import help as help_text
 from segsweep.runs.config.errors import explain
 from segsweep.runs.config.files import root
-from segsweep.runs.files import yaml_text
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.launch.foreign import do_order, is_order
 from segsweep.runs.launch.sweep import COMMAND
+from segsweep.runs.planning import by_id
 from segsweep.runs.planning.plan import Member, check_member, plan, write
 from segsweep.runs.planning.stages import of_a_stage
 from segsweep.runs.ranks.place import Ranks
 
 log = logging.getLogger("segsweep")
+
+FLAGS_WITH_A_VALUE = ("--cfg", "-c", "--package", "-p", "--info", "-i")  # Hydra's: no id follows them
 
 # What Hydra composed for a single run: configuration, choices, overrides.
 _single: list[tuple[DictConfig, Any, list[str]]] = []
@@ -45,30 +48,30 @@ def train(arguments: Sequence[str]) -> int:
 
 def test(arguments: Sequence[str]) -> int:
     """Test runs that are trained: named by id, or by the overrides that trained them."""
-    ids = [argument for argument in arguments if "=" not in argument and not argument.startswith("-")]
-    if not ids:
+    flagged = [value for flag, value in pairwise(arguments) if flag in FLAGS_WITH_A_VALUE]
+    words = [argument for argument in arguments if "=" not in argument and not argument.startswith("-")]
+    ids = [word for word in words if word not in flagged]
+    if not ids or "--help" in arguments or "-h" in arguments:
         return _run("test", arguments)
+    overrides = [argument for argument in arguments if argument not in ids]
+    by_id.check_options(overrides)
     if len(ids) > 1 and Ranks.of_environment().world > 1:
         raise ConfigError("segsweep test with several ids under torchrun or srun: give one at a time")
-    overrides = [argument for argument in arguments if argument not in ids]
-    _run_hydra("test", ["dataset=shapes", *overrides])
-    asked = plan(*_single.pop()).config
-    if asked["force"]:
-        raise ConfigError("force=true trains again: give it to segsweep train with the run's overrides")
-    for run_id in ids:
-        folder = find_run(Path(asked["runs_dir"]), run_id)
-        _execute(folder, False, partial(_renew, folder, asked))
+    composed = [a for a in overrides if by_id.chooses(a) or a.startswith("runs_dir=")]
+    _run_hydra("test", [*composed, "hydra.run.dir=."])
+    asked, *_ = _single.pop()
+    folders = [find_run(Path(asked.runs_dir), run_id) for run_id in ids]
+    configs = [by_id.configuration(folder, overrides, asked) for folder in folders]
+    for folder, config in zip(folders, configs, strict=True):
+        _execute(folder, config, False, partial(_check_test, folder, config))
     return 0
 
 
-def _renew(folder: RunFolder, asked: Mapping[str, Any]) -> None:
-    """Have a run's configuration say what this command's does of its tests, and of what they run on."""
-    config = folder.config()
-    renewed = ("test", "split", "predictions", "checkpoint", "num_workers", "data_dir")
-    changes = {key: asked[key] for key in renewed}
-    devices = {key: asked["trainer"][key] for key in ("devices", "accelerator")}
-    trainer = {**config["trainer"], **devices}
-    folder.write_plan(folder.plan, yaml_text({**config, **changes, "trainer": trainer}))
+def _check_test(folder: RunFolder, config: dict[str, Any]) -> None:
+    if folder.status()["state"] == "done" and not folder.is_complete(config):
+        from segsweep.runs.planning.check import check_test
+
+        check_test(config)
 
 
 def compose(
@@ -98,7 +101,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     _run_hydra(command, arguments)
     if _single:
         member = plan(*_single.pop())
-        _execute(member.folder, COMMAND.may_train, partial(_check_and_write, member))
+        _execute(member.folder, member.config, COMMAND.may_train, partial(_check_and_write, member))
     return 1 if COMMAND.failed else 0
 
 
@@ -182,17 +185,17 @@ def task(config: DictConfig) -> str | None:
     return None
 
 
-def _execute(folder: RunFolder, train: bool, make_ready: Callable[[], None]) -> None:
-    """Execute in this process, which is a fresh one.
+def _execute(folder: RunFolder, config: dict[str, Any], train: bool, make_ready: Callable[[], None]) -> None:
+    """Execute in this process, which is a fresh one; `config` is what the command asks of the run.
 
     Where torchrun or srun started several, rank 0 alone makes the folder ready and tells of it.
     """
     ranks = Ranks.of_environment()
     if ranks.rank > 0:
-        _do(folder, train)
+        _do(folder, config, train)
         return
     make_ready()
-    if done := folder.is_complete(folder.config()):
+    if done := folder.is_complete(config):
         log.info(
             f"run {folder.id} is done already: trained and tested, nothing to do"
             + (" (force=true trains again)" if train else "; test=[…] names other strategies")
@@ -202,14 +205,14 @@ def _execute(folder: RunFolder, train: bool, make_ready: Callable[[], None]) -> 
     else:
         log.info(f"run {folder.id} in {folder.path}")
     if ranks.world > 1 or not done:  # the others wait for rank 0, though there be nothing to do
-        _do(folder, train)
+        _do(folder, config, train)
     _print_results(folder)
 
 
-def _do(folder: RunFolder, train: bool) -> None:
+def _do(folder: RunFolder, config: dict[str, Any], train: bool) -> None:
     from segsweep.runs.execution.execute import execute
 
-    execute(folder, train)
+    execute(folder, train, asked=config)
 
 
 def _print_results(folder: RunFolder) -> None:

@@ -29,6 +29,16 @@ REPLACED = {"CsvTracker": "segsweep.training.trackers.NoTracker"}
 RENAMED = {r"^head\.context\.(\d+\.\w+)$": r"head.context.0.\1"}
 
 
+# Classes of ours by another name than at first: the present name, and the first one, by which ids count them.
+FIRST_NAMES: dict[str, str] = {}
+
+
+def class_name(target: str) -> str:
+    """What a class counts as in ids: one of ours by its first name, so that its file and name may change."""
+    name = target.rpartition(".")[2]
+    return FIRST_NAMES.get(name, name) if target.startswith("segsweep.") else target
+
+
 def current_plan(plan: dict[str, Any]) -> dict[str, Any]:
     """A plan with its identity as this version would write it, so that old and new runs compare.
 
@@ -40,8 +50,8 @@ def current_plan(plan: dict[str, Any]) -> dict[str, Any]:
 
     old = {key: value for key, value in plan["identity"].items() if GONE.get(key, (None,))[0] != value}
     for key in old:
-        if key.endswith("_target_") and old[key].startswith("segsweep."):
-            old[key] = old[key].rpartition(".")[2]
+        if key.endswith("_target_"):
+            old[key] = class_name(old[key])
     added = {key: canonical(value) for key, value in _added(plan["choices"]).items()}
     return {**plan, "identity": dict(sorted({**added, **old}.items()))}
 
@@ -116,7 +126,7 @@ def _moved(value: Any) -> Any:
     moved = {key: _moved(item) for key, item in value.items()}
     target = str(moved.get("_target_"))
     if target.startswith("segsweep."):
-        moved["_target_"] = _targets().get(target.rpartition(".")[2], target)
+        moved["_target_"] = _targets().get(class_name(target), target)
     return moved
 
 
@@ -127,7 +137,7 @@ def _targets() -> dict[str, str]:
         config_files.read(file) for group in config_files.GROUPS for _, file in config_files.files(group)
     ]
     found = [target for node in nodes for target in _targets_in(node) if target.startswith("segsweep.")]
-    return {**REPLACED, **{target.rpartition(".")[2]: target for target in found}}
+    return {**REPLACED, **{class_name(target): target for target in found}}
 
 
 def _targets_in(value: Any) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """A run folder: what is where in it, and how it is read and written.
 
-config.yaml        the resolved configuration as last asked for (its identity never changes)
+config.yaml        the resolved configuration it was trained under (as last asked for, until it is done)
 plan.json          id, identity, the choices and overrides that first asked for it
 status.json        state, step, best and last validation mIoU, seconds, error
 checkpoints/       last.ckpt, best.ckpt
@@ -94,12 +94,17 @@ class RunFolder:
         return compatibility.current_config(config, self.plan, self._read_status()["state"] == "done")
 
     def write_plan(self, plan: Mapping[str, Any], config_yaml: str) -> None:
-        """Create the folder, or renew what may change of it; the plan makes it a run and is written once."""
+        """Create the folder, or renew its configuration until it is done; the plan makes it a run."""
         write_groups([self.plan_files(plan, config_yaml)])
 
     def plan_files(self, plan: Mapping[str, Any], config_yaml: str) -> list[File]:
-        """What `write_plan` writes, in order, for many runs to be written together."""
+        """What `write_plan` writes, in order, for many runs to be written together.
+
+        Nothing of a run that is done: how it was trained does not change with what is asked of it later.
+        """
         config, status, own = (self.path / name for name in ("config.yaml", "status.json", "plan.json"))
+        if config.exists() and own.exists() and self._read_status()["state"] == "done":
+            return []
         files = [(config, config_yaml.encode())]
         if not status.exists():
             files.append((status, json_bytes({"state": "planned", "step": 0, "updated": time.time()})))
@@ -165,12 +170,12 @@ class RunFolder:
         if self.status()["state"] != "done":
             return False
         complete = [
-            (asked["strategy"], asked["suffix"])
+            (canonical_test(asked["strategy"]), asked["suffix"])
             for name, there in self.yields().items()
             if (asked := read_json(self.tests / name / ASKED))
             and needed(config["predictions"], asked.get("usual")) <= there
         ]
-        tests = [(strategy, test_suffix(config)) for strategy in config["test"].values()]
+        tests = [(canonical_test(strategy), test_suffix(config)) for strategy in config["test"].values()]
         return all(test in complete for test in tests)
 
     @contextmanager
@@ -196,6 +201,15 @@ class RunFolder:
     def holder(self) -> Holder | None:
         """The process that holds the run, if one does."""
         return holder(self.path / LEASE)
+
+
+def canonical_test(strategy: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a test what it is: settings that are not null, and its class by the name in run ids.
+
+    So a test stays done when its class moves, and when a later version adds an option.
+    """
+    settings = {key: value for key, value in strategy.items() if value is not None}
+    return {**settings, "_target_": compatibility.class_name(str(strategy["_target_"]))}
 
 
 def test_suffix(config: Mapping[str, Any]) -> str:

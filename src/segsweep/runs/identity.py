@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError
-from segsweep.runs.compatibility import IDENTITY_VERSION
+from segsweep.runs.compatibility import IDENTITY_VERSION, class_name
 from segsweep.runs.folder import find_run
 
 ID_LENGTH = 12
@@ -61,21 +61,14 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     of weights counts by its content, not by its path.
     """
     flat = {key: canonical(value) for key, value in flatten(config) if is_identity(key)}
-    for key in _targets(flat):
-        flat[key] = flat[key].rpartition(".")[2]
+    for key in (key for key, value in flat.items() if key.endswith("_target_") and value):
+        flat[key] = class_name(str(flat[key]))
     weights = flat.get("backbone.weights")
     if weights is not None:
         flat["backbone.weights"] = f"sha256:{file_hash(str(weights), 'backbone.weights')}"
     if flat.get("init") is not None:
         flat["init"] = _init(config)
     return {key: value for key, value in sorted(flat.items()) if value is not None}
-
-
-def _targets(flat: Mapping[str, Any]) -> set[str]:
-    """Keys that name classes of ours: these count by name alone, so that a file can move."""
-    return {
-        key for key, value in flat.items() if key.endswith("_target_") and str(value).startswith("segsweep.")
-    }
 
 
 def is_identity(key: str) -> bool:

@@ -39,7 +39,7 @@ def figures(monkeypatch) -> dict[tuple[str, int], float | None]:
     """Training takes no time: val mIoU by stage and seed, to be filled; None fails."""
     found: dict[tuple[str, int], float | None] = {}
 
-    def train(folder: RunFolder) -> None:
+    def train(folder: RunFolder, *_: str) -> None:
         miou = found[folder.plan["stage"], folder.config()["seed"]]
         if miou is None:
             folder.update_status(

@@ -33,6 +33,8 @@ def test_what_is_done_is_done_however_its_process_ended(folder):
 
 @pytest.mark.parametrize(("asked", "kind"), [(False, "killed"), (True, "preempted")])
 def test_who_asked_a_run_to_stop_takes_its_death_for_no_failure(folder, monkeypatch, asked, kind):
-    monkeypatch.setattr("tests.runs.inside.run", lambda run: run.update_status(state="running", failure=None))
+    monkeypatch.setattr(
+        "tests.runs.inside.run", lambda run, *_: run.update_status(state="running", failure=None)
+    )
     assert Killed(folder, asked).ended() == "killed by SIGKILL"
     assert (folder.status()["state"], folder.status()["failure"]["class"]) == ("interrupted", kind)

@@ -36,8 +36,8 @@ def _unknown_key(key: str) -> str:
         known = config_files.options("") | set(config_files.GROUPS)
         return f"{key}: no such option; {f'did you mean {homes[0]}?' if homes else near(key, known)}"
     axis, *choice = group.split(".")
-    if axis == "test" and choice and choice[0] in config_files.choices("test"):
-        return f"{key}: {choice[0]} is not among the chosen tests; add it, as test=[{choice[0]}]"
+    if axis == "test" and choice:
+        return f"{key}: {_unknown_in_test(choice[0], option)}"
     part = ".".join(choice)
     if part and any(config_files.own_options(axis, n).get(part) == {} for n in config_files.choices(axis)):
         return f"{key}: {group} is empty by default; add to it with a plus, +{key}=…"
@@ -45,6 +45,17 @@ def _unknown_key(key: str) -> str:
     if having:
         return f"{key}: the {group} chosen here has no such option; {' and '.join(having)} have it"
     return f"{key}: no {group} has such an option; {near(option, config_files.options(group))}"
+
+
+def _unknown_in_test(name: str, option: str) -> str:
+    """What is wrong with `test.NAME.option`: the name, the option, or that the test is not chosen."""
+    tests = config_files.choices("test")
+    if name not in tests:
+        return f"no such test; {near(name, tests)}"
+    known = config_files.own_options(f"test.{name}", name)
+    if option not in known:
+        return f"a test has no such option; {near(option, known)}"
+    return f"{name} is not among the chosen tests; add it, as test=[{name}]"
 
 
 def _no_override(argument: str) -> str:

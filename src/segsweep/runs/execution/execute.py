@@ -5,9 +5,10 @@ Rank 0 holds the run and writes what is to be written of it; the others follow (
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 from segsweep.errors import UserError
 from segsweep.runs import failures
@@ -25,13 +26,16 @@ from segsweep.training.trackers import NoTracker
 log = logging.getLogger("segsweep")
 
 
-def execute(folder: RunFolder, train: bool = True, logged: bool = False) -> None:
+def execute(
+    folder: RunFolder, train: bool = True, logged: bool = False, asked: Mapping[str, Any] | None = None
+) -> None:
     """Train the run to its end and test it with the strategies that its configuration names.
 
     What is there already is not done again. With `train=False` an unfinished run is an error. A run that is
     held by another process is waited for, where its configuration says `wait`. Where the configuration wants
     several devices, and nothing outside started a rank for each, this starts them. `logged` says that the
-    process's output is in the run's log already.
+    process's output is in the run's log already. `asked` is a configuration to test the run under if it is
+    trained already: nothing is written into its own then.
 
     Raises:
         UserError: another process holds the run, or what the parts raise.
@@ -40,12 +44,13 @@ def execute(folder: RunFolder, train: bool = True, logged: bool = False) -> None
     together = Together()
     if together.ranks.rank > 0:
         with together.follow():
-            _execute(folder, train, together, None)
+            _execute(folder, train, together, None, asked)
         return
-    with folder.hold(wait=folder.config()["wait"]) as lease, _log_file(folder.log, logged):
+    wait = _config(folder, asked)["wait"]
+    with folder.hold(wait=wait) as lease, _log_file(folder.log, logged):
         try:
-            with _recorded(folder), _all_ranks(folder, train, together):
-                _execute(folder, train, together, lease)
+            with _recorded(folder), _all_ranks(folder, train, together, asked):
+                _execute(folder, train, together, lease, asked)
         except Exception as error:
             # While the run is held: whoever waits for it takes it up with the smaller micro-batches.
             if failures.is_out_of_memory(error) and _shrink(folder):
@@ -53,8 +58,16 @@ def execute(folder: RunFolder, train: bool = True, logged: bool = False) -> None
             raise
 
 
-def _all_ranks(folder: RunFolder, train: bool, together: Together) -> AbstractContextManager[None]:
-    config = folder.config()
+def _config(folder: RunFolder, asked: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What is asked of a run that is done, else the run's own: another command may have renewed it."""
+    done = folder.status()["state"] == "done"
+    return dict(asked) if asked is not None and done else folder.config()
+
+
+def _all_ranks(
+    folder: RunFolder, train: bool, together: Together, asked: Mapping[str, Any] | None
+) -> AbstractContextManager[None]:
+    config = _config(folder, asked)
     asked, devices = config["trainer"]["devices"], together.ranks.world
     if devices == 1:
         check_devices(config)
@@ -71,10 +84,16 @@ def _all_ranks(folder: RunFolder, train: bool, together: Together) -> AbstractCo
     )
 
 
-def _execute(folder: RunFolder, train: bool, together: Together, lease: Lease | None) -> None:
+def _execute(
+    folder: RunFolder,
+    train: bool,
+    together: Together,
+    lease: Lease | None,
+    asked: Mapping[str, Any] | None,
+) -> None:
     """The same on all ranks; rank 0's reading of configuration and status is everybody's."""
     leads = lease is not None
-    config, status = broadcast((folder.config(), folder.status()) if leads else None)
+    config, status = broadcast((_config(folder, asked), folder.status()) if leads else None)
     with tracked(folder, config) if leads else nullcontext(NoTracker()) as tracker:
         if status["state"] != "done":
             if not train:
@@ -86,7 +105,7 @@ def _execute(folder: RunFolder, train: bool, together: Together, lease: Lease | 
                 folder.config() if leads else None
             )  # another command may ask for more tests by now
         run_tests(folder, config, together.ranks)
-    if leads:
+    if leads and (status.get("error") or status.get("failure")):
         folder.update_status(error=None, failure=None)
 
 

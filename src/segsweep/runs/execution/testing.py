@@ -26,7 +26,7 @@ from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import is_auxiliary
 from segsweep.runs import build
 from segsweep.runs.compatibility import current_names
-from segsweep.runs.files import write_json
+from segsweep.runs.files import read_json, write_json
 from segsweep.runs.folder import ASKED, COUNTS, PNG, PREDICTIONS, SUBMISSION, RunFolder, needed, test_suffix
 from segsweep.runs.identity import file_hash
 from segsweep.runs.ranks.exchange import broadcast, gather
@@ -74,7 +74,9 @@ def run_tests(folder: RunFolder, config: dict[str, Any], ranks: Ranks) -> None:
         folder.check_ours()
         for node in config["test"].values() if ranks.rank == 0 else ():
             name = build.build({"test": node}, "test").name + suffix
-            write_json(folder.tests / name / ASKED, {"strategy": node, "suffix": suffix, "usual": usual})
+            asked, path = {"strategy": node, "suffix": suffix, "usual": usual}, folder.tests / name / ASKED
+            if read_json(path) != asked:  # a finished run may be read-only
+                write_json(path, asked)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from segsweep.runs.launch.devices import Devices
 from segsweep.runs.launch.display import Display
 from segsweep.runs.launch.jobs import Job
 from segsweep.runs.launch.journal import BEGAN, DONE
-from segsweep.runs.launch.orders import HELD, Attempt, may_pass
+from segsweep.runs.launch.orders import HELD, Attempt, asked_of, may_pass
 from segsweep.runs.launch.sweep import Sweep
 from segsweep.runs.launch.verdict import Ending, ending, refusal
 
@@ -155,7 +155,8 @@ class LocalWork:
         if devices is None:
             return False
         self.waiting.remove(job)
-        attempt = Attempt(folder, self.train, **self.devices.environment(devices))
+        config = asked_of(job.runs[0])
+        attempt = Attempt(folder, self.train, config=config, **self.devices.environment(devices))
         self.running.append(Running(job, attempt, devices))
         self.sweep.journal.note(folder.id, BEGAN, devices=devices)
         self.display.began(folder)

@@ -5,6 +5,7 @@ becomes of a run's process, its status.json tells it afterwards: what the proces
 it was killed, is written here.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from segsweep.runs import failures
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.jobs import Job
 from segsweep.runs.launch.verdict import refusal
+from segsweep.runs.planning.plan import Member
 
 ATTACHED = "--attached="
 """Said to a run's process, with that of its launcher: it ends when this does, and waits for no held run."""
@@ -28,6 +31,8 @@ HELD = os.EX_TEMPFAIL
 """Its exit status then."""
 LOGGED = "--logged"
 """Said to it too: its output goes to the run's log."""
+ASKED = "--asked="
+"""Said to it if the run is done: the configuration to test it under, as JSON."""
 TRACEBACK = 1
 """Python's exit status after an error, which it prints when the run has told its status already."""
 POLL = 1.0
@@ -38,6 +43,8 @@ class Order:
     """Run folders to execute in this order; the first that fails ends it."""
 
     folders: tuple[str, ...]
+    configs: tuple[str, ...] = ()
+    """What is asked of each run, see `asked_of`."""
     peers: tuple[str, ...] = ()
     """Runs that the first one's parent is compared with, where poor members are left out."""
     train: bool = True
@@ -50,6 +57,7 @@ class Order:
         """What a job's process has to do."""
         return cls(
             tuple(str(member.folder.path.absolute()) for member in job.runs),
+            tuple(asked_of(member) for member in job.runs),
             tuple(str(member.folder.path.absolute()) for member in job.peers),
             train,
             job.runs[-1].config["retries"],
@@ -60,23 +68,36 @@ class Order:
         return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
 
 
+def asked_of(member: Member) -> str:
+    """What is asked of a run that is done, its configuration as JSON; empty if config.yaml says it."""
+    done = member.folder.status()["state"] == "done"
+    return json.dumps(member.config, ensure_ascii=False) if done else ""
+
+
 class Attempt:
     """A run folder being executed in a process of its own, whose output goes to the run's log."""
 
     asked = False
     """Whether it was asked to stop."""
+    config = ""
+    """See `asked_of`."""
 
     def __init__(
-        self, folder: RunFolder, train: bool, prefix: Sequence[str] = (), **environment: str
+        self,
+        folder: RunFolder,
+        train: bool,
+        prefix: Sequence[str] = (),
+        config: str = "",
+        **environment: str,
     ) -> None:
-        self.folder, self.prefix = folder, prefix
+        self.folder, self.prefix, self.config = folder, prefix, config
         self._oom_kills, self._told = _oom_kills(), folder.status().get("updated")
         # What srun starts is attached to srun.
         attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
         command = [*prefix, sys.executable, "-m", "segsweep", "execute", str(folder.path), LOGGED, *attached]
         with folder.log.open("a") as output:
             self.process = subprocess.Popen(
-                command + ([] if train else ["--no-train"]),
+                command + ([] if train else ["--no-train"]) + ([f"{ASKED}{config}"] if config else []),
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 # A group of its own: the terminal's Ctrl-C is for the launcher, which asks runs to stop.
@@ -98,7 +119,7 @@ class Attempt:
         """Once the process has ended: why the run is not finished, or None where it is."""
         self.kill()  # what a killed process left behind: loader workers, ranks
         returncode, status = self.process.returncode, self.folder.status()
-        if self.folder.is_complete(self.folder.config()):
+        if _is_complete(self.folder, self.config):
             return None  # however its process ended after that
         silent = status.get("failure") is None or status.get("updated") == self._told
         # Who holds it by now goes on with it, and says so itself.
@@ -132,10 +153,10 @@ def perform(order: Order, watch: Callable[[Attempt], None] = lambda _: None) -> 
     receives signals has to pass them on to it.
     """
     peers = [RunFolder(Path(path)) for path in order.peers]
-    for path in order.folders:
+    for path, config in zip_longest(order.folders, order.configs, fillvalue=""):
         folder = RunFolder(Path(path))
         refused = refusal(folder, peers)
-        reason = refused[1] if refused else _finish(folder, order, watch)
+        reason = refused[1] if refused else _finish(folder, order, config, watch)
         if reason is not None:
             return reason
     return None
@@ -146,13 +167,17 @@ def may_pass(folder: RunFolder) -> bool:
     return failures.class_of(folder.status()) in failures.PASSING
 
 
-def _finish(folder: RunFolder, order: Order, watch: Callable[[Attempt], None]) -> str | None:
+def _is_complete(folder: RunFolder, config: str) -> bool:
+    return folder.is_complete(json.loads(config) if config else folder.config())
+
+
+def _finish(folder: RunFolder, order: Order, config: str, watch: Callable[[Attempt], None]) -> str | None:
     tries = 0
-    while not folder.is_complete(folder.config()):
+    while not _is_complete(folder, config):
         if folder.holder() is not None:
             time.sleep(POLL)
             continue
-        attempt = Attempt(folder, order.train, order.prefix)
+        attempt = Attempt(folder, order.train, order.prefix, config)
         watch(attempt)
         returncode = attempt.process.wait()
         if returncode == HELD:

@@ -50,6 +50,12 @@ def check(config: Config) -> None:
         part(_without_seed(config))
 
 
+def check_test(config: Config) -> None:
+    """Build what a test of a trained run takes besides its network, as `check` does for training."""
+    for part in (_data, _tests, _predictions, _test_files):
+        part(_without_seed(config))
+
+
 def problems(config: Config) -> Iterator[tuple[UserError, bool]]:
     """All that `check` might raise, and whether it is about files only: the run could be built."""
     for part in (*_options(), _files):
@@ -83,8 +89,6 @@ def _of(*keys: str, kept: int | None = None) -> Callable[[Callable[[Config], T]]
 
 @_of("trainer", "checkpoint")
 def _settings(config: Config) -> TrainerSettings:
-    if config["checkpoint"]["test"] not in ("last", "best"):
-        raise ConfigError(f"checkpoint.test={config['checkpoint']['test']}: expected last or best")
     return trainer_settings(config)
 
 
@@ -163,6 +167,11 @@ def _input(config: Config) -> None:
 
 @_of(*DATA, "split")
 def _files(config: Config) -> None:
+    _data(config).setup("fit")
+    _test_files(config)
+
+
+@_of(*DATA, "split")
+def _test_files(config: Config) -> None:
     data = _data(config)
-    data.setup("fit")
     data.split(config["split"] or data.test_split).check()

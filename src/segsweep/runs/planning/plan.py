@@ -1,6 +1,6 @@
 """Planning: from a composed configuration to a run folder that says what is to be done."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -83,15 +83,22 @@ def planned(
     """
     check_choices(overrides)
     check_types(resolved, choices)
-    wanted = resolved["predictions"]
-    if wanted not in (None, *PREDICTIONS):
-        raise ConfigError(f"predictions={wanted}: expected null, {' or '.join(PREDICTIONS)}")
-    if not resolved["runs_dir"]:
-        raise ConfigError("runs_dir is empty: expected a folder")
+    check_values(resolved)
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
     own = identity(resolved)
     own_id = id_of(own, parent.id if parent else None)
     return Member(own_id, resolved, own, groups, tuple(overrides), stage, parent)
+
+
+def check_values(resolved: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a value of the right kind that is none of those possible."""
+    wanted, weights = resolved["predictions"], resolved["checkpoint"]["test"]
+    if wanted not in (None, *PREDICTIONS):
+        raise ConfigError(f"predictions={wanted}: expected null, {' or '.join(PREDICTIONS)}")
+    if weights not in ("last", "best"):
+        raise ConfigError(f"checkpoint.test={weights}: expected last or best")
+    if not resolved["runs_dir"]:
+        raise ConfigError("runs_dir is empty: expected a folder")
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
