@@ -59,10 +59,9 @@ def test_it_is_tested_as_it_was_trained_wherever_its_data_are_now(run, caplog):
 def test_the_runs_own_settings_hold_and_the_commands_win_over_them(run):
     own = run.config()
     assert settled(run)["test"] == own["test"]
-    assert settled(run, "checkpoint.test=best") == {
-        **own,
-        "checkpoint": {**own["checkpoint"], "test": "best"},
-    }
+    expected = {**own, "checkpoint": {**own["checkpoint"], "test": "best"}}
+    assert settled(run, "checkpoint.test=best", "trainer.accelerator=cpu") == expected
+    assert settled(run)["trainer"]["accelerator"] == "auto", "of the machine, not of the run"
     scales = settled(run, "test.flip.scales=[0.5,1]")["test"]
     assert {name: test["scales"] for name, test in scales.items()} == {"single": [1.0], "flip": [0.5, 1]}
     assert settled(run, "test=[slide]", "test.slide.stride=[9,9]")["test"]["slide"]["stride"] == [9, 9]

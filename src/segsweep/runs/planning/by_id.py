@@ -23,10 +23,9 @@ from segsweep.runs.identity import classed
 from segsweep.runs.planning.plan import check_values, resolve
 
 GROUPS = ("test", "logger")
-OPTIONS = (
-    *GROUPS, "split", "predictions", "checkpoint.test", "data_dir", "runs_dir", "num_workers", "wait",
-    "trainer.accelerator", "trainer.devices",
-)  # fmt: skip
+MACHINE = ("num_workers", "trainer.accelerator", "trainer.devices")
+"""What a test runs on: asked anew each time, as the run may have been trained on another machine."""
+OPTIONS = (*GROUPS, "split", "predictions", "checkpoint.test", "data_dir", "runs_dir", "wait", *MACHINE)
 """What may be given with an id, besides where the dataset lies (`dataset.root` and its like)."""
 
 
@@ -63,8 +62,8 @@ def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfi
     Args:
         folder: the run.
         overrides: options of the command, all of which `check_options` has let pass.
-        chosen: the tests and the logger that the command chooses or that are the default, composed but
-            not resolved. The run's own stay unless the command chooses others.
+        chosen: a configuration with the tests and the logger that the command chooses, composed but not
+            resolved. The run's own stay unless the command chooses others.
 
     Raises:
         ConfigError: an option that the run's configuration does not have, or a value it cannot take.
@@ -76,6 +75,8 @@ def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfi
     for group in GROUPS:
         if any(chooses(override, group) for override in overrides) or not own[group]:
             config[group] = chosen[group]
+    for key in MACHINE:
+        OmegaConf.update(config, key, OmegaConf.select(chosen, key))
     OmegaConf.set_struct(config, True)
     values = [override for override in overrides if not chooses(override)]
     try:

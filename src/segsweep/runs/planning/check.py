@@ -14,7 +14,7 @@ import torch
 
 from segsweep.data.loading import micro_batch
 from segsweep.data.module import SegmentationData
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import UserError
 from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import check_input
 from segsweep.runs.build import (
