@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -32,6 +33,11 @@ def cut(root: Path) -> None:
 def cut_label(root: Path) -> None:
     content = (root / LABEL).read_bytes()
     (root / LABEL).write_bytes(content[: len(content) // 2])
+
+
+def deepen(root: Path) -> None:
+    deep = cv2.imread(str(root / IMAGE)).astype(np.uint16) * 16
+    (root / IMAGE).write_bytes(cv2.imencode(".png", deep)[1].tobytes())
 
 
 def relabel(change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
@@ -94,6 +100,7 @@ FAULTS = {
         lambda r: Image.open(r / LABEL).convert("RGB").save(r / LABEL), LABEL, ("RGB",), "class index"
     ),
     "grey label as RGB": Fault(relabel(lambda a: np.dstack([a] * 3)), LABEL, ("RGB", "fit 8 bits"), "astype"),
+    "16-bit image": Fault(deepen, IMAGE, ("16 bits a channel",), "scaled to 0..255"),
     "label one pixel smaller": Fault(relabel(lambda a: a[:, :-1]), LABEL, ("36x47", "36x48"), "wrong one"),
     "label value": Fault(relabel(lambda a: with_value(a, 200)), LABEL, ("value 200",), "0..10, 255"),
     "one label's void 11": Fault(

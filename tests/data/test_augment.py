@@ -150,35 +150,6 @@ def test_far_from_the_origin_it_differs_by_one_grey_level_at_most():
         assert (off > 0).mean() < 0.05
 
 
-def test_extra_transforms_are_drawn_from_the_same_seed_and_leave_the_rest_as_it_was():
-    sample = Sample(np.full((40, 40, 3), 100, np.uint8), np.zeros((40, 40), np.uint8), "grey")
-    extra = [
-        A.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0, p=0.5),
-        A.HorizontalFlip(p=0.5),
-    ]
-    augment, bare = Augment(32, 1, 1, extra=extra), Augment(32, 1, 1)
-    seen = [augment(sample, 0, 0, index).image[0, 0, 0] for index in range(200)]
-    assert 60 <= sum(value == 100 for value in seen) <= 140, "half are left alone"
-    assert len(set(seen)) > 20
-    copy = pickle.loads(pickle.dumps(augment))
-    assert [copy(sample, 0, 0, index).image[0, 0, 0] for index in range(200)] == seen
-    coloured = Augment(48, extra=[A.ToGray(p=1)])
-    for index in range(5):
-        np.testing.assert_array_equal(
-            coloured(coded(), 0, 0, index).label, Augment(48)(coded(), 0, 0, index).label
-        )
-    assert (sample.image == 100).all()
-    assert (bare(sample, 0, 0, 0).image == 100).all()
-
-
-@pytest.mark.filterwarnings("ignore:Argument:UserWarning")
-def test_extra_transforms_that_are_none_are_named():
-    for extra in (["flip"], [A.HorizontalFlip(p=1, howoften=2)]):
-        with pytest.raises(ConfigError, match=r"^augment\.extra: ") as error:
-            Augment(32, extra=extra)
-        assert "\n" not in str(error.value)
-
-
 def test_without_scale_and_flip_it_only_pads_and_crops():
     sample = coded(30, 50)
     done = Augment((30, 50), 1, 1, 0.25, 0)(sample, 0, 0, 0)
@@ -188,6 +159,17 @@ def test_without_scale_and_flip_it_only_pads_and_crops():
     np.testing.assert_array_equal(small.label[:30, :50], sample.label)
     assert (small.label[30:] == IGNORE_INDEX).all()
     assert (small.label[:, 50:] == IGNORE_INDEX).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 40), (40, 1), (1, 1), (1, 3000)])
+def test_an_image_one_pixel_high_keeps_it_at_any_scale(shape):
+    sample = Sample(np.full((*shape, 3), 9, np.uint8), np.full(shape, 2, np.uint8), "thin")
+    augment = Augment(64, fill=FILL)
+    for index in range(24):
+        done = augment(sample, 0, 0, index)
+        assert done.image.shape == (64, 64, 3)
+        assert set(np.unique(done.label)) == {2, IGNORE_INDEX}
+        assert (done.image[done.label == 2] == 9).all()
 
 
 @pytest.mark.parametrize(

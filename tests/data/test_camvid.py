@@ -36,6 +36,31 @@ def test_both_layouts_hold_the_same_samples(tmp_path):
             assert np.abs(a.image.astype(int) - b.image).mean() < 20
 
 
+@pytest.mark.parametrize("writer", [write_camvid, write_camvid_source])
+def test_names_may_have_spaces(tmp_path, writer):
+    """In both forms of a list: by stem and by two paths."""
+    plain, root = camvid(writer(tmp_path / "plain")), writer(tmp_path / "spaces")
+    for file in sorted(root.glob("*/*.*g")):
+        file.rename(file.with_name(file.name.replace("_", " of  ")))
+    for file in root.glob("*.txt"):
+        file.write_text(file.read_text().replace("_", " of  "))
+    spaced = camvid(root)
+    spaced.setup("fit")
+    assert spaced.split("train").ids.tolist() == [f"train of  000{i}" for i in range(4)]
+    for a, b in zip(spaced.split("train"), plain.split("train"), strict=True):
+        np.testing.assert_array_equal(a.label, b.label)
+
+
+def test_lists_may_have_suffixes(tmp_path):
+    data = camvid(write_camvid(tmp_path))
+    before = data.split("train").ids.tolist()
+    (tmp_path / "train.txt").write_text("".join(f"train/{i}.jpg\n" for i in before))
+    assert data.split("train").ids.tolist() == before
+    (tmp_path / "train.txt").write_text("a.png b.png c.png\n")
+    with pytest.raises(DataError, match=r"train\.txt: lines of \[3\] paths"):
+        data.split("train")
+
+
 def test_every_class_and_void_are_read(tmp_path):
     sample = camvid(write_camvid(tmp_path)).split("train")[0]
     assert np.unique(sample.label).tolist() == [*range(11), IGNORE_INDEX]
@@ -83,7 +108,7 @@ def truncate(root: Path) -> None:
         (lambda r: (r / "val" / "val_0001.jpg").unlink(), ["val/val_0001.jpg", "missing"]),
         (lambda r: (r / "val.txt").unlink(), ["val.txt", "expected CamVid's layout"]),
         (lambda r: (r / "train.txt").write_text("\n"), ["train.txt", "empty"]),
-        (lambda r: (r / "train.txt").write_text("a b c\n"), ["train.txt", "[3] words"]),
+        (lambda r: (r / "train.txt").write_text("a b c\n"), ["train/a b c.jpg", "train.txt"]),
         (lambda r: (r / "train.txt").write_text("train_0000\ntrain_0000\n"), ["train_0000", "twice"]),
         (lambda r: (r / "train.txt").write_bytes(b"\xff\xfe\x00"), ["train.txt", "text file"]),
         (overlap, ["share 1 of 2", "val_0001"]),

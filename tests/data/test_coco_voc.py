@@ -108,6 +108,33 @@ def test_crowds_are_ignored_and_objects_lie_on_them(tmp_path):
     assert int((label == 255).sum()) == 20 * 20 - 10 * 10
 
 
+def test_polygons_of_two_points_enclose_nothing(tmp_path):
+    """pycocotools draws four numbers as a box, and fails where other polygons stand beside them."""
+    line = {**square(DOG, 0, 0, 30), "segmentation": [[5.0, 5.0, 30.0, 30.0]]}
+    mixed = {
+        **square(CAT, 0, 0, 40),
+        "segmentation": [[50.0, 50.0, 60.0, 60.0], *square(CAT, 0, 0, 40)["segmentation"]],
+    }
+    label = drawn(tmp_path, mixed, line, {**line, "segmentation": []})
+    assert np.unique(label).tolist() == [0, VOC_CAT]
+    assert int((label == VOC_CAT).sum()) == 40 * 40
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        "x",
+        {"size": [SIDE, SIDE + 1], "counts": [SIDE * (SIDE + 1)]},
+        {"size": [SIDE, SIDE], "counts": [5, 7]},
+    ],
+)
+def test_regions_that_are_none_of_their_image_are_named(tmp_path, segmentation):
+    wrong = {**square(CAT, 0, 0, 40), "segmentation": segmentation}
+    with pytest.raises(DataError, match=r"instances_train2017\.json: annotation 2 of image 000000000001 is"):
+        drawn(tmp_path, square(DOG, 0, 0, 40), wrong)
+
+
 def test_objects_below_the_area_are_labelled_in_an_image_that_is_taken(tmp_path):
     assert drawn(tmp_path, square(CAT, 0, 0, 40), square(DOG, 50, 50, 5))[52, 52] == VOC_DOG
 

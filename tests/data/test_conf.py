@@ -1,12 +1,16 @@
 """Every YAML of this layer builds what it names, with every option spelt as the class spells it."""
 
 import inspect
+import shutil
 
 import pytest
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
+from segsweep.data.check.check import check
 from segsweep.data.module import SegmentationData
+from segsweep.data.sets.ade20k import Ade20k
+from segsweep.data.sets.sbd import Sbd
 from tests.data.every_set import CONF, built, composed
 
 
@@ -20,6 +24,24 @@ def test_data_set_and_augmentation_build_and_give_a_sample(data_dir, dataset, au
     sample = data.augment(data.split("train")[0], 0, 0, 0)
     assert sample.label.shape == tuple(config.size) == data.size
     assert len(data.classes) == len(data.palette) == config.num_classes
+
+
+def test_hidden_files_and_folders_are_no_samples(tmp_path, data_dir):
+    """Macs leave ._NAME beside NAME, in every folder that they write."""
+    root = shutil.copytree(data_dir, tmp_path / "all")
+    sets = [
+        built(path.stem, "none", data_dir=str(root)) for path in sorted((CONF / "dataset").glob("*.yaml"))
+    ]
+    before = [data.split(name).ids.tolist() for data in sets for name in (data.train_split, data.val_split)]
+    for file in [path for path in root.rglob("*.*") if path.is_file()]:
+        file.with_name(f"._{file.name}").write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X        ")
+    shutil.copytree(root / "cityscapes/leftImg8bit/val", root / "cityscapes/leftImg8bit/train/.Trashes")
+    after = [data.split(name).ids.tolist() for data in sets for name in (data.train_split, data.val_split)]
+    assert after == before
+    for data in sets:
+        data.setup("fit")
+        if isinstance(data, Ade20k | Sbd):
+            assert not [p for p in check(data, True, 0, lambda *_: None).problems if "._" in "".join(p)]
 
 
 @pytest.mark.parametrize("file", sorted(CONF.glob("dataset/*.yaml")), ids=lambda file: file.stem)

@@ -1,13 +1,16 @@
 """Image and label files of every kind, whole and damaged, against Pillow."""
 
 import io
+import struct
+import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from segsweep.data.labels import ColourLabels, plain, read_indices
-from segsweep.data.sample import IGNORE_INDEX, image_size, read_image
+from segsweep.data.sample import IGNORE_INDEX, SMALLEST_HUGE, image_size, read_image
 from segsweep.errors import DataError
 from tests.shared import shared
 
@@ -67,6 +70,69 @@ def test_images_of_other_than_8_bits_are_named(tmp_path, mode, name):
     with pytest.raises(DataError, match=rf"{name}: image of mode {mode}; expected 8 bits a channel") as error:
         read_image(tmp_path / name)
     assert "\n" not in str(error.value)
+
+
+def png(bits: int, kind: int, channels: int, size: tuple[int, int] = (5, 7)) -> bytes:
+    """A PNG of noise, any depth and colour type (2 colours, 4 grey and alpha, 6 both, 0 grey), by hand."""
+    h, w = size
+    row = -(-w * channels * bits // 8)
+    pixels = np.random.default_rng(0).integers(0, 256, (h, row), dtype=np.uint8)
+    header = struct.pack(">IIBBBBB", w, h, bits, kind, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(b"\0" + bytes(p) for p in pixels))))
+    body = [struct.pack(">I", len(c)) + n + c + struct.pack(">I", zlib.crc32(n + c)) for n, c in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+@pytest.mark.parametrize(("name", "kind", "channels"), [("rgb", 2, 3), ("rgba", 6, 4), ("grey_alpha", 4, 2)])
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_images_of_16_bits_are_named_where_pillow_would_halve_them(tmp_path, name, kind, channels, suffix):
+    file = tmp_path / f"{name}.{suffix}"
+    file.write_bytes(png(16, kind, channels))
+    with pytest.raises(DataError, match=rf"{file}: image of 16 bits a channel; expected 8 bits") as error:
+        read_image(file)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["deep.tif", "deep_alpha.tif", "deep.ppm", "deep.jp2"])
+def test_other_kinds_of_16_bits_are_named(tmp_path, name):
+    channels = 4 if "alpha" in name else 3
+    deep = np.random.default_rng(0).integers(0, 4096, (64, 64, channels)).astype(np.uint16)
+    assert cv2.imwrite(str(tmp_path / name), deep)
+    with pytest.raises(DataError, match=rf"{name}: image of (16|12) bits a channel"):
+        read_image(tmp_path / name)
+    assert cv2.imwrite(str(tmp_path / name), (deep >> 4).astype(np.uint8))
+    np.testing.assert_array_equal(read_image(tmp_path / name), stored(tmp_path / name))
+
+
+def test_floating_point_images_are_named(tmp_path):
+    Image.fromarray(np.linspace(0, 1, 35, dtype=np.float32).reshape(5, 7)).save(tmp_path / "float.tif")
+    with pytest.raises(DataError, match=r"float\.tif: image of mode F; expected 8 bits a channel"):
+        read_image(tmp_path / "float.tif")
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_grey_images_of_few_bits_are_stretched_and_such_labels_named(tmp_path, bits):
+    file = tmp_path / "few.png"
+    file.write_bytes(png(bits, 0, 1))
+    np.testing.assert_array_equal(read_image(file), stored(file))
+    with pytest.raises(DataError, match=rf"few\.png: label of {bits} bits a grey value; expected"):
+        read_indices(file)
+
+
+def test_images_too_large_to_open_safely_are_named_by_every_reader(tmp_path, monkeypatch):
+    """The same limit where the fast readers would have no limit at all."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000)
+    noise = np.random.default_rng(0).integers(0, 256, (100, 101, 3), dtype=np.uint8)
+    assert 2 * 5_000 < 100 * 101
+    for name in ("large.png", "large.jpg", "large.bmp"):
+        file = tmp_path / name
+        Image.fromarray(noise).save(file)
+        file.write_bytes(file.read_bytes() + bytes(SMALLEST_HUGE))  # as large a file as a real one has
+        for reader in (read_image, image_size, read_indices):
+            with pytest.raises(DataError, match=rf"{name}: image of 0 megapixels, more than the 0 that are"):
+                reader(file)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 6_000)  # above the first limit: Pillow warns, we read
+    assert read_image(tmp_path / "large.bmp").shape == (100, 101, 3)
 
 
 @pytest.mark.parametrize("name", ["cut.jpg", "cut.png"])

@@ -108,6 +108,19 @@ def test_trainaug_follows_the_list_where_there_is_one(tmp_path, name):
     assert sbd(devkit).split("train").ids.tolist() == [i for i in expected if i in EXTRA]
 
 
+def test_lists_may_name_paths_as_deeplabs_do(tmp_path):
+    devkit = write_voc(tmp_path)
+    expected = sbd(devkit).split("trainaug").ids.tolist()
+    lines = [f"/JPEGImages/{i}.jpg /SegmentationClassAug/{i}.png\n" for i in expected]
+    (devkit / LISTS / "train_aug.txt").write_text("".join(lines))
+    val = (devkit / LISTS / "val.txt").read_text().split()
+    (devkit / LISTS / "val.txt").write_text("".join(f"JPEGImages/{i}.jpg\n" for i in val))
+    data = sbd(devkit)
+    data.setup("fit")
+    assert (data.split("trainaug").ids.tolist(), data.split("val").ids.tolist()) == (expected, val)
+    assert data.split("trainaug")[0].label.shape == data.split("trainaug")[0].image.shape[:2]
+
+
 def test_a_list_with_an_image_of_val_is_refused(tmp_path):
     devkit = write_voc(tmp_path)
     (devkit / LISTS / "trainaug.txt").write_text("2009_000001\n2008_000001\n")

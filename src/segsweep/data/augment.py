@@ -9,8 +9,8 @@ from random import Random
 from typing import Any
 
 import cv2
-import numpy as np
 
+from segsweep.data.extra import Extra
 from segsweep.data.keys import key
 from segsweep.data.sample import IGNORE_INDEX, Sample, height_width
 from segsweep.data.scale_crop import Crop, crop_image, crop_label
@@ -40,8 +40,9 @@ class Augment:
         """Take the crop in pixels, the scales, the share of samples flipped left to right, the padding's RGB.
 
         Scales are `scale_min`, `scale_min + scale_step`, … `scale_max`, each as likely. `extra` are
-        transforms of albumentations, applied to the crop in this order. Raises ConfigError, naming the
-        option, on a value that makes no sense.
+        transforms of albumentations, applied to the crop in this order; each must give an image and label of
+        the crop's size and type (`Extra`). Raises ConfigError, naming the option, on a value that makes no
+        sense.
         """
         self.size = height_width(size, "augment.size")
         self.scales = scale_choices(scale_min, scale_max, scale_step)
@@ -49,7 +50,7 @@ class Augment:
         if not 0 <= self.flip <= 1:
             raise ConfigError(f"augment.flip: {flip} is not a probability; give a number from 0 to 1")
         self.fill = _colour(fill)
-        self._extra: Any = _pipeline(extra) if extra else None
+        self._extra = Extra(extra, self.size) if extra else None
 
     def __call__(self, sample: Sample, seed: int, epoch: int, draw: int) -> Sample:
         """Augment a sample of any size: image uint8 [H, W, 3] and label uint8 [H, W] with (H, W) = `size`.
@@ -70,7 +71,7 @@ class Augment:
         if flip:
             image = cv2.flip(image, 1)
         done = Sample(image, label, sample.id)
-        return self._apply_extra(done, state) if self._extra else done
+        return self._extra(done, state) if self._extra else done
 
     def _draw(self, rng: Random, shape: tuple[int, ...]) -> tuple[Crop, bool]:
         """The part of the scaled image to keep, and whether to flip it."""
@@ -78,36 +79,12 @@ class Augment:
         # every sample of every run.
         rng.random()
         scale = 1.0 if self.scales == (1.0,) else rng.choice(self.scales)
-        scaled = int(shape[0] * scale), int(shape[1] * scale)
+        # An image one pixel high keeps that pixel at any scale.
+        scaled = max(1, int(shape[0] * scale)), max(1, int(shape[1] * scale))
         spare = max(0, scaled[0] - self.size[0]), max(0, scaled[1] - self.size[1])
         corner = int((spare[0] + 1) * rng.random()), int((spare[1] + 1) * rng.random())
         size = min(scaled[0], self.size[0]), min(scaled[1], self.size[1])
         return Crop(scaled, corner, size), rng.random() < self.flip
-
-    def _apply_extra(self, sample: Sample, state: int) -> Sample:
-        # Compose's own seeding gives every transform an equal generator, so that draws are correlated:
-        # here all share one.
-        self._extra.set_random_state(np.random.default_rng(state), Random(key(state, "extra")))
-        done = self._extra(image=sample.image.copy(), mask=sample.label.copy())
-        return Sample(done["image"], done["mask"], sample.id)
-
-
-def _pipeline(transforms: Sequence[Any]) -> Any:
-    """Transforms of albumentations in a row; ConfigError where one is none or has an unknown option."""
-    # Imported here, as it takes two seconds.
-    import albumentations as A
-
-    for transform in transforms:
-        if not isinstance(transform, A.BasicTransform | A.BaseCompose):
-            raise ConfigError(
-                f"augment.extra: {transform!r} is no transform of albumentations; give a list of them, "
-                "as {_target_: albumentations.RandomBrightnessContrast, p: 0.5}"
-            )
-    try:
-        # An unknown option of a transform is only a warning unless strict.
-        return A.Compose(list(transforms), strict=True)
-    except ValueError as error:
-        raise ConfigError(f"augment.extra: {' '.join(str(error).split())}") from error
 
 
 def scale_choices(scale_min: float, scale_max: float, scale_step: float) -> tuple[float, ...]:

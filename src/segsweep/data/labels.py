@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segsweep.data.sample import IGNORE_INDEX, open_image, read_grey, read_image
+from segsweep.data.sample import BITS, IGNORE_INDEX, open_image, read_grey, read_image
 from segsweep.errors import DataError
 
 LabelMap = NDArray[np.uint8]
@@ -119,6 +119,12 @@ def indices(image: Image.Image, file: str | Path) -> LabelMap:
         raise DataError(
             f"{file}: label of mode {image.mode} holds colours or wide numbers, not class indices; expected "
             "a palette or 8-bit grey PNG, convert each to its class index"
+        )
+    if image.mode == "L" and image.info[BITS] != 8:
+        # Readers stretch such values to 0..255.
+        raise DataError(
+            f"{file}: label of {image.info[BITS]} bits a grey value; expected a palette or 8-bit grey PNG, "
+            "save its class indices as one"
         )
     return np.array(image, dtype=np.uint8)
 

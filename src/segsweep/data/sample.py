@@ -3,9 +3,12 @@
 Shape letters: `H`, `W` the image, `K` the number of classes.
 """
 
+import os
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from kornia_rs.io import read_image_jpegturbo, read_image_png_u8
@@ -16,6 +19,12 @@ from segsweep.errors import ConfigError, DataError
 
 IGNORE_INDEX = 255
 """The label of pixels that count neither in the loss nor in a metric (void, borders, padding)."""
+BITS = "bits of a stored channel"
+"""The entry of an open image's `info` that says how deep its file is, which Pillow's mode does not."""
+HEAD = 4096
+"""Bytes at a file's start in which its header ends."""
+SMALLEST_HUGE = 1 << 16
+"""A file of fewer bytes holds no image above `Image.MAX_IMAGE_PIXELS`: packing has its limits."""
 
 
 class Sample(NamedTuple):
@@ -60,12 +69,15 @@ def _decode(path: str | Path, rgb: bool) -> NDArray[np.uint8] | None:
     To Pillow's values in a third of its time for PNG and less for JPEG. None for any other file, and for
     any damage: Pillow is then asked, which knows more kinds and says what is wrong.
     """
-    png = str(path).lower().endswith(".png")
+    name = str(path)
+    if os.path.isfile(name) and os.path.getsize(name) >= SMALLEST_HUGE:  # noqa: PTH113, PTH202 — for speed
+        open_image(path, decode=False)  # refuses what is too large
+    png = name.lower().endswith(".png")
     try:
         if not rgb:
-            return np.asarray(read_image_png_u8(str(path), "mono"), dtype=np.uint8)[..., 0]
+            return np.asarray(read_image_png_u8(name, "mono"), dtype=np.uint8)[..., 0]
         return np.asarray(
-            read_image_png_u8(str(path), "rgb") if png else read_image_jpegturbo(str(path)), dtype=np.uint8
+            read_image_png_u8(name, "rgb") if png else read_image_jpegturbo(name), dtype=np.uint8
         )
     # The library raises Exception itself.
     except Exception:
@@ -74,14 +86,19 @@ def _decode(path: str | Path, rgb: bool) -> NDArray[np.uint8] | None:
 
 def _read_by_pillow(path: str | Path) -> NDArray[np.uint8]:
     image = open_image(path)
-    check_mode(image, path)
+    check_depth(image, path)
     return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
-def check_mode(image: Image.Image, path: str | Path) -> None:
-    """Raise DataError, naming the file, where an image is not of 8 bits a channel."""
+def check_depth(image: Image.Image, path: str | Path) -> None:
+    """Raise DataError, naming the file, where an image by `open_image` is not of 8 bits a channel."""
     if image.mode not in ("RGB", "RGBA", "CMYK", "L", "P"):
         raise DataError(f"{path}: image of mode {image.mode}; expected 8 bits a channel, convert it to RGB")
+    if image.info[BITS] > 8:
+        raise DataError(
+            f"{path}: image of {image.info[BITS]} bits a channel; expected 8 bits a channel, convert it to "
+            "RGB with its values scaled to 0..255"
+        )
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -91,24 +108,58 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def open_image(path: str | Path, decode: bool = True) -> Image.Image:
-    """Read an image file and decode all of it; DataError where it is missing, truncated or corrupt.
+    """Read an image file and decode all of it; DataError where it is missing, damaged or too large.
 
-    Without `decode` only its header is read.
+    Without `decode` only its header is read. Too large is what Pillow holds to be an attack: above twice its
+    `MAX_IMAGE_PIXELS`, 179 megapixels.
     """
     try:
-        with Path(path).open("rb") as file:
+        with Path(path).open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image = Image.open(file)
+            image.info[BITS] = _stored_bits(image, file)
             if decode:
                 image.load()
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; restore it or take it off its split's list") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{path}: is not an image file; fetch the file again") from error
+    except Image.DecompressionBombError as error:
+        found = re.search(r"\d+", str(error))
+        raise DataError(
+            f"{path}: image of {int(found[0]) / 1e6 if found else 0:,.0f} megapixels, more than the "
+            f"{2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:,.0f} that are read; cut it into smaller ones"
+        ) from error
     # Pillow reports damage in a header as SyntaxError or ValueError, in the data as OSError.
     except (OSError, SyntaxError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as an image ({reason}); fetch the file again") from error
     return image
+
+
+def _stored_bits(image: Image.Image, file: BinaryIO) -> int:
+    """The bits of a channel in an image's file; 8 where nothing says otherwise. Its pixels are not read yet.
+
+    Pillow keeps the upper 8 bits of most deeper colours, and its mode is that of an image of 8. How it will
+    unpack them tells, as in RGB;16B, L;4 or F;32F.
+    """
+    for codec, _, _, arguments in getattr(image, "tile", ()):
+        unpacked, *more = arguments if isinstance(arguments, tuple) else (arguments,)
+        if codec.startswith("ppm"):
+            return int(more[-1]).bit_length()  # of the largest value
+        depth = re.search(r"^[LIF];(\d+)|;(\d+)[A-Z]", str(unpacked))
+        if depth:
+            return int(depth[1] or depth[2])
+    # The depth of the first component: JPEG 2000's in its SIZ marker (less one), AVIF's in its pixi box.
+    marks = {"JPEG2000": (b"\xff\x4f\xff\x51", 42, 1), "AVIF": (b"pixi", 9, 0)}
+    if image.format not in marks:
+        return 8
+    mark, offset, less = marks[image.format]
+    file.seek(0)
+    _, found, after = file.read(HEAD).partition(mark)
+    file.seek(0)
+    place = offset - len(mark)
+    return (after[place] & 0x7F) + less if found and place < len(after) else 8
 
 
 def check_sizes(

@@ -4,11 +4,12 @@ Names are kept in numpy string arrays: a Python list of objects would be copied,
 worker as its reference counts are touched.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from torch.utils.data import Dataset
 from segsweep.data.labels import LabelFormat
 from segsweep.data.sample import IGNORE_INDEX, Sample, check_sizes, read_image
 from segsweep.errors import DataError
+
+PATH = re.compile(r"\S.*?\.(?:png|jpe?g|bmp|tiff?|ppm|pgm|webp|mat)(?=\s|$)", re.IGNORECASE)
 
 _collected: ContextVar[list[DataError] | None] = ContextVar("collected faults", default=None)
 
@@ -172,6 +175,23 @@ def read_list(path: Path, layout: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as a text file; expected {layout}") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def read_ids(path: Path, layout: str) -> list[str]:
+    """The samples that a list file names, one a line: by id, or by paths, of which the first has it as stem.
+
+    Raises DataError as `read_list`.
+    """
+    lines = [(line, paths_of(line)) for line in read_list(path, layout)]
+    return [PurePosixPath(paths[0]).stem if paths else line for line, paths in lines]
+
+
+def paths_of(line: str) -> list[str]:
+    """The paths in a line of a list, as `/JPEGImages/ID.jpg /SegmentationClassAug/ID.png`; none in an id.
+
+    Ids and paths may have spaces in them: a path ends with the suffix of an image or label file.
+    """
+    return [] if PATH.sub("", line).strip() else PATH.findall(line)
 
 
 def some(names: Sequence[str] | NDArray[np.str_], most: int = 5) -> str:

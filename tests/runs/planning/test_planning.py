@@ -31,6 +31,14 @@ def test_yaml_is_omegaconfs():
         assert yaml.safe_load(yaml_text(content)) == content
 
 
+def test_what_extra_transforms_fill_labels_with_is_written_out_and_part_of_the_run():
+    affine = "augment.extra=[{_target_: albumentations.Affine, rotate: 20%s}]"
+    ours, same, theirs = (member(affine % fill) for fill in ("", ", fill_mask: 255", ", fill_mask: 0"))
+    assert ours.config["augment"]["extra"][0]["fill_mask"] == 255
+    assert ours.id == same.id != theirs.id
+    assert member().config["augment"]["extra"] is None
+
+
 def test_a_list_that_two_options_share_is_written_twice():
     shared = [1, 2]
     assert yaml.safe_load(yaml_text({"a": shared, "b": {"c": shared, "d": shared}}))["b"]["d"] == [1, 2]

@@ -15,7 +15,7 @@ from PIL import Image
 
 from segsweep.data.check.problems import Problem, from_error, python
 from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, indices
-from segsweep.data.sample import IGNORE_INDEX, check_mode, check_sizes, open_image
+from segsweep.data.sample import IGNORE_INDEX, check_depth, check_sizes, open_image
 from segsweep.errors import DataError
 
 ORIENTATION = 0x0112
@@ -87,7 +87,7 @@ def has_void_crop(label: LabelMap, size: tuple[int, int]) -> bool:
 def _image(file: str, finding: Finding) -> Image.Image | None:
     try:
         image = open_image(file)
-        check_mode(image, file)
+        check_depth(image, file)
     except DataError as error:
         finding.problems.append(from_error(error))
         return None

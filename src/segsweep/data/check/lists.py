@@ -7,6 +7,7 @@ from pathlib import Path
 from segsweep.data.check.problems import PREPARE, Problem, from_error
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import ids_hash
+from segsweep.data.sets.pairs import visible
 from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset, faults_collected, some
 from segsweep.errors import DataError
 
@@ -144,7 +145,7 @@ def unlisted(all_listed: Sequence[Listed]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     seen = {i for each in all_listed for i in each.ids}
     for folder, using in _label_folders(all_listed).items():
-        left = [path for path in sorted(folder.glob("*.png")) if path.stem not in seen]
+        left = [path for path in visible(folder, "*.png") if path.stem not in seen]
         if left:
             found[" or ".join(using)] = left
             seen |= {path.stem for path in left}

@@ -13,7 +13,7 @@ from segsweep.data.labels import plain
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import OfficialSplit
 from segsweep.data.sets.camvid_release import is_release, release_split
-from segsweep.data.split import FileSplit, read_list
+from segsweep.data.split import FileSplit, paths_of, read_ids, read_list
 from segsweep.errors import DataError
 
 SOURCE_VOID = 11
@@ -74,19 +74,18 @@ class CamVid(SegmentationData):
         if is_release(self.root):
             return release_split(self.root, name, self.classes, self.layout)
         source = self.root / f"{name}.txt"
-        rows = [line.split() for line in read_list(source, self.layout)]
+        ids = read_ids(source, self.layout)
+        rows = [paths_of(line) for line in read_list(source, self.layout)]
         columns = {len(row) for row in rows}
-        if columns <= {1}:
-            ids = [row[0] for row in rows]
+        if columns <= {0, 1}:
             images = [self._image(name, stem) for stem in ids]
             labels = [self.root / f"{name}annot" / f"{stem}.png" for stem in ids]
             return FileSplit(name, ids, images, labels, plain(self.num_classes), source)
         if columns == {2}:
             images, labels = [self._below(row[0]) for row in rows], [self._below(row[1]) for row in rows]
-            ids = [path.stem for path in images]
             return FileSplit(name, ids, images, labels, plain(self.num_classes, SOURCE_VOID), source)
         raise DataError(
-            f"{source}: lines of {sorted(columns)} words; expected a stem, or image and label path, a line"
+            f"{source}: lines of {sorted(columns)} paths; expected a stem, or image and label path, a line"
         )
 
     def _image(self, split: str, stem: str) -> Path:

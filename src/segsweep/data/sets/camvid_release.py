@@ -7,12 +7,12 @@ writes it down ("following the original SegNet training methodology").
 """
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from segsweep.data.labels import Colour, ColourLabels
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.data.sets.pairs import by_id
-from segsweep.data.split import FileSplit, read_list, some
+from segsweep.data.split import FileSplit, read_ids, read_list, some
 from segsweep.errors import DataError
 
 COLOURS: dict[str, tuple[Colour, str]] = {
@@ -76,7 +76,7 @@ def release_split(root: Path, name: str, classes: Sequence[str], layout: str) ->
     images, labels = _files(root, layout)
     source = root / f"{name}.txt"
     if source.is_file():
-        ids = [PurePosixPath(line.split()[0]).stem for line in read_list(source, layout)]
+        ids = read_ids(source, layout)
     else:
         ids = sorted(frame for frame in images | labels if split_of(frame) == name)
     for kind, files in (("image", images), ("label", labels)):

@@ -70,7 +70,9 @@ def read_annotations(file: Path) -> list[CocoImage]:
         }
         for row in content["annotations"]:
             if row["category_id"] in VOC_OF_COCO:
-                images[row["image_id"]].regions.append(_region(row))
+                image = images[row["image_id"]]
+                region = _region(row, image, file)
+                image.regions.extend([region] if region.segmentation else [])
     except FileNotFoundError as error:
         raise DataError(
             f"{file}: no such file; unpack COCO's annotations under the data set's root"
@@ -82,9 +84,26 @@ def read_annotations(file: Path) -> list[CocoImage]:
     return sorted(images.values(), key=lambda image: image.stem)
 
 
-def _region(row: Mapping[str, Any]) -> Region:
+def _region(row: Mapping[str, Any], image: CocoImage, file: Path) -> Region:
+    """An annotation's region, without the polygons of fewer than three points, which enclose nothing.
+
+    pycocotools takes four numbers for a box. Raises DataError where the region is no region of the image.
+    """
     voc, _ = VOC_OF_COCO[row["category_id"]]
-    return Region(voc, row["area"], bool(row["iscrowd"]), row["segmentation"])
+    form, size = row["segmentation"], [image.height, image.width]
+    if isinstance(form, list) and all(isinstance(polygon, list) for polygon in form):
+        form = [polygon for polygon in form if len(polygon) >= 6]
+    elif not isinstance(form, dict) or form["size"] != size or not _fills(form["counts"], image):
+        raise DataError(
+            f"{file}: annotation {row.get('id')} of image {image.stem} is neither polygons nor run lengths "
+            f"of {size[0]}x{size[1]} pixels; fetch the file again, or correct or remove the annotation"
+        )
+    return Region(voc, row["area"], bool(row["iscrowd"]), form)
+
+
+def _fills(counts: list[int] | str, image: CocoImage) -> bool:
+    """Whether run lengths are as long as their image; packed ones are taken on trust."""
+    return isinstance(counts, str) or sum(counts) == image.height * image.width
 
 
 def _check_categories(rows: Sequence[Mapping[str, Any]], file: Path) -> None:

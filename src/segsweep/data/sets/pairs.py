@@ -11,6 +11,15 @@ from segsweep.data.split import FileSplit, fault
 from segsweep.errors import DataError
 
 
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """The files below a folder that match a glob, in the order of their names, hidden ones left out.
+
+    Macs leave a ._NAME.jpg beside NAME.jpg, which holds no image.
+    """
+    found = sorted(folder.glob(pattern))
+    return [file for file in found if not any(p.startswith(".") for p in file.relative_to(folder).parts)]
+
+
 def by_id(folder: Path, pattern: str, expected: str) -> dict[str, Path]:
     """The files below a folder that match a glob as `*/*_leftImg8bit.png`, by the text of its last `*`.
 
@@ -19,7 +28,7 @@ def by_id(folder: Path, pattern: str, expected: str) -> dict[str, Path]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder (dataset.root, under data_dir); expected {expected}")
     suffix = pattern.rpartition("*")[2]
-    files = {path.name.removesuffix(suffix): path for path in folder.glob(pattern)}
+    files = {path.name.removesuffix(suffix): path for path in visible(folder, pattern)}
     if not files:
         raise DataError(f"{folder}: holds no {pattern}; expected {expected}")
     return files

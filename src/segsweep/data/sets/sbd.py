@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 from segsweep.data.download import Archive
 from segsweep.data.official import OfficialSplit, ids_hash
 from segsweep.data.prepare import Preparation, Task, plan, prepared_from
+from segsweep.data.sets.pairs import visible
 from segsweep.data.sets.sbd_labels import SbdLabels, sbd_png
 from segsweep.data.sets.voc2012 import Voc2012, voc_folder
-from segsweep.data.split import FileSplit, SplitDataset, read_list
+from segsweep.data.split import FileSplit, SplitDataset, read_ids
 from segsweep.errors import DataError
 
 LAYOUT = (
@@ -110,15 +111,15 @@ class Sbd(Voc2012):
         """The ids of trainaug, sorted, and where they were read."""
         if self.from_release:
             files = [self.release / "dataset" / f"{name}.txt" for name in ("train", "val")]
-            listed = {i for file in files for i in read_list(file, f"{self.layout}; {self.fetch}")}
+            listed = {i for file in files for i in read_ids(file, f"{self.layout}; {self.fetch}")}
             return self._without_val(listed | set(self.voc_ids("train"))), files[0].parent
         lists = [*(self.voc_list(name) for name in LISTS), self.folder / "trainaug.txt"]
         for file in lists:
             if file.is_file():
-                return sorted(read_list(file, self.layout)), file
+                return sorted(read_ids(file, self.layout)), file
         if not self.aug.is_dir():
             raise DataError(f"{self.aug}: no such folder; expected {self.layout}; {self.fetch}")
-        return self._without_val({file.stem for file in self.aug.glob("*.png")}), self.aug
+        return self._without_val({file.stem for file in visible(self.aug, "*.png")}), self.aug
 
     def _without_val(self, ids: set[str]) -> list[str]:
         return sorted(ids - set(self.voc_ids("val")))

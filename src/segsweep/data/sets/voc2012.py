@@ -13,7 +13,7 @@ from segsweep.data.labels import plain
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import OfficialSplit, Submission
 from segsweep.data.sets.voc_classes import CLASSES, PALETTE
-from segsweep.data.split import FileSplit, SplitDataset, read_list
+from segsweep.data.split import FileSplit, SplitDataset, read_ids
 
 LAYOUT = (
     "VOC's layout: VOC2012/JPEGImages/<id>.jpg, VOC2012/SegmentationClass/<id>.png and "
@@ -80,7 +80,7 @@ class Voc2012(SegmentationData):
 
     def voc_ids(self, name: str) -> list[str]:
         """The ids of one of VOC's own splits, as listed."""
-        return read_list(self.voc_list(name), f"{self.layout}; {self.fetch}")
+        return read_ids(self.voc_list(name), f"{self.layout}; {self.fetch}")
 
     def voc_list(self, name: str) -> Path:
         """The file that lists a split."""

@@ -84,6 +84,7 @@ def planned(
     check_choices(overrides)
     check_types(resolved, choices)
     check_values(resolved)
+    resolved = _with_ignored_fill(resolved)
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
     own = identity(resolved)
     own_id = id_of(own, parent.id if parent else None)
@@ -99,6 +100,16 @@ def check_values(resolved: Mapping[str, Any]) -> None:
         raise ConfigError(f"checkpoint.test={weights}: expected last or best")
     if not resolved["runs_dir"]:
         raise ConfigError("runs_dir is empty: expected a folder")
+
+
+def _with_ignored_fill(resolved: dict[str, Any]) -> dict[str, Any]:
+    """Write out what extra transforms fill labels with: it shapes the weights, so it is part of the run."""
+    if not resolved["augment"].get("extra"):
+        return resolved
+    # Imported here: it takes albumentations, which takes seconds to import.
+    from segsweep.data.extra import with_ignored_fill
+
+    return {**resolved, "augment": with_ignored_fill(resolved["augment"])}
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:

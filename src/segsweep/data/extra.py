@@ -1,0 +1,170 @@
+"""Transforms of albumentations behind our own augmentation (`augment.extra`).
+
+They may return anything and fill labels with class 0, so they are tried once before training, every result is
+checked, and what they fill in a label is ignored by default.
+"""
+
+import copy
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from pydoc import locate
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from segsweep.data.keys import key
+from segsweep.data.sample import IGNORE_INDEX, Sample
+from segsweep.errors import ConfigError
+
+FILL = "fill_mask"
+"""albumentations' name for the label of pixels that a transform brings in or takes out."""
+TRIES = 4
+"""How often a pipeline is tried, as some of its transforms may be alternatives."""
+
+
+def with_ignored_fill(extra: Any) -> Any:
+    """Return the configuration of transforms, at any depth, with `fill_mask: 255` where it is not given.
+
+    albumentations' own default is class 0. Where it is None the label stays as it was, and is left so.
+    """
+    if isinstance(extra, list):
+        return [with_ignored_fill(item) for item in extra]
+    if not isinstance(extra, Mapping):
+        return extra
+    node = {name: with_ignored_fill(value) for name, value in extra.items()}
+    return {**node, FILL: IGNORE_INDEX} if FILL not in node and _fills(node.get("_target_")) else node
+
+
+def _fills(target: object) -> bool:
+    """Whether the name is that of a transform of albumentations that fills labels unless told otherwise."""
+    if not str(target).startswith("albumentations."):
+        return False
+    found = locate(str(target))
+    option = inspect.signature(found).parameters.get(FILL) if inspect.isclass(found) else None
+    return option is not None and isinstance(option.default, int | float)
+
+
+class Extra:
+    """A row of transforms, applied to crops of one size."""
+
+    def __init__(self, transforms: Sequence[Any], size: tuple[int, int]) -> None:
+        """Take the transforms in their order, and the crop's (H, W).
+
+        Raises ConfigError, naming the transform, where one is none of albumentations, has an unknown option,
+        cannot be applied, or gives anything but an image uint8 [H, W, 3] with a label uint8 [H, W].
+        """
+        # Imported here, as it takes two seconds.
+        import albumentations as A
+
+        self.size = size
+        for transform in transforms:
+            if not isinstance(transform, A.BasicTransform | A.BaseCompose):
+                raise ConfigError(
+                    f"augment.extra: {transform!r} is no transform of albumentations; give a list of them, "
+                    "as {_target_: albumentations.RandomBrightnessContrast, p: 0.5}"
+                )
+        for leaf in _leaves(transforms):
+            # FrequencyMasking and TimeMasking fill with 0 and have no option to say otherwise.
+            if getattr(leaf, FILL, None) is not None and FILL not in inspect.signature(type(leaf)).parameters:
+                setattr(leaf, FILL, IGNORE_INDEX)
+        try:
+            # An unknown option of a transform is only a warning unless strict.
+            self._pipeline = A.Compose(list(transforms), strict=True)
+        except ValueError as error:
+            raise ConfigError(f"augment.extra: {_line(error)}") from error
+        self._try()
+
+    def __call__(self, sample: Sample, state: int) -> Sample:
+        """Apply all transforms to copies of a sample's arrays, with randomness drawn from `state`.
+
+        Raises ConfigError as `__init__` does, for what shows with some samples only.
+        """
+        # Compose's own seeding gives every transform an equal generator, so that draws are correlated:
+        # here all share one.
+        self._pipeline.set_random_state(np.random.default_rng(state), Random(key(state, "extra")))
+        image, label, wrong = self._apply(self._pipeline, sample.image.copy(), sample.label.copy())
+        if wrong:
+            raise ConfigError(f"augment.extra: {self._culprit(sample)} {wrong}")
+        return Sample(image, label, sample.id)
+
+    def _try(self) -> None:
+        """Apply every transform to noise of one class, whatever its probability."""
+        image = np.random.default_rng(0).integers(0, 256, (*self.size, 3), dtype=np.uint8)
+        sample = Sample(image, np.ones(self.size, dtype=np.uint8), "noise")
+        certain = copy.copy(self)
+        certain._pipeline = _certain(self._pipeline)
+        leaves = list(_leaves([self._pipeline]))
+        asked = any(getattr(leaf, FILL, None) == 0 or type(leaf).__name__ == "Lambda" for leaf in leaves)
+        for state in range(TRIES if len(leaves) > 1 else 1):
+            if not certain(sample, state).label.all() and not asked:
+                names = ", ".join(map(_name, leaves))
+                raise ConfigError(
+                    f"augment.extra: {names} fills labels with class 0 and has no option {FILL}; leave it out"
+                )
+
+    def _apply(self, transform: Any, image: Any, label: Any) -> tuple[Any, Any, str]:
+        """What a transform gives, and what is wrong with that; empty where nothing is."""
+        try:
+            done = transform(image=image, mask=label)
+        # albumentations and OpenCV raise whatever they met first.
+        except Exception as error:
+            reason = f"{type(error).__name__}: {_line(error)}"
+            return image, label, f"cannot be applied to an image and its label ({reason}); leave it out"
+        return done["image"], done["mask"], self._wrong(done["image"], done["mask"])
+
+    def _wrong(self, image: Any, label: Any) -> str:
+        for name, array, shape in (("an image", image, (*self.size, 3)), ("a label", label, self.size)):
+            if not isinstance(array, np.ndarray) or array.dtype != np.uint8 or array.shape != shape:
+                found = getattr(array, "dtype", type(array).__name__), list(getattr(array, "shape", []))
+                return (
+                    f"gives {name} of {found[0]} {found[1]}; expected uint8 {list(shape)}: leave out what "
+                    "normalises, converts or resizes, as the network normalises and augment scales and crops"
+                )
+        return ""
+
+    def _culprit(self, sample: Sample) -> str:
+        """The first transform after which a sample is not as it should be; all where that does not show."""
+        transforms = _certain(self._pipeline).transforms
+        image, label = sample.image.copy(), sample.label.copy()
+        for transform in transforms:
+            image, label, wrong = self._apply(transform, image, label)
+            if wrong:
+                return _name(transform)
+        return ", ".join(map(_name, transforms))
+
+
+def _leaves(transforms: Sequence[Any]) -> Iterator[Any]:
+    """The transforms themselves, also of those inside others."""
+    for transform in transforms:
+        inside = getattr(transform, "transforms", None)
+        if inside is None:
+            yield transform
+        else:
+            yield from _leaves(list(inside))
+
+
+def _certain(pipeline: Any) -> Any:
+    """A copy in which every transform is applied, of alternatives one."""
+    import albumentations as A
+
+    certain = copy.deepcopy(pipeline)
+    stack = [certain]
+    while stack:
+        transform = stack.pop()
+        stack += getattr(transform, "transforms", None) or []
+        # There p is the share of the first of two alternatives.
+        if not isinstance(transform, A.OneOrOther):
+            transform.p = 1.0
+    return certain
+
+
+def _name(transform: Any) -> str:
+    """A transform by its class, with those inside it."""
+    inside = getattr(transform, "transforms", None)
+    name = type(transform).__name__
+    return name if inside is None else f"{name}({', '.join(map(_name, inside))})"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
