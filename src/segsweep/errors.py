@@ -3,9 +3,10 @@
 The command line prints these without a traceback; every other exception is a fault of ours and keeps it.
 """
 
-import signal
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+from segsweep.signals import signal_name
 
 MANY = 100  # names that a message may list
 
@@ -22,15 +23,11 @@ class DataError(UserError, ValueError):
     """A file of a data set is missing, unreadable or not what its layout promises."""
 
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-"""By which Slurm, cloud machines and people ask a process to end."""
-
-
 class PreemptedError(UserError):
     """The process was asked to end; the same command goes on from the last checkpoint."""
 
     def __init__(self, signum: int, where: str) -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name} {where}; the same command goes on")
+        super().__init__(f"stopped by {signal_name(signum)} {where}; the same command goes on")
         self.signum = signum
 
 

@@ -16,6 +16,7 @@ from segsweep.data.sample import Sample
 from segsweep.data.sampler import Position
 from segsweep.data.split import SplitDataset
 from segsweep.errors import ConfigError, DataError, UserError
+from segsweep.signals import heed_parent_alone
 
 Augmentation = Callable[[Sample, int, int, int], Sample]
 """(sample, seed, epoch, draw) -> the sample as it is trained on, a pure function of the four."""
@@ -117,7 +118,8 @@ def collate_idle(samples: Sequence[Sample]) -> Batch:
     return {**collate(samples), "idle": True}
 
 
-def one_thread(_worker: int) -> None:
-    """Keep a worker to one thread."""
+def start_worker(_worker: int) -> None:
+    """Keep a worker to one thread, and leave it to its parent to end it."""
+    heed_parent_alone()
     # Workers are the parallelism: OpenCV's own threads would compete with them for the same cores.
     cv2.setNumThreads(0)

@@ -22,7 +22,7 @@ from segsweep.data.loading import (
     collate,
     collate_idle,
     micro_batch,
-    one_thread,
+    start_worker,
 )
 from segsweep.data.official import OfficialSplit, Submission
 from segsweep.data.prepare import Preparation
@@ -228,7 +228,7 @@ class SegmentationData(pl.LightningDataModule):
             dataset,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=one_thread,
+            worker_init_fn=start_worker,
             pin_memory=torch.cuda.is_available(),
             **order,
         )

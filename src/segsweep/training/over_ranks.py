@@ -23,11 +23,16 @@ def mean_over_ranks(figure: Tensor) -> Tensor:
 
 def any_of_ranks(decision: bool, device: torch.device) -> bool:
     """Whether one rank at least says yes."""
+    return bool(largest_of_ranks(int(decision), device))
+
+
+def largest_of_ranks(number: int, device: torch.device) -> int:
+    """The largest of all ranks' numbers."""
     if world() == 1:
-        return decision
-    said = torch.tensor(float(decision), device=device)
-    distributed.all_reduce(said, op=distributed.ReduceOp.MAX)
-    return bool(said)
+        return number
+    largest = torch.tensor(float(number), device=device)
+    distributed.all_reduce(largest, op=distributed.ReduceOp.MAX)
+    return int(largest)
 
 
 def names_over_ranks(names: list[str]) -> list[str]:

@@ -1,23 +1,28 @@
 """Stopping in time: a signal is a wish, granted at the end of the step, with a checkpoint.
 
-Slurm and cloud machines announce the end with SIGTERM, SIGUSR1 or SIGUSR2 and kill some seconds later. A
-handler that wrote the checkpoint itself would do so in the middle of a step, from which nothing resumes
-exactly; so the handler only notes the signal.
+Slurm and cloud machines announce the end with SIGTERM, SIGUSR1 or SIGUSR2 and kill some seconds later, a
+closed terminal with SIGHUP, and a person with Ctrl-C. A handler that wrote the checkpoint itself would do so
+in the middle of a step, from which nothing resumes exactly; so the handler only notes the signal. Ctrl-C once
+more ends the run at once.
 """
 
 import math
-import signal
+import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint
 
-from segsweep.errors import STOP_SIGNALS, PreemptedError
+from segsweep.errors import PreemptedError
+from segsweep.signals import KEYBOARD, listening
 from segsweep.training.checkpoints import LastCheckpoint
-from segsweep.training.over_ranks import any_of_ranks
+from segsweep.training.over_ranks import largest_of_ranks
+
+NOTED = b"\nsegsweep: stopping at the end of the step; Ctrl-C again ends at once\n"
 
 
 class CheckOften(Callback):
@@ -46,15 +51,19 @@ class StopOnSignal(Checkpoint):
 
     def __init__(self, last: LastCheckpoint) -> None:
         self.last = last
-        self.signum: int | None = None
-        self._before: dict[signal.Signals, Any] = {}
+        self.signum = 0
+        self._listening = ExitStack()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the signals over, from Lightning too, which would save within a step."""
-        self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
+        self._listening.enter_context(listening(self._note))
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
+        if signum == KEYBOARD == self.signum:
+            raise KeyboardInterrupt
         self.signum = signum
+        if signum == KEYBOARD:
+            os.write(2, NOTED)  # not by the log, whose lock the interrupted code may hold
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -69,7 +78,7 @@ class StopOnSignal(Checkpoint):
     def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Stop within a validation: it is done again."""
         # Ranks have validation shares of different lengths, so none may wait for the others here.
-        if trainer.world_size == 1 and self.signum is not None:
+        if trainer.world_size == 1 and self.signum:
             self._stop(f"in the validation of step {trainer.global_step}")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -80,13 +89,13 @@ class StopOnSignal(Checkpoint):
 
     def _asked(self, trainer: pl.Trainer) -> bool:
         """Whether any rank was asked to stop: all must stop at the same step."""
-        return any_of_ranks(self.signum is not None, trainer.strategy.root_device)
+        self.signum = largest_of_ranks(self.signum, trainer.strategy.root_device)
+        return self.signum > 0
 
     def _stop(self, where: str) -> None:
-        raise PreemptedError(self.signum or signal.SIGTERM, where)
+        saved = f" (saved: step {self.last.saved_at})" if self.last.saved_at > 0 else ""
+        raise PreemptedError(self.signum, where + saved)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Give the signals back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+        self._listening.close()

@@ -1,6 +1,7 @@
 """Asked to end by a signal: a checkpoint at the end of the step, and the bits of a run that never was."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -37,13 +38,14 @@ def stop_at(folder, step, signum, *options) -> tuple[int, int, str]:
     process = subprocess.Popen(
         command("train", *SELDOM, *options),
         cwd=folder, env=environment(), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        start_new_session=True,
     )  # fmt: skip
     with process:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and process.poll() is None:
             rows = [path.read_text().splitlines()[1:] for path in folder.glob("runs/*/metrics.csv")]
             if rows and rows[0] and int(rows[0][-1].split(",")[0]) >= step:
-                process.send_signal(signum)
+                os.killpg(process.pid, signum)
                 break
             time.sleep(0.002)
         _, said = process.communicate(timeout=60)
@@ -53,11 +55,19 @@ def stop_at(folder, step, signum, *options) -> tuple[int, int, str]:
 
 
 def test_at_most_one_step_is_lost_and_none_is_changed(undisturbed, tmp_path):
-    """Three signals, one after the other: within an interval, at a validation, near the end."""
-    for step, signum in ((2, signal.SIGTERM), (12, signal.SIGUSR1), (20, signal.SIGUSR2)):
-        code, recorded, said = stop_at(tmp_path, step, signum)
+    """Signals, one after the other: within an interval, at a validation, near the end.
+
+    To the whole process group, as a terminal, systemd and timeout send them: loader workers get them too.
+    """
+    for step, signum, name in (
+        (2, signal.SIGTERM, "SIGTERM"), (9, signal.SIGHUP, "SIGHUP"), (12, signal.SIGUSR1, "SIGUSR1"),
+        (20, signal.SIGINT, "Ctrl-C"),
+    ):  # fmt: skip
+        code, recorded, said = stop_at(tmp_path, step, signum, "num_workers=2")
         assert code == 128 + signum, said
-        assert f"stopped by {signal.Signals(signum).name}" in said
+        assert f"stopped by {name}" in said
+        assert f"(saved: step {saved_step(tmp_path)})" in said
+        assert ("Ctrl-C again ends at once" in said) == (signum == signal.SIGINT)
         assert "Traceback" not in said
         assert status(tmp_path)["state"] == "interrupted"
         assert status(tmp_path)["failure"]["class"] == "preempted"

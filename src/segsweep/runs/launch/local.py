@@ -4,7 +4,6 @@ Each run is a fresh process; the next starts as one ends. A run that another pro
 is free, and holds no device meanwhile.
 """
 
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-from segsweep.errors import STOP_SIGNALS, PreemptedError
+from segsweep.errors import PreemptedError
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.devices import Devices
 from segsweep.runs.launch.display import Display
@@ -21,6 +20,7 @@ from segsweep.runs.launch.journal import BEGAN, DONE
 from segsweep.runs.launch.orders import HELD, Attempt, asked_of, may_pass
 from segsweep.runs.launch.sweep import Sweep
 from segsweep.runs.launch.verdict import Ending, ending, refusal
+from segsweep.signals import KEYBOARD, listening
 
 POLL = 0.1
 """Seconds between two looks at the running processes."""
@@ -76,19 +76,17 @@ class LocalWork:
                 self._step()
                 time.sleep(POLL)
         if self.signals:
-            keyboard = self.signals[0] == signal.SIGINT
+            keyboard = self.signals[0] == KEYBOARD
             raise KeyboardInterrupt if keyboard else PreemptedError(self.signals[0], "in a sweep")
 
     @contextmanager
     def _listening(self) -> Iterator[None]:
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, *STOP_SIGNALS)}
-        try:
-            yield
-        finally:
-            for running in self.running:  # whatever happened: no process outlives this one
-                running.attempt.kill()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with listening(self._note):
+            try:
+                yield
+            finally:
+                for running in self.running:  # whatever happened: no process outlives this one
+                    running.attempt.kill()
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signals.append(signum)  # passed on between steps: it may have come while a process is started
@@ -110,13 +108,13 @@ class LocalWork:
         """Ask the runs to stop at the end of their step; kill them where the keyboard asks once more."""
         self.heeded += 1
         self.waiting.clear()
-        if signum == signal.SIGINT and self.heeded == 1 and self.running:
+        if signum == KEYBOARD and self.heeded == 1 and self.running:
             self.display.remark("stopping at the end of the running steps; Ctrl-C again kills them")
         for running in self.running:
-            if self.signals[: self.heeded].count(signal.SIGINT) > 1:
+            if self.signals[: self.heeded].count(KEYBOARD) > 1:
                 running.attempt.kill()
             else:
-                running.attempt.ask(signal.SIGTERM if signum == signal.SIGINT else signum)
+                running.attempt.ask(signum)
 
     def _begin_some(self) -> None:
         """Start what may start, in order: behind one whose devices are not free, all wait."""

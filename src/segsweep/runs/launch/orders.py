@@ -18,12 +18,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from segsweep.errors import STOP_SIGNALS
 from segsweep.runs import failures
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.jobs import Job
 from segsweep.runs.launch.verdict import refusal
 from segsweep.runs.planning.plan import Member
+from segsweep.signals import ASKING, signal_name
 
 ATTACHED = "--attached="
 """Said to a run's process, with that of its launcher: it ends when this does, and waits for no held run."""
@@ -131,13 +131,13 @@ class Attempt:
         return str(self.folder.status().get("error") or _how(returncode))
 
     def _record(self, returncode: int, status: Mapping[str, Any]) -> None:
-        if self.prefix and returncode > 128:  # srun, as a shell, says so of a signal
+        if returncode > 128:  # as srun, shells and segsweep itself say of a signal
             returncode = 128 - returncode
         kind, error = failures.UNKNOWN, _how(returncode)
         if returncode == -signal.SIGKILL:
             kind = failures.OUT_OF_MEMORY if _oom_kills() > self._oom_kills else failures.KILLED
             error += " for want of memory" if kind == failures.OUT_OF_MEMORY else ""
-        if -returncode in STOP_SIGNALS or (self.asked and returncode < 0):
+        if -returncode in ASKING or (self.asked and returncode < 0):
             kind = failures.PREEMPTED
         state = "done" if status["state"] == "done" else "failed" if returncode >= 0 else "interrupted"
         log = failures.log_tail(self.folder.log)
@@ -191,9 +191,9 @@ def _finish(folder: RunFolder, order: Order, config: str, watch: Callable[[Attem
 
 def _how(returncode: int) -> str:
     if returncode < 0:
-        return f"killed by {signal.Signals(-returncode).name}"
-    if returncode - 128 in STOP_SIGNALS:
-        return f"stopped by {signal.Signals(returncode - 128).name}"
+        return f"killed by {signal_name(-returncode)}"
+    if returncode - 128 in ASKING:
+        return f"stopped by {signal_name(returncode - 128)}"
     return f"exit status {returncode} before its end"
 
 

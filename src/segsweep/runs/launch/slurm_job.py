@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from segsweep.errors import STOP_SIGNALS
 from segsweep.runs.launch.orders import Attempt, Order, perform
+from segsweep.signals import STOP_SIGNALS, listening
 
 
 @dataclass
@@ -54,12 +54,12 @@ class _PassedOn(AbstractContextManager["_PassedOn"]):
         self.attempt: Attempt | None = None
 
     def __enter__(self) -> "_PassedOn":
-        self._before = {number: signal.signal(number, self._handle) for number in STOP_SIGNALS}
+        self._listening = listening(self._handle, STOP_SIGNALS)
+        self._listening.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
+        self._listening.__exit__(None, None, None)
 
     def watch(self, attempt: Attempt) -> None:
         """A run's process was started; a signal that came between two processes is for this one."""

@@ -6,7 +6,6 @@ that this process came from.
 """
 
 import os
-import signal
 import sys
 import threading
 import time
@@ -17,12 +16,13 @@ from types import FrameType
 
 from torch import distributed
 
-from segsweep.errors import STOP_SIGNALS, PreemptedError, UserError
+from segsweep.errors import PreemptedError, UserError
 from segsweep.runs import failures
 from segsweep.runs.ranks.children import GRACE, Children, stay_with_parent
 from segsweep.runs.ranks.exchange import barrier
 from segsweep.runs.ranks.place import Ranks, name_address
 from segsweep.runs.ranks.wire import Wire
+from segsweep.signals import STOP_SIGNALS, listening
 
 POLL = 0.2
 
@@ -133,12 +133,8 @@ class Together:
             if self._failure() is None:
                 raise PreemptedError(signum, "outside of training")
 
-        before = {number: signal.signal(number, end) for number in STOP_SIGNALS}
-        try:
+        with listening(end, STOP_SIGNALS):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _first_cause(self, error: BaseException) -> BaseException:
         """The failure of the rank that failed first, where this rank's error may be but its consequence."""
