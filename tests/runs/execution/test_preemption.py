@@ -5,12 +5,18 @@ import os
 import signal
 import subprocess
 import time
+from multiprocessing import get_context
 
 import pytest
 import torch
 
+from segsweep.data.loading import start_worker
+from segsweep.data.sampling import Shuffle
+from segsweep.errors import PreemptedError
+from segsweep.signals import listening
 from tests.runs.commands import command, environment, segsweep
 from tests.runs.execution.test_resume import LONGER, equal, outcome
+from tests.runs.inside import checkpoint, faulty, planned, run
 
 # Between validations no checkpoint is due: what a stopped run has, it wrote because it was asked to stop.
 SELDOM = (*LONGER, "checkpoint.every=1000")
@@ -94,3 +100,65 @@ def test_a_launcher_that_is_asked_to_end_passes_it_on(tmp_path):
     states = sorted(json.loads(path.read_text())["state"] for path in tmp_path.glob("runs/*/status.json"))
     assert states == ["interrupted", "planned"]
     assert saved_step(tmp_path) > 0
+
+
+def test_ctrl_c_saves_and_once_more_ends_at_once(tmp_path):
+    """Pressed once in the second step; then twice within the fourth."""
+    pressed = [(picture(1, 0), str(int(signal.SIGINT)), "once")]
+    pressed += [(picture(3, place), str(int(signal.SIGINT)), f"twice{place}") for place in (0, 1)]
+    folder = planned(*faulty(tmp_path, *pressed), "checkpoint.every=1000", f"runs_dir={tmp_path / 'runs'}")
+    (tmp_path / "once").touch()
+    with pytest.raises(PreemptedError, match=r"stopped by Ctrl-C after step 2 \(saved: step 2\)"):
+        run(folder)
+    assert (folder.status()["state"], checkpoint(folder)["global_step"]) == ("interrupted", 2)
+    (tmp_path / "twice0").touch()
+    (tmp_path / "twice1").touch()
+    with pytest.raises(KeyboardInterrupt):
+        run(folder)
+    assert folder.status()["state"] == "interrupted"
+    assert checkpoint(folder)["global_step"] == 2, "the third is followed by a validation"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    run(folder)
+    assert folder.status()["state"] == "done"
+
+
+def picture(step: int, place: int) -> int:
+    """The training picture that is number `place` of the four of a step, both from 0."""
+    return int(Shuffle(24, 0).order(0)[4 * step + place])
+
+
+def test_what_a_process_was_started_to_ignore_stays_ignored():
+    """As nohup has it, and a rank that leaves the keyboard to the one that started it."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with listening(lambda number, _: heard.append(number)):
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGUSR1)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert heard == [signal.SIGUSR1]
+
+
+def test_loader_workers_heed_their_parent_alone():
+    """Signals from others leave a worker as it is; SIGTERM from its parent ends it."""
+    ready = get_context("fork").Event()
+    worker = get_context("fork").Process(target=_work, args=(ready,), daemon=True)
+    worker.start()
+    try:
+        assert ready.wait(10)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            subprocess.run(["sh", "-c", f"kill -{int(number)} {worker.pid}"], check=True)
+        worker.join(0.5)
+        assert worker.is_alive()
+        worker.terminate()
+        worker.join(10)
+        assert worker.exitcode == 0
+    finally:
+        worker.kill()
+
+
+def _work(ready) -> None:
+    start_worker(0)
+    ready.set()
+    time.sleep(60)

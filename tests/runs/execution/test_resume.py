@@ -81,16 +81,6 @@ def test_kill_9_and_the_same_command_again(undisturbed, tmp_path, workers):
     assert [name for name in undisturbed if not equal(undisturbed[name], again[name])] == []
 
 
-def test_interrupted_by_the_keyboard(undisturbed, tmp_path):
-    kill_when(tmp_path, 9, signal.SIGINT)
-    (status,) = tmp_path.glob("runs/*/status.json")
-    assert json.loads(status.read_text())["state"] == "interrupted"
-    assert "Traceback" not in (tmp_path / "out.txt").read_text()
-    segsweep("train", *LONGER, cwd=tmp_path)
-    again = outcome(tmp_path)
-    assert [name for name in undisturbed if not equal(undisturbed[name], again[name])] == []
-
-
 def test_two_processes_do_not_train_one_run(tmp_path):
     long = ("train", *LONGER, "trainer.max_steps=6000", "trainer.val_every=6000")
     with (tmp_path / "out.txt").open("w") as out:
