@@ -9,11 +9,12 @@ import pytorch_lightning as pl
 import torch
 
 from segsweep.data.augment import Augment
-from segsweep.data.loading import collate, micro_batch
+from segsweep.data.loading import collate
 from segsweep.data.sample import Sample
 from segsweep.data.sets.camvid import CamVid
 from segsweep.data.split import SplitDataset, check_disjoint
 from segsweep.errors import ConfigError, DataError
+from segsweep.rules import micro_batch
 from tests.data.writers import write_camvid
 
 

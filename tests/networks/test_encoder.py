@@ -96,9 +96,54 @@ def test_offline_pretrained_names_the_way_out(monkeypatch, tmp_path: Path):
 def test_an_output_stride_that_timm_cannot_give():
     with pytest.raises(ConfigError, match=r"output_stride=12"):
         Encoder("resnet18", output_stride=12)
-    with pytest.raises(ConfigError, match=r"output_stride=8.*another backbone"):
-        Encoder("swin_tiny_patch4_window7_224", output_stride=8)
-    with pytest.raises(ConfigError, match=r"output_stride=32 \(.*try another backbone"):
-        Encoder("swin_tiny_patch4_window7_224", output_stride=32)
-    with pytest.raises(ConfigError, match=r"\(AssertionError\)"):
-        Encoder("vgg11", output_stride=16)  # timm refuses it without a word
+    with pytest.raises(ConfigError, match=r"densenet121: its output stride is 32 .*use output_stride=32"):
+        Encoder("densenet121", output_stride=16)
+    with pytest.raises(ConfigError, match=r"vit_tiny_patch16_224: its output stride is 16"):
+        Encoder("vit_tiny_patch16_224", output_stride=8)
+    with pytest.raises(ConfigError, match="vit_small_patch14_dinov2: its output stride is 14, which no head"):
+        Encoder("vit_small_patch14_dinov2")
+
+
+@pytest.mark.parametrize("name", ["coat_tiny", pytest.param("inception_v3", marks=pytest.mark.slow)])
+def test_models_of_one_image_size_or_maps_of_another_are_refused_by_name(name):
+    with pytest.raises(ConfigError, match=f"{name}: it does not give its maps for images of any size"):
+        Encoder(name, output_stride=32)
+
+
+@pytest.mark.parametrize(
+    ("name", "stride"),
+    [
+        pytest.param("densenet121", 32, marks=pytest.mark.slow),
+        pytest.param("hgnetv2_b0", 32, marks=pytest.mark.slow),
+        pytest.param("repvit_m1_0", 32, marks=pytest.mark.slow),
+        ("pvt_v2_b0", 32),
+        ("swin_tiny_patch4_window7_224", 32),
+        ("mambaout_femto", 32),
+        ("vit_tiny_patch16_224", 16),
+    ],
+)
+def test_models_with_a_stride_of_their_own_give_their_maps_for_any_image(name, stride):
+    with torch.device("meta"):
+        encoder = Encoder(name, output_stride=stride).eval()
+        maps = encoder(torch.empty(2, 3, 97, 131))
+    assert encoder.reductions[-1] == stride
+    for one, channels, reduction in zip(maps, encoder.channels, encoder.reductions, strict=True):
+        assert one.shape[:2] == (2, channels)
+        for found, side in zip(one.shape[2:], (97, 131), strict=True):
+            assert side // reduction <= found <= -(-side // reduction)
+
+
+@pytest.mark.parametrize(
+    "name", ["swin_tiny_patch4_window7_224", pytest.param("pvt_v2_b0", marks=pytest.mark.slow)]
+)
+def test_their_maps_and_weights_are_the_classifiers(name, tmp_path):
+    """Channels-last maps too: compared with what the classifier itself has before its pooling."""
+    torch.manual_seed(0)
+    classifier = timm.create_model(name, num_classes=3).eval()
+    save_file(classifier.state_dict(), tmp_path / "w.safetensors")
+    encoder = Encoder(name, output_stride=32, weights=str(tmp_path / "w.safetensors")).eval()
+    image = torch.randn(1, 3, 224, 224)
+    with torch.no_grad():
+        want = classifier.forward_intermediates(image, intermediates_only=True, norm=False)[-1]
+        got = encoder(image)[-1]
+    torch.testing.assert_close(got, want)

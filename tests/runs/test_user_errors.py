@@ -8,6 +8,7 @@ import pytest
 from segsweep import cli
 from tests.data.writers import write_camvid
 from tests.runs.commands import TINY, segsweep
+from tests.runs.composing import member
 
 
 def complaint(capfd, *arguments: str) -> str:
@@ -51,7 +52,20 @@ def complaint(capfd, *arguments: str) -> str:
         ("test.singel.scales=[1]", ("test.singel.scales", "no such test", "did you mean single")),
         ("test.single.scales=[]", ("scales",)),
         ("split=foo", ("split", "foo", "known: test, train, val")),
-        ("runs_dir=", ("runs_dir is empty",)),
+        ("runs_dir=", ("runs_dir=", "a folder")),
+        ("runs_dir=/tmp/lr=1", ("runs_dir=/tmp/lr=1: quote", """'runs_dir="/tmp/lr=1"'""")),
+        ("seed=0,1", ("seed=0,1", "add -m")),
+        ("seed=99999999999999999999999", ("seed=99999999999999999999999", "64 bits")),
+        ("optimiser.lr=1", ("optimiser", "did you mean optimizer")),
+        ("~head", ("head: every run needs it",)),
+        ("+max_steps=3", ("+max_steps", "did you mean trainer.max_steps")),
+        ("+checkpoint.evry=3", ("checkpoint.evry", "did you mean every")),
+        ("+trainer.limit_val_batches=2", ("trainer.limit_val_batches", "no such option")),
+        ("+trainer.callbacks=x", ("trainer.callbacks", "no such option")),
+        ("trainer.gradient_clip_val=abc", ("trainer.gradient_clip_val=abc", "a number")),
+        ("trainer.accelerator=gup", ("trainer.accelerator=gup", "did you mean gpu")),
+        ("trainer.freeze=encoder", ("trainer.freeze=encoder", "[encoder]")),
+        ("checkpoint.minutes=soon", ("checkpoint.minutes=soon", "a number")),
         ("checkpoint.test=worst", ("checkpoint.test=worst", "last or best")),
         ("num_classes=7", ("num_classes", "7", "2 to 6")),
         ("backbone.weights=/nowhere.pt", ("backbone.weights=/nowhere.pt", "No such file")),
@@ -65,6 +79,37 @@ def test_wrong_arguments(argument, words, capfd, tmp_path):
     line = complaint(capfd, "train", "trainer.max_steps=6", "trainer.accelerator=cpu", *places, argument)
     assert [word for word in words if word not in line] == []
     assert list(tmp_path.glob("*/plan.json")) == [], "nothing is written for what cannot run"
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("head.width=0", "head.width=0: expected a number of channels"),
+        ("head.rates=[6,x]", "head.rates=[6, 'x']: expected a list of whole numbers"),
+        ("head.fuse=mean", "head.fuse=mean: known: concat, sum"),
+        ("head.dropout=1.5", "head.dropout=1.5: expected a probability"),
+        ("head.aux=[1,1]", "head.aux=[1, 1]: expected a list of different taps"),
+        ("head.aux_target=up", "head.aux_target=up"),
+        ("head=none head.depth=0", "head.depth=0: expected a number of convolutions"),
+        ("head=atonet head.spp=[0]", "head.spp=[0]"),
+        ("head=dual_aspp head.fine_rates=[1.5]", "head.fine_rates=[1.5]"),
+        ("size=15", "size=[15, 15]: a crop must not be smaller"),
+        ("size=abc", "size=abc: expected a number of pixels"),
+        ("batch_size=0", "batch_size=0: expected a number of images"),
+        ("batch_size=3 trainer.accumulate_grad_batches=2", "batch_size: 3 images a step"),
+        ("trainer.precision=half", "trainer.precision=half"),
+        ("optimizer=adamw optimizer.betas=[1]", "optimizer.betas=[1]: expected two numbers"),
+    ],
+)
+def test_bad_values_are_named_before_anything_is_built(argument, words, capfd, monkeypatch):
+    """Torch and its kin take seconds to import, a network and a dataset more to build."""
+    monkeypatch.setattr("segsweep.runs.app.check_member", lambda *_: pytest.fail("built"))
+    assert words in complaint(capfd, "train", *argument.split())
+
+
+def test_own_parts_have_options_of_their_own():
+    """What a shipped head takes under a name says nothing about another's."""
+    assert member("head._target_=my.Head", "head.width=0").config["head"]["width"] == 0
 
 
 def test_an_option_of_another_choice_names_who_has_it(capfd, tmp_path):

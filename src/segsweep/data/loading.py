@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from segsweep.data.sample import Sample
 from segsweep.data.sampler import Position
 from segsweep.data.split import SplitDataset
-from segsweep.errors import ConfigError, DataError, UserError
+from segsweep.errors import DataError, UserError
 from segsweep.signals import heed_parent_alone
 
 Augmentation = Callable[[Sample, int, int, int], Sample]
@@ -81,18 +81,6 @@ def with_labels_of_step(batches: Iterator[Batch], micro_batches: int) -> Iterato
             batch = ahead.popleft()
             yield {**batch, "step_labels": labels} if index == 0 else batch
             ahead.extend(islice(batches, 1))
-
-
-def micro_batch(batch_size: int, devices: int, accumulate: int) -> int:
-    """The images of one forward pass on one device; ConfigError where they do not come out whole."""
-    images, rest = divmod(batch_size, devices * accumulate)
-    if rest:
-        raise ConfigError(
-            f"batch_size: {batch_size} images a step over {devices} devices (trainer.devices) x "
-            f"{accumulate} batches (trainer.accumulate_grad_batches) leave a rest; "
-            f"give a multiple of {devices * accumulate}"
-        )
-    return images
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

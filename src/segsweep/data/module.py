@@ -21,7 +21,6 @@ from segsweep.data.loading import (
     TrainingView,
     collate,
     collate_idle,
-    micro_batch,
     start_worker,
 )
 from segsweep.data.official import OfficialSplit, Submission
@@ -31,6 +30,7 @@ from segsweep.data.sampler import StreamBatchSampler
 from segsweep.data.sampling import EpochOrder, Mixture, Sampling, Shuffle
 from segsweep.data.split import JoinedSplit, SplitDataset, check_disjoint
 from segsweep.errors import ConfigError, near
+from segsweep.rules import micro_batch
 
 log = getLogger(__name__)
 

@@ -4,18 +4,18 @@ Channels, reductions and normalisation are asked of timm, never kept in a table 
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import timm
 from timm.data.config import resolve_data_config
 from torch import Tensor, nn
+from torch.nn import functional
 
-from segsweep.errors import ConfigError, near
+from segsweep.errors import ConfigError
+from segsweep.networks.timm_models import channels_first, create
 from segsweep.networks.weight_files import read_weights
-
-OUTPUT_STRIDES = (8, 16, 32)
 
 
 class Encoder(nn.Module):
@@ -27,7 +27,8 @@ class Encoder(nn.Module):
 
     Args:
         name: a timm model name.
-        output_stride: 8, 16 or 32: where the encoder stops striding and dilates instead.
+        output_stride: 8, 16 or 32: where the encoder stops striding and dilates instead. Of models that
+            cannot dilate, the one that is theirs by nature.
         pretrained: load timm's own ImageNet weights (from its cache or the hub).
         weights: a local file of the same weights (safetensors or a torch state dict); wins over `pretrained`.
         mean, std: normalisation, where the file's differs from timm's record for `name`.
@@ -54,7 +55,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.name, self.output_stride = name, output_stride
         self.has_pretrained_weights = pretrained or weights is not None
-        self.body = _create(name, output_stride, pretrained and weights is None, _check_options(options))
+        made = create(name, output_stride, pretrained and weights is None, _check_options(options))
+        self.body, self.multiple = made.model, made.multiple
         self.channels: list[int] = self.body.feature_info.channels()
         if last_expansion not in (None, True, False):
             raise ConfigError(f"backbone.last_expansion={last_expansion}: expected null, true or false")
@@ -69,23 +71,10 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised image [B, 3, H, W] → feature maps, finest first."""
-        features: list[Tensor] = self.body(x)
-        return features
-
-
-def _create(name: str, output_stride: int, pretrained: bool, options: dict[str, Any]) -> Any:
-    if output_stride not in OUTPUT_STRIDES:
-        raise ConfigError(f"backbone.output_stride={output_stride}: expected one of {OUTPUT_STRIDES}")
-    if not (isinstance(name, str) and timm.is_model(name)):
-        raise ConfigError(
-            f"backbone.name={name}: timm has no such model; {near(str(name), timm.list_models())}"
-        )
-    try:
-        return timm.create_model(
-            name, features_only=True, output_stride=output_stride, pretrained=pretrained, **options
-        )
-    except Exception as error:
-        raise _creation_error(name, output_stride, pretrained, error) from error
+        if self.multiple > 1:
+            height, width = x.shape[-2:]
+            x = functional.pad(x, (0, -width % self.multiple, 0, -height % self.multiple))
+        return channels_first(self.body, self.body(x))
 
 
 def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -119,21 +108,6 @@ def _leave_out_last_expansion(body: Any, name: str) -> int:
     return convs[0].in_channels
 
 
-def _creation_error(name: str, output_stride: int, pretrained: bool, error: Exception) -> ConfigError:
-    reason = str(error).strip().split("\n")[0] or type(error).__name__
-    if pretrained:
-        return ConfigError(
-            f"backbone.pretrained=true: timm could not get the weights of {name} (offline?): "
-            "give a local file with backbone.weights=FILE, or train from scratch with pretrained=false"
-            f" ({type(error).__name__})"
-        )
-    other = "" if output_stride == 32 else "output_stride=32 or "
-    return ConfigError(
-        f"backbone.name={name}: timm cannot give its feature maps at backbone.output_stride={output_stride}"
-        f" ({reason}); try {other}another backbone"
-    )
-
-
 def _load_weights(body: nn.Module, name: str, file: Path) -> None:
     """Load a classifier's or an encoder's state dict; what lies behind the last feature map is left out.
 
@@ -142,7 +116,8 @@ def _load_weights(body: nn.Module, name: str, file: Path) -> None:
     content = read_weights(file, f"backbone.weights={file}")
     state = content.get("state_dict", content)
     wanted = body.state_dict()
-    kept = {key: value for key, value in state.items() if key in wanted}
+    names = {key: key if key in state else _classifiers(key) for key in wanted}
+    kept = {key: state[name] for key, name in names.items() if name in state}
     missing = sorted(wanted.keys() - kept.keys())
     wrong = [key for key, value in kept.items() if value.shape != wanted[key].shape]
     if missing or wrong:
@@ -152,3 +127,8 @@ def _load_weights(body: nn.Module, name: str, file: Path) -> None:
         )
     if not any(value.is_meta for value in wanted.values()):
         body.load_state_dict(kept)
+
+
+def _classifiers(key: str) -> str:
+    """A tensor's name in the classifier, where timm's `features_only` model has another (layers_0.…)."""
+    return re.sub(r"^(\w+?)_(\d+)\.", r"\1.\2.", key.removeprefix("model."))

@@ -9,6 +9,7 @@ from segsweep.errors import ConfigError
 from segsweep.networks.blocks import resize
 from segsweep.networks.encoder import Encoder
 from segsweep.networks.heads.base import Head
+from segsweep.rules import check_crop
 
 
 class Segmenter(nn.Module):
@@ -78,11 +79,7 @@ def check_input(encoder: Encoder, size: Sequence[int], micro_batch: int) -> None
             cell and the batch a single image, where BatchNorm has no variance to work with.
     """
     stride = max(encoder.reductions)
-    if min(size) < stride:
-        raise ConfigError(
-            f"size={list(size)}: a crop must not be smaller than the encoder's largest reduction, {stride};"
-            f" use size={2 * stride + 1} or more"
-        )
+    check_crop(size, stride)
     cells = -(-size[0] // stride) * -(-size[1] // stride)
     if cells == 1 and micro_batch == 1:
         raise ConfigError(

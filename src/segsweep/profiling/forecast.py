@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segsweep.data.loading import micro_batch
 from segsweep.networks import Segmenter
 from segsweep.profiling import counts, memory
+from segsweep.rules import micro_batch
 from segsweep.runs.build import build, build_segmenter, trainer_settings
 from segsweep.runs.ranks.wanted import processes
 from segsweep.training.freezing import freeze

@@ -16,20 +16,18 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 
 from segsweep.data.module import SegmentationData
-from segsweep.errors import ConfigError, UserError, near
+from segsweep.errors import ConfigError, UserError
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
+from segsweep.runs.config.values import CLOSED, check_group
 from segsweep.runs.ranks.place import Ranks
 from segsweep.testing.strategies import Strategy
-from segsweep.training.divergence import ON_NAN
 from segsweep.training.fit import TrainerSettings, val_interval
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.task import SegmentationTask
 from segsweep.training.trackers import NoTracker
 
 Config = Mapping[str, Any]
-ON_OOM = ("fail", "shrink")
-PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")  # Lightning's names
 
 
 def build(config: Config, part: str, **arguments: Any) -> Any:
@@ -133,37 +131,18 @@ def trainer_settings(
     Raises:
         ConfigError: an unknown setting, or intervals that do not fit.
     """
-    trainer = dict(config["trainer"])
-    for name, known in (("on_nan", ON_NAN), ("on_oom", ON_OOM)):
-        if trainer[name] not in known:
-            raise ConfigError(f"trainer.{name}={trainer[name]}: {near(str(trainer[name]), known)}")
+    for group in CLOSED:
+        check_group(config, group)
+    trainer, checkpoint = dict(config["trainer"]), config["checkpoint"]
     for elsewhere in ("log_every", "freeze", "on_nan", "on_oom", "devices"):
         trainer.pop(elsewhere)
-    if trainer["sync_batchnorm"] not in ("auto", True, False):
-        raise ConfigError(f"trainer.sync_batchnorm={trainer['sync_batchnorm']}: expected auto, true or false")
-    every = config["checkpoint"]["every"]
-    if not isinstance(every, int) or every < 1:
-        raise ConfigError(f"checkpoint.every={every}: expected a number of steps, at least 1")
-    if trainer["precision"] not in PRECISIONS:
-        raise ConfigError(
-            f"trainer.precision={trainer['precision']}: {near(trainer['precision'], PRECISIONS)}"
-        )
-    for name, least in (("accumulate_grad_batches", 1), ("log_every", 1)):
-        if config["trainer"][name] < least:
-            raise ConfigError(f"trainer.{name}={config['trainer'][name]}: expected at least {least}")
-    decay = trainer["ema_decay"]
-    if decay is not None and not 0 <= decay < 1:
-        raise ConfigError(f"trainer.ema_decay={decay}: expected a number from 0 to below 1, such as 0.999")
     trainer["val_every"] = val_interval(trainer["max_steps"], trainer.get("val_every"))
     if status and status.get("shrunk_to"):
         trainer["accumulate_grad_batches"] = status["shrunk_to"]
-    minutes = config["checkpoint"]["minutes"]
-    if minutes is not None and not minutes > 0:
-        raise ConfigError(f"checkpoint.minutes={minutes}: expected a number above 0, or null")
     ranks = ranks or Ranks()
     return TrainerSettings(
-        checkpoint_every=every,
-        checkpoint_minutes=minutes,
+        checkpoint_every=checkpoint["every"],
+        checkpoint_minutes=checkpoint["minutes"],
         devices=ranks.local_world,
         nodes=ranks.nodes,
         **trainer,

@@ -6,8 +6,6 @@ from torch import nn
 
 from segsweep.errors import UserError
 
-ON_NAN = ("stop", "skip")
-
 
 class DivergenceError(UserError):
     """The loss of some samples, or a weight, became NaN or infinite in a step (the first is step 1)."""

@@ -16,9 +16,9 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgressBar
 from pytorch_lightning.strategies import DDPStrategy
 
-from segsweep.data.loading import micro_batch
 from segsweep.data.module import SegmentationData
 from segsweep.errors import ConfigError
+from segsweep.rules import micro_batch
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
 from segsweep.training.checkpoints import BestCheckpoint, LastCheckpoint
 from segsweep.training.recorder import Recorder

@@ -146,7 +146,7 @@ def test_all_that_is_wrong_with_one_configuration(tmp_path):
     wrong = ("dataset=camvid", f"data_dir={tmp_path}", "trainer.freeze=[encodr]", "loss.class_weights=[1]")
     found = [(str(error), files) for error, files in check.problems(member(*wrong).config)]
     assert [files for _, files in found] == [False, False, True]
-    for (message, _), words in zip(found, ("class_weights", "encodr", "no such folder"), strict=True):
+    for (message, _), words in zip(found, ("encodr", "class_weights", "no such folder"), strict=True):
         assert words in message
 
 

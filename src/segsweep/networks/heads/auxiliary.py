@@ -11,10 +11,10 @@ from typing import TypedDict
 
 from torch import Tensor, nn
 
-from segsweep.errors import ConfigError, near
+from segsweep.errors import ConfigError
 from segsweep.networks.blocks import conv_bn_relu
+from segsweep.rules import AUX_TARGET, FEATURES_UP, LABELS_DOWN
 
-LABELS_DOWN, FEATURES_UP = "labels_down", "features_up"
 WIDTH = 128  # ATONet's branches: 64→64, 128→128, 256→128, 512→128, 128→128
 
 
@@ -52,10 +52,7 @@ class Auxiliary(nn.Module):
         aux_target: str = LABELS_DOWN,
     ) -> None:
         super().__init__()
-        if aux_target not in (LABELS_DOWN, FEATURES_UP):
-            raise ConfigError(
-                f"head.aux_target={aux_target}: {near(str(aux_target), [LABELS_DOWN, FEATURES_UP])}"
-            )
+        AUX_TARGET.check("head.aux_target", aux_target)
         self.taps = _check_taps(() if aux is None else aux, len(channels))
         self.upsampled = aux_target == FEATURES_UP
         weights = _check_weights(aux_weights, len(self.taps))

@@ -5,11 +5,11 @@ from typing import Unpack
 
 from torch import Tensor, nn
 
-from segsweep.errors import ConfigError
 from segsweep.networks.heads.auxiliary import Auxiliary, AuxiliaryOptions
 from segsweep.networks.heads.decoder import Decoder
 from segsweep.networks.heads.features import stages
 from segsweep.networks.heads.options import pixel_classifier
+from segsweep.rules import RATES, SOME_RATES
 
 HeadOutput = Tensor | tuple[Tensor, dict[str, Tensor]]
 
@@ -91,21 +91,16 @@ class PyramidHead(Head):
         return self.output(self.classifier(x), features)
 
 
-def check_rates(rates: Sequence[int], option: str = "rates") -> tuple[int, ...]:
+def check_rates(rates: Sequence[int], option: str = "rates", least: int = 1) -> tuple[int, ...]:
     """The atrous rates as a tuple. One that is larger than the map is no mistake: of its kernel only the
     centre falls on the map, so that the branch is a 1×1 convolution there (DeepLabV3, §3.3).
 
     Raises:
-        ConfigError: there is none, or one is not a whole number from 1 up.
+        ConfigError: there are fewer than `least`, 0 or 1, or one is not a whole number from 1 up.
     """
-    good = isinstance(rates, list | tuple) and len(rates) > 0
-    if not good or any(isinstance(r, bool) or not isinstance(r, int) or r < 1 for r in rates):
-        raise ConfigError(
-            f"head.{option}={rates}: expected a list of whole numbers from 1 up, such as [6,12,18]"
-        )
-    return tuple(rates)
+    return tuple((SOME_RATES if least else RATES).check(f"head.{option}", rates))
 
 
-def rates_at(rates: Sequence[int], output_stride: int) -> tuple[int, ...]:
+def rates_at(rates: Sequence[int], output_stride: int, least: int = 1) -> tuple[int, ...]:
     """Rates for a map of this output stride: as given, doubled at 8 (DeepLabV3, §3.3; KSAC follows it)."""
-    return tuple(2 * rate if output_stride == 8 else rate for rate in check_rates(rates))
+    return tuple(2 * rate if output_stride == 8 else rate for rate in check_rates(rates, least=least))

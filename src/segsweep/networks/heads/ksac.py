@@ -6,14 +6,12 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from segsweep.errors import ConfigError, near
 from segsweep.networks.blocks import ImagePooling, conv_bn_relu
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import PyramidHead, rates_at
 from segsweep.networks.heads.options import check_width
 from segsweep.networks.shared_kernel import SharedAtrousConv
-
-FUSIONS = ("sum", "concat")
+from segsweep.rules import FUSIONS
 
 
 class SharedPyramid(nn.Module):
@@ -55,8 +53,7 @@ class Ksac(PyramidHead):
         dropout: float = 0.1,
         **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
-        if fuse not in FUSIONS:
-            raise ConfigError(f"head.fuse={fuse}: {near(str(fuse), FUSIONS)}")
+        FUSIONS.check("head.fuse", fuse)
         check_width(width)
         context = SharedPyramid(channels[-1], width, rates_at(rates, reductions[-1]), fuse)
         super().__init__(

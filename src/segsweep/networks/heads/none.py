@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Unpack
 
-from segsweep.errors import ConfigError
 from segsweep.networks.blocks import conv_block
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import PyramidHead
 from segsweep.networks.heads.options import check_width
+from segsweep.rules import CONVOLUTIONS
 
 
 class NoPyramid(PyramidHead):
@@ -40,8 +40,7 @@ class NoPyramid(PyramidHead):
         dropout: float = 0.1,
         **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
-        if not isinstance(depth, int) or depth < 1:
-            raise ConfigError(f"head.depth={depth}: expected a number of convolutions, at least 1")
+        CONVOLUTIONS.check("head.depth", depth)
         width = channels[-1] if width is None else check_width(width)
         context = conv_block(channels[-1], width, depth, separable)
         super().__init__(

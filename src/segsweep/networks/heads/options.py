@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from segsweep.errors import ConfigError
+from segsweep.rules import CHANNELS, DROPOUT
 
 
 def check_width(width: int, option: str = "width") -> int:
@@ -11,9 +11,7 @@ def check_width(width: int, option: str = "width") -> int:
     Raises:
         ConfigError: not a whole number from 1 up.
     """
-    if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-        raise ConfigError(f"head.{option}={width}: expected a number of channels, at least 1")
-    return width
+    return CHANNELS.check(f"head.{option}", width)
 
 
 def pixel_classifier(width: int, num_classes: int, dropout: float) -> nn.Sequential:
@@ -22,6 +20,4 @@ def pixel_classifier(width: int, num_classes: int, dropout: float) -> nn.Sequent
     Raises:
         ConfigError: a probability outside [0, 1).
     """
-    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise ConfigError(f"head.dropout={dropout}: expected a probability from 0 to below 1")
-    return nn.Sequential(nn.Dropout(dropout), nn.Conv2d(width, num_classes, 1))
+    return nn.Sequential(nn.Dropout(DROPOUT.check("head.dropout", dropout)), nn.Conv2d(width, num_classes, 1))

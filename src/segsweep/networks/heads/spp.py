@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsweep.errors import ConfigError
 from segsweep.networks.blocks import conv_bn_relu, pooled_conv, resize
+from segsweep.rules import BINS
 
 
 class SpatialPyramidPooling(nn.Module):
@@ -52,9 +52,4 @@ def check_bins(bins: Sequence[int]) -> tuple[int, ...]:
     Raises:
         ConfigError: not a list, or one is not a whole number from 1 up.
     """
-    good = isinstance(bins, list | tuple)
-    if not good or any(isinstance(b, bool) or not isinstance(b, int) or b < 1 for b in bins):
-        raise ConfigError(
-            f"head.spp={bins}: expected a list of whole numbers from 1 up, such as [8,4,2], or [] for no SPP"
-        )
-    return tuple(bins)
+    return tuple(BINS.check("head.spp", bins))

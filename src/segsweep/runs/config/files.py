@@ -63,8 +63,11 @@ def choices(group: str) -> list[str]:
 
 def options(group: str) -> set[str]:
     """Options that any choice of a group has; of the top level, for an empty name."""
+    top = _options(read(root() / "conf" / "config.yaml"))
     if not group:
-        return set(_options(read(root() / "conf" / "config.yaml"))) - set(GROUPS)
+        return set(top) - set(GROUPS)
+    if group == "checkpoint":
+        return set(top[group])
     return {key for name in choices(group.split(".")[0]) for key in own_options(group, name)}
 
 

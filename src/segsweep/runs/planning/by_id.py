@@ -18,9 +18,10 @@ from segsweep.errors import ConfigError
 from segsweep.runs.config import files as config_files
 from segsweep.runs.config.errors import explain
 from segsweep.runs.config.types import check_types
+from segsweep.runs.config.values import check_values
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import classed
-from segsweep.runs.planning.plan import check_values, resolve
+from segsweep.runs.planning.plan import resolve
 
 GROUPS = ("test", "logger")
 MACHINE = ("num_workers", "trainer.accelerator", "trainer.devices")

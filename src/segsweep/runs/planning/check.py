@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import torch
 
-from segsweep.data.loading import micro_batch
 from segsweep.data.module import SegmentationData
 from segsweep.errors import UserError
 from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import check_input
+from segsweep.rules import micro_batch
 from segsweep.runs.build import (
     Config,
     build,
@@ -67,7 +67,7 @@ def problems(config: Config) -> Iterator[tuple[UserError, bool]]:
 
 def _options() -> tuple[Callable[[Config], object], ...]:
     """The parts that ask for no files, in the order in which one would mend them."""
-    return _settings, _data, _loss, _tests, _predictions, _tracker, _weights, _training, _input
+    return _settings, _weights, _training, _loss, _tests, _tracker, _data, _predictions, _input
 
 
 def _without_seed(config: Config) -> Config:

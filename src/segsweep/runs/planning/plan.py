@@ -1,6 +1,6 @@
 """Planning: from a composed configuration to a run folder that says what is to be done."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from segsweep.errors import ConfigError, UserError
 from segsweep.files import write_groups
 from segsweep.runs.compatibility import IDENTITY_VERSION
 from segsweep.runs.config.types import check_choices, check_types
+from segsweep.runs.config.values import check_keys, check_values
 from segsweep.runs.files import yaml_text
-from segsweep.runs.folder import PREDICTIONS, RunFolder
+from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import id_of, identity
 from segsweep.runs.planning import published
 
@@ -82,6 +83,7 @@ def planned(
         ConfigError: a value of the wrong kind, or several choices where one is expected.
     """
     check_choices(overrides)
+    check_keys(resolved, overrides)
     check_types(resolved, choices)
     check_values(resolved)
     resolved = _with_ignored_fill(resolved)
@@ -89,17 +91,6 @@ def planned(
     own = identity(resolved)
     own_id = id_of(own, parent.id if parent else None)
     return Member(own_id, resolved, own, groups, tuple(overrides), stage, parent)
-
-
-def check_values(resolved: Mapping[str, Any]) -> None:
-    """Raise ConfigError for a value of the right kind that is none of those possible."""
-    wanted, weights = resolved["predictions"], resolved["checkpoint"]["test"]
-    if wanted not in (None, *PREDICTIONS):
-        raise ConfigError(f"predictions={wanted}: expected null, {' or '.join(PREDICTIONS)}")
-    if weights not in ("last", "best"):
-        raise ConfigError(f"checkpoint.test={weights}: expected last or best")
-    if not resolved["runs_dir"]:
-        raise ConfigError("runs_dir is empty: expected a folder")
 
 
 def _with_ignored_fill(resolved: dict[str, Any]) -> dict[str, Any]:

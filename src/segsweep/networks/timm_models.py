@@ -1,0 +1,144 @@
+"""Making timm's models: at a chosen output stride if they take one, else at the one that is theirs by nature.
+
+Models of the second kind differ in what images they take. Each is asked, without weights and on torch's meta
+device, so that one that cannot be used is refused by its name before anything trains.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor
+
+from segsweep.errors import ConfigError, near
+
+OUTPUT_STRIDES = (8, 16, 32)
+ANY_SIZE: tuple[Mapping[str, Any], ...] = (
+    {"dynamic_img_size": True, "dynamic_img_pad": True},  # vision transformers
+    {"strict_img_size": False},  # Swin
+    {},
+)
+"""What has models take images of other sizes than those that they were trained with."""
+ODD = (97, 131)
+"""A size that no stride divides: tests are on whole images."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """A timm `features_only` model, and the multiple that it wants image sides padded to."""
+
+    model: Any
+    multiple: int = 1
+
+
+def create(name: str, output_stride: int, pretrained: bool, options: Mapping[str, Any]) -> Body:
+    """Make a model.
+
+    Raises:
+        ConfigError: there is none of this name, it does not come with this output stride, or its weights
+            cannot be had.
+    """
+    if output_stride not in OUTPUT_STRIDES:
+        raise ConfigError(f"backbone.output_stride={output_stride}: expected one of {OUTPUT_STRIDES}")
+    if not (isinstance(name, str) and timm.is_model(name)):
+        raise ConfigError(
+            f"backbone.name={name}: timm has no such model; {near(str(name), timm.list_models())}"
+        )
+    said = {"output_stride": output_stride, **options}
+    try:
+        return Body(_made(name, said, pretrained))
+    except Exception as error:  # of any kind: each model has its own way to refuse
+        reason = _refusal(name, said)
+        if reason is None:
+            raise (_without_weights(name, error) if pretrained else error) from error.__cause__
+    said, multiple = _natural(name, output_stride, options, reason)
+    try:
+        return Body(_made(name, said, pretrained), multiple)
+    except Exception as error:
+        raise (_without_weights(name, error) if pretrained else error) from error.__cause__
+
+
+def _made(name: str, options: Mapping[str, Any], pretrained: bool = False) -> Any:
+    return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
+
+
+def _without_weights(name: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"backbone.pretrained=true: timm could not get the weights of {name} (offline?): "
+        "give a local file with backbone.weights=FILE, or train from scratch with pretrained=false"
+        f" ({type(error).__name__})"
+    )
+
+
+def _refusal(name: str, options: Mapping[str, Any]) -> str | None:
+    """Why timm does not make the model with these options; None if it does."""
+    try:
+        _bare(name, options)
+    except Exception as error:
+        return str(error).strip().split("\n")[0] or type(error).__name__
+    return None
+
+
+def _bare(name: str, options: Mapping[str, Any]) -> Any:
+    with torch.device("meta"):
+        return _made(name, options)
+
+
+def _natural(
+    name: str, output_stride: int, options: Mapping[str, Any], reason: str
+) -> tuple[dict[str, Any], int]:
+    """The options with which a model gives its maps at its own output stride, and the multiple for images."""
+    for more in ANY_SIZE:
+        said = {**more, **options}
+        if _refusal(name, said) is None:
+            break
+    else:
+        other = "" if output_stride == 32 else "output_stride=32 or "
+        raise ConfigError(
+            f"backbone.name={name}: timm cannot give its feature maps at "
+            f"backbone.output_stride={output_stride} ({reason}); try {other}another backbone"
+        )
+    model = _bare(name, said)
+    own = model.feature_info.reduction()[-1]
+    if own not in OUTPUT_STRIDES:
+        raise ConfigError(
+            f"backbone.name={name}: its output stride is {own}, which no head takes; try another"
+        )
+    if own != output_stride:
+        raise ConfigError(
+            f"backbone.name={name}: its output stride is {own} and cannot be chosen (backbone.output_stride="
+            f"{output_stride}); use output_stride={own} or another backbone"
+        )
+    for multiple in (1, model.feature_info.reduction()[0]):
+        if _gives_its_maps(model, *(math.ceil(side / multiple) * multiple for side in ODD)):
+            return said, multiple
+    raise ConfigError(
+        f"backbone.name={name}: it does not give its maps for images of any size, which whole images have; "
+        "try another backbone"
+    )
+
+
+def _gives_its_maps(model: Any, height: int, width: int) -> bool:
+    """Whether the maps of an image have the channels and sizes that they should, rounded up or down."""
+    try:
+        with torch.device("meta"):
+            maps = channels_first(model, model.eval()(torch.empty(1, 3, height, width)))
+    except Exception:
+        return False
+    info = model.feature_info
+    return all(
+        one.shape[1] == channels
+        and height // stride <= one.shape[2] <= math.ceil(height / stride)
+        and width // stride <= one.shape[3] <= math.ceil(width / stride)
+        for one, channels, stride in zip(maps, info.channels(), info.reduction(), strict=True)
+    )
+
+
+def channels_first(model: Any, maps: list[Tensor]) -> list[Tensor]:
+    """A model's maps as [B, C, h, w], which some give as [B, h, w, C]."""
+    if str(getattr(model, "output_fmt", "")).endswith("NHWC"):
+        return [one.permute(0, 3, 1, 2).contiguous() for one in maps]
+    return maps
