@@ -1,6 +1,7 @@
 """A mistake that a part's constructor finds while a run executes: its one line, and the run is let go."""
 
 import errno
+import json
 from typing import Any
 
 import pytest
@@ -79,9 +80,9 @@ def trained(folder) -> RunFolder:
 
 
 def test_a_test_strategy_fails_alone(trained):
-    rewritten(trained, "test", {"odd": {"_target_": "segsweep.testing.strategies.Strategy", "scales": []}})
+    odd = {"odd": {"_target_": "segsweep.testing.strategies.Strategy", "scales": []}}
     with pytest.raises(ConfigError, match="scales"):
-        run(trained)
+        run(trained, json.dumps({**trained.config(), "test": odd}))
     status = trained.status()
     assert (status["state"], status["failure"]["class"]) == ("done", "user's error")
     assert "scales" in status["error"]
