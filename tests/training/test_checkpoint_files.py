@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import subprocess
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,12 +15,13 @@ from segsweep.training.checkpoint_files import (
     BEST,
     LAST,
     PREVIOUS,
-    SUMS,
     AtomicCheckpointIO,
     DamagedCheckpointError,
     newest,
     read_checkpoint,
+    verify,
 )
+from segsweep.training.checksums import SUMS
 
 
 def save(folder, step, name=LAST):
@@ -74,6 +77,59 @@ def test_one_written_before_there_were_sums_is_read(tmp_path):
     (tmp_path / LAST).write_bytes((tmp_path / LAST).read_bytes()[:200])
     with pytest.raises(DamagedCheckpointError):
         newest(tmp_path)
+
+
+@pytest.mark.parametrize("at", [0, 40, 63, 64, 66, 70])
+def test_a_flipped_bit_in_the_list_of_sums_is_told_from_a_damaged_checkpoint(tmp_path, at, caplog):
+    """In the sum, the space behind it, the name: the checkpoint is taken, and the next one lists it anew."""
+    save(tmp_path, 1)
+    content = bytearray((tmp_path / SUMS).read_bytes())
+    content[at] ^= 1
+    (tmp_path / SUMS).write_bytes(bytes(content))
+    assert newest(tmp_path) == tmp_path / LAST
+    assert f"{tmp_path / SUMS} is damaged" in caplog.text
+    assert f"{LAST}, which is whole" in caplog.text
+    flip_a_bit(tmp_path / LAST)
+    with pytest.raises(DamagedCheckpointError):
+        newest(tmp_path)
+    save(tmp_path, 2)
+    assert verify(tmp_path / LAST) is None
+
+
+def test_another_checkpoint_in_its_place_is_not_taken_for_a_damaged_list(tmp_path):
+    save(tmp_path, 1)
+    save(tmp_path / "other", 2)
+    (tmp_path / LAST).write_bytes((tmp_path / "other" / LAST).read_bytes())
+    with pytest.raises(DamagedCheckpointError):
+        newest(tmp_path)
+
+
+class Killed(BaseException):
+    """In place of a kill: nothing of ours catches it."""
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_at_every_rename_each_files_sum_is_listed(tmp_path, monkeypatch, moment):
+    """Killed at any rename of a third checkpoint, and once more of a fourth: every file verifies."""
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    for step in (3, 4):
+        left = iter(range(moment))
+        original = Path.replace
+
+        def replace(self, target, left=left, original=original):
+            if next(left, None) is None:
+                raise Killed
+            return original(self, target)
+
+        with monkeypatch.context() as patch, suppress(Killed):
+            patch.setattr(Path, "replace", replace)
+            save(tmp_path, step)
+        for path in tmp_path.glob("*.ckpt"):
+            assert verify(path) is None, path
+    save(tmp_path, 5)
+    checked = subprocess.run(["sha256sum", "-c", SUMS], cwd=tmp_path, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout
 
 
 def write_on(folder, first, said):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segsweep.data.sample import IGNORE_INDEX, Sample
+from segsweep.files import fsync
 
 VOID_COLOUR = (224, 224, 192)  # the palette's entry 255 in PASCAL VOC
 Palette = Sequence[tuple[int, int, int]]
@@ -40,10 +41,14 @@ class PictureWriter:
             return
         folder = self.folder / sample.id.replace("/", "_")
         folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(sample.image).save(folder / "image.jpg", quality=88)
+        written = [folder / "image.jpg"]
+        Image.fromarray(sample.image).save(written[0], quality=88)
         named = {name + self.suffix: prediction for name, prediction in predictions.items()}
         for name, label in {"truth": sample.label, **named}.items():
-            palette_image(label, self.palette).save(folder / f"{name}.png")
+            written.append(folder / f"{name}.png")
+            palette_image(label, self.palette).save(written[-1])
+        for path in written:  # the test that counts on them is synced too
+            fsync(path)
 
 
 def palette_image(label: NDArray[Any], palette: Palette) -> Image.Image:

@@ -7,9 +7,9 @@ later (`sha256sum -c SHA256SUMS` reads it).
 """
 
 import errno
-import hashlib
 import logging
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -20,10 +20,10 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from segsweep.errors import UserError
-from segsweep.files import draft_of, write_bytes
+from segsweep.files import draft_of
+from segsweep.training.checksums import SUMS, digest, is_misprint, read_sums, write_sums
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
-SUMS = "SHA256SUMS"
 SEGMENTER = "segmenter."
 """What the names of the segmenter's tensors begin with, among those of the whole task."""
 
@@ -76,7 +76,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise UserError(
                 f"checkpoint {target} could not be written ({cause.strerror}); the one before it is whole: "
                 "free space on that disk and give the same command again"
-            ) from error
+            ) from cause
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
         """Read a checkpoint, see `read_checkpoint`."""
@@ -86,20 +86,27 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def _put_in_place(draft: Path, target: Path) -> None:
     """Rename a written checkpoint to its name.
 
-    The checksum comes first, beside that of the file still standing there: at every moment each file's sum
-    is among those listed.
+    The new checksum comes first, beside that of the file still standing there, and so for previous.ckpt: at
+    every moment each file's sum is among those listed.
     """
-    sums, new = _sums(target.parent), _digest(draft)
-    _write_sums(target.parent, {**sums, target.name: [new, *sums.get(target.name, [])[:1]]})
-    if target.name == LAST and target.exists():
+    folder, sums, new = target.parent, read_sums(target.parent), digest(draft)
+    standing = _standing(target, sums.get(target.name, []))
+    becomes_previous = target.name == LAST and target.exists()
+    before = {PREVIOUS: [*standing, *sums.get(PREVIOUS, [])]} if becomes_previous else {}
+    write_sums(folder, {**sums, **before, target.name: [new, *standing]})
+    if becomes_previous:
         link = draft_of(target, "link")
         link.unlink(missing_ok=True)
         _link_or_move(target, link)
-        sums[PREVIOUS] = sums.get(LAST, [])[:1]
-        _write_sums(target.parent, {**sums, LAST: [new, *sums.get(LAST, [])[:1]]})
         link.replace(target.with_name(PREVIOUS))
     draft.replace(target)
-    _write_sums(target.parent, {**sums, target.name: [new]})
+    after = {PREVIOUS: standing} if becomes_previous else {}
+    write_sums(folder, {**sums, **after, target.name: [new]})
+
+
+def _standing(target: Path, listed: list[str]) -> list[str]:
+    """The sum of the file that stands there; of several, which a kill between two writes leaves, its own."""
+    return listed if len(listed) < 2 or not target.exists() else [s for s in listed if s == digest(target)]
 
 
 def _link_or_move(target: Path, link: Path) -> None:
@@ -116,12 +123,6 @@ def _link_or_move(target: Path, link: Path) -> None:
         target.rename(link)
 
 
-def remove_drafts(folder: Path) -> None:
-    """Remove what killed processes left half-written; for the run's holder alone."""
-    for draft in [*folder.glob("*.tmp"), *folder.glob("*.link")]:
-        draft.unlink(missing_ok=True)
-
-
 def newest(folder: Path) -> Path | None:
     """The latest checkpoint to go on from; a damaged one is reported and the one before it taken.
 
@@ -131,7 +132,8 @@ def newest(folder: Path) -> Path | None:
     found = [folder / name for name in (LAST, PREVIOUS) if (folder / name).is_file()]
     for path in found:
         try:
-            verify(path)
+            if remark := verify(path):
+                log.warning(remark)
             return path
         except DamagedCheckpointError as error:
             log.warning(str(error))
@@ -141,13 +143,46 @@ def newest(folder: Path) -> Path | None:
     return None
 
 
-def verify(path: Path) -> None:
-    """Raise DamagedCheckpointError where a file is not what SHA256SUMS says was written."""
-    listed = _sums(path.parent).get(path.name)
-    if listed and _digest(path) not in listed:
+def verify(path: Path) -> str | None:
+    """Check that a file is what was written.
+
+    Returns:
+        What is wrong with the list of checksums, if it is the list that is damaged, and not the file.
+
+    Raises:
+        DamagedCheckpointError: the file is not what SHA256SUMS says was written.
+    """
+    listed, found = read_sums(path.parent).get(path.name, []), digest(path)
+    if found in listed:
+        return None
+    if listed and not any(is_misprint(one, found) for one in listed):
         raise _damaged(path)
-    if not listed:
-        read_checkpoint(path)  # written before there were sums
+    _check_by_itself(path)
+    if not (path.parent / SUMS).exists():  # written before there were sums
+        return None
+    return (
+        f"{path.parent / SUMS} is damaged: it does not have the checksum of {path.name}, which is whole by "
+        "the checksums inside it"
+    )
+
+
+def _check_by_itself(path: Path) -> None:
+    """Read a file and compare each part with the checksum that torch.save wrote beside it."""
+    read_checkpoint(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as parts:
+            if parts.testzip() is not None:
+                raise _damaged(path)
+
+
+def rows_counted(path: Path) -> tuple[int, dict[str, int]]:
+    """A checkpoint's step, and how many rows each table had by then (see Recorder); none in older ones."""
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, EOFError, ValueError, LookupError, UnpicklingError) as error:
+        raise _damaged(path) from error
+    recorder = checkpoint.get("callbacks", {}).get("Recorder", {})
+    return int(checkpoint.get("global_step", 0)), dict(recorder.get("rows", {}))
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -175,26 +210,3 @@ def _damaged(path: Path) -> DamagedCheckpointError:
         f"checkpoint {path} is damaged: the one before it is taken where there is one; else remove it and "
         "the run starts from its beginning (force=true does that and keeps what is there)"
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sums(folder: Path) -> dict[str, list[str]]:
-    """Listed sums by file name, the newest first."""
-    sums: dict[str, list[str]] = {}
-    try:
-        lines = (folder / SUMS).read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
-        return sums
-    for line in lines:
-        digest, _, name = line.partition("  ")
-        sums.setdefault(name, []).append(digest)
-    return sums
-
-
-def _write_sums(folder: Path, sums: dict[str, list[str]]) -> None:
-    lines = [f"{digest}  {name}\n" for name, digests in sorted(sums.items()) for digest in digests]
-    write_bytes(folder / SUMS, "".join(lines).encode())

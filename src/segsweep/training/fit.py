@@ -121,12 +121,14 @@ def build_trainer(
 ) -> pl.Trainer:
     """A Trainer that counts in steps: one Lightning epoch is the whole run (see data/sampler.py)."""
     try:
-        return _trainer(settings, _callbacks(settings, recorder, checkpoints, check), check)
+        return _trainer(settings, _callbacks(settings, recorder, checkpoints, check), recorder.settle)
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from error
 
 
-def _trainer(settings: TrainerSettings, callbacks: list[Callback], check: Callable[[], None]) -> pl.Trainer:
+def _trainer(
+    settings: TrainerSettings, callbacks: list[Callback], before_naming: Callable[[], None]
+) -> pl.Trainer:
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
@@ -143,7 +145,7 @@ def _trainer(settings: TrainerSettings, callbacks: list[Callback], check: Callab
         use_distributed_sampler=False,
         logger=False,
         callbacks=callbacks,
-        plugins=[AtomicCheckpointIO(check), _environment(settings)],
+        plugins=[AtomicCheckpointIO(before_naming), _environment(settings)],
         enable_model_summary=False,
         enable_progress_bar=sys.stderr.isatty(),
         benchmark=False,

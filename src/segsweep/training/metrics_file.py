@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from segsweep.files import fsync
+
 METRICS, VALIDATION = "metrics.csv", "validation.csv"
 
 
@@ -19,8 +21,8 @@ class MetricsFile:
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         self.path, self.columns = path, columns
 
-    def rewind(self, step: int) -> None:
-        """Keep the header and the whole rows up to `step`; make the file where there is none."""
+    def rewind(self, step: int) -> int:
+        """Keep the header and the whole rows up to `step`, or make the file; the number of these rows."""
         kept = [_line(self.columns)]
         if self.path.is_file():
             text = self.path.read_text()
@@ -32,6 +34,12 @@ class MetricsFile:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.path)
+        return len(kept) - 1
+
+    def sync(self) -> None:
+        """See to it that all rows are on disk."""
+        if self.path.exists():
+            fsync(self.path)
 
     def append(self, row: Mapping[str, float | int | None]) -> None:
         """Add one row; a column that the row lacks stays empty. Floats keep every digit."""

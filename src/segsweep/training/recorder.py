@@ -1,5 +1,6 @@
 """What a run writes while it trains: rows of metrics, pictures, progress."""
 
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,8 @@ from pytorch_lightning.callbacks import Callback
 from segsweep.training.metrics_file import METRICS, VALIDATION, MetricsFile
 from segsweep.training.task import SegmentationTask
 from segsweep.training.trackers import NoTracker, RunInfo
+
+log = logging.getLogger("segsweep")
 
 COLUMNS = ("step", "epoch", "loss", "lr", "val_loss", "val_miou", "val_pixel_accuracy")
 
@@ -40,6 +43,9 @@ class Recorder(Callback):
     so that a resumed run writes the rows of one that was never cut; it counts in steps, of which each
     micro-batch is the share that its labelled pixels are, as there may be more of them from then on.
     `check` is called before anything is written and may raise.
+
+    A checkpoint counts on the rows up to its step: it notes how many there are, and is written when they are
+    on disk.
     """
 
     def __init__(
@@ -60,6 +66,8 @@ class Recorder(Callback):
         self.loss_count: Any = 0.0
         self.dropped = 0
         self.best_miou: float | None = None
+        self.rows: dict[str, int] | None = None
+        """Rows of each file; unknown while a run goes on that an older version began."""
         self.last: dict[str, float | None] = {"loss": None, "lr": None, "val_miou": None}
 
     def state_dict(self) -> dict[str, Any]:
@@ -69,23 +77,47 @@ class Recorder(Callback):
             "loss_count": float(self.loss_count),
             "dropped": self.dropped,
             "best_miou": self.best_miou,
+            "rows": self.rows,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up a checkpoint's state."""
         self.loss_sum, self.loss_count = state_dict["loss_sum"], state_dict["loss_count"]
         self.best_miou, self.dropped = state_dict["best_miou"], state_dict.get("dropped", 0)
+        self.rows = state_dict.get("rows")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take the files back to the checkpoint's step and start the clock."""
         self.clock, self.first_step = time.monotonic(), trainer.global_step
         if trainer.is_global_zero:
             self.check()
-            self.file.rewind(trainer.global_step)
-            self.classes_file.rewind(trainer.global_step)
+            self._rewind(trainer.global_step)
             self.tracker.start(self.run, trainer.global_step)
             if trainer.global_step:
                 self.on_progress(self.progress(trainer))
+
+    def _rewind(self, step: int) -> None:
+        """Take the files back to a step, and say so if rows are missing that its checkpoint counts on."""
+        files = (self.file, self.classes_file)
+        there = {file.path.name: file.rewind(step) for file in files}
+        counted, self.rows = self.rows, self.rows or there
+        for name, count in (counted or {}).items():
+            if there[name] < count:
+                log.warning(
+                    f"{self.run.folder / name}: {count - there[name]} of {count} rows up to step {step} are "
+                    "missing, as after a power cut; the checkpoint is whole, and training goes on from it"
+                )
+
+    def settle(self) -> None:
+        """Have on disk what a checkpoint counts on, before it gets its name, and `check`."""
+        self.file.sync()
+        self.classes_file.sync()
+        self.check()
+
+    def _append(self, file: MetricsFile, row: Mapping[str, float | int | None]) -> None:
+        file.append(row)
+        assert self.rows is not None
+        self.rows = {**self.rows, file.path.name: self.rows[file.path.name] + 1}
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -139,7 +171,7 @@ class Recorder(Callback):
     def _classes_row(self, step: int, iou: NDArray[np.float64]) -> None:
         """IoU of each class [K]; one that is absent stays empty."""
         values = [None if np.isnan(value) else float(value) for value in iou]
-        self.classes_file.append({"step": step, **dict(zip(self.run.classes, values, strict=True))})
+        self._append(self.classes_file, {"step": step, **dict(zip(self.run.classes, values, strict=True))})
         self.tracker.validated(step, iou)
 
     def _train_row(self, trainer: pl.Trainer) -> None:
@@ -152,7 +184,7 @@ class Recorder(Callback):
         step = trainer.global_step
         row = {"step": step, "epoch": step * self.batch_size / self.train_images, **values}
         self.check()
-        self.file.append(row)
+        self._append(self.file, row)
         self.tracker.log(row)
         self.last.update({name: value for name, value in values.items() if name in self.last})
         self.on_progress(self.progress(trainer))

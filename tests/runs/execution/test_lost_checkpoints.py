@@ -11,6 +11,7 @@ import torch
 
 from segsweep.errors import PreemptedError, UserError
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.manage.verify import check
 from segsweep.training.checkpoint_files import AtomicCheckpointIO, newest
 from segsweep.training.recorder import Recorder
 from tests.runs.execution.test_resume import equal
@@ -61,6 +62,49 @@ def test_a_flipped_bit_is_reported_and_the_checkpoint_before_is_taken(stopped, t
     assert "starting from own checkpoint previous.ckpt" in said
     assert folder.status()["origin"] == "random weights"
     assert equal(outcome(folder), stopped[1])
+
+
+def test_rows_that_a_power_cut_took_are_missed_and_drafts_swept_up(stopped, tmp_path):
+    """metrics.csv ends two steps before the checkpoint: said, and the run goes on to the same weights."""
+    folder = copied(stopped, tmp_path)
+    path = folder.path / "metrics.csv"
+    whole = path.read_text().splitlines(keepends=True)
+    kept = [line for line in whole if not line.startswith(("3,", "4,"))]
+    path.write_text("".join(kept))
+    drafts = [folder.path / name for name in ("tests/.single.x", "checkpoints/last.ckpt.1-2.tmp")]
+    drafts.append(folder.path / "status.json.1-2.tmp")
+    drafts[0].mkdir(parents=True)
+    for draft in drafts[1:]:
+        draft.touch()
+        os.utime(draft, (0, 0))
+    run(folder)
+    missing = len(whole) - len(kept)
+    assert f"{path}: {missing} of {len(whole) - 1} rows up to step 4 are missing" in folder.log.read_text()
+    assert equal(outcome(folder)[:2], stopped[1][:2])
+    assert [draft for draft in drafts if draft.exists()] == []
+    assert {problem.file for problem in check(folder)} == {"metrics.csv"}
+
+
+def test_rows_are_on_disk_before_the_checkpoint_that_counts_on_them(tmp_path, monkeypatch):
+    """The order of syncs and renames, as the operating system is told of it."""
+    told: list[str] = []
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, _telling(name, getattr(os, name), told))
+    folder = planned("trainer.max_steps=3", f"runs_dir={tmp_path}")
+    run(folder)
+    named = [i for i, what in enumerate(told) if what.startswith("replace") and what.endswith("last.ckpt")]
+    assert len(named) == 3
+    for start, end in zip([0, *named], named, strict=False):
+        assert {"fsync metrics.csv", "fsync validation.csv"} <= set(told[start:end])
+
+
+def _telling(name, call, told):
+    def tell(*arguments):
+        at = Path(f"/proc/self/fd/{arguments[0]}").readlink() if name == "fsync" else arguments[-1]
+        told.append(f"{name} {Path(at).name}")
+        return call(*arguments)
+
+    return tell
 
 
 def test_with_both_damaged_the_run_fails_and_nothing_is_overwritten(stopped, tmp_path):

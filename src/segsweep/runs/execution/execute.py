@@ -12,6 +12,7 @@ from typing import Any
 
 from segsweep.errors import UserError
 from segsweep.runs import failures
+from segsweep.runs.drafts import sweep_up
 from segsweep.runs.execution.testing import run_tests
 from segsweep.runs.execution.tracking import tracked
 from segsweep.runs.execution.training import train as train_run
@@ -48,6 +49,7 @@ def execute(
         return
     wait = _config(folder, asked)["wait"]
     with folder.hold(wait=wait) as lease, _log_file(folder.log, logged):
+        sweep_up(folder.path)
         try:
             with _recorded(folder), _all_ranks(folder, train, together, asked):
                 _execute(folder, train, together, lease, asked)

@@ -17,7 +17,6 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease
 from segsweep.runs.ranks.exchange import broadcast
 from segsweep.runs.ranks.place import Ranks
-from segsweep.training.checkpoint_files import remove_drafts
 from segsweep.training.fit import fit
 from segsweep.training.recorder import Progress, Recorder
 from segsweep.training.trackers import NoTracker
@@ -43,9 +42,6 @@ def train(
     data = build.build_data(config)
     task = build.build_task(config, data)
     settings = build.trainer_settings(config, status, ranks)
-    if lease is not None:
-        folder.check_ours()
-        remove_drafts(folder.checkpoints)
     resume, origin = start(folder, config, task.segmenter)
     resume = broadcast(resume)
     parameters = inference_parameters(task.segmenter)

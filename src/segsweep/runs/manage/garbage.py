@@ -7,15 +7,14 @@ that killed processes left. What a process holds, or has touched in the last min
 import re
 import shutil
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segsweep.runs.config.output import print_rows
+from segsweep.runs.drafts import drafts, is_stale
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import ID_LENGTH
-from segsweep.runs.lease import TIMEOUT
 from segsweep.runs.manage.family import source, with_ancestors
 from segsweep.runs.manage.remove import TRASH, agrees, counted, discard, disk_use, megabytes, mentioned
 
@@ -25,8 +24,6 @@ WHY = {
     REPLACED: "force=true trained it again",
     DRAFTS: "a killed process left it",
 }
-DRAFT_PATTERNS = ("*.tmp", "checkpoints/*.tmp", "checkpoints/*.link", "*/.*", ".lease.json.*")
-"""Within a run. Tests and predictions that are being written have a leading dot."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +75,8 @@ def found(runs_dir: Path) -> list[Item]:
     items += [Item(path, REPLACED) for path in sorted((runs_dir / "replaced").glob("*"))]
     going = {item.path for item in items}
     # What is in a folder that goes needs no line of its own.
-    drafts = [path for path in _drafts(runs_dir, runs) if not going & {path, *path.parents}]
-    return items + [Item(path, DRAFTS) for path in drafts]
+    left = [path for path in _drafts(runs_dir, runs) if not going & {path, *path.parents}]
+    return items + [Item(path, DRAFTS) for path in left]
 
 
 def _unmentioned(runs_dir: Path, runs: Sequence[RunFolder]) -> list[RunFolder]:
@@ -98,19 +95,11 @@ def _drafts(runs_dir: Path, runs: Sequence[RunFolder]) -> Iterator[Path]:
     candidates = [*halves, *(runs_dir / "sweeps").rglob("*.tmp")]
     for folder in folders:
         if RunFolder(folder).holder() is None:
-            candidates += [path for pattern in DRAFT_PATTERNS for path in folder.glob(pattern)]
-    yield from sorted(path for path in set(candidates) if _is_stale(path))
+            candidates += drafts(folder)
+    yield from sorted(path for path in set(candidates) if is_stale(path))
 
 
 def _is_half_run(path: Path) -> bool:
     """A folder whose planning or adoption was killed before it became a run."""
     is_folder = path.is_dir() and re.fullmatch(f"[0-9a-f]{{{ID_LENGTH}}}", path.name)
     return bool(is_folder) and not (path / "plan.json").exists() and RunFolder(path).holder() is None
-
-
-def _is_stale(path: Path) -> bool:
-    """Whether nobody has touched it for so long that nobody is writing it."""
-    try:
-        return time.time() - path.stat().st_mtime > TIMEOUT
-    except OSError:
-        return False  # gone meanwhile

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,6 +125,7 @@ def _of_table(run: RunFolder, name: str, finished: bool) -> Iterator[Problem]:
 
 def _of_checkpoints(run: RunFolder, finished: bool) -> Iterator[Problem]:
     from segsweep.training import checkpoint_files as files  # imports torch
+    from segsweep.training.checksums import SUMS
 
     again = (
         "remove it, and the same command goes on from the one before" if not finished else "put back a copy"
@@ -132,12 +133,32 @@ def _of_checkpoints(run: RunFolder, finished: bool) -> Iterator[Problem]:
     found = sorted(run.checkpoints.glob("*.ckpt"))
     for path in found:
         try:
-            files.verify(path)
+            remark = files.verify(path)
         except files.DamagedCheckpointError:
             yield Problem(run.id, f"checkpoints/{path.name}", "is not what was written (checksum)", again)
+            continue
+        if remark:
+            anew = f"cd {run.checkpoints} && sha256sum *.ckpt > {SUMS}"
+            yield Problem(run.id, f"checkpoints/{SUMS}", remark, f"the checkpoint is good: {anew}")
+        if path.name == files.LAST:
+            yield from _of_rows(run, *files.rows_counted(path))
     if finished and run.checkpoints / files.LAST not in found:
         repair = "force=true trains it again; its tests stand"
         yield Problem(run.id, f"checkpoints/{files.LAST}", "a done run without its weights", repair)
+
+
+def _of_rows(run: RunFolder, step: int, counted: Mapping[str, int]) -> Iterator[Problem]:
+    """Rows that a checkpoint counts on, and that a power cut or an editor has taken away."""
+    for name, count in counted.items():
+        path = run.path / name
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        first = [line.partition(",")[0] for line in text.splitlines()[1:]]
+        there = sum(1 for value in first if value.isdigit() and int(value) <= step)
+        if there < count:
+            missing = f"{count - there} of {count} rows up to the checkpoint's step {step} are missing"
+            yield Problem(
+                run.id, name, missing, "weights and tests stand; put back a copy, or force=true trains again"
+            )
 
 
 def _of_tests(run: RunFolder) -> Iterator[Problem]:
