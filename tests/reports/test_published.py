@@ -116,6 +116,13 @@ def test_another_protocol_and_another_training_are_said_first(report):
     assert sum("[1,6,12,18,24]" in line for line in lines) == 2
 
 
+def test_a_test_that_is_not_the_paper_s_is_told_in_words(report):
+    lines = report("atonet/table3").splitlines()
+    assert any(line.startswith("≠ test square: the poster looks at the centre 1024×1024") for line in lines)
+    assert "weights last for best" in lines[0]
+    assert sum("  square" not in line and line.count(" ≠") == 2 for line in lines[1:]) == 3
+
+
 def test_quoted_rows_are_quoted_and_remarks_stand_below(report):
     lines = report("ksac/table3", *light("ksac/table3")).splitlines()
     assert sum("quoted" in line for line in lines) == 7

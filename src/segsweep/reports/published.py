@@ -7,7 +7,7 @@ meta device. What was measured otherwise than the paper did says so.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from segsweep.errors import ConfigError, near
@@ -24,15 +24,21 @@ from segsweep.runs.planning.published import KEY, Published
 from segsweep.runs.planning.stages import key_of
 from segsweep.testing.protocol import comparable
 
-WORDS = {"images": "images", "num_classes": "classes", "split": "split", "image_sizes": "images of"}
+WORDS = {
+    "images": "images",
+    "num_classes": "classes",
+    "split": "split",
+    "image_sizes": "images of",
+    "weights": "weights",
+}
 
 
 @dataclass(frozen=True)
 class Line:
     """A printed row with the runs that repeat it, one a seed; none where the paper quotes it itself.
 
-    `tests` are the runs' figures and protocol cards under the row's strategy, `counted` the network's
-    params_m and gmacs.
+    `tests` are the runs' figures and protocol cards under the row's strategy, `strategy` what that is called
+    as shipped, `counted` the network's params_m and gmacs.
     """
 
     printed: Mapping[str, Any]
@@ -40,6 +46,7 @@ class Line:
     tests: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...]
     counted: Mapping[str, float]
     discrepancy: str | None
+    strategy: str | None = None
 
     @property
     def quoted(self) -> bool:
@@ -53,9 +60,18 @@ class Line:
         return Cell(tuple(float("nan") if v is None else v for v in values)) if values else None
 
     @property
-    def protocol(self) -> dict[str, Any] | None:
-        """What the measurement may be compared by."""
-        return comparable(self.tests[0][1]) if self.tests else None
+    def protocols(self) -> list[dict[str, Any]]:
+        """What the measurements may be compared by: one of all seeds, unless they were measured unlike."""
+        found: list[dict[str, Any]] = []
+        for protocol in (comparable(card) for _, card in self.tests):
+            if protocol not in found:
+                found.append(protocol)
+        return found
+
+    @property
+    def strategies(self) -> list[str]:
+        """What the strategies that were measured are called, each once."""
+        return list(dict.fromkeys(card["strategy"]["name"] for _, card in self.tests))
 
 
 @dataclass(frozen=True)
@@ -71,19 +87,31 @@ class Comparison:
     def protocols(self) -> list[dict[str, Any]]:
         """The protocols that occur among the measurements, each once."""
         found: list[dict[str, Any]] = []
-        for line in self.lines:
-            if line.protocol is not None and line.protocol not in found:
-                found.append(line.protocol)
+        for protocol in (protocol for line in self.lines for protocol in line.protocols):
+            if protocol not in found:
+                found.append(protocol)
         return found
 
-    def departures(self, protocol: Mapping[str, Any] | None) -> list[str]:
+    def departures(self, protocol: Mapping[str, Any]) -> list[str]:
         """In what a measurement's protocol is not the published one, in words."""
-        expected = self.published.protocol.items()
+        ours = {**protocol, "weights": protocol["checkpoint.which"]}
         return [
-            f"{WORDS.get(key, key)} {protocol.get(key)} for {value}"
-            for key, value in expected
-            if protocol is not None and protocol.get(key) != value
+            f"{WORDS.get(key, key)} {ours.get(key)} for {value}"
+            for key, value in self.published.protocol.items()
+            if ours.get(key) != value
         ]
+
+    def unlike(self, line: Line) -> list[str]:
+        """In what a row was measured otherwise than in the paper, in words, its protocol included."""
+        if not line.tests:
+            return []
+        found = [words for protocol in line.protocols for words in self.departures(protocol)]
+        changed = [
+            f"strategy {name} for {line.strategy}" for name in line.strategies if name != line.strategy
+        ]
+        mixed = ["seeds that were measured unlike"] if len(line.protocols) > 1 else []
+        words = self.published.unlike.get(str(line.printed["test"]))
+        return list(dict.fromkeys([*found, *changed, *mixed, *([words] if words else ())]))
 
     @property
     def changes(self) -> list[str]:
@@ -117,7 +145,8 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison:
         run = table.member(row) or ""
         found = members.get(run, [])
         tests = tuple(test for member in found if (test := _test(member, row["test"])) is not None)
-        lines.append(Line(row, tuple(m.folder for m in found), tests, *sizes.get(run, ({}, None))))
+        folders, strategy = tuple(m.folder for m in found), _shipped_strategy(row.get("test"))
+        lines.append(Line(row, folders, tests, *sizes.get(run, ({}, None)), strategy))
     return Comparison(name, table, tuple(lines), tuple(overrides))
 
 
@@ -138,6 +167,15 @@ def _sizes(table: Published, member: Member) -> tuple[dict[str, float], str | No
     network = Network.of(replace(member, config=config), (table.input[0], table.input[1]))
     counted = network.counted()
     return counted, (find(network.values, counted, network.size) or {}).get("discrepancy")
+
+
+@cache
+def _shipped_strategy(key: str | None) -> str | None:
+    """What the test is called if no override changes it."""
+    if key is None:
+        return None
+    node = config_files.read(dict(config_files.files("test"))[key])
+    return str(build.build(node, key).name)
 
 
 def _test(member: Member, key: str) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError
-from segsweep.reports.page import DEFAULTS, CellText, Column, Section, section, write_page
+from segsweep.reports.page import DEFAULTS, CellText, Column, Section, intro, section, write_page
 from segsweep.reports.published import Comparison, Line, compared
 from segsweep.reports.table import measured, tables
 from segsweep.runs.compare import MISSING, show
@@ -55,7 +55,8 @@ def _write(comparison: Comparison, out: Path, title: str) -> None:
         notes=notes(comparison),
     )
     found = tables(comparison.runs)
-    write_page([content, *(section(table, out) for table in found)], out, title, len(comparison.runs))
+    sections = [content, *(section(table, out) for table in found)]
+    write_page(sections, out, title, intro(comparison.runs, (), found))
 
 
 def heading(comparison: Comparison) -> str:
@@ -82,9 +83,17 @@ def notes(comparison: Comparison) -> list[str]:
     lines = [(_label(comparison, line), line) for line in comparison.lines]
     remarks = [f"{label}: {line.printed['note']}." for label, line in lines if "note" in line.printed]
     sizes = [f"{label}: {line.discrepancy}" for label, line in lines if line.discrepancy]
+    unlike = [f"{OTHERWISE} {words}." for words in _words(comparison)]
     tested = [(label, [run for run in line.runs if run.strategies()]) for label, line in lines]
     runs = [f"{label}: {words}." for label, found in tested if (words := of_runs(found))]
-    return list(dict.fromkeys([*remarks, *runs, *sizes]))
+    return list(dict.fromkeys([*unlike, *remarks, *runs, *sizes]))
+
+
+def _words(comparison: Comparison) -> list[str]:
+    """In what rows are unlike the paper's beyond their protocols, which the heading tells."""
+    told = [words for protocol in comparison.protocols for words in comparison.departures(protocol)]
+    found = {words: line for line in comparison.lines for words in comparison.unlike(line)}
+    return [f"test {line.printed['test']}: {words}" for words, line in found.items() if words not in told]
 
 
 def _label(comparison: Comparison, line: Line) -> str:
@@ -108,16 +117,30 @@ def _shown(comparison: Comparison, line: Line) -> dict[str, str]:
         name, value = HEADINGS[figure], row.get(figure)
         cells[name] = MISSING if value is None else f"{value:.{_decimals(table, figure)}f}"
         if figure == table.measured:
-            mark = f" {OTHERWISE}" if comparison.departures(line.protocol) else ""
-            ours = QUOTED if line.quoted else MISSING if line.cell is None else f"{line.cell}{mark}"
+            mark = f" {OTHERWISE}" if comparison.unlike(line) else ""
+            ours = QUOTED if line.quoted else f"{line.cell}{mark}" if line.cell else _standing(line)
             apart = _signed(difference(comparison, line), "")
             cells |= {"ours": ours, "difference": f"{apart}{mark}" if apart else ""}
-            cells["seeds"] = str(len(line.tests)) if line.tests else ""
+            cells["seeds"] = _seeds(line)
         elif figure in COUNTED:
             counted = line.counted.get(COUNTED[figure])
             cells[f"{name} ours"] = "" if counted is None else f"{counted:.2f}"
             cells[f"{name} difference"] = _signed(_percent(line, figure), " %")
     return cells
+
+
+def _standing(line: Line) -> str:
+    """Where the runs of a row without a measurement stand; – if there is none yet."""
+    states = [str(run.status()["state"]) for run in line.runs if run.path.exists()]
+    return ", ".join(dict.fromkeys("not tested" if s == "done" else s for s in states)) or MISSING
+
+
+def _seeds(line: Line) -> str:
+    """How many seeds were measured, and of how many where others were not."""
+    if not line.tests:
+        return ""
+    lacking = f" of {len(line.runs)}" if len(line.runs) > len(line.tests) else ""
+    return f"{len(line.tests)}{lacking}"
 
 
 def _decimals(table: Published, figure: str) -> int:
@@ -160,8 +183,8 @@ def _flat(comparison: Comparison, line: Line) -> dict[str, Any]:
         **{f"{name}_difference_percent": _percent(line, figure) for figure, name in COUNTED.items()},
         "test": line.printed.get("test"),
         "runs": [run.id for run in line.runs],
-        "departures": comparison.departures(line.protocol),
-        "protocol": line.protocol,
+        "departures": comparison.unlike(line),
+        "protocol": line.protocols[0] if line.protocols else None,
         "changes": comparison.changes,
         "note": line.printed.get("note"),
         "discrepancy": line.discrepancy,

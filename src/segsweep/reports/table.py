@@ -15,6 +15,7 @@ import numpy as np
 from segsweep.runs import compare, remarks
 from segsweep.runs.config.output import print_rows
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.manage.remove import counted
 from segsweep.testing.protocol import comparable
 
 SEED = "seed"
@@ -37,6 +38,15 @@ class Cell:
     def std(self) -> float | None:
         """Standard deviation over seeds (n − 1); None for a single one."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+
+    def is_apart_from(self, other: "Cell") -> bool:
+        """Whether the means differ by more than both standard deviations together; not without several seeds.
+
+        That is a rule of thumb for what may be emphasised, and no test of significance.
+        """
+        if self.std is None or other.std is None:
+            return False
+        return abs(self.mean - other.mean) > self.std + other.std
 
     def __str__(self) -> str:
         spread = "" if self.std is None else f" ± {100 * self.std:.2f}"
@@ -62,6 +72,22 @@ class Row:
             flat[f"{name}_seeds"] = len(cell.values) if cell else 0
         return {**flat, "runs": [run.id for run in self.runs], "remarks": remarks.of_runs(self.runs)}
 
+    @property
+    def seeds(self) -> str:
+        """How many seeds are behind its cells: one number, or the range where some cells have fewer."""
+        least, most = min(self._counts), max(self._counts)
+        return str(most) if least == most else f"{least} to {most}"
+
+    @property
+    def _counts(self) -> set[int]:
+        return {len(cell.values) for cell in self.cells.values()}
+
+    def text(self, strategy: str) -> str:
+        """A cell, with its number of seeds if that is not the same in all of the row; – if there is none."""
+        if (cell := self.cells.get(strategy)) is None:
+            return compare.MISSING
+        return f"{cell} ({counted(len(cell.values), SEED)})" if len(self._counts) > 1 else str(cell)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -76,15 +102,34 @@ class Table:
         """The protocol in a line."""
         return measured(self.protocol)
 
+    def best(self, strategy: str) -> Row | None:
+        """The row with the highest mean, where it is told apart from every other; else None."""
+        rows = sorted(self._with(strategy), key=lambda row: row.cells[strategy].mean, reverse=True)
+        cells = [row.cells[strategy] for row in rows]
+        apart = len(cells) > 1 and all(cells[0].is_apart_from(cell) for cell in cells[1:])
+        return rows[0] if apart else None
+
+    def _with(self, strategy: str) -> list[Row]:
+        return [row for row in self.rows if strategy in row.cells]
+
     def flat(self) -> list[dict[str, Any]]:
         """Rows of plain values: axes, mean, std and number of seeds of each strategy, runs and protocol."""
         protocol = {f"protocol.{key}": value for key, value in self.protocol.items()}
         return [{**row.flat(self.strategies), **protocol} for row in self.rows]
 
 
+def compared_axes(runs: Sequence[RunFolder]) -> list[str]:
+    """The axes on which runs differ that are tested or are to be: not those of a chain's earlier stages."""
+    parents = {run.plan.get("parent") for run in runs}
+    return compare.axes([run for run in runs if run.id not in parents or run.strategies()])
+
+
 def tables(runs: Sequence[RunFolder]) -> list[Table]:
-    """The tested runs as tables, one for each protocol that occurs."""
-    axes = [axis for axis in compare.axes(runs) if axis != SEED]
+    """The tested ones of these runs as tables, one for each protocol that occurs.
+
+    The others count for the axes: one on which only failed runs differ from the rest is shown.
+    """
+    axes = [axis for axis in compared_axes(runs) if axis != SEED]
     by_protocol: dict[str, dict[tuple[str, ...], list[tuple[RunFolder, str, float]]]] = defaultdict(
         lambda: defaultdict(list)
     )
@@ -147,8 +192,8 @@ def shown(table: Table) -> list[dict[str, str]]:
         {
             **(row.axes or {"run": row.runs[0].id}),
             "params (M)": "" if row.params is None else f"{row.params / 1e6:.2f}",
-            "seeds": str(len(row.runs)),
-            **{name: str(row.cells[name]) if name in row.cells else "–" for name in table.strategies},
+            "seeds": row.seeds,
+            **{name: row.text(name) for name in table.strategies},
             **({"remarks": remark} if any(words) else {}),
         }
         for row, remark in zip(table.rows, words, strict=True)

@@ -12,6 +12,7 @@ from segsweep.errors import ConfigError, near
 from segsweep.runs.config import fitting
 
 FORMATS = ("table", "json", "csv")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Row = Mapping[str, Any]
 
 
@@ -42,7 +43,7 @@ def print_rows(
     elif format == "csv":
         writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: _csv_cell(value) for key, value in row.items()} for row in rows)
     elif not rows:
         print(f"{one_line(title)}: none")
     else:
@@ -78,6 +79,11 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return "[" + ",".join(map(cell, value)) + "]" if isinstance(value, list) else one_line(str(value))
+
+
+def _csv_cell(value: Any) -> Any:
+    """A value for a spreadsheet, which takes text that begins so for a formula: an apostrophe marks text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def percent(share: float | None) -> str | None:

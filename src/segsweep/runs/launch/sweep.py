@@ -33,6 +33,8 @@ class Sweep:
     """Why runs failed, by id."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Why runs were left out as poor ones, by id."""
+    gone: Sequence[str] = ()
+    """Ids of its members whose folders are not there."""
     started: float = field(default_factory=time.monotonic)
     trained_before: dict[str, float] = field(default_factory=dict)
     """Seconds of training that each run had behind it when the command began."""
@@ -72,7 +74,7 @@ class Sweep:
         gone = [run.id for run in runs if not run.path.exists()]
         if gone:
             log.warning(f"sweep {name}: {len(gone)} of its {len(runs)} runs were removed: {', '.join(gone)}")
-        return cls(name, runs_dir, [run for run in runs if run.id not in gone])
+        return cls(name, runs_dir, [run for run in runs if run.id not in gone], gone=gone)
 
     @cached_property
     def journal(self) -> Journal:

@@ -6,7 +6,7 @@ its `test`; the sweep's members are these. The key is no part of a run's configu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from segsweep.errors import ConfigError, near
@@ -22,8 +22,9 @@ class Published:
     """A printed table.
 
     title: paper and table. data: the images it was measured on, in words. protocol: the same as fields of
-    a test's protocol card. measured: which figure our tests repeat. input: (height, width) at which
-    multiply-accumulates are counted.
+    a test's protocol card, and `weights` (last or best). measured: which figure our tests repeat. input:
+    (height, width) at which multiply-accumulates are counted. unlike: for a test that is not what the paper
+    did, what the paper did, in words.
     """
 
     title: str
@@ -32,6 +33,7 @@ class Published:
     input: Sequence[int]
     rows: Sequence[Mapping[str, Any]]
     measured: str = "miou"
+    unlike: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, node: Mapping[str, Any]) -> "Published":
@@ -44,7 +46,7 @@ class Published:
         for key in node:
             if key not in fields:
                 raise ConfigError(f"{KEY}.{key}: no such field; {near(str(key), fields)}")
-        missing = fields.keys() - node.keys() - {"measured"}
+        missing = fields.keys() - node.keys() - {"measured", "unlike"}
         if missing:
             raise ConfigError(
                 f"{KEY}: {' and '.join(sorted(missing))} missing; see experiments/ksac/table2.yaml"

@@ -1,0 +1,66 @@
+"""The runs that a report's tables lack: which they are, how they stand, and why."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from segsweep.reports.table import compared_axes
+from segsweep.runs import compare
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.launch.journal import LEFT_OUT
+from segsweep.runs.launch.sweep import Sweep
+from segsweep.runs.manage.family import source
+from segsweep.runs.manage.listing import max_steps, read_statuses
+from segsweep.runs.manage.remove import counted
+
+COLUMNS = ("run", "member", "state", "why")
+_REMOVED = {"member": "", "state": "removed", "why": "its folder is not there"}
+
+
+def rows(runs: Sequence[RunFolder], sweep: Sweep | None = None) -> list[dict[str, str]]:
+    """A row for each run that is not done, whose tests failed, or that was not tested, by `COLUMNS`.
+
+    An earlier stage of a chain is absent only until it is done: its weights, not its tests, are asked for.
+    """
+    statuses, axes = read_statuses(runs), compared_axes(runs)
+    events = sweep.journal.states() if sweep else {}
+    used = {source(run) for run in runs}
+    lacking = [run for run in runs if not _is_there(run, statuses[run.id], run.id in used)]
+    found = [_row(run, statuses[run.id], events.get(run.id, {}), axes) for run in lacking]
+    return found + [{"run": id, **_REMOVED} for id in (sweep.gone if sweep else ())]
+
+
+def how_many(rows: Sequence[Mapping[str, str]]) -> str:
+    """Their number and their states: `16 runs (8 interrupted, 8 planned)`."""
+    states = Counter(row["state"] for row in rows)
+    return f"{counted(len(rows), 'run')} ({', '.join(f'{n} {state}' for state, n in states.items())})"
+
+
+def _is_there(run: RunFolder, status: Mapping[str, Any], is_parent: bool) -> bool:
+    return status["state"] == "done" and not status.get("error") and bool(is_parent or run.yields())
+
+
+def _row(
+    run: RunFolder, status: Mapping[str, Any], event: Mapping[str, Any], axes: Sequence[str]
+) -> dict[str, str]:
+    left_out = event.get("state") == LEFT_OUT
+    return {
+        "run": run.id,
+        "member": compare.label(run, axes),
+        "state": LEFT_OUT if left_out else str(status["state"]),
+        "why": str(event["reason"]) if left_out else _why(run, status, event.get("reason")),
+    }
+
+
+def _why(run: RunFolder, status: Mapping[str, Any], reason: str | None) -> str:
+    """What it says of itself, else what the sweep noted, else where it stands."""
+    if status.get("error"):
+        return str(status["error"])
+    at = f"step {status['step']} of {max_steps(run)}"
+    return {
+        "planned": reason or "never started",
+        "waiting": f"its parent {source(run)} is not done",
+        "running": f"at {at}",
+        "interrupted": f"stopped at {at}; the same command goes on",
+        "done": "trained, not tested",
+    }.get(str(status["state"]), reason or "")
