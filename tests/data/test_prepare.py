@@ -50,6 +50,48 @@ def test_files_of_another_source_are_made_anew(tmp_path):
     assert prepare.prepared_from(tmp_path, "train") == "t"
 
 
+def theirs(folder: Path) -> dict[str, str]:
+    """Put files of the user's into every place that a preparation clears or writes to."""
+    (folder / "labels" / "deep").mkdir(parents=True, exist_ok=True)
+    names = ("labels/mine.txt", "labels/deep/0.txt", "labels/draft.1.tmp", "notes.tmp", ".lock", "other.txt")
+    for name in names:
+        (folder / name).write_text("hand made")
+    return dict.fromkeys(names, "hand made")
+
+
+def test_files_of_others_stay_whatever_is_cleared_away(tmp_path):
+    before = theirs(tmp_path)
+    prepare.run([preparation(tmp_path, ["a", "b", "c"])], 0, quiet)
+    prepare.run([preparation(tmp_path, ["x", "y"], source="t")], 0, quiet)
+    assert {name: (tmp_path / name).read_text() for name in before} == before
+    made = {file.name for file in (tmp_path / "labels").iterdir()} - {"mine.txt", "deep", "draft.1.tmp"}
+    assert made == {"0.txt", "1.txt"}, "that of the first source is gone"
+
+
+@pytest.mark.parametrize("name", ["labels/1.txt", "train.txt"])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_files_of_others_are_not_overwritten_but_named(tmp_path, name, earlier):
+    """Also where something else was prepared beside them before."""
+    if earlier and name == "train.txt":
+        pytest.skip("the list is then ours")
+    if earlier:
+        prepare.run([preparation(tmp_path, ["a"])], 0, quiet)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("hand made")
+    before = content(tmp_path)
+    with pytest.raises(UserError, match=rf"{name}: stands where .*\(there are 1 such .*dataset\.prepared="):
+        prepare.run([preparation(tmp_path, ["x", "y"], source="t")], 0, quiet)
+    assert content(tmp_path) == {".lock": b"", **before}
+
+
+def test_what_older_versions_made_is_known_by_its_list(tmp_path):
+    prepare.run([preparation(tmp_path, ["a", "b", "c"])], 0, quiet)
+    (tmp_path / "train.files").unlink()
+    (tmp_path / "labels" / "mine.txt").write_text("hand made")
+    prepare.run([preparation(tmp_path, ["x"], source="t")], 0, quiet)
+    assert content(tmp_path / "labels") == {"0.txt": b"x", "mine.txt": b"hand made"}
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_wrong_source_file_is_told_and_whole_files_stay(tmp_path, workers):
     with pytest.raises(DataError, match=r"^source\.mat: is not a label file$"):

@@ -183,6 +183,19 @@ def test_what_is_in_the_folder_stays_beside_what_comes(tmp_path, server):
     assert names(target) == ["deep/big.bin", "deep/own.txt", "list.txt"]
 
 
+def test_files_of_others_are_not_overwritten_but_named(tmp_path, server):
+    archive, target = offer(server, packed_tar(FILES)), tmp_path / "target"
+    (target / "deep").mkdir(parents=True)
+    (target / "deep" / "big.bin").write_text("mine")
+    with pytest.raises(DataError, match=r"deep/big\.bin: is another file than the archive's, as 1 of 2 are"):
+        download([(archive, target)], quiet)
+    assert names(target) == ["deep/big.bin"]
+    assert (target / "deep" / "big.bin").read_text() == "mine"
+    (target / "deep" / "big.bin").unlink()
+    download([(archive, target)], quiet)
+    assert names(target) == ["deep/big.bin", "list.txt"]
+
+
 def test_unpacking_that_was_cut_short_is_done_again(tmp_path, server, monkeypatch):
     archive, target = offer(server, packed_tar(FILES)), tmp_path / "target"
     (target / "deep").mkdir(parents=True)

@@ -6,7 +6,7 @@ import torch
 
 from segsweep.errors import ConfigError
 from segsweep.networks import Encoder, Segmenter
-from segsweep.networks.blocks import ImagePooling
+from segsweep.networks.blocks import ImagePooling, resize
 from segsweep.networks.heads.aspp import Aspp
 from segsweep.networks.heads.atonet import AtoNet
 from segsweep.networks.heads.base import rates_at
@@ -187,3 +187,20 @@ def test_input_checks():
         check_input(body, (32, 32), 1)
     check_input(body, (32, 32), 2)
     check_input(body, (33, 33), 1)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (5, 40), (1, 1)])
+def test_an_image_below_the_coarsest_cell_of_a_network_without_padding_is_padded(size):
+    """ConvNeXt gives nothing for 16 pixels; a network that pads is left alone."""
+    image = torch.randint(0, 256, (1, 3, *size), dtype=torch.uint8)
+    large = torch.zeros(1, 3, *(max(32, side) for side in size), dtype=torch.uint8)
+    large[..., : size[0], : size[1]] = image
+    convnext, resnet = (
+        build(NoPyramid, {}, encoder=name, output_stride=32).eval() for name in ("convnext_atto", "resnet18")
+    )
+    convnext.mean.zero_()
+    with torch.no_grad():
+        by_hand = convnext(large)[..., : size[0], : size[1]]
+        torch.testing.assert_close(convnext(image), by_hand)
+        as_it_is = resize(resnet.head(resnet.features(image)), size)
+        torch.testing.assert_close(resnet(image), as_it_is, rtol=0, atol=0)

@@ -13,6 +13,7 @@ import logging
 import mmap
 import shutil
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from segsweep.files import cannot_write, fsync
 log = logging.getLogger(__name__)
 CHANNELS = 4
 """Bytes a pixel: the image's three and the label's."""
+FILES = ("samples.bin", "sizes.npy")
 FORM = 1
 """Raised when the files' form or the meaning of their values changes."""
 
@@ -90,7 +92,7 @@ def _build(split: FileSplit, target: Path, place: str, workers: int) -> None:
     """Write a cache under another name, and give it its own once it is on the disk."""
     for leftover in target.parent.glob(f"{place}-*.half"):
         log.info("%s: left by a build that was cut short, removed", leftover)
-        shutil.rmtree(leftover)
+        _remove(leftover)
     older = [each for each in target.parent.glob(f"{place}-*") if each.is_dir()]
     sizes = np.array([image_size(str(file)) for file in split.images], dtype=np.int64)
     half = target.with_name(f"{target.name}.half")
@@ -107,9 +109,17 @@ def _build(split: FileSplit, target: Path, place: str, workers: int) -> None:
     except OSError as error:
         raise cannot_write(target, error, PLACES) from error
     finally:
-        shutil.rmtree(half, ignore_errors=True)
+        _remove(half)
     for each in older:
-        shutil.rmtree(each, ignore_errors=True)
+        _remove(each)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a cache, and nothing that others put into its folder."""
+    for name in FILES:
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _announce(

@@ -12,6 +12,7 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from filecmp import cmp
 from http.client import HTTPException
 from pathlib import Path
 
@@ -144,10 +145,25 @@ def _unpack(archive: Archive, file: Path, target: Path) -> None:
                 unpacked.extractall(aside, filter="data")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
         raise DataError(f"{file}: cannot be unpacked ({error}); remove it and fetch it again") from error
+    _refuse_others(aside / archive.inside, target)
     _merge(aside / archive.inside, target)
     shutil.rmtree(aside)
     if file.suffix == ".part":
         file.unlink()
+
+
+def _refuse_others(source: Path, target: Path) -> None:
+    """Raise DataError where files at the target, which may be the user's own work, are not the archive's."""
+    inside = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    places = [(path, target / path.relative_to(source)) for path in inside]
+    others = [
+        to for path, to in places if to.exists() and not (to.is_file() and cmp(path, to, shallow=False))
+    ]
+    if others:
+        raise DataError(
+            f"{others[0]}: is another file than the archive's, as {len(others)} of {len(places)} are; move "
+            "them elsewhere, then the same command again"
+        )
 
 
 def _merge(source: Path, target: Path) -> None:

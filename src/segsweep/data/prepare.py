@@ -3,10 +3,10 @@
 Knows no data set and no configuration. A data set gives `Preparation`s; each is a set of independent tasks,
 small functions that turn their arguments into one file's bytes. They run in a pool of processes. A file is
 there whole or not at all, and one that is there is not made again: after a crash, a full disk or an interrupt
-the same call goes on where it stopped, and ends in the same bytes.
+the same call goes on where it stopped, and ends in the same bytes. Files that others made are neither removed
+nor overwritten.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,8 +40,9 @@ class Task:
 class Preparation:
     """Files of one kind: one a task in `<folder>/<below>/`, then `<folder>/<name>.txt`, which lists them.
 
-    The list is written last: where it is, all is there. `<folder>/<name>.source` tells from what; files of
-    another source are removed before new ones are made.
+    The list is written last: where it is, all is there. `<folder>/<name>.source` tells from what, and
+    `<folder>/<name>.files` which files of `below` are made by us; those of another source are removed before
+    new ones are made.
     """
 
     folder: Path
@@ -120,7 +121,7 @@ def run(preparations: Sequence[Preparation], workers: int, on_progress: Progress
 
     Raises:
         UserError: a folder cannot be written, the disk is full, another process prepares the same folder, or
-            a source file is not as promised. Whole files stay.
+            a source file is not as promised, or files of others stand where new ones would. Whole files stay.
     """
     total = sum(each.files for each in preparations)
     done = sum(each.done for each in preparations)
@@ -137,25 +138,55 @@ def run(preparations: Sequence[Preparation], workers: int, on_progress: Progress
 
 
 def _begin(preparation: Preparation) -> None:
-    """Clear away what comes from another source."""
+    """Clear away what we made from another source."""
     folder, name = preparation.folder, preparation.name
-    source = folder / f"{name}.source"
-    if not source.is_file() or source.read_text() != preparation.source:
-        # In this order: at no time does a list or a source stand for files that are not its own.
-        (folder / f"{name}.txt").unlink(missing_ok=True)
-        source.unlink(missing_ok=True)
-        if preparation.below and (folder / preparation.below).is_dir():
-            shutil.rmtree(folder / preparation.below)
-        write_bytes(source, preparation.source.encode(), PLACES)
+    source, listing, files = (folder / f"{name}.{kind}" for kind in ("source", "txt", "files"))
+    if source.is_file() and source.read_text() == preparation.source:
+        return
+    below, ours = folder / preparation.below, _made_by_us(preparation)
+    theirs = [
+        task.output for task in preparation.tasks if task.output.name not in ours and _is_there(task.output)
+    ]
+    theirs += [listing] if _is_there(listing) and not source.is_file() else []
+    if theirs:
+        raise UserError(
+            f"{theirs[0]}: stands where segsweep would make a file, and is none that it made (there are "
+            f"{len(theirs)} such files); move them elsewhere, or give another folder as {PLACES}"
+        )
+    # In this order: at no time does a list or a source stand for files that are not its own.
+    for path in (listing, source, *(below / file for file in sorted(ours)), files):
+        path.unlink(missing_ok=True)
+    if preparation.tasks:
+        write_bytes(files, "".join(f"{task.output.name}\n" for task in preparation.tasks).encode(), PLACES)
+    write_bytes(source, preparation.source.encode(), PLACES)
+
+
+def _made_by_us(preparation: Preparation) -> set[str]:
+    """Names of the files in `below` that are of an earlier preparation, whole or cut short."""
+    folder, name = preparation.folder, preparation.name
+    names = [task.output.name for task in preparation.tasks]
+    if (folder / f"{name}.files").is_file():
+        return set((folder / f"{name}.files").read_text().splitlines())
+    if not names or not (folder / f"{name}.source").is_file():
+        return set()
+    # Older versions wrote no such file: the list tells, or, of one that was cut short, what is to be made.
+    listing, suffix = folder / f"{name}.txt", Path(names[0]).suffix
+    return {f"{i}{suffix}" for i in listing.read_text().splitlines()} if listing.is_file() else set(names)
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
 
 
 def _end(preparation: Preparation) -> None:
     """Clear away what killed processes left half written, then say that all is there."""
-    folder = preparation.folder
+    folder, name = preparation.folder, preparation.name
+    own = {f"{name}.txt", f"{name}.source", f"{name}.files", *_made_by_us(preparation)}
     for place in (folder, folder / preparation.below):
-        for half in place.glob("*.tmp"):
-            half.unlink(missing_ok=True)
-    write_bytes(folder / f"{preparation.name}.txt", preparation.listing.encode(), PLACES)
+        for half in place.glob("*.*.tmp"):
+            if half.name.rsplit(".", 2)[0] in own:
+                half.unlink(missing_ok=True)
+    write_bytes(folder / f"{name}.txt", preparation.listing.encode(), PLACES)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from segsweep.errors import ConfigError
 from segsweep.networks.blocks import resize
@@ -32,9 +33,23 @@ class Segmenter(nn.Module):
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None) -> Tensor:
         """Logits [B, K, *size]; `size` (height, width) is the image's own where it is not given."""
+        own, least = image.shape[-2:], max(self.encoder.reductions)
+        if min(own) >= least:
+            return resize(self._logits(image), size or own)
+        try:
+            return resize(self._logits(image), size or own)
+        except RuntimeError:
+            # A network that does not pad, as ConvNeXt, makes nothing of an image below its coarsest cell.
+            below, beside = (max(0, least - side) for side in own)
+            padded = pad(image.to(self.mean.dtype) - self.mean, (0, beside, 0, below)) + self.mean
+            logits = resize(self._logits(padded), padded.shape[-2:])
+            return resize(logits[..., : own[0], : own[1]], size or own)
+
+    def _logits(self, image: Tensor) -> Tensor:
+        """Logits at the head's own stride."""
         output = self.head(self.features(image))
-        logits = output[0] if isinstance(output, tuple) else output
-        return resize(logits, size or image.shape[-2:])
+        logits: Tensor = output[0] if isinstance(output, tuple) else output
+        return logits
 
     def forward_train(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits [B, K, H, W], and the auxiliary logits by name.
