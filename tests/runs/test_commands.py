@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import logging
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from segsweep.runs import app
+from segsweep.runs.folder import RunFolder
 from segsweep.testing.protocol import read_test
 from tests.runs.commands import TINY, segsweep, table
 
@@ -51,6 +55,17 @@ def test_checkpoints_hold_plain_values(trained):
     steps = {path.name: torch.load(path, weights_only=True)["global_step"] for path in folder.glob("*.ckpt")}
     assert (steps["last.ckpt"], steps["previous.ckpt"]) == (4, 3)
     assert {path.name for path in folder.iterdir()} == {*steps, "best.ckpt", "SHA256SUMS"}
+
+
+def test_what_a_run_took_is_told_by_the_clock(caplog, monkeypatch, tmp_path):
+    """The command's own time, with imports, building and tests, and that of training beside it."""
+    folder = RunFolder(tmp_path)
+    folder.update_status(state="planned", train_seconds=10.0)
+    monkeypatch.setattr(app, "_do", lambda *_: folder.update_status(train_seconds=14.0))
+    monkeypatch.setattr(app, "_print_results", lambda _: None)
+    with caplog.at_level(logging.INFO, "segsweep"):
+        app._execute(folder, {"test": {}}, True, lambda: None, time.monotonic() - 50)
+    assert "done in 0:00:50 (0:00:04 of it training)" in caplog.text
 
 
 def test_the_same_command_again_does_nothing_and_says_so(trained):

@@ -7,6 +7,7 @@ executes one run folder and knows nothing of the command line it came from.
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -27,7 +28,7 @@ from segsweep.runs.config.errors import explain
 from segsweep.runs.config.files import root
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.launch.foreign import do_order, is_order
-from segsweep.runs.launch.sweep import COMMAND
+from segsweep.runs.launch.sweep import COMMAND, train_seconds
 from segsweep.runs.planning import by_id
 from segsweep.runs.planning.plan import Member, check_member, plan, write
 from segsweep.runs.planning.stages import of_a_stage
@@ -48,6 +49,7 @@ def train(arguments: Sequence[str]) -> int:
 
 def test(arguments: Sequence[str]) -> int:
     """Test runs that are trained: named by id, or by the overrides that trained them."""
+    began = time.monotonic()
     flagged = [value for flag, value in pairwise(arguments) if flag in FLAGS_WITH_A_VALUE]
     words = [argument for argument in arguments if "=" not in argument and not argument.startswith("-")]
     ids = [word for word in words if word not in flagged]
@@ -63,7 +65,8 @@ def test(arguments: Sequence[str]) -> int:
     folders = [find_run(Path(asked.runs_dir), run_id) for run_id in ids]
     configs = [by_id.configuration(folder, overrides, asked) for folder in folders]
     for folder, config in zip(folders, configs, strict=True):
-        _execute(folder, config, False, partial(_check_test, folder, config))
+        _execute(folder, config, False, partial(_check_test, folder, config), began)
+        began = time.monotonic()
     return 0
 
 
@@ -97,11 +100,12 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(help_text.text(command), end="")
         return 0
+    began = time.monotonic()
     COMMAND.may_train, COMMAND.sweeps = command == "train", []
     _run_hydra(command, arguments)
     if _single:
         member = plan(*_single.pop())
-        _execute(member.folder, member.config, COMMAND.may_train, partial(_check_and_write, member))
+        _execute(member.folder, member.config, COMMAND.may_train, partial(_check_and_write, member), began)
     return 1 if COMMAND.failed else 0
 
 
@@ -185,8 +189,12 @@ def task(config: DictConfig) -> str | None:
     return None
 
 
-def _execute(folder: RunFolder, config: dict[str, Any], train: bool, make_ready: Callable[[], None]) -> None:
+def _execute(
+    folder: RunFolder, config: dict[str, Any], train: bool, make_ready: Callable[[], None], began: float
+) -> None:
     """Execute in this process, which is a fresh one; `config` is what the command asks of the run.
+
+    `began` is when the command did, by `time.monotonic`.
 
     Where torchrun or srun started several, rank 0 alone makes the folder ready and tells of it.
     """
@@ -204,9 +212,19 @@ def _execute(folder: RunFolder, config: dict[str, Any], train: bool, make_ready:
             log.info(f"  predictions in {path}")
     else:
         log.info(f"run {folder.id} in {folder.path}")
+    trained_before = train_seconds(folder)
     if ranks.world > 1 or not done:  # the others wait for rank 0, though there be nothing to do
         _do(folder, config, train)
+    if not done:
+        log.info(f"done in {_took(began, train_seconds(folder) - trained_before)}")
     _print_results(folder)
+
+
+def _took(began: float, trained: float) -> str:
+    """The command's time by the clock, and how much of it is training."""
+    from segsweep.runs.manage.listing import clock
+
+    return f"{clock(time.monotonic() - began)} ({clock(max(0.0, trained))} of it training)"
 
 
 def _do(folder: RunFolder, config: dict[str, Any], train: bool) -> None:
