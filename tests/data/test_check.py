@@ -23,6 +23,7 @@ from segsweep.data.sets.shapes import Shapes
 from segsweep.data.sets.voc2012 import Voc2012
 from segsweep.errors import DataError, UserError
 from tests.data.check_faults import FAULTS, HARMLESS, IMAGE, LABEL, Deadly, drop_line
+from tests.data.every_set import built
 from tests.data.writers import write_camvid, write_camvid_source
 from tests.data.writers_ade20k import write_ade20k
 from tests.data.writers_cityscapes import write_cityscapes
@@ -33,6 +34,9 @@ from tests.shared import shared
 
 class Known(CamVid):
     """The fake CamVid as if it were a release."""
+
+    def __init__(self, **options) -> None:
+        super().__init__(**{"release_size": (36, 48), **options})
 
     official = {  # noqa: RUF012
         split: OfficialSplit(n, ids_hash([f"{split}_{i:04d}" for i in range(n)]))
@@ -75,6 +79,33 @@ def test_what_is_harmless_is_no_problem(tmp_path, name):
         "void label": "all ignored",
     }
     assert any(said.get(name, "") in note and "train_0001" in note for note in report.notes) == (name in said)
+
+
+def test_images_of_another_release_are_a_problem_of_each_split(tmp_path):
+    write_camvid(tmp_path, size=(36, 48))
+    Image.new("RGB", (47, 36)).save(tmp_path / "val" / "val_0000.jpg")
+    Image.new("L", (47, 36)).save(tmp_path / "valannot" / "val_0000.png")
+    (problem,) = look(camvid(tmp_path)).problems
+    assert problem.file == str(tmp_path / "val" / "val_0000.jpg")
+    assert "image of 36x47" in problem.problem
+    assert "1 of 2 of val are not of the release's 36x48" in problem.problem
+    for options, size in (({}, "360x480"), ({"release_size": [720, 960]}, "720x960")):
+        problems = look(camvid(tmp_path, CamVid, **options), partial=True).problems
+        told = {
+            word
+            for word in ("train", "val", "test")
+            for p in problems
+            if f"of {word} are not of" in p.problem
+        }
+        assert told == {"train", "val", "test"}
+        assert all(f"the release's {size}" in p.problem and "fetch the release" in p.repair for p in problems)
+
+
+def test_data_sets_know_the_size_of_their_release(data_dir):
+    expected = {"camvid": (360, 480), "camvid720": (720, 960), "cityscapes": (1024, 2048), "voc2012": None}
+    sizes = {name: built(name, "none", data_dir=str(data_dir)).release_size for name in expected}
+    assert sizes == expected
+    assert camvid(data_dir / "camvid720", CamVid).release_size == (720, 960), "by its layout"
 
 
 def test_many_faults_at_once_hide_none(tmp_path):
@@ -224,7 +255,8 @@ def swap(root: Path, pattern: str, change) -> list[Path]:
     return files
 
 
-def test_train_ids_in_place_of_label_ids_and_the_reverse(tmp_path):
+def test_train_ids_in_place_of_label_ids_and_the_reverse(tmp_path, monkeypatch):
+    monkeypatch.setattr(Cityscapes, "release_size", None)  # fake frames are small
     data = camvid(write_cityscapes(tmp_path), Cityscapes, num_classes=19)
     assert look(data, partial=True).problems == []
     reverse = camvid(tmp_path, Cityscapes, num_classes=19, labels="train_ids")

@@ -52,6 +52,8 @@ class SegmentationData(pl.LightningDataModule):
     test_split: str = "test"
     official: ClassVar[Mapping[str, OfficialSplit]] = {}
     """The official release's splits, for `data check`."""
+    release_size: tuple[int, int] | None = None
+    """(H, W) of every image of the official release, for `data check`; None where they differ."""
     layout: str = ""
     """The folders and files that are expected under `root`, in a line for error messages."""
     fetch: str = ""

@@ -29,7 +29,7 @@ IDENTITY = (
 # A longer name wins over a shorter one: dataset is identity, dataset.root is not.
 NOT_IDENTITY = (
     "dataset.root", "dataset.voc_root", "dataset.coco_root", "dataset.prepared",
-    "dataset.cache", "dataset.num_workers", "dataset.test_images",
+    "dataset.cache", "dataset.release_size", "dataset.num_workers", "dataset.test_images",
     "trainer.accelerator", "trainer.devices", "trainer.sync_batchnorm", "trainer.log_every",
     "trainer.on_nan", "trainer.on_oom",
     "stages", "checkpoint", "test", "split", "predictions", "logger",

@@ -46,6 +46,7 @@ def check(data: SegmentationData, partial: bool, workers: int, on_progress: Prog
     findings = _open(data, places, workers, on_progress)
     for name, place in places.items():
         problems += [*place.problems, *_of_files(data, name, place, findings[name])]
+        problems += _of_sizes(data, name, place, findings[name])
         notes += [*place.notes, *_remarks(data, name, findings[name], place)]
     reports = {
         name: _split_report(data, name, place, findings[name], partial) for name, place in places.items()
@@ -132,6 +133,26 @@ def _of_files(
 ) -> list[Problem]:
     problems = [problem for finding in findings for problem in finding.problems]
     return problems + problems_of_values(name, place.pairs, findings, data.encodings)
+
+
+def _of_sizes(
+    data: SegmentationData, name: str, place: Present, findings: Sequence[Finding]
+) -> list[Problem]:
+    """One problem for all images of a split that have not the size of the release's."""
+    others = [
+        (pair.image, found.size)
+        for pair, found in zip(place.pairs, findings, strict=False)
+        if data.release_size and found.size not in (None, data.release_size) and not found.problems
+    ]
+    if not others:
+        return []
+    file, size = others[0]
+    found_size, expected = ("x".join(map(str, each or ())) for each in (size, data.release_size))
+    what = (
+        f"image of {found_size} pixels (height x width): {len(others)} of {len(place.pairs)} of {name} are "
+        f"not of the release's {expected}"
+    )
+    return [Problem(file, what, f"they are of another version, or resized: fetch the release ({data.fetch})")]
 
 
 def _remarks(data: SegmentationData, name: str, findings: Sequence[Finding], place: Present) -> list[str]:

@@ -53,6 +53,8 @@ class Finding:
     """That these are not what the data set's label files hold."""
     pixels: NDArray[np.int64] | None = None
     """[K+1], of each class and, last, the ignored; None where the label could not be used."""
+    size: tuple[int, int] | None = None
+    """(H, W) of the image; None where it could not be read."""
     void_crop: bool = False
     """Whether a training crop may hold ignored pixels only."""
 
@@ -91,6 +93,7 @@ def _image(file: str, finding: Finding) -> Image.Image | None:
     except DataError as error:
         finding.problems.append(from_error(error))
         return None
+    finding.size = image.height, image.width
     if image.mode in UNUSUAL:
         finding.remarks.append(UNUSUAL[image.mode])
     return image

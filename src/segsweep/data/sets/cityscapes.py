@@ -43,6 +43,7 @@ class Cityscapes(SegmentationData):
         "test": OfficialSplit(1525),
         "train_extra": OfficialSplit(19998),
     }
+    release_size = (1024, 2048)
     encodings: ClassVar[Mapping[str, frozenset[int]]] = {
         "label ids (the release's _labelIds.png; set dataset.labels=label_ids)": frozenset(range(34)),
         "train ids (cityscapesScripts' _labelTrainIds.png; set dataset.labels=train_ids)": frozenset(
