@@ -4,8 +4,10 @@ import errno
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from segsweep import __version__
 from segsweep.errors import PreemptedError, UserError, near
@@ -32,7 +34,16 @@ examples
 segsweep COMMAND --help tells more. Typing the same command again goes on where it stopped.
 """
 
+EXECUTE_HELP = """usage: segsweep execute FOLDER [--no-train]
+
+Train and test the one run that a folder was planned for, as launchers do. People use segsweep train, whose
+command plans the run and goes on with it; segsweep runs lists the folders.
+"""
+
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+
+ENVIRONMENT = {"SEGSWEEP_RUNS", "SEGSWEEP_DATA", "SEGSWEEP_CONF"}
+"""Variables that name folders; where no shell wrote them, a `~` in them is as it was typed."""
 
 Command = Callable[[Sequence[str]], int]
 
@@ -45,8 +56,10 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command; a user's mistake is one line on stderr and status 2."""
     log_to_console()
+    for name in ENVIRONMENT & os.environ.keys():
+        os.environ[name] = expand_home(os.environ[name])
     try:
-        return _dispatch(arguments)
+        return _dispatch([expand_home(argument) for argument in arguments])
     except UserError as error:
         from segsweep.runs.failures import USER_STATUS, AgainError, one_line
 
@@ -71,6 +84,11 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("segsweep: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def expand_home(text: str) -> str:
+    """`~/runs` or `key=~/runs`, quoted or not, with the home folder for the `~`, as a shell has it."""
+    return re.sub(r"^([\w.+]+=)?([\"']?)~(?=/|$)", lambda m: f"{m[1] or ''}{m[2]}{Path.home()}", text)
 
 
 def _start_again() -> None:
@@ -160,16 +178,20 @@ def _report(arguments: Sequence[str]) -> int:
 
 def _execute(arguments: Sequence[str]) -> int:
     """What launchers start: execute one run folder that has been planned (not for people)."""
-    from pathlib import Path
-
     from segsweep.runs.folder import RunFolder
     from segsweep.runs.launch.orders import ASKED, ATTACHED, HELD, LOGGED
     from segsweep.runs.lease import LeaseLostError
     from segsweep.runs.ranks.parent_death import end_with_parent
 
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        print(EXECUTE_HELP, end="")
+        return 0 if arguments else 2
     folder, attached = RunFolder(Path(arguments[0])), [a for a in arguments if a.startswith(ATTACHED)]
     if attached:
         end_with_parent(parent=int(attached[0].removeprefix(ATTACHED)))
+
+    if not (folder.path / "plan.json").is_file():
+        raise UserError(f"{folder.path}: no planned run (expected a folder with a plan.json)")
 
     from segsweep.runs.execution.execute import (
         execute,  # takes seconds, in which another process may take the run

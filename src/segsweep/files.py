@@ -1,5 +1,6 @@
 """Files that are whole or not there, for every part that writes some."""
 
+import errno
 import fcntl
 import os
 import uuid
@@ -132,6 +133,8 @@ def fsync(path: Path) -> None:
 
 def cannot_write(path: Path, error: OSError, places: str = RUN_PLACES) -> UserError:
     """The error for a place that cannot be written, in the user's terms."""
+    if error.errno == errno.ENAMETOOLONG:
+        return UserError(f"{path}: this name is too long for the file system; give a shorter one")
     return UserError(
         f"{path} cannot be written ({error.strerror}): give a folder you can write, with free space, "
         f"as {places}"

@@ -57,6 +57,7 @@ def complaint(capfd, *arguments: str) -> str:
         ("seed=0,1", ("seed=0,1", "add -m")),
         ("seed=99999999999999999999999", ("seed=99999999999999999999999", "64 bits")),
         ("optimiser.lr=1", ("optimiser", "did you mean optimizer")),
+        (f"sweep={'a' * 300}", ("sweep=aaa", "at most 200 bytes")),
         ("~head", ("head: every run needs it",)),
         ("+max_steps=3", ("+max_steps", "did you mean trainer.max_steps")),
         ("+checkpoint.evry=3", ("checkpoint.evry", "did you mean every")),

@@ -36,6 +36,7 @@ def test_members_that_need_the_same_are_one_array(slurm):
     assert "requeue" in one
     assert not {"gpus-per-node", "dependency", "partition"} & one.keys()
     assert "--kill-on-bad-exit=1" in one["command"]
+    assert f"{sys.executable} -P -u -m submitit" in one["command"], "no module of the working folder first"
     assert [slurm_queue.noted(run) for run in all_runs(Path("runs"))] == ["10_0", "10_1", "10_2"]
 
 
@@ -103,7 +104,7 @@ def test_a_mistake_is_one_line_before_anything_is_submitted(slurm, capsys, argum
 def test_without_submitit_the_extra_is_named(slurm, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     assert train(*BASE) == 2
-    assert "pip install 'segsweep[slurm]'" in capsys.readouterr().err
+    assert "pip install submitit" in capsys.readouterr().err
     assert not Path("runs").exists()
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import yaml
 
+from segsweep.errors import ConfigError
+
+_ELSEWHERE = "mend it, or name another folder of configuration with SEGSWEEP_CONF"
 PACKAGE = Path(__file__).parents[2]
 GROUPS = (
     "backbone",
@@ -42,11 +45,14 @@ def folders() -> list[Path]:
 
 
 def files(group: str) -> Iterator[tuple[str, Path]]:
-    """The choices of a group, the user's own included, with their files."""
+    """The choices of a group, the user's own included, with their files; a shipped name keeps its meaning."""
+    seen: set[str] = set()
     for folder in folders():
         for file in sorted((folder / group).rglob("*.yaml")):
-            if _is_choice(group, file):
-                yield file.relative_to(folder / group).with_suffix("").as_posix(), file
+            name = file.relative_to(folder / group).with_suffix("").as_posix()
+            if name not in seen and _is_choice(group, file):
+                seen.add(name)
+                yield name, file
 
 
 def _is_choice(group: str, file: Path) -> bool:
@@ -77,7 +83,7 @@ def own_options(group: str, choice: str) -> dict[str, Any]:
     content = read(dict(files(axis))[choice])
     # A choice that is a variation of another has that one's options too.
     for base in content.get("defaults", []):
-        if base != "_self_":
+        if base in choices(axis):
             content = {**own_options(axis, base), **content}
     # A data set's file speaks of the top level.
     for part in [axis] * (axis in content) + parts:
@@ -112,8 +118,16 @@ def scalars() -> list[tuple[str, Any]]:
 
 
 @cache
-def _parse(file: Path) -> Any:
-    return yaml.safe_load(file.read_text()) or {}
+def _parse(file: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(file.read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{file}: not readable as YAML ({' '.join(str(error).split())}); {_ELSEWHERE}"
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file}: expected key: value lines; {_ELSEWHERE}")
+    return content
 
 
 def read(file: Path) -> dict[str, Any]:

@@ -42,6 +42,14 @@ OURS = "segsweep."
 PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")  # Lightning's names
 NULL = {"sampling", "stages"}
 """Groups of which a run may have none."""
+LONGEST = 200
+"""Bytes of a name, to which file names add some: file systems take 255."""
+
+
+def _is_short(name: str) -> bool:
+    return all(len(part.encode()) <= LONGEST for part in name.split("/"))
+
+
 RULES: Mapping[str, Rule] = {
     "seed": SEED,
     "batch_size": whole(1, "a number of images"),
@@ -49,6 +57,7 @@ RULES: Mapping[str, Rule] = {
     "size": SIDES,
     "num_classes": whole(1, "a number of classes"),
     "runs_dir": Rule(bool, "a folder"),
+    "sweep": Rule(lambda v: v is None or _is_short(str(v)), f"a name of at most {LONGEST} bytes"),
     "predictions": Rule(lambda v: v in (None, "png", "submission"), "null, png or submission"),
     "trainer.accelerator": one_of("auto", "cpu", "gpu", "cuda"),
     "trainer.freeze": WORDS.or_null(),

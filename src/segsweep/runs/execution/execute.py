@@ -4,7 +4,6 @@ Rank 0 holds the run and writes what is to be written of it; the others follow (
 """
 
 import logging
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -18,6 +17,7 @@ from segsweep.runs.execution.tracking import tracked
 from segsweep.runs.execution.training import train as train_run
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease, LeaseLostError
+from segsweep.runs.process import execute_command
 from segsweep.runs.ranks.children import rank_log
 from segsweep.runs.ranks.exchange import broadcast
 from segsweep.runs.ranks.together import Together
@@ -76,7 +76,7 @@ def _all_ranks(
         devices = devices_wanted(config)
     elif devices != asked:
         log.info(f"{devices} ranks were started; trainer.devices={asked} is left aside")
-    command = [sys.executable, "-m", "segsweep", "execute", str(folder.path)]
+    command = execute_command(folder.path)
     return together.lead(
         devices,
         gpus(config["trainer"]["accelerator"]) > 0,

@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.jobs import Job
 from segsweep.runs.launch.verdict import refusal
 from segsweep.runs.planning.plan import Member
+from segsweep.runs.process import execute_command
 from segsweep.signals import ASKING, signal_name
 
 ATTACHED = "--attached="
@@ -94,7 +94,7 @@ class Attempt:
         self._oom_kills, self._told = _oom_kills(), folder.status().get("updated")
         # What srun starts is attached to srun.
         attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
-        command = [*prefix, sys.executable, "-m", "segsweep", "execute", str(folder.path), LOGGED, *attached]
+        command = [*prefix, *execute_command(folder.path), LOGGED, *attached]
         with folder.log.open("a") as output:
             self.process = subprocess.Popen(
                 command + ([] if train else ["--no-train"]) + ([f"{ASKED}{config}"] if config else []),

@@ -6,6 +6,7 @@ start from, without holding a device meanwhile, a job is requeued only when its 
 the queue already is not submitted twice.
 """
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from segsweep.runs.launch.slurm_job import SlurmJob
 from segsweep.runs.launch.slurm_queue import SlurmWork, note, noted, states
 from segsweep.runs.launch.sweep import COMMAND, Sweep
 from segsweep.runs.planning.plan import Member
+from segsweep.runs.process import PYTHON
 
 HERE = "hydra/launcher=submitit_slurm"
 SHARED = (
@@ -70,7 +72,7 @@ class SlurmLauncher(SweepLauncher):
         try:
             import submitit  # noqa: F401
         except ImportError:
-            raise ConfigError(f"{HERE} needs submitit: pip install 'segsweep[slurm]'") from None
+            raise ConfigError(f"{HERE} needs submitit: pip install submitit") from None
         seconds, notice = 60 * self.options["timeout_min"], self.options["signal_delay_s"]
         if notice >= seconds:
             raise ConfigError(
@@ -146,7 +148,10 @@ class SlurmLauncher(SweepLauncher):
         if before:
             options["dependency"] = "afterany:" + ":".join(before)
         executor = submitit.AutoExecutor(
-            self.folder, cluster="slurm", slurm_max_num_timeout=self.max_num_timeout
+            self.folder,
+            cluster="slurm",
+            slurm_max_num_timeout=self.max_num_timeout,
+            slurm_python=shlex.join(PYTHON),
         )
         named = {key if key in SHARED else f"slurm_{key}": value for key, value in options.items()}
         executor.update_parameters(**named)
