@@ -5,11 +5,16 @@ Batch letters: `B` images, `H`, `W` their size in pixels.
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from errno import ENOSPC
+from functools import partial
 from itertools import islice
+from logging import getLogger
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from segsweep.data.sample import Sample
@@ -21,6 +26,9 @@ from segsweep.signals import heed_parent_alone
 Augmentation = Callable[[Sample, int, int, int], Sample]
 """(sample, seed, epoch, draw) -> the sample as it is trained on, a pure function of the four."""
 
+log = getLogger(__name__)
+SHARED = "shared memory (/dev/shm)"
+MORE_ROOM = "give it more (docker run --shm-size=8g) or num_workers=0"
 Batch = dict[str, Any]
 """`image` uint8 [B, 3, H, W] RGB, `label` uint8 [B, H, W], `id` list of B strings."""
 
@@ -46,11 +54,16 @@ class Loader(DataLoader[Sample]):
     it starts follows from the trainer's step. Saying so keeps Lightning from warning of a lost position.
 
     If a step has several `micro_batches`, the first of each brings the labels of all.
+
+    Where shared memory has no room for a batch, it comes through a pipe: torch would wait for it for ever.
     """
 
     def __init__(self, dataset: Dataset[Sample], micro_batches: int = 1, **options: Any) -> None:
+        if options.get("num_workers"):
+            options["collate_fn"] = partial(handed_over, options["collate_fn"])
         super().__init__(dataset, **options)
         self.micro_batches = micro_batches
+        self._told = False
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing."""
@@ -61,12 +74,28 @@ class Loader(DataLoader[Sample]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         try:
-            batches: Iterator[Batch] = super().__iter__()
+            batches: Iterator[Batch] = map(self._received, super().__iter__())
             several = self.micro_batches > 1
             yield from with_labels_of_step(batches, self.micro_batches) if several else batches
         except UserError as error:
             kind, line = type(error), str(error).strip().splitlines()[-1]
             raise kind(line.removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")) from None
+        except OSError as error:
+            if not self.num_workers or error.errno != ENOSPC:
+                raise
+            raise UserError(f"{SHARED} has no room for the loader's processes; {MORE_ROOM}") from error
+
+    def _received(self, batch: Batch) -> Batch:
+        """A batch of tensors, whichever way it came."""
+        arrays = {name: value for name, value in batch.items() if isinstance(value, np.ndarray)}
+        if arrays and not self._told:
+            self._told = True
+            log.warning(
+                "%s has no room for a batch: batches come through pipes, which is slower; %s",
+                SHARED,
+                MORE_ROOM,
+            )
+        return {**batch, **{name: torch.from_numpy(array) for name, array in arrays.items()}}
 
 
 def with_labels_of_step(batches: Iterator[Batch], micro_batches: int) -> Iterator[Batch]:
@@ -81,6 +110,19 @@ def with_labels_of_step(batches: Iterator[Batch], micro_batches: int) -> Iterato
             batch = ahead.popleft()
             yield {**batch, "step_labels": labels} if index == 0 else batch
             ahead.extend(islice(batches, 1))
+
+
+def handed_over(collate: Callable[[Sequence[Sample]], Batch], samples: Sequence[Sample]) -> Batch:
+    """Collate in a loader's worker: tensors in shared memory, or arrays where that has no room."""
+    batch = collate(samples)
+    tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
+    try:
+        # Here, where it fails in time: torch does it in a thread, whose error loses the batch.
+        for tensor in tensors.values():
+            tensor.share_memory_()  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return {**batch, **{name: tensor.numpy().copy() for name, tensor in tensors.items()}}
+    return batch
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
