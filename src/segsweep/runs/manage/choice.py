@@ -9,6 +9,7 @@ import yaml
 
 from segsweep.errors import ConfigError, near
 from segsweep.runs.compare import known, show
+from segsweep.runs.config import files as config_files
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import canonical, flatten
 
@@ -29,8 +30,10 @@ def matching(runs: Sequence[RunFolder], filters: Sequence[str], options: Sequenc
     found = list(runs)
     for key, _, wanted in (text.partition("=") for text in filters):
         having = {run.id: _values(run, key) for run in runs}
-        if runs and not any(having.values()):
-            names = {*options, *(name for run in runs for name in known(run))}
+        names = {*options, "runs_dir", *(name for run in runs for name in known(run))}
+        if not runs:  # a key that some run might have is no mistake
+            names |= {*config_files.GROUPS, *config_files.options("")}
+        if not any(having.values()) and (runs or key.partition(".")[0] not in names):
             raise ConfigError(f"{key}: no option of runs, and no run here has it; {near(key, names)}")
         alternatives = {_plain(value) for value in _split(wanted)}
         found = [run for run in found if having[run.id] & alternatives]
