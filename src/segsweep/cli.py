@@ -82,7 +82,7 @@ def run(arguments: Sequence[str]) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print("segsweep: interrupted; the same command goes on from here", file=sys.stderr)
+        print("segsweep: interrupted; the same command goes on from what is saved", file=sys.stderr)
         return 130
 
 

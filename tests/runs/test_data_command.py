@@ -105,7 +105,7 @@ def test_an_interrupt_is_one_line(tmp_path):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: to all processes of the command
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (130, "")
-    assert err.splitlines() == ["segsweep: interrupted; the same command goes on from here"]
+    assert err.splitlines() == ["segsweep: interrupted; the same command goes on from what is saved"]
 
 
 def test_prepare_says_what_it_makes_then_makes_it_once(tmp_path, capfd):
