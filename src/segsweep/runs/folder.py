@@ -166,8 +166,9 @@ class RunFolder:
         return found
 
     def is_complete(self, config: Mapping[str, Any]) -> bool:
-        """Whether nothing is left to do: trained, and tested as the configuration asks."""
-        if self.status()["state"] != "done":
+        """Whether nothing is left to do: trained, tested as the configuration asks, and its tracker told."""
+        status = self.status()
+        if status["state"] != "done" or status.get("untold"):
             return False
         complete = [
             (canonical_test(asked["strategy"]), asked["suffix"])

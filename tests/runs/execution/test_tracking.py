@@ -1,6 +1,7 @@
 """What wandb holds of a run that was trained and tested for real, offline."""
 
 import json
+import shutil
 import signal
 
 import pytest
@@ -8,7 +9,6 @@ import pytest
 from segsweep.errors import ConfigError
 from segsweep.runs.execution.execute import execute
 from segsweep.runs.execution.tracking import run_info
-from segsweep.runs.files import yaml_text
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.sweep import Sweep
 from segsweep.runs.manage import verify
@@ -56,9 +56,15 @@ def test_a_run_its_tests_and_a_later_test(tmp_path, monkeypatch):
     assert "exit" in found(run.path)
     assert len(list(run.path.glob("wandb/offline-run-*/files/media/images/validation/*.png"))) == 2
     assert list(verify.check(run)) == []  # validation.csv is there beside any logger
+    assert run.is_complete(run.config())
     config = {**run.config(), "test": {"flip": {**run.config()["test"]["single"], "flip": True}}}
-    run.write_plan(run.plan, yaml_text(config))
-    execute(run, train=False)
+    execute(run, train=False, asked=config)
+    files = sorted(run.path.glob("wandb/offline-run-*"))
+    shutil.rmtree(files[-1])  # as if killed between the test's last file and wandb's
+    run.update_status(untold=True)
+    assert not run.is_complete(config)
+    execute(run, train=False, asked=config)
+    assert run.is_complete(config)
     later = summary(run.path)
     assert {**figures(run, "single"), **figures(run, "flip")}.items() <= later.items()
     assert later["best_val_miou"] == status["best_miou"]

@@ -11,7 +11,7 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
 from segsweep.runs.launch.sweep import Sweep
 from segsweep.runs.planning.stages import key_of
-from segsweep.training.trackers import Guarded, RunInfo
+from segsweep.training.trackers import Guarded, NoTracker, RunInfo
 
 
 @contextmanager
@@ -19,13 +19,19 @@ def tracked(folder: RunFolder, config: Mapping[str, Any]) -> Iterator[Guarded]:
     """The tracker of a run that is trained and tested inside; then it is told the figures and closed.
 
     One that the training did not start is started for new tests. Where the run ends early, wandb is left to
-    close with the process: what it lacks it is told when the run goes on.
+    close with the process: what it lacks it is told when the run goes on. Until it has been told all, the run
+    is not complete.
     """
     tracker, before = Guarded(build.build_tracker(config)), folder.strategies()
+    tracks, untold = type(tracker.tracker) is not NoTracker, folder.status().get("untold", False)
+    if tracks:
+        folder.update_status(untold=True)
     yield tracker
-    if tracker.started or folder.strategies() != before:
-        tracker.start(run_info(folder, config), folder.status()["step"])
+    if tracks and (untold or tracker.started or folder.strategies() != before):
+        tracker.start(run_info(folder, folder.config()), folder.status()["step"])
         tracker.finish(summary(folder))
+    if tracks or untold:  # without a tracker nothing is owed any more
+        folder.update_status(untold=False)
 
 
 def summary(folder: RunFolder) -> dict[str, Any]:
