@@ -75,7 +75,7 @@ class Row:
     @property
     def seeds(self) -> str:
         """How many seeds are behind its cells: one number, or the range where some cells have fewer."""
-        least, most = min(self._counts), max(self._counts)
+        least, most = min(self._counts, default=0), max(self._counts, default=0)
         return str(most) if least == most else f"{least} to {most}"
 
     @property
