@@ -73,6 +73,13 @@ class SplitDataset(Dataset[Sample]):
     def check(self) -> None:
         """Raise DataError where a sample's files are missing; cheap enough to run before every training."""
 
+    def sources(self) -> list[Sequence[str] | str]:
+        """What the samples are made from, besides their ids: lists of files, or texts that say it.
+
+        They make a run what it is (fingerprint.py). None for samples that follow from the configuration.
+        """
+        return []
+
 
 class FileSplit(SplitDataset):
     """A split whose samples are pairs of files, an image and a label.
@@ -88,9 +95,14 @@ class FileSplit(SplitDataset):
         labels: Sequence[Path] | None,
         label_format: LabelFormat,
         source: str | Path,
+        made_from: Sequence[Path] | str | None = None,
     ) -> None:
-        """Take ids with their image and label files, in the same order, and how label files are read."""
+        """Take ids with their image and label files, in the same order, and how label files are read.
+
+        `made_from` are the files that the label files were made from, or a text that stands for these.
+        """
         super().__init__(name, ids, source)
+        self.made_from = made_from
         self.images: NDArray[np.str_] = np.array([str(path) for path in images], dtype=np.str_)
         self.labels: NDArray[np.str_] = np.array([str(path) for path in labels or ()], dtype=np.str_)
         self.has_truth = labels is not None
@@ -112,6 +124,11 @@ class FileSplit(SplitDataset):
         part.ids, part.images = self.ids[indices], self.images[indices]
         part.labels = self.labels[indices] if self.has_truth else self.labels
         return part
+
+    def sources(self) -> list[Sequence[str] | str]:
+        """The image files, and what the labels come from: the same whether they are prepared or not."""
+        labels = self.labels.tolist() if self.made_from is None else self.made_from
+        return [self.images.tolist(), labels if isinstance(labels, str) else list(map(str, labels))]
 
     def check(self) -> None:
         """Raise DataError, naming the first file, where images or labels are missing."""

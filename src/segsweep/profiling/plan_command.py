@@ -134,12 +134,14 @@ def _check(members: "Sequence[Member]", problems: Problems) -> "list[Member]":
 
 
 def _wrong(member: "Member") -> Iterator[tuple[UserError, bool]]:
-    """What is wrong with a member's runs that are not done, as `check.problems` has it."""
+    """What is wrong with a member's data, and with its runs that are not done, as `check.problems` has it."""
     from segsweep.runs.planning import check
 
     for stage in member.lineage():
         if stage.config["force"] or not stage.folder.is_complete(stage.config):
             yield from check.problems(stage.config)
+        if stage.found.unread is not None:
+            yield stage.found.unread, True
 
 
 def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.launch.foreign import do_order, is_order
 from segsweep.runs.launch.sweep import COMMAND, train_seconds
 from segsweep.runs.planning import by_id
-from segsweep.runs.planning.plan import Member, check_member, plan, write
+from segsweep.runs.planning.plan import Member, check_member, note_older, plan, write
 from segsweep.runs.planning.stages import of_a_stage
 from segsweep.runs.ranks.place import Ranks
 
@@ -111,6 +111,7 @@ def _run(command: str, arguments: Sequence[str]) -> int:
 
 def _check_and_write(member: Member) -> None:
     check_member(member, COMMAND.may_train)
+    note_older([member])
     if not member.folder.is_complete(member.config):
         from segsweep.runs.ranks.wanted import check_devices
 

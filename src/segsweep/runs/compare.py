@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import CONTENT
 
 MISSING = "–"
 
@@ -88,6 +89,8 @@ def _differs_within_choice(key: str, runs: Sequence[RunFolder]) -> bool:
     group = key.split(".")[0]
     values: dict[Any, set[str]] = {}
     for run in runs:
+        if key == CONTENT and key not in run.plan["identity"]:
+            continue  # an older run, of which it is not known
         choice = run.plan["choices"].get(group)
         values.setdefault(choice, set()).add(show(run.plan["identity"].get(key, MISSING)))
     return any(len(seen) > 1 for seen in values.values())

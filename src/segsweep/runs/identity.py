@@ -26,6 +26,11 @@ IDENTITY = (
     "adopted",  # the hash of weights that were trained elsewhere
 )  # fmt: skip
 
+CONTENT = "dataset.content"
+"""What a run's data hold, as a hash: a part of its identity that no option sets (planning/content.py)."""
+GENERATED = ("Shapes",)
+"""Datasets without files, which their options fix."""
+
 # A longer name wins over a shorter one: dataset is identity, dataset.root is not.
 NOT_IDENTITY = (
     "dataset.root", "dataset.voc_root", "dataset.coco_root", "dataset.prepared",
@@ -69,6 +74,16 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     if flat.get("init") is not None:
         flat["init"] = _init(config)
     return {key: value for key, value in sorted(flat.items()) if value is not None}
+
+
+def is_generated(identity: Mapping[str, Any]) -> bool:
+    """Whether the data of a run follow from its configuration, so that there is nothing to look at."""
+    return identity.get("dataset._target_") in GENERATED
+
+
+def is_without_data(identity: Mapping[str, Any]) -> bool:
+    """Whether an identity says nothing of the files that it was trained on: older runs, and adopted ones."""
+    return CONTENT not in identity and not is_generated(identity)
 
 
 def is_identity(key: str) -> bool:

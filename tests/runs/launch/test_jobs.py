@@ -9,11 +9,19 @@ from segsweep.runs.launch.jobs import Job, jobs_of
 from segsweep.runs.planning.plan import Member
 
 
+class Named(Member):
+    """One whose id is given."""
+
+    @property
+    def id(self) -> str:
+        return self.overrides[0]
+
+
 def member(name: str, parent: Member | None = None, dataset: str = "shapes", **config: object) -> Member:
     """`first-0` is a run of the stage `first`."""
     config = {"early_stop": None, "trainer": {"devices": 1}, **config}
-    return Member(
-        id=name, config=config, identity={}, choices={"dataset": dataset}, overrides=(),
+    return Named(
+        config=config, own={}, choices={"dataset": dataset}, overrides=(name,),
         stage=name.partition("-")[0], parent=parent,
     )  # fmt: skip
 

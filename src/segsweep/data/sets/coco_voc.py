@@ -72,7 +72,8 @@ class CocoFiles:
         source = self.folder / f"{name}.txt"
         ids = read_list(source, LAYOUT)
         labels = [self.folder / name / f"{i}.png" for i in ids]
-        return FileSplit(name, ids, self._images(name, ids), labels, plain(len(CLASSES)), source)
+        images = self._images(name, ids)
+        return FileSplit(name, ids, images, labels, plain(len(CLASSES)), source, made_from)
 
     def _without_labels(self, name: str) -> FileSplit:
         """The images that are to be taken, for a check of them before anything is made."""

@@ -104,8 +104,11 @@ class Sbd(Voc2012):
         ids = [i for i in listed if name == "trainaug" or i not in own]
         images = [self._image(i, i in own) for i in ids]
         made = self.from_release and prepared_from(self.folder, "trainaug") == _source(listed)
-        labels = [self._made(i) if made else self._label(i, i in own) for i in ids]
-        return FileSplit(name, ids, images, labels, SbdLabels(), source)
+        released = [self._label(i, i in own) for i in ids]
+        labels = [self._made(i) for i in ids] if made else released
+        # The release's own labels may be gone once they are prepared.
+        made_from = released if made and (self.release / "dataset" / "cls").is_dir() else None
+        return FileSplit(name, ids, images, labels, SbdLabels(), source, made_from)
 
     def _trainaug(self) -> tuple[list[str], Path]:
         """The ids of trainaug, sorted, and where they were read."""

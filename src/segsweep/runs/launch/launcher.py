@@ -24,7 +24,7 @@ from segsweep.runs.launch.jobs import jobs_of
 from segsweep.runs.launch.local import LocalWork
 from segsweep.runs.launch.options import check_options
 from segsweep.runs.launch.sweep import COMMAND, Sweep
-from segsweep.runs.planning.plan import Member, merge, write_all
+from segsweep.runs.planning.plan import Member, merge, note_older, write_all
 from segsweep.runs.planning.planner import Planner
 from segsweep.runs.ranks.place import Ranks
 
@@ -64,6 +64,7 @@ class SweepLauncher(Launcher):
         sweep = COMMAND.sweeps[0] if COMMAND.sweeps else Sweep.of(members)
         for member in members:
             member.config["sweep"] = sweep.name
+        note_older(members)
         write_all(members)
         sweep.write(members)
         COMMAND.sweeps = [sweep]

@@ -12,6 +12,7 @@ from segsweep.errors import ConfigError
 from segsweep.runs.compare import show
 from segsweep.runs.files import DamagedFileError, read_json
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import CONTENT
 from segsweep.runs.launch.journal import FOLDER, Journal
 from segsweep.runs.planning.plan import Member
 
@@ -66,7 +67,7 @@ def _changes(old: Settings, new: Settings) -> list[tuple[str, tuple[str, str]]]:
         for key in dict.fromkeys(key for one in [*old[stage], *new[stage]] for key in one):
             if _of_another_choice(key, old[stage], new[stage]):
                 continue
-            was, is_now = ({show(one.get(key)) for one in some[stage]} for some in (old, new))
+            was, is_now = (_values(key, some[stage]) for some in (old, new))
             if len(was) == len(is_now) == 1 and was != is_now and key not in ALWAYS_AN_AXIS:
                 found.setdefault(key, {})[stage] = (was.pop(), is_now.pop())
     changes = []
@@ -78,6 +79,11 @@ def _changes(old: Settings, new: Settings) -> list[tuple[str, tuple[str, str]]]:
         else:
             changes += [(f"stages.{stage}.{key}", change) for stage, change in by_stage.items()]
     return changes
+
+
+def _values(key: str, some: Sequence[Mapping[str, Any]]) -> set[str]:
+    """What runs have of a key; of what their data hold, what is known."""
+    return {show(one.get(key)) for one in some if key != CONTENT or key in one}
 
 
 def _of_another_choice(key: str, *both: Sequence[Mapping[str, Any]]) -> bool:

@@ -6,6 +6,7 @@ from segsweep.runs import compare
 from segsweep.runs.config.output import percent, print_rows
 from segsweep.runs.failures import ADVICE
 from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.identity import is_without_data
 from segsweep.runs.launch.slurm_queue import noted
 from segsweep.runs.manage.family import children, source
 from segsweep.runs.manage.listing import FIGURES, clock, max_steps, read_statuses, seconds_left
@@ -17,6 +18,7 @@ OF_STATUS = (
 )  # fmt: skip
 SHARES = ("best_miou", *(figure for figure in FIGURES if figure != "images"))
 TIMES = {"train_seconds": "train time", "seconds_left": "time left"}
+NO_FINGERPRINT = "not fingerprinted: an earlier segsweep planned it, and did not look at what they hold"
 LOG_LINES = 20
 
 
@@ -53,6 +55,7 @@ def _told(key: str, value: Any) -> tuple[str, str]:
 def explain(run: RunFolder) -> dict[str, Any]:
     """The same as plain values."""
     runs = all_runs(run.path.parent)
+    is_older = is_without_data(run.plan["identity"]) and "adopted" not in run.plan
     status, holder = read_statuses(runs)[run.id], run.holder()
     return {
         "id": run.id,
@@ -68,6 +71,7 @@ def explain(run: RunFolder) -> dict[str, Any]:
         "parent": source(run),
         "children": [child.id for child in children(run, runs)],
         "adopted": run.plan.get("adopted"),
+        "data": NO_FINGERPRINT if is_older else None,
         "sweeps": of_run(run),
         "overrides": " ".join(run.plan["overrides"]),
         "differs_in": compare.describe(run, compare.axes(runs)),

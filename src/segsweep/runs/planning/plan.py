@@ -1,7 +1,9 @@
 """Planning: from a composed configuration to a run folder that says what is to be done."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +17,47 @@ from segsweep.runs.config.types import check_choices, check_types
 from segsweep.runs.config.values import check_keys, check_values
 from segsweep.runs.files import yaml_text
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.identity import id_of, identity
+from segsweep.runs.identity import identity, is_without_data
 from segsweep.runs.planning import published
+from segsweep.runs.planning.content import Found, find
+
+log = logging.getLogger("segsweep")
 
 GROUPS = ("backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler", "trainer")
+SHOWN = 3  # runs that a line names
 NOT_OF_A_RUN = ("hydra", published.KEY)
 """What a composed configuration has beside the run's own: Hydra's settings, and a paper's table."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One planned run, as one command or one member of a sweep asks for it."""
+    """One planned run, as one command or one member of a sweep asks for it.
 
-    id: str
+    `own` is its identity without what its data hold: these are looked at when it is asked which run it is.
+    """
+
     config: dict[str, Any]
-    identity: dict[str, Any]
+    own: dict[str, Any]
     choices: dict[str, str]
     overrides: tuple[str, ...]
     stage: str | None = None
     parent: "Member | None" = None
     """The stage before this one in a chain."""
+
+    @cached_property
+    def found(self) -> Found:
+        """Which run it is."""
+        return find(self.own, self.config, self.parent.id if self.parent else None)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.found.id
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes the run what it is."""
+        return self.found.identity
 
     def lineage(self) -> "list[Member]":
         """The stages before this one, the first of them first, and this one."""
@@ -88,9 +111,7 @@ def planned(
     check_values(resolved)
     resolved = _with_ignored_fill(resolved)
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
-    own = identity(resolved)
-    own_id = id_of(own, parent.id if parent else None)
-    return Member(own_id, resolved, own, groups, tuple(overrides), stage, parent)
+    return Member(resolved, identity(resolved), groups, tuple(overrides), stage, parent)
 
 
 def _with_ignored_fill(resolved: dict[str, Any]) -> dict[str, Any]:
@@ -124,18 +145,32 @@ def check_member(member: Member, may_train: bool = True) -> None:
     """Build what the member names, unless all of it is done already.
 
     Raises:
-        UserError: it cannot be built, or it is not trained and may not be.
+        UserError: it cannot be built, its data cannot be read, or it is not trained and may not be.
     """
     if member.parent is not None:
         check_member(member.parent, may_train)
-    if member.folder.is_complete(member.config) and not member.config["force"]:
+    unread = member.found.unread
+    if unread is None and member.folder.is_complete(member.config) and not member.config["force"]:
         return
-    if not may_train and member.folder.status()["state"] != "done":
+    if unread is None and not may_train and member.folder.status()["state"] != "done":
         raise UserError(f"run {member.id} is not trained yet: give its command to segsweep train first")
     # Imported here: the networks take seconds to import, and asking for a run that is done needs none.
     from segsweep.runs.planning.check import check
 
     check(member.config)
+    if unread is not None:
+        raise unread
+
+
+def note_older(members: Sequence[Member]) -> None:
+    """Say which runs are older than the look at their data: whether these are still the same is not known."""
+    older = [member.id for member in members if is_without_data(member.identity)]
+    if older:
+        named = ", ".join(older[:SHOWN]) + (" …" if len(older) > SHOWN else "")
+        log.info(
+            f"{named}: not fingerprinted, as an earlier segsweep planned it: whether it was trained on the "
+            "data that are there now is not known; force=true trains a run of which it is"
+        )
 
 
 def merge(members: Sequence[Member]) -> list[Member]:
