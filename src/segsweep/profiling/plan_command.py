@@ -138,9 +138,10 @@ def _wrong(member: "Member") -> Iterator[tuple[UserError, bool]]:
     from segsweep.runs.planning import check
 
     for stage in member.lineage():
-        if stage.config["force"] or not stage.folder.is_complete(stage.config):
+        done = stage.folder.is_complete(stage.config) and not stage.config["force"]
+        if not done:
             yield from check.problems(stage.config)
-        if stage.found.unread is not None:
+        if stage.found.unread is not None and (stage is member or not done):
             yield stage.found.unread, True
 
 

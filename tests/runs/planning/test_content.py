@@ -14,7 +14,7 @@ from segsweep.runs.identity import CONTENT
 from segsweep.runs.manage.show import explain
 from segsweep.runs.manage.verify import check
 from segsweep.runs.planning import content
-from segsweep.runs.planning.plan import Member, check_member, write
+from segsweep.runs.planning.plan import Member, check_member, note_older, write
 from tests.data.writers import write_camvid
 from tests.runs.composing import member
 from tests.runs.earlier import CAMVID, VERSION_2, copied
@@ -140,6 +140,28 @@ def test_an_older_stage_keeps_its_children():
     assert last.parent is not None
     assert last.parent.id == VERSION_2.name
     assert CONTENT in last.identity
+
+
+def test_a_stage_that_is_done_is_started_from_without_its_data(tmp_path, caplog):
+    """COCO may go once its stage is trained; that the last stage's data are there is asked still."""
+    shutil.copytree("data/camvid", "first/camvid")
+    Path("conf/stages").mkdir(parents=True)
+    Path("conf/stages/two.yaml").write_text(
+        "one: {dataset: {root: first/camvid, cache: null}}\ntwo: {seed: 1}\n"
+    )
+    (before,) = swept("stages=two", "seed=0")
+    assert before.parent is not None
+    write(before.parent).update_status(state="done", step=4)
+    shutil.rmtree("first")
+    content._content.cache_clear()
+    caplog.set_level("INFO", "segsweep")
+    (after,) = swept("stages=two", "seed=0")
+    assert after.id == before.id
+    check_member(after)
+    note_older(after.lineage())
+    assert f"{before.parent.id} is done, and found without its data: first/camvid" in caplog.text
+    with pytest.raises(DataError, match="nowhere"):
+        check_member(swept("stages=two", "seed=0", "data_dir=nowhere")[0])
 
 
 def test_generated_data_have_none():

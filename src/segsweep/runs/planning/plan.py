@@ -141,16 +141,20 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def check_member(member: Member, may_train: bool = True) -> None:
+def check_member(member: Member, may_train: bool = True, is_parent: bool = False) -> None:
     """Build what the member names, unless all of it is done already.
+
+    Data that cannot be read are an error, as it is not known then which run is asked for; but a stage that is
+    done and that others start from may do without.
 
     Raises:
         UserError: it cannot be built, its data cannot be read, or it is not trained and may not be.
     """
     if member.parent is not None:
-        check_member(member.parent, may_train)
+        check_member(member.parent, may_train, is_parent=True)
     unread = member.found.unread
-    if unread is None and member.folder.is_complete(member.config) and not member.config["force"]:
+    done = member.folder.is_complete(member.config) and not member.config["force"]
+    if done and (unread is None or is_parent):
         return
     if unread is None and not may_train and member.folder.status()["state"] != "done":
         raise UserError(f"run {member.id} is not trained yet: give its command to segsweep train first")
@@ -163,7 +167,10 @@ def check_member(member: Member, may_train: bool = True) -> None:
 
 
 def note_older(members: Sequence[Member]) -> None:
-    """Say which runs are older than the look at their data: whether these are still the same is not known."""
+    """Say of which runs it is not known whether they were trained on the data that are there now."""
+    for member in members:
+        if member.found.unread is not None:
+            log.info(f"{member.id} is done, and found without its data: {member.found.unread}")
     older = [member.id for member in members if is_without_data(member.identity)]
     if older:
         named = ", ".join(older[:SHOWN]) + (" …" if len(older) > SHOWN else "")
