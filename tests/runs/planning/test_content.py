@@ -1,6 +1,7 @@
 """What data hold is part of what a run is: where they are is not, and older runs are found without it."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,16 @@ def folder(tmp_path, monkeypatch) -> Path:
     content._content.cache_clear()
     yield tmp_path
     content._content.cache_clear()
+
+
+@pytest.fixture
+def said(caplog, monkeypatch) -> pytest.LogCaptureFixture:
+    """What is told on the console."""
+    log = logging.getLogger("segsweep")
+    monkeypatch.setattr(log, "handlers", [caplog.handler])
+    monkeypatch.setattr(log, "propagate", False)
+    caplog.set_level(logging.INFO, log.name)
+    return caplog
 
 
 def corrected(place: Path) -> Path:
@@ -102,11 +113,11 @@ def test_without_the_data_the_only_run_of_a_configuration_is_found(capsys, tmp_p
     assert member(*CAMVID).id == VERSION_2.name, "of two on unlike data none is taken"
 
 
-def test_a_run_of_before_is_found_by_its_command_and_said_not_to_know_its_data(caplog):
+def test_a_run_of_before_is_found_by_its_command_and_said_not_to_know_its_data(said):
     run = copied(VERSION_2, Path("runs"), num_classes=11)
     assert cli.run(["train", *CAMVID]) == 0
-    assert f"{run.id}: not fingerprinted" in caplog.text
-    assert f"run {run.id} is done already" in caplog.text
+    assert f"{run.id}: not fingerprinted" in said.text
+    assert f"run {run.id} is done already" in said.text
     assert [one.id for one in all_runs(Path("runs"))] == [run.id]
     assert explain(run)["data"].startswith("not fingerprinted")
     assert member(*CAMVID, "force=true").id != run.id
@@ -142,7 +153,7 @@ def test_an_older_stage_keeps_its_children():
     assert CONTENT in last.identity
 
 
-def test_a_stage_that_is_done_is_started_from_without_its_data(tmp_path, caplog):
+def test_a_stage_that_is_done_is_started_from_without_its_data(tmp_path, said):
     """COCO may go once its stage is trained; that the last stage's data are there is asked still."""
     shutil.copytree("data/camvid", "first/camvid")
     Path("conf/stages").mkdir(parents=True)
@@ -154,12 +165,11 @@ def test_a_stage_that_is_done_is_started_from_without_its_data(tmp_path, caplog)
     write(before.parent).update_status(state="done", step=4)
     shutil.rmtree("first")
     content._content.cache_clear()
-    caplog.set_level("INFO", "segsweep")
     (after,) = swept("stages=two", "seed=0")
     assert after.id == before.id
     check_member(after)
     note_older(after.lineage())
-    assert f"{before.parent.id} is done, and found without its data: first/camvid" in caplog.text
+    assert f"{before.parent.id} is done, and found without its data: first/camvid" in said.text
     with pytest.raises(DataError, match="nowhere"):
         check_member(swept("stages=two", "seed=0", "data_dir=nowhere")[0])
 
