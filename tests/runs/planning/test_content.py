@@ -49,11 +49,16 @@ def corrected(place: Path) -> Path:
     return copy
 
 
-def swept(*overrides: str) -> list[Member]:
+def composed(*arguments: str) -> list[Member]:
     """The members of a sweep, composed as for training."""
     found: list[Member] = []
-    app.compose("train", ["-m", *CAMVID, *overrides], found.append)
+    app.compose("train", arguments, found.append)
     return found
+
+
+def swept(*overrides: str) -> list[Member]:
+    """The same on CamVid."""
+    return composed("-m", *CAMVID, *overrides)
 
 
 def test_the_same_data_elsewhere_are_the_same_run_and_others_another(tmp_path):
@@ -145,9 +150,7 @@ def test_an_older_stage_keeps_its_children():
         "one: {trainer: {max_steps: 4}}\ntwo: {trainer: {max_steps: 3}}\n"
     )
     bare = [o for o in CAMVID if not o.startswith("trainer.max_steps")]
-    found: list[Member] = []
-    app.compose("train", ["-m", *bare, "stages=two"], found.append)
-    (last,) = found
+    (last,) = composed("-m", *bare, "stages=two")
     assert last.parent is not None
     assert last.parent.id == VERSION_2.name
     assert CONTENT in last.identity
@@ -158,20 +161,21 @@ def test_a_stage_that_is_done_is_started_from_without_its_data(tmp_path, said):
     shutil.copytree("data/camvid", "first/camvid")
     Path("conf/stages").mkdir(parents=True)
     Path("conf/stages/two.yaml").write_text(
-        "one: {dataset: {root: first/camvid, cache: null}}\ntwo: {seed: 1}\n"
+        "one: {dataset: camvid, dataset.root: first/camvid}\ntwo: {dataset: camvid, seed: 1}\n"
     )
-    (before,) = swept("stages=two", "seed=0")
+    arguments = ["-m", *(o for o in CAMVID if o != "dataset=camvid"), "stages=two"]
+    (before,) = composed(*arguments)
     assert before.parent is not None
     write(before.parent).update_status(state="done", step=4)
     shutil.rmtree("first")
     content._content.cache_clear()
-    (after,) = swept("stages=two", "seed=0")
+    (after,) = composed(*arguments)
     assert after.id == before.id
     check_member(after)
     note_older(after.lineage())
     assert f"{before.parent.id} is done, and found without its data: first/camvid" in said.text
     with pytest.raises(DataError, match="nowhere"):
-        check_member(swept("stages=two", "seed=0", "data_dir=nowhere")[0])
+        check_member(composed(*arguments, "data_dir=nowhere")[0])
 
 
 def test_generated_data_have_none():
