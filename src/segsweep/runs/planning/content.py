@@ -46,8 +46,8 @@ def find(own: dict[str, Any], config: Mapping[str, Any], parent: str | None) -> 
     older = Found(id_of(own, parent), own)
     if is_generated(own):
         return older
-    content = _content(_key(config["dataset"]))
-    runs_dir = Path(config["runs_dir"])
+    content = _content(_key(config["dataset"]), Path.cwd())
+    runs_dir = Path(config["runs_dir"]).absolute()
     if isinstance(content, UserError):
         return _known(older, runs_dir, content)
     whole = dict(sorted({**own, CONTENT: f"sha256:{content}"}.items()))
@@ -66,8 +66,11 @@ def _key(dataset: Mapping[str, Any]) -> str:
 
 
 @lru_cache(None)
-def _content(dataset: str) -> str | UserError:
-    """The fingerprint of a dataset, by its configuration: read once a process, for all members of a sweep."""
+def _content(dataset: str, working_folder: Path) -> str | UserError:
+    """The fingerprint of a dataset, by its configuration: read once a process, for all members of a sweep.
+
+    Relative paths begin in the working folder, so that is part of what is remembered.
+    """
     from segsweep.data.fingerprint import fingerprint  # torch takes seconds to import
     from segsweep.runs.build import build
 
