@@ -26,6 +26,7 @@ from segsweep.runs.build import (
     build_tracker,
     trainer_settings,
 )
+from segsweep.runs.config.values import check_values
 from segsweep.runs.execution.start import check_init
 from segsweep.runs.ranks.wanted import processes
 from segsweep.testing.predictions import prediction_form
@@ -58,7 +59,7 @@ def check_test(config: Config) -> None:
 
 def problems(config: Config) -> Iterator[tuple[UserError, bool]]:
     """All that `check` might raise, and whether it is about files only: the run could be built."""
-    for part in (*_options(), _files):
+    for part in (check_values, *_options(), _files):
         try:
             part(_without_seed(config))
         except UserError as error:

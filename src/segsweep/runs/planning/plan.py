@@ -14,7 +14,7 @@ from segsweep.errors import ConfigError, UserError
 from segsweep.files import write_groups
 from segsweep.runs.compatibility import IDENTITY_VERSION
 from segsweep.runs.config.types import check_choices, check_types
-from segsweep.runs.config.values import check_keys, check_values
+from segsweep.runs.config.values import RULES, check_keys, check_values
 from segsweep.runs.files import yaml_text
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import identity, is_without_data
@@ -108,7 +108,7 @@ def planned(
     check_choices(overrides)
     check_keys(resolved, overrides)
     check_types(resolved, choices)
-    check_values(resolved)
+    RULES["runs_dir"].check("runs_dir", resolved["runs_dir"])
     resolved = _with_ignored_fill(resolved)
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
     return Member(resolved, identity(resolved), groups, tuple(overrides), stage, parent)
@@ -150,6 +150,7 @@ def check_member(member: Member, may_train: bool = True, is_parent: bool = False
     Raises:
         UserError: it cannot be built, its data cannot be read, or it is not trained and may not be.
     """
+    check_values(member.config)
     if member.parent is not None:
         check_member(member.parent, may_train, is_parent=True)
     unread = member.found.unread
