@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from segsweep.data.check.problems import Problem
+from segsweep.data.check.report import Report
+from segsweep.markdown import escape
 from segsweep.reports import page
-from segsweep.reports.markdown import escape
 from segsweep.reports.page import CellText, Column, Section, write_page
 from segsweep.reports.published import Comparison, Line
 from segsweep.reports.table import tables
@@ -136,6 +138,13 @@ def test_names_of_the_user_s_are_shown_as_they_stand(tmp_path):
     assert [f"<p>{name}</p>" in rendered for name in expected] == [True] * len(EVIL)
     assert "<i>x</i>" not in html
     assert escape("head.rates=[1,6,12]") == "head.rates=[1,6,12]"
+
+
+def test_a_check_of_data_shows_file_names_as_they_stand():
+    problem = Problem("a|b/<i>x</i>\n.png", "is [not](an) image", "*mend* it")
+    rendered = MarkdownIt("commonmark").enable("table").render(Report("t", (), {}, [problem], []).markdown())
+    cells = [part.split("</td>")[0] for part in rendered.split("<td>")[1:]]
+    assert cells[:3] == ["a|b/&lt;i&gt;x&lt;/i&gt; .png", "is [not](an) image", "*mend* it"]
 
 
 def test_a_spreadsheet_takes_no_name_for_a_formula(capsys):

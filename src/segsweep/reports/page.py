@@ -7,8 +7,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
+from segsweep import markdown
 from segsweep.errors import UserError
-from segsweep.reports import absent, markdown
+from segsweep.reports import absent
 from segsweep.reports.pictures import MOST_COLUMNS, Picture, classes, picture_rows
 from segsweep.reports.table import FIRST_TO_GO, Table, shown, tables
 from segsweep.runs.config.options import RUNS_DIR, parse

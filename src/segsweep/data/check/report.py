@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsweep.data.check.problems import Problem
+from segsweep.markdown import escape
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,11 @@ class Report:
 
     def markdown(self) -> str:
         """The report as a page: every problem with its file."""
-        parts = [f"# {self.title}", "", f"{self.verdict()}.", "", *_table(self.split_rows()), ""]
+        parts = [f"# {escape(self.title)}", "", f"{self.verdict()}.", "", *_table(self.split_rows()), ""]
         if self.problems:
             parts += ["## Problems", "", *_table([problem._asdict() for problem in self.problems]), ""]
         if self.notes:
-            parts += ["## Notes", "", *(f"- {note}" for note in self.notes), ""]
+            parts += ["## Notes", "", *(f"- {escape(note)}" for note in self.notes), ""]
         parts += ["## Classes", "", "Shares of labelled pixels; the last row's of all pixels.", ""]
         return "\n".join([*parts, *_table(self.class_rows())]) + "\n"
 
@@ -98,4 +99,4 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else str(value).replace("|", "\\|")
+    return "" if value is None else escape(value)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from segsweep.runs.config.output import one_line
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.sweep import Sweep
 
@@ -38,7 +39,7 @@ class Display(AbstractContextManager["Display"]):
 
     def said(self, run: RunFolder, what: str) -> None:
         """Something worth a line of one run."""
-        log.info(f"[{self.number[run.id]}/{self.total}] {self.sweep.label(run)}: {what}")
+        log.info(one_line(f"[{self.number[run.id]}/{self.total}] {self.sweep.label(run)}: {what}"))
 
     def began(self, run: RunFolder) -> None:
         """A run's process was started."""

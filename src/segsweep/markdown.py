@@ -1,4 +1,4 @@
-"""Text of the user's inside Markdown: sweeps, classes and values are theirs to name."""
+"""Text of the user's inside Markdown: sweeps, classes, files and values are theirs to name."""
 
 import re
 
