@@ -1,5 +1,6 @@
 """Checkpoints on disk: the last two kept, damage found, nothing half-written under a checkpoint's name."""
 
+import errno
 import hashlib
 import multiprocessing
 import os
@@ -40,7 +41,14 @@ def flip_a_bit(path):
     path.write_bytes(bytes(content))
 
 
-def test_the_last_two_are_kept_with_sums_that_sha256sum_agrees_with(tmp_path):
+def refuse_links(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOTSUP, "Operation not supported")
+
+
+@pytest.mark.parametrize("link", [os.link, refuse_links])
+def test_the_last_two_are_kept_with_sums_that_sha256sum_agrees_with(tmp_path, link, monkeypatch):
+    """On a file system without hard links as well."""
+    monkeypatch.setattr(os, "link", link)
     for step in (1, 2, 3):
         save(tmp_path, step)
     save(tmp_path, 9, BEST)
