@@ -182,11 +182,15 @@ def _execute(arguments: Sequence[str]) -> int:
     from segsweep.runs.launch.orders import ASKED, ATTACHED, HELD, LOGGED
     from segsweep.runs.lease import LeaseLostError
     from segsweep.runs.ranks.parent_death import end_with_parent
+    from segsweep.runs.targets import TRUST, unspelled
 
     if not arguments or "--help" in arguments or "-h" in arguments:
         print(EXECUTE_HELP, end="")
         return 0 if arguments else 2
-    folder, attached = RunFolder(Path(arguments[0])), [a for a in arguments if a.startswith(ATTACHED)]
+    folder = RunFolder(Path(arguments[0]), unspelled(arguments))
+    if TRUST in arguments:
+        folder.trust()
+    attached = [a for a in arguments if a.startswith(ATTACHED)]
     if attached:
         end_with_parent(parent=int(attached[0].removeprefix(ATTACHED)))
 

@@ -11,6 +11,7 @@ from segsweep import cli
 from segsweep.errors import ConfigError
 from segsweep.runs import app
 from segsweep.runs.config import files as config_files
+from segsweep.runs.folder import RunFolder
 from segsweep.runs.process import PYTHON, execute_command
 from tests.runs.inside import ROOT
 
@@ -58,7 +59,7 @@ def test_own_experiments_lie_in_conf(here):
 
 def test_what_launchers_start_takes_pythons_modules_before_the_users(here):
     write(here / "random.py", "raise SystemExit('the random.py of the user')\n")
-    done = subprocess.run(execute_command(here / "nowhere"), capture_output=True, text=True)
+    done = subprocess.run(execute_command(RunFolder(here / "nowhere")), capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert "no planned run" in done.stderr
 

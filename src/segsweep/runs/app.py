@@ -33,6 +33,7 @@ from segsweep.runs.planning import by_id
 from segsweep.runs.planning.plan import Member, check_member, note_older, plan, write
 from segsweep.runs.planning.stages import of_a_stage
 from segsweep.runs.ranks.place import Ranks
+from segsweep.runs.targets import TRUST
 
 log = logging.getLogger("segsweep")
 
@@ -55,7 +56,7 @@ def test(arguments: Sequence[str]) -> int:
     ids = [word for word in words if word not in flagged]
     if not ids or "--help" in arguments or "-h" in arguments:
         return _run("test", arguments)
-    overrides = [argument for argument in arguments if argument not in ids]
+    overrides = [argument for argument in arguments if argument not in (*ids, TRUST)]
     by_id.check_options(overrides)
     if len(ids) > 1 and Ranks.of_environment().world > 1:
         raise ConfigError("segsweep test with several ids under torchrun or srun: give one at a time")
@@ -65,9 +66,22 @@ def test(arguments: Sequence[str]) -> int:
     folders = [find_run(Path(asked.runs_dir), run_id) for run_id in ids]
     configs = [by_id.configuration(folder, overrides, asked) for folder in folders]
     for folder, config in zip(folders, configs, strict=True):
+        _check_targets(folder, config, overrides, TRUST in arguments)
         _execute(folder, config, False, partial(_check_test, folder, config), began)
         began = time.monotonic()
     return 0
+
+
+def _check_targets(
+    folder: RunFolder, config: dict[str, Any], overrides: Sequence[str], trusted: bool
+) -> None:
+    """Raise ConfigError if a run names classes that are neither ours nor the user's, unless it is trusted."""
+    from segsweep.runs import trust
+
+    folder.allowed |= trust.said(overrides)
+    if trusted:
+        folder.trust()
+    trust.check(folder, config)
 
 
 def _check_test(folder: RunFolder, config: dict[str, Any]) -> None:

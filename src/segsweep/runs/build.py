@@ -36,7 +36,7 @@ def build(config: Config, part: str, **arguments: Any) -> Any:
     Raises:
         UserError: as the object itself raises it, or a ConfigError for an option it does not have.
     """
-    _find_modules_of_the_working_folder()
+    find_modules_of_the_working_folder()
     try:
         return instantiate(config[part], **arguments, _convert_="all")
     except HydraException as error:
@@ -47,7 +47,7 @@ def build(config: Config, part: str, **arguments: Any) -> Any:
 
 
 @cache
-def _find_modules_of_the_working_folder() -> None:
+def find_modules_of_the_working_folder() -> None:
     """A user's own head or data set is a Python file beside their configuration."""
     sys.path.append(str(Path.cwd()))
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from segsweep.errors import UserError
 from segsweep.runs.config import files as config_files
+from segsweep.runs.targets import references
 
 T = TypeVar("T")
 
@@ -72,8 +73,14 @@ def current_config(config: dict[str, Any], plan: Mapping[str, Any], trained: boo
         trained: whether only tests are left to do, for which nothing of the training matters.
 
     Raises:
-        UserError: a newer version wrote it, or an option that this one does not have shaped its training.
+        UserError: a newer version wrote it, an option that this one does not have shaped its training, or it
+            has references: to resolve them may read what is none of the run's, as environment variables.
     """
+    for key, text in references(config):
+        raise UserError(
+            f"run {plan['id']}: {key}={text} in its config.yaml is a reference, and a resolved "
+            "configuration has none: write the value there, if you trust where the run comes from"
+        )
     version = plan.get("identity_version", IDENTITY_VERSION)
     if version > IDENTITY_VERSION:
         raise UserError(
@@ -151,7 +158,7 @@ def _filled(config: dict[str, Any], choices: Mapping[str, str]) -> dict[str, Any
     """The configuration with the shipped defaults of what it lacks."""
     top = config_files.read(config_files.root() / "conf" / "config.yaml")
     defaults = {key: value for key, value in top.items() if key not in ("defaults", "hydra")}
-    parts = {group: _shipped(group, choice) for group, choice in choices.items()}
+    parts = {group: _shipped(group, choices[group]) for group in config_files.GROUPS if group in choices}
     filled = {**{group: None for group in config_files.GROUPS}, **defaults, **config}
     for key, options in {"checkpoint": defaults["checkpoint"], **parts}.items():
         filled[key] = {**options, **filled[key]} if isinstance(filled[key], dict) else filled[key]

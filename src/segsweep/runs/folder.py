@@ -18,7 +18,7 @@ job.json           the Slurm job that was last given the run, where one was
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +32,7 @@ from segsweep.runs import compatibility
 from segsweep.runs.files import DamagedFileError, json_bytes, read_json, write_json
 from segsweep.runs.holder import Holder
 from segsweep.runs.lease import Lease, hold, holder
+from segsweep.runs.targets import foreign
 
 log = logging.getLogger("segsweep")
 
@@ -46,8 +47,10 @@ STATES = ("planned", "running", "interrupted", "failed", "done")
 class RunFolder:
     """One run on disk."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, allowed: Collection[str] = ()) -> None:
         self.path = path
+        self.allowed = frozenset(allowed)
+        """Classes that the user's own command names for this run, see trust.py."""
         self.lease: Lease | None = None
         """This process's, while it holds the run by this object."""
 
@@ -87,11 +90,15 @@ class RunFolder:
         """The resolved configuration, in the form of this version.
 
         Raises:
-            UserError: another version wrote it, and this one cannot go on with it.
+            UserError: another version wrote it, and this one cannot go on with it, or it is not resolved.
         """
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         config = dict(yaml.load((self.path / "config.yaml").read_text(), Loader=loader))
         return compatibility.current_config(config, self.plan, self._read_status()["state"] == "done")
+
+    def trust(self) -> None:
+        """Allow the classes that the run's configuration names now."""
+        self.allowed |= foreign(self.config())
 
     def write_plan(self, plan: Mapping[str, Any], config_yaml: str) -> None:
         """Create the folder, or renew its configuration until it is done; the plan makes it a run."""

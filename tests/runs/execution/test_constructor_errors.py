@@ -28,7 +28,7 @@ def rewritten(folder: RunFolder, key: str, value: Any) -> None:
     for group in groups:
         part = part[group]
     part[name] = value
-    folder.write_plan(folder.plan, yaml_text(config))
+    (folder.path / "config.yaml").write_text(yaml_text(config))
 
 
 @pytest.fixture(scope="module")

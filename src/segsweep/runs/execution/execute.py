@@ -22,6 +22,7 @@ from segsweep.runs.ranks.children import rank_log
 from segsweep.runs.ranks.exchange import broadcast
 from segsweep.runs.ranks.together import Together
 from segsweep.runs.ranks.wanted import check_devices, devices_wanted, gpus, processes
+from segsweep.runs.trust import check as check_targets
 from segsweep.training.trackers import NoTracker
 
 log = logging.getLogger("segsweep")
@@ -36,7 +37,7 @@ def execute(
     held by another process is waited for, where its configuration says `wait`. Where the configuration wants
     several devices, and nothing outside started a rank for each, this starts them. `logged` says that the
     process's output is in the run's log already. `asked` is a configuration to test the run under if it is
-    trained already: nothing is written into its own then.
+    trained already: nothing is written into its own then. Only classes that may be built are (trust.py).
 
     Raises:
         UserError: another process holds the run, or what the parts raise.
@@ -61,9 +62,15 @@ def execute(
 
 
 def _config(folder: RunFolder, asked: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What is asked of a run that is done, else the run's own: another command may have renewed it."""
+    """What is asked of a run that is done, else the run's own: another command may have renewed it.
+
+    Raises:
+        ConfigError: it names classes that may not be built.
+    """
     done = folder.status()["state"] == "done"
-    return dict(asked) if asked is not None and done else folder.config()
+    config = dict(asked) if asked is not None and done else folder.config()
+    check_targets(folder, config)
+    return config
 
 
 def _all_ranks(
@@ -76,7 +83,7 @@ def _all_ranks(
         devices = devices_wanted(config)
     elif devices != asked:
         log.info(f"{devices} ranks were started; trainer.devices={asked} is left aside")
-    command = execute_command(folder.path)
+    command = execute_command(folder)
     return together.lead(
         devices,
         gpus(config["trainer"]["accelerator"]) > 0,
@@ -103,9 +110,8 @@ def _execute(
                     f"run {folder.id} is not trained yet: give its command to segsweep train first"
                 )
             train_run(folder, config, status, together.ranks, lease, tracker)
-            config = broadcast(
-                folder.config() if leads else None
-            )  # another command may ask for more tests by now
+            # Another command may ask for more tests by now.
+            config = broadcast(_config(folder, None) if leads else None)
         run_tests(folder, config, together.ranks)
     if leads and (status.get("error") or status.get("failure")):
         folder.update_status(error=None, failure=None)

@@ -51,6 +51,8 @@ class Order:
     retries: int = 0
     prefix: tuple[str, ...] = ()
     """What a run's command is started by, such as srun for several ranks."""
+    allowed: tuple[str, ...] = ()
+    """Classes that the user's own command names for these runs."""
 
     @classmethod
     def of(cls, job: Job, train: bool) -> "Order":
@@ -61,6 +63,7 @@ class Order:
             tuple(str(member.folder.path.absolute()) for member in job.peers),
             train,
             job.runs[-1].config["retries"],
+            allowed=tuple(sorted({name for member in job.runs for name in member.folder.allowed})),
         )
 
     def plain(self) -> dict[str, Any]:
@@ -94,7 +97,7 @@ class Attempt:
         self._oom_kills, self._told = _oom_kills(), folder.status().get("updated")
         # What srun starts is attached to srun.
         attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
-        command = [*prefix, *execute_command(folder.path), LOGGED, *attached]
+        command = [*prefix, *execute_command(folder), LOGGED, *attached]
         with folder.log.open("a") as output:
             self.process = subprocess.Popen(
                 command + ([] if train else ["--no-train"]) + ([f"{ASKED}{config}"] if config else []),
@@ -154,7 +157,7 @@ def perform(order: Order, watch: Callable[[Attempt], None] = lambda _: None) -> 
     """
     peers = [RunFolder(Path(path)) for path in order.peers]
     for path, config in zip_longest(order.folders, order.configs, fillvalue=""):
-        folder = RunFolder(Path(path))
+        folder = RunFolder(Path(path), order.allowed)
         refused = refusal(folder, peers)
         reason = refused[1] if refused else _finish(folder, order, config, watch)
         if reason is not None:

@@ -20,6 +20,7 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import identity, is_without_data
 from segsweep.runs.planning import published
 from segsweep.runs.planning.content import Found, find
+from segsweep.runs.targets import foreign
 
 log = logging.getLogger("segsweep")
 
@@ -65,8 +66,8 @@ class Member:
 
     @property
     def folder(self) -> RunFolder:
-        """Where it lives."""
-        return RunFolder(Path(self.config["runs_dir"]) / self.id)
+        """Where it lives; what its configuration names was named by the command that planned it."""
+        return RunFolder(Path(self.config["runs_dir"]) / self.id, foreign(self.config))
 
     def record(self) -> dict[str, Any]:
         """What its plan.json says."""
