@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from segsweep.errors import UserError
-from segsweep.runs.manage import remove
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.manage import garbage, remove
 from tests.runs.commands import command
 from tests.runs.in_process import listed, run
 
@@ -90,6 +91,62 @@ def test_gc_keeps_what_a_sweep_needs_and_lists_without_a_terminal(chain, runs, c
     assert [chain[0].path.exists(), chain[1].path.exists(), chain[2].path.exists()] == [True, True, False]
     assert (draft.exists(), fresh.exists(), half.exists()) == (False, True, False)
     assert list((runs / "replaced").iterdir()) == []
+
+
+def test_gc_spares_what_a_sweep_takes_in_while_it_asks(chain, runs, capsys, monkeypatch):
+    """The question may stand for hours. The last is taken up by a process between question and removal."""
+
+    def meanwhile(question: str) -> bool:
+        (runs / "sweeps").mkdir()
+        (runs / "sweeps" / "s.json").write_text(json.dumps({"name": "s", "runs": [chain[1].id]}))
+        return True
+
+    def taken_up(run: RunFolder) -> None:
+        raise UserError("held")
+
+    monkeypatch.setattr(garbage, "agrees", meanwhile)
+    monkeypatch.setattr(garbage, "discard", taken_up)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert run("gc", f"runs_dir={runs}") == 0
+    assert all(each.path.exists() for each in chain)
+    said = capsys.readouterr().out
+    assert [f"{each.id} stays" in said for each in chain] == [True, True, True]
+    assert "removed 0 items, 0.0 MiB" in said
+
+
+def test_rm_asks_again_where_children_came_meanwhile(chain, runs, monkeypatch):
+    _, *later = chain
+    plans = [each.path / "plan.json" for each in later]
+    kept = [plan.read_text() for plan in plans]
+    for plan in plans:
+        plan.unlink()
+
+    def meanwhile(question: str) -> bool:
+        for plan, text in zip(plans, kept, strict=True):
+            plan.write_text(text)
+        return True
+
+    monkeypatch.setattr(remove, "agrees", meanwhile)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    with pytest.raises(UserError, match="meanwhile: nothing was removed"):
+        run("rm", chain[0].id, "children=true", f"runs_dir={runs}")
+    assert all(each.path.exists() for each in chain)
+
+
+@pytest.mark.parametrize("command", ["rm", "gc"])
+def test_of_a_run_that_is_a_link_the_link_goes(chain, runs, command, tmp_path, capsys):
+    """What it leads to may be somebody else's, and no lease of ours is left in it."""
+    last = chain[2].path
+    before = {path.name for path in last.iterdir()}
+    last.rename(tmp_path / "elsewhere")
+    last.symlink_to(tmp_path / "elsewhere")
+    run(command, *([last.name] if command == "rm" else []), f"runs_dir={runs}", "yes=true")
+    assert not last.is_symlink()
+    there = {path.name for path in (tmp_path / "elsewhere").iterdir()}
+    assert there == {*before, "lease.json.mutex"}
+    assert command == "gc" or f"a link: {tmp_path / 'elsewhere'} stays" in capsys.readouterr().out
+    run("gc", f"runs_dir={runs}", "yes=true")
+    assert [path.name for path in runs.iterdir() if path.name.startswith(".trash")] == []
 
 
 def test_gc_leaves_a_held_run_and_its_parent(chain, held, runs, capsys):

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,6 +69,15 @@ def test_a_run_that_was_begun_keeps_its_plan_and_status(tmp_path):
     assert one.folder.status()["step"] == 7
     assert list(one.folder.config()["test"]) == ["flip"]
     assert (one.folder.path / "plan.json").read_bytes() == before
+
+
+def test_force_goes_on_counting_where_an_older_replacement_was_removed(tmp_path):
+    one = member("force=true", f"runs_dir={tmp_path}")
+    for _ in range(3):
+        write_all([one])
+    shutil.rmtree(tmp_path / "replaced" / f"{one.id}.1")
+    write_all([one])
+    assert {path.name for path in (tmp_path / "replaced").iterdir()} == {f"{one.id}.2", f"{one.id}.3"}
 
 
 def test_what_cannot_be_written_leaves_nothing_half(tmp_path):

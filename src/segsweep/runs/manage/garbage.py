@@ -5,18 +5,27 @@ that killed processes left. What a process holds, or has touched in the last min
 """
 
 import re
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsweep.errors import UserError
 from segsweep.runs.config.output import print_rows
 from segsweep.runs.drafts import drafts, is_stale
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import ID_LENGTH
 from segsweep.runs.manage.family import source, with_ancestors
-from segsweep.runs.manage.remove import TRASH, agrees, counted, discard, disk_use, megabytes, mentioned
+from segsweep.runs.manage.remove import (
+    TRASH,
+    agrees,
+    counted,
+    delete,
+    discard,
+    disk_use,
+    megabytes,
+    mentioned,
+)
 
 RUNS, REPLACED, DRAFTS = KINDS = ("runs", "replaced", "drafts")
 WHY = {
@@ -33,14 +42,18 @@ class Item:
     path: Path
     kind: str
 
-    def remove(self) -> None:
-        """Remove it; a run that was taken up meanwhile raises UserError."""
-        if self.kind == RUNS:
+    def remove(self, runs_dir: Path) -> bool:
+        """Remove it, unless it is a run that a sweep or a process has taken up meanwhile."""
+        if self.kind != RUNS:
+            delete(self.path)
+            return True
+        if any(self.path.name in ids for ids in mentioned(runs_dir).values()):
+            return False
+        try:
             discard(RunFolder(self.path))
-        elif self.path.is_dir():
-            shutil.rmtree(self.path)
-        else:
-            self.path.unlink(missing_ok=True)
+        except UserError:
+            return False
+        return True
 
 
 def collect(runs_dir: Path, what: str, yes: bool) -> int:
@@ -62,9 +75,13 @@ def collect(runs_dir: Path, what: str, yes: bool) -> int:
     if not yes and not agrees(f"remove {total}?"):
         print("nothing removed")
         return 1
-    for item in items:
-        item.remove()
-    print(f"removed {total}")
+    there = set(found(runs_dir))  # as of now: the question may have stood for hours
+    removed = [item in there and item.remove(runs_dir) for item in items]
+    for item, gone in zip(items, removed, strict=True):
+        if not gone:
+            print(f"{item.path.relative_to(runs_dir)} stays: it was taken up or went meanwhile")
+    size = sum(size for size, gone in zip(sizes, removed, strict=True) if gone)
+    print(f"removed {counted(sum(removed), 'item')}, {megabytes(size)}")
     return 0
 
 

@@ -31,12 +31,17 @@ def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:
     for run in chosen:
         mentions = [name for name, ids in mentioned(run.path.parent).items() if run.id in ids]
         also = f", of the sweep {' and '.join(mentions)}" if mentions else ""
-        print(f"{run.id}  {run.status()['state']}{also}")
+        link = f", a link: {run.path.resolve()} stays" if run.path.is_symlink() else ""
+        print(f"{run.id}  {run.status()['state']}{also}{link}")
     if not yes and not sys.stdin.isatty():
         raise UserError("runs rm asks first, and there is no terminal to ask on: yes=true removes unasked")
     if not yes and not agrees(f"remove {counted(len(chosen), 'run')}, {megabytes(size)}?"):
         print("nothing removed")
         return 1
+    if [run.id for run in _with_children(runs, with_children)] != [run.id for run in chosen]:
+        raise UserError(
+            "other runs started from these meanwhile: nothing was removed; give the command again"
+        )
     for run in chosen:
         discard(run)
     print(f"removed {counted(len(chosen), 'run')}, {megabytes(size)}")
@@ -68,7 +73,7 @@ def _check_free(run: RunFolder) -> None:
 
 
 def discard(run: RunFolder) -> None:
-    """Delete a run's folder.
+    """Delete a run's folder; where it is a symbolic link, the link.
 
     Raises:
         UserError: a process holds it.
@@ -76,7 +81,15 @@ def discard(run: RunFolder) -> None:
     with run.hold():
         trash = run.path.with_name(f"{TRASH}{run.id}-{uuid.uuid4().hex[:8]}")
         run.path.rename(trash)
-    shutil.rmtree(trash)
+    delete(trash)
+
+
+def delete(path: Path) -> None:
+    """Delete a file or a folder, and of a symbolic link the link alone: what it leads to may be shared."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def mentioned(runs_dir: Path) -> dict[str, set[str]]:
@@ -98,7 +111,9 @@ def agrees(question: str) -> bool:
 
 
 def disk_use(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
+    """Bytes of a file, or of all files of a folder; none of a symbolic link."""
+    if path.is_symlink():
+        return 0
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files)
 

@@ -228,5 +228,6 @@ def _set_aside(folder: RunFolder) -> None:
     with folder.hold():
         replaced = folder.path.parent / "replaced"
         replaced.mkdir(exist_ok=True)
-        number = sum(1 for path in replaced.iterdir() if path.name.startswith(folder.id)) + 1
+        ends = [path.suffix.removeprefix(".") for path in replaced.glob(f"{folder.id}.*")]
+        number = 1 + max((int(end) for end in ends if end.isdigit()), default=0)
         folder.path.rename(replaced / f"{folder.id}.{number}")
