@@ -34,10 +34,11 @@ examples
 segsweep COMMAND --help tells more. Typing the same command again goes on where it stopped.
 """
 
-EXECUTE_HELP = """usage: segsweep execute FOLDER [--no-train]
+EXECUTE_HELP = """usage: segsweep execute FOLDER [--no-train] [trust=true]
 
 Train and test the one run that a folder was planned for, as launchers do. People use segsweep train, whose
 command plans the run and goes on with it; segsweep runs lists the folders.
+trust=true builds whatever classes the folder names, not only segsweep's and your own.
 """
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)

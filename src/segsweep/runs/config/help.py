@@ -35,6 +35,7 @@ FLAGS = (
     ("on_failure=stop", "start no further run of a sweep after one that failed; else the others go on"),
     ("retries=N", "try a sweep's run again after a fault that may pass: it was killed, or nobody knows"),
     ("early_stop=median", "do not continue chains of a sweep whose val mIoU is below their stage's median"),
+    ("trust=true", "with an ID: build any class that the run folder names, not only segsweep's and your own"),
     (
         "hydra/launcher=NAME",
         "who runs a sweep: segsweep (one after the other, the default), pool (all GPUs of",
