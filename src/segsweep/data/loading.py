@@ -59,7 +59,8 @@ class Loader(DataLoader[Sample]):
     """
 
     def __init__(self, dataset: Dataset[Sample], micro_batches: int = 1, **options: Any) -> None:
-        if options.get("num_workers"):
+        self.in_batches = options.get("batch_size", 1) is not None  # or each sample as it is
+        if self.in_batches and options.get("num_workers"):
             options["collate_fn"] = partial(handed_over, options["collate_fn"])
         super().__init__(dataset, **options)
         self.micro_batches = micro_batches
@@ -74,7 +75,9 @@ class Loader(DataLoader[Sample]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         try:
-            batches: Iterator[Batch] = map(self._received, super().__iter__())
+            batches: Iterator[Any] = super().__iter__()
+            if self.in_batches:
+                batches = map(self._received, batches)
             several = self.micro_batches > 1
             yield from with_labels_of_step(batches, self.micro_batches) if several else batches
         except UserError as error:

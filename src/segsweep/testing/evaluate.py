@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segsweep.data.loading import Loader
+from segsweep.data.loading import Loader, start_worker
 from segsweep.data.sample import Sample
 from segsweep.errors import ConfigError, DataError
 from segsweep.testing.counts import Counts
@@ -85,6 +85,7 @@ def _loader(samples: Samples, indices: Sequence[int], num_workers: int) -> Itera
         sampler=list(indices),
         num_workers=num_workers,
         collate_fn=as_it_is,
+        worker_init_fn=start_worker,
         # A generator of its own: testing must not move the random state of a training that it interrupts.
         generator=torch.Generator(),
     )
