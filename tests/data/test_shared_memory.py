@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from segsweep.data import pool
 from segsweep.data.sets.shapes import Shapes
 from segsweep.errors import UserError
 
@@ -42,7 +43,7 @@ def test_batches_come_through_pipes_where_shared_memory_has_no_room(monkeypatch,
 
 
 def test_no_room_even_for_the_queues_is_a_line(monkeypatch):
-    def full(self):
+    def full(*_arguments, **_options):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(DataLoader, "__iter__", full)
@@ -50,6 +51,9 @@ def test_no_room_even_for_the_queues_is_a_line(monkeypatch):
         batches(1)
     with pytest.raises(OSError, match="No space left"):
         batches(0)
+    monkeypatch.setattr(pool, "ProcessPoolExecutor", full)
+    with pytest.raises(UserError, match=r"shared memory \(/dev/shm\) has no room .* or workers=0"):
+        list(pool.perform([print], 1))
 
 
 @pytest.mark.slow

@@ -14,9 +14,12 @@ from tests.data.writers import write_camvid
 from tests.data.writers_coco import write_coco
 from tests.runs.commands import command, environment, segsweep
 
+SMALL = "dataset.release_size=[36,48]"
+"""The size of the fake images."""
+
 
 def camvid(root: Path) -> tuple[str, ...]:
-    return ("data", "check", "dataset=camvid", f"dataset.root={write_camvid(root)}", "workers=0")
+    return ("data", "check", "dataset=camvid", f"dataset.root={write_camvid(root)}", SMALL, "workers=0")
 
 
 def test_json_alone_is_on_stdout_and_the_status_tells_of_problems(tmp_path):
@@ -51,7 +54,7 @@ def test_options_of_the_data_set_are_those_of_training(tmp_path, capfd):
     write_camvid(tmp_path / "camvid")
     for file in (tmp_path / "camvid/trainannot").glob("*.png"):
         Image.new("L", (48, 36), 0).save(file)
-    base = ["data", "check", "dataset=camvid", f"data_dir={tmp_path}", "workers=0", "partial=true"]
+    base = ["data", "check", "dataset=camvid", SMALL, f"data_dir={tmp_path}", "workers=0", "partial=true"]
     assert cli.run(base) == 0
     assert "never in train: building" in capfd.readouterr().out
     assert cli.run([*base, "dataset.train_split=trainval"]) == 0
@@ -69,6 +72,7 @@ def test_options_of_the_data_set_are_those_of_training(tmp_path, capfd):
         (("check", "dataset=camvid", "partial=ja"), ("partial=ja", "true or false")),
         (("check", "dataset=camvid", "workers=-1"), ("workers=-1", "processes")),
         (("check", "-m", "dataset=camvid"), ("-m", "one data set")),
+        (("check", "dataset=camvid,ade20k"), ("dataset=camvid,ade20k", "one data set")),
         (("check", "dataset=camvid", "data_dir=/nowhere"), ("/nowhere/camvid", "no such folder")),
         (("check", "dataset=shapes", "dataset.train_images=1", "workers=0", "out=/dev/null/x"), ("out=",)),
     ],

@@ -6,17 +6,15 @@ Knows neither what is worked out nor how.
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from hashlib import blake2b
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from segsweep.data.pool import start_worker
+from segsweep.data.pool import processes
 from segsweep.errors import DataError, UserError
 from segsweep.files import locked
 
@@ -69,8 +67,7 @@ def spread(function: Callable[[Part], Result], parts: Sequence[Part], workers: i
     if not workers or left < WORTH_PROCESSES:
         yield from map(function, parts[1:])
         return
-    # Not forked: threads of this process would leave locks held in the copies.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=start_worker) as pool:
+    with processes(workers) as pool:
         try:
             yield from pool.map(function, parts[1:])
         except BrokenProcessPool as error:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from segsweep.data.pool import MORE_ROOM, SHARED
 from segsweep.data.sample import Sample
 from segsweep.data.sampler import Position
 from segsweep.data.split import SplitDataset
@@ -27,8 +28,7 @@ Augmentation = Callable[[Sample, int, int, int], Sample]
 """(sample, seed, epoch, draw) -> the sample as it is trained on, a pure function of the four."""
 
 log = getLogger(__name__)
-SHARED = "shared memory (/dev/shm)"
-MORE_ROOM = "give it more (docker run --shm-size=8g) or num_workers=0"
+NO_WORKERS = MORE_ROOM.format("num_workers")
 Batch = dict[str, Any]
 """`image` uint8 [B, 3, H, W] RGB, `label` uint8 [B, H, W], `id` list of B strings."""
 
@@ -86,7 +86,7 @@ class Loader(DataLoader[Sample]):
         except OSError as error:
             if not self.num_workers or error.errno != ENOSPC:
                 raise
-            raise UserError(f"{SHARED} has no room for the loader's processes; {MORE_ROOM}") from error
+            raise UserError(f"{SHARED} has no room for the loader's processes; {NO_WORKERS}") from error
 
     def _received(self, batch: Batch) -> Batch:
         """A batch of tensors, whichever way it came; a single sample, as tests read them, as it is."""
@@ -98,7 +98,7 @@ class Loader(DataLoader[Sample]):
             log.warning(
                 "%s has no room for a batch: batches come through pipes, which is slower; %s",
                 SHARED,
-                MORE_ROOM,
+                NO_WORKERS,
             )
         return {**batch, **{name: torch.from_numpy(array) for name, array in arrays.items()}}
 

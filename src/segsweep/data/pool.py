@@ -7,11 +7,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from errno import ENOSPC
 from typing import TypeVar
 
 from segsweep.errors import UserError
 
 Result = TypeVar("Result")
+SHARED = "shared memory (/dev/shm)"
+MORE_ROOM = "give it more (docker run --shm-size=8g) or {}=0"
 
 
 def perform(tasks: Sequence[Callable[[], Result]], workers: int) -> Iterator[Result]:
@@ -26,9 +29,7 @@ def perform(tasks: Sequence[Callable[[], Result]], workers: int) -> Iterator[Res
         for task in tasks:
             yield task()
         return
-    # Not forked: threads of this process (torch's, a progress bar's) would leave locks held in the copies.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
+    with processes(workers) as pool:
         futures: list[Future[Result]] = [pool.submit(task) for task in tasks]
         try:
             for future in as_completed(futures):
@@ -40,6 +41,23 @@ def perform(tasks: Sequence[Callable[[], Result]], workers: int) -> Iterator[Res
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def processes(workers: int) -> ProcessPoolExecutor:
+    """A pool of worker processes.
+
+    Raises UserError where shared memory has no room for its queues.
+    """
+    # Not forked: threads of this process (torch's, a progress bar's) would leave locks held in the copies.
+    context = multiprocessing.get_context("spawn")
+    try:
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
+    except OSError as error:
+        if error.errno != ENOSPC:
+            raise
+        raise UserError(
+            f"{SHARED} has no room for worker processes; {MORE_ROOM.format('workers')}"
+        ) from error
 
 
 def start_worker() -> None:

@@ -130,7 +130,10 @@ def _parse(arguments: Sequence[str], own: Mapping[str, Any]) -> tuple[dict[str, 
     rest = [argument for argument in arguments if argument not in mine]
     if any(argument in ("-m", "--multirun") for argument in rest):
         raise ConfigError("-m: one data set at a time; leave it out")
-    if not any(argument.startswith("dataset=") for argument in rest):
+    named = [argument.partition("=")[2] for argument in rest if argument.startswith("dataset=")]
+    if any("," in name for name in named):
+        raise ConfigError(f"dataset={named[0]}: one data set at a time; give a command for each")
+    if not named:
         names = ", ".join(config_files.choices("dataset"))
         raise ConfigError(f"dataset=NAME is missing: expected one of {names}")
     return asked, rest
