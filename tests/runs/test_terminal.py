@@ -1,8 +1,9 @@
-"""What a person sees in a terminal: one bar over the run, with loss, rate, images a second and time left."""
+"""What a person sees in a terminal: a bar over the training with its figures, and one over the test."""
 
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import termios
@@ -32,4 +33,5 @@ def test_the_bar_shows_the_whole_run(tmp_path):
     last = [part for part in seen.split("\r") if part.startswith("train:") and " 8/8 " in part][-1]
     assert all(word in last for word in ("100%", "loss=", "lr=", "images/s=", "val mIoU=", "<"))
     assert "step 8/8" not in seen
+    assert re.search(r"test\S* .*━.*3/3", seen), "and one over the test"
     assert "step 8/8" in next(tmp_path.glob("runs/*/log.txt")).read_text()

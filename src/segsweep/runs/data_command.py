@@ -5,15 +5,14 @@ The data set is named and changed as for `segsweep train`; everything else of a 
 
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segsweep.errors import ConfigError, near
 from segsweep.runs.config import files as config_files
 from segsweep.runs.config import options
+from segsweep.runs.config.bar import progress_bar
 from segsweep.runs.config.output import print_rows
 
 if TYPE_CHECKING:  # a data set takes seconds to import, and help needs none
@@ -73,7 +72,7 @@ def check(arguments: Sequence[str]) -> int:
         return 0
     from segsweep.data.check.check import check as check_files
 
-    with _progress("opening files") as on_progress:
+    with progress_bar("opening files") as on_progress:
         report = check_files(data, asked["partial"], asked["workers"], on_progress)
     if asked["out"]:
         _write(report, Path(asked["out"]))
@@ -111,7 +110,7 @@ def prepare(arguments: Sequence[str]) -> int:
             f"{each.makes}: {len(each.tasks):,} of {each.files:,} files to make, "
             f"{each.bytes / 2**20:,.0f} MiB, about {time} (processes: {asked['workers']})"
         )
-    with _progress("making files") as on_progress:
+    with progress_bar("making files") as on_progress:
         run(preparations, asked["workers"], on_progress)
     print(f"{type(data).__name__} is prepared")
     return 0
@@ -175,26 +174,13 @@ def _write(report: "Report", path: Path) -> None:
     write_bytes(path, text.encode(), "out=…")
 
 
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr, where that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    quiet = not sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
 def _download(data: "SegmentationData") -> None:
     """Fetch the archives, one line and one bar each."""
     from segsweep.data import download
 
     for each in download.missing(data.archives()):
         print(f"fetching {each[0].url}, {each[0].size / 2**30:,.1f} GiB, to {each[1]}")
-        with _progress(each[0].name) as on_progress:
+        with progress_bar(each[0].name) as on_progress:
             download.download([each], _nameless(on_progress))
 
 

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 
 from segsweep.errors import ConfigError, UserError
 from segsweep.runs.launch.devices import Devices, one_at_a_time
-from segsweep.runs.launch.display import Display
+from segsweep.runs.launch.display import display
 from segsweep.runs.launch.jobs import jobs_of
 from segsweep.runs.launch.local import LocalWork
 from segsweep.runs.launch.options import check_options
@@ -80,18 +80,16 @@ class SweepLauncher(Launcher):
 
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
         """Do the runs, parents first, and tell the sweep how each ended."""
-        self.work_locally(members, sweep, one_at_a_time(), Display(sweep))
+        self.work_locally(members, sweep, one_at_a_time())
 
-    def work_locally(
-        self, members: Sequence[Member], sweep: Sweep, devices: Devices, display: Display
-    ) -> None:
+    def work_locally(self, members: Sequence[Member], sweep: Sweep, devices: Devices) -> None:
         """Do the runs in processes of this machine."""
         config = members[0].config
         LocalWork(
             sweep,
             jobs_of(members, single=True),
             devices,
-            display,
+            display(sweep),
             train=COMMAND.may_train,
             on_failure=config["on_failure"],
             retries=config["retries"],

@@ -9,7 +9,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from typing import Any
 
 from rich.console import Console, Group, JustifyMethod
@@ -17,12 +16,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from segsweep.runs.config.output import one_line
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.launch.display import Display, InWork, log
+from segsweep.runs.launch.display import WORK, Display, InWork, counted, figure, left, log
 from segsweep.runs.launch.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
 from segsweep.runs.launch.sweep import Sweep
 from segsweep.runs.launch.verdict import ending
-from segsweep.runs.manage.listing import max_steps, seconds_left
+from segsweep.runs.manage.listing import clock
 
 EVERY = 1.0
 """Seconds between two drawings."""
@@ -31,8 +31,9 @@ MARGIN = 4
 RUNNING, WAITING, NOT_STARTED = "running", "waiting", "not started"
 SHOWN_FIRST = (RUNNING, FAILED, INTERRUPTED, WAITING, LEFT_OUT, DONE, NOT_STARTED)
 SUMMED_UP = (DONE, FAILED, INTERRUPTED, LEFT_OUT, RUNNING, WAITING, NOT_STARTED)
-STEPS_OF_WORK = {"running": "training", "done": "testing"}
-COLUMNS = ("", "run", "state", "device", "step", "loss", "val mIoU", "left")
+COLUMNS = ("", "run", "state", "device", "done", "step", "loss", "val mIoU", "left")
+BAR = 10
+"""Characters of a run's bar."""
 
 
 class LiveTable(Display):
@@ -43,7 +44,6 @@ class LiveTable(Display):
         self.live = Live(console=console or Console(stderr=True), auto_refresh=False, transient=True)
         self.ends: dict[str, tuple[str, dict[str, Any]]] = {}
         """How runs ended that did, latest last: a state, and status.json."""
-        self.starts: dict[str, float] = {}
         self.seconds: list[float] = []
         """What runs took that were done from start to end."""
         self._drawn = 0.0
@@ -65,17 +65,12 @@ class LiveTable(Display):
         for handler in self._streams:
             handler.setStream(sys.stderr)
 
-    def began(self, run: RunFolder) -> None:
-        """Remember when."""
-        super().began(run)
-        self.starts[run.id] = time.monotonic()
-
     def ended(self, run: RunFolder, reason: str | None) -> None:
         """Remember how, and how long it took."""
+        started = self.starts.get(run.id)
         super().ended(run, reason)
-        started = self.starts.pop(run.id, None)
         if reason is None and started is not None:
-            self.seconds.append(time.monotonic() - started)
+            self.seconds.append(time.monotonic() - started[0])
         state = LEFT_OUT if run.id in self.sweep.left_out else ending(run, reason)[0]
         self.ends[run.id] = state, run.status()
 
@@ -96,11 +91,13 @@ class LiveTable(Display):
         states = {run.id: self.ends.get(run.id, (NOT_STARTED,))[0] for run in self.sweep.runs}
         states |= dict.fromkeys((run.id for run in waiting), WAITING) | dict.fromkeys(at_work, RUNNING)
         table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-        for name in COLUMNS:  # the runs' names give way to the figures
-            justify: JustifyMethod = "left" if name in COLUMNS[1:4] else "right"
+        hidden = () if any(one.devices for one in running) else ("device",)
+        for name in (name for name in COLUMNS if name not in hidden):  # runs' names give way to the figures
+            justify: JustifyMethod = "left" if name in COLUMNS[1:5] else "right"
             table.add_column(name, no_wrap=True, justify=justify, ratio=1 if name == COLUMNS[1] else None)
         for run in self._chosen(states, self.live.console.height - MARGIN):
-            table.add_row(*map(Text, self._row(run, states[run.id], at_work.get(run.id))))
+            row = zip(COLUMNS, self._row(run, states[run.id], at_work.get(run.id)), strict=True)
+            table.add_row(*(Text(text) for name, text in row if name not in hidden))
         return Group(table, Text(self._summary(states)))
 
     def _chosen(self, states: dict[str, str], room: int) -> list[RunFolder]:
@@ -114,36 +111,35 @@ class LiveTable(Display):
     def _row(self, run: RunFolder, state: str, at_work: InWork | None) -> Iterator[str]:
         status = run.status() if at_work else self.ends.get(run.id, (state, {}))[1]
         if at_work:
-            state = STEPS_OF_WORK.get(status["state"], "starting")
+            state = WORK.get(status["state"], "starting")
         elif state in (FAILED, INTERRUPTED) and status.get("failure"):
             state = f"{state}: {status['failure']['class']}"
+        done, total = counted(run, status) if status else (0, None)
         yield str(self.number[run.id])
-        yield self.sweep.label(run)
+        yield one_line(self.sweep.label(run))
         yield state
         yield ",".join(at_work.devices) if at_work else ""
-        yield f"{status['step']}/{max_steps(run) or '?'}" if status else ""
-        yield _figure(status.get("loss"), "{:.4g}")
-        yield _figure(status.get("val_miou"), "{:.2%}")
-        yield _clock(seconds_left(status) if at_work else None)
+        yield _bar(done / total) if at_work and total else ""
+        yield f"{done}/{total or '?'}" if status else ""
+        yield figure(status.get("loss"), "{:.4g}")
+        yield figure(status.get("val_miou"), "{:.2%}")
+        yield clock(left(status) if at_work else None)
 
     def _summary(self, states: dict[str, str]) -> str:
         count = Counter(states.values())
         counts = ", ".join(f"{count[state]} {state}" for state in SUMMED_UP if count[state] or state == DONE)
-        left = self._left(count[WAITING], count[RUNNING])
-        return counts + ("" if left is None else f"; about {_clock(left)} left")
+        rest = self._left(count[WAITING], count[RUNNING])
+        return counts + ("" if rest is None else f"; about {clock(rest)} left")
 
     def _left(self, waiting: int, running: int) -> float | None:
         """Seconds until all are done, if those to come take as long as those that are done took."""
         if not self.seconds or not running:
             return None
         mean = sum(self.seconds) / len(self.seconds)
-        begun = sum(max(0.0, mean - (time.monotonic() - start)) for start in self.starts.values())
+        begun = sum(max(0.0, mean - (time.monotonic() - start)) for start, _ in self.starts.values())
         return (begun + mean * waiting) / running
 
 
-def _figure(value: float | None, form: str) -> str:
-    return "" if value is None else form.format(value)
-
-
-def _clock(seconds: float | None) -> str:
-    return "" if seconds is None else str(timedelta(seconds=round(seconds)))
+def _bar(share: float) -> str:
+    filled = round(BAR * min(share, 1.0))
+    return "━" * filled + "╌" * (BAR - filled)

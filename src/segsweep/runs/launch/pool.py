@@ -1,11 +1,9 @@
 """A pool: the runs of a sweep on all GPUs of this machine, some at a time."""
 
-import sys
 from collections.abc import Sequence
 
 from segsweep.errors import ConfigError
 from segsweep.runs.launch.devices import CPU, Devices, find_gpus
-from segsweep.runs.launch.display import Display
 from segsweep.runs.launch.launcher import SweepLauncher
 from segsweep.runs.launch.sweep import Sweep
 from segsweep.runs.planning.plan import Member
@@ -34,7 +32,4 @@ class PoolLauncher(SweepLauncher):
 
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
         """Start each run as devices get free."""
-        from segsweep.runs.launch.live import LiveTable
-
-        display = LiveTable(sweep) if sys.stderr.isatty() else Display(sweep)
-        self.work_locally(members, sweep, self.devices, display)
+        self.work_locally(members, sweep, self.devices)
