@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from segsweep.runs.files import DamagedFileError, read_json
+from segsweep.runs.files import DamagedFileError
 from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.records import ENVIRONMENT, read_record
 
 PARTS = ("backbone", "head", "num_classes", "size", "batch_size")
 SETTINGS = ("trainer.precision", "trainer.accumulate_grad_batches", "trainer.freeze")
@@ -44,7 +45,7 @@ def kind(identity: Mapping[str, Any]) -> str:
 
 def _pace(run: RunFolder, status: Mapping[str, Any]) -> Pace:
     try:
-        environment = read_json(run.path / "environment.json") or {}
+        environment = read_record(run.path / "environment.json", ENVIRONMENT, "it is written anew") or {}
     except DamagedFileError:
         environment = {}
     device = (environment.get("gpus") or ["a CPU"])[0]

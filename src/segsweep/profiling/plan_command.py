@@ -39,6 +39,7 @@ moving average, activations kept for the backward pass, logits at the loss. Work
 CUDA's own come on top. gpu_hours are of training alone: measured where runs of the same network, crop and
 batch are done, else estimated as 3 × the forward pass's MACs × 2 operations × images, at tflops={tflops:g},
 which light networks do not reach."""
+LEAST_HOURS = 0.001
 MANY = 3  # members of one problem that are named
 
 
@@ -162,7 +163,8 @@ def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked:
         print_rows(rows, "csv", columns=list(rows[0]) if rows else TABLE)
     else:
         columns = [column for column in TABLE if any(row[column] not in (None, "") for row in rows)]
-        print_rows(rows, "table", "nothing is written or started", columns or TABLE, FIRST_TO_GO)
+        shown = [{**row, "gpu_hours": _hours(row["gpu_hours"])} for row in rows]
+        print_rows(shown, "table", "nothing is written or started", columns or TABLE, FIRST_TO_GO)
         _print_totals(outlook, totals, asked)
     for problem in problems:
         print(f"problem: {problem}", file=sys.stderr)
@@ -170,7 +172,13 @@ def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked:
 
 def _print_totals(outlook: "Outlook", totals: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
     for key, value in totals.items():
-        print(f"  {key:<20} {value:,}" if isinstance(value, int) else f"  {key:<20} {cell(value)}")
+        told = _hours(value) if key.endswith("_hours") else cell(value)
+        print(f"  {key:<20} {value:,}" if isinstance(value, int) else f"  {key:<20} {told}")
     for some in outlook.duplicates():
         print(f"  one run: {' | '.join(' '.join(overrides) for overrides in some)}")
     print(NOTES.format(tflops=asked["tflops"]))
+
+
+def _hours(hours: float | None) -> str:
+    """Hours for people, who read no powers of ten: of a run of seconds, that they are few."""
+    return cell(hours) if not hours or hours >= LEAST_HOURS else f"<{LEAST_HOURS}"

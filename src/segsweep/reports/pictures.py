@@ -1,6 +1,7 @@
 """Pictures for a report: image, truth and each configuration's prediction, side by side."""
 
 import base64
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,9 @@ from PIL import Image
 from segsweep.files import cannot_write
 from segsweep.reports.table import Table
 from segsweep.runs import compare
-from segsweep.runs.files import read_json
 from segsweep.runs.folder import RunFolder
+
+log = logging.getLogger("segsweep")
 
 MOST_COLUMNS = 6
 
@@ -62,11 +64,15 @@ def _picture(source: Path, name: str, out: Path) -> Picture:
 def classes(table: Table) -> list[tuple[str, tuple[int, ...]]]:
     """Class names with their colours, from the first run's files."""
     run = table.rows[0].runs[0]
-    metrics = read_json(next(run.tests.glob("[!.]*/metrics.json")))
+    metrics, _ = next(iter(run.read_tests().values()))
     picture = next((run.path / "pictures").glob("*/truth.png"), None)
     if picture is None:
         return []
-    with Image.open(picture) as image:
-        palette = image.getpalette() or []
-    names = list(metrics["per_class"])
+    try:
+        with Image.open(picture) as image:
+            palette = image.getpalette() or []
+    except (OSError, ValueError, SyntaxError) as error:  # of PNG chunks
+        log.warning(f"left out: {picture} is damaged ({error})")
+        return []
+    names = list(metrics.get("per_class", ()))
     return [(name, tuple(palette[3 * i : 3 * i + 3])) for i, name in enumerate(names)]

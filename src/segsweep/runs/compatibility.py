@@ -161,7 +161,8 @@ def _filled(config: dict[str, Any], choices: Mapping[str, str]) -> dict[str, Any
     parts = {group: _shipped(group, choices[group]) for group in config_files.GROUPS if group in choices}
     filled = {**{group: None for group in config_files.GROUPS}, **defaults, **config}
     for key, options in {"checkpoint": defaults["checkpoint"], **parts}.items():
-        filled[key] = {**options, **filled[key]} if isinstance(filled[key], dict) else filled[key]
+        if isinstance(own := filled.get(key), dict):
+            filled[key] = {**options, **own}
     if filled == config:
         return config
     from omegaconf import OmegaConf  # a listing needs none

@@ -61,15 +61,19 @@ def _dumper() -> type[yaml.SafeDumper]:
     return Dumper
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, repair: str) -> Any:
     """Read JSON; None where there is no such file.
+
+    `repair` says what to do about a damaged one.
 
     Raises:
         DamagedFileError: what is there is no JSON.
     """
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise DamagedFileError(f"{path} is damaged (no JSON): remove it, or the folder it is in") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedFileError(f"{path} is damaged (no JSON): {repair}") from error
+    except OSError as error:
+        raise DamagedFileError(f"{path} cannot be read ({error.strerror}): {repair}") from error

@@ -28,8 +28,8 @@ import yaml
 
 from segsweep.errors import UserError
 from segsweep.files import File, write_groups
-from segsweep.runs import compatibility
-from segsweep.runs.files import DamagedFileError, json_bytes, read_json, write_json
+from segsweep.runs import compatibility, records
+from segsweep.runs.files import DamagedFileError, json_bytes, write_json
 from segsweep.runs.holder import Holder
 from segsweep.runs.lease import Lease, hold, holder
 from segsweep.runs.targets import foreign
@@ -41,7 +41,9 @@ COUNTS, PNG, SUBMISSION = "counts", "png", "submission"
 """What a test may yield: counts of right and wrong pixels, predictions as a folder of PNGs or an archive."""
 PREDICTIONS = {PNG: "predictions", SUBMISSION: "submissions"}
 LEASE = "lease.json"
-STATES = ("planned", "running", "interrupted", "failed", "done")
+BY_CONTENT = {"backbone.weights", "init", "adopted"}
+"""Parts of an identity that are hashes of what the configuration names."""
+AGAIN = "its training command, given again, writes it anew"
 
 
 class RunFolder:
@@ -79,22 +81,42 @@ class RunFolder:
         """The run's identity, in the form of this version, and how it was asked for.
 
         Raises:
-            UserError: this is no run folder.
+            UserError: this is no run folder, or the file is damaged.
         """
-        plan = read_json(self.path / "plan.json")
+        plan = records.read_record(self.path / "plan.json", records.PLAN, AGAIN)
         if plan is None:
             raise UserError(f"{self.path}: no plan.json, so this is no run folder; see segsweep runs")
-        return compatibility.current_plan(dict(plan))
+        return compatibility.current_plan(plan)
 
     def config(self) -> dict[str, Any]:
         """The resolved configuration, in the form of this version.
 
         Raises:
-            UserError: another version wrote it, and this one cannot go on with it, or it is not resolved.
+            UserError: another version wrote it, and this one cannot go on with it, it is not resolved, or it
+                is damaged.
         """
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        config = dict(yaml.load((self.path / "config.yaml").read_text(), Loader=loader))
-        return compatibility.current_config(config, self.plan, self._read_status()["state"] == "done")
+        config = _read_yaml(self.path / "config.yaml")
+        current = compatibility.current_config(config, self.plan, self._read_status()["state"] == "done")
+        self._check_agreement(current)
+        return current
+
+    def _check_agreement(self, config: Mapping[str, Any]) -> None:
+        """See to it that the configuration is the one that the plan's identity was made from.
+
+        Raises:
+            DamagedFileError: an option has another value.
+        """
+        from segsweep.runs.compare import show  # these two need run folders
+        from segsweep.runs.identity import canonical, flatten
+
+        known, has = self.plan["identity"], dict(flatten(config))
+        for key in known.keys() & has.keys() - BY_CONTENT:
+            was, is_now = show(known[key]), show(canonical(has[key]))
+            if was != is_now and not key.endswith("_target_"):
+                raise DamagedFileError(
+                    f"{self.path / 'config.yaml'} is damaged ({key} is {is_now:.40}, but in plan.json "
+                    f"{was:.40}): {AGAIN}"
+                )
 
     def trust(self) -> None:
         """Allow the classes that the run's configuration names now."""
@@ -107,17 +129,31 @@ class RunFolder:
     def plan_files(self, plan: Mapping[str, Any], config_yaml: str) -> list[File]:
         """What `write_plan` writes, in order, for many runs to be written together.
 
-        Nothing of a run that is done: how it was trained does not change with what is asked of it later.
+        Nothing of a run that is done, unless it is damaged: how it was trained does not change with what is
+        asked of it later.
         """
         config, status, own = (self.path / name for name in ("config.yaml", "status.json", "plan.json"))
-        if config.exists() and own.exists() and self._read_status()["state"] == "done":
+        has_plan = self._is_whole(own)
+        if has_plan and self._read_status()["state"] == "done" and self._is_whole(config):
             return []
         files = [(config, config_yaml.encode())]
         if not status.exists():
             files.append((status, json_bytes({"state": "planned", "step": 0, "updated": time.time()})))
-        if read_json(own) is None:
+        if not has_plan:
             files.append((own, json_bytes(dict(plan))))
         return files
+
+    def _is_whole(self, file: Path) -> bool:
+        """Whether the plan, or the configuration, is there and whole: else the run's id says what it was."""
+        if not file.exists():
+            return False
+        try:
+            return bool(self.plan if file.name == "plan.json" else self.config())
+        except DamagedFileError as error:
+            log.warning(f"written anew: {error}")
+            return False
+        except UserError:
+            return True  # another version's
 
     def status(self) -> dict[str, Any]:
         """status.json, with the truth about a run whose process is gone: it is interrupted, not running."""
@@ -128,7 +164,8 @@ class RunFolder:
 
     def _read_status(self) -> dict[str, Any]:
         try:
-            return dict(read_json(self.path / "status.json") or {"state": "planned", "step": 0})
+            read = records.read_record(self.path / "status.json", records.STATUS, AGAIN)
+            return read or {"state": "planned", "step": 0}
         except DamagedFileError as error:
             # Its checkpoints say where the run stands: it goes on from them and writes its status anew.
             return {"state": "interrupted", "step": 0, "error": str(error)}
@@ -148,13 +185,18 @@ class RunFolder:
         # A leading dot marks a test that was being written when its process died.
         for path in sorted(self.tests.glob("[!.]*/metrics.json")):
             try:
-                metrics, card = read_json(path), read_json(path.parent / "protocol.json")
+                metrics = self._of_test(path, records.METRICS)
+                card = self._of_test(path.with_name("protocol.json"), records.CARD)
             except DamagedFileError as error:
                 log.warning(f"left out: {error}")
                 continue
-            if card is not None:
+            if metrics is not None and card is not None:
                 found[path.parent.name] = metrics, card
         return found
+
+    def _of_test(self, path: Path, shape: records.Shape) -> dict[str, Any] | None:
+        repair = f"remove {path.parent} and test again: segsweep test {self.id}"
+        return records.read_record(path, shape, repair)
 
     def strategies(self) -> list[str]:
         """Names of the tests of the run."""
@@ -180,11 +222,18 @@ class RunFolder:
         complete = [
             (canonical_test(asked["strategy"]), asked["suffix"])
             for name, there in self.yields().items()
-            if (asked := read_json(self.tests / name / ASKED))
-            and needed(config["predictions"], asked.get("usual")) <= there
+            if (asked := self.asked(name)) and needed(config["predictions"], asked.get("usual")) <= there
         ]
         tests = [(canonical_test(strategy), test_suffix(config)) for strategy in config["test"].values()]
         return all(test in complete for test in tests)
+
+    def asked(self, test: str) -> dict[str, Any] | None:
+        """How a test was asked for; a damaged note counts as none, so that it is tested again."""
+        try:
+            return self._of_test(self.tests / test / ASKED, records.ASKED)
+        except DamagedFileError as error:
+            log.warning(str(error))
+            return None
 
     @contextmanager
     def hold(self, wait: bool = False) -> Iterator[Lease]:
@@ -218,6 +267,21 @@ def canonical_test(strategy: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings = {key: value for key, value in strategy.items() if value is not None}
     return {**settings, "_target_": compatibility.class_name(str(strategy["_target_"]))}
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        content = yaml.load(path.read_text("utf-8"), Loader=loader)
+    except FileNotFoundError as error:
+        raise DamagedFileError(f"{path} is not there: {AGAIN}") from error
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        line = " ".join(str(error).split())
+        raise DamagedFileError(f"{path} is damaged ({line}): {AGAIN}") from error
+    problem = records.CONFIG.problem(content)
+    if problem is not None:
+        raise DamagedFileError(f"{path} is damaged ({problem}): {AGAIN}")
+    return dict(content)
 
 
 def test_suffix(config: Mapping[str, Any]) -> str:

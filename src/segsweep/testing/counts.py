@@ -7,7 +7,9 @@ Shape letters: `N` images, `K` classes, `H W` a label map.
 """
 
 import csv
-from collections.abc import Iterable, Sequence
+import struct
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -166,9 +168,14 @@ class Counts:
         try:
             # Opened here: numpy leaves a file that is no archive open.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                arrays = dict(file)
-        except (BadZipFile, ValueError, EOFError) as error:
+                return cls._of_arrays(dict(file))
+        # What zip files, zlib and numpy's headers raise where a bit has flipped, and arrays that do not fit.
+        except (BadZipFile, zlib.error, ArithmeticError, LookupError, TypeError, ValueError, EOFError,
+                NotImplementedError, OSError, SyntaxError, MemoryError, struct.error) as error:  # fmt: skip
             raise DataError(f"{path} is damaged: remove {folder} and run `segsweep test` again") from error
+
+    @classmethod
+    def _of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Counts":
         counts = cls(len(arrays["confusion"]))
         counts.confusion += arrays["confusion"]
         rows = np.stack([arrays[name] for name in ROWS], axis=1)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from segsweep.files import fsync
 
 METRICS, VALIDATION = "metrics.csv", "validation.csv"
+
+log = logging.getLogger("segsweep")
 
 
 class MetricsFile:
@@ -25,9 +28,15 @@ class MetricsFile:
         """Keep the header and the whole rows up to `step`, or make the file; the number of these rows."""
         kept = [_line(self.columns)]
         if self.path.is_file():
-            text = self.path.read_text()
-            lines = text[: text.rfind("\n") + 1].splitlines()
-            kept += [line for line in lines[1:] if int(line.split(",")[0]) <= step]
+            text = self.path.read_text("utf-8", errors="replace")
+            header, *lines = text[: text.rfind("\n") + 1].split("\n")[:-1] or [""]
+            widths = {len(self.columns), len(_values(header))}
+            for number, line in enumerate(lines, 2):
+                at = _step(line, widths)
+                if at is None:
+                    log.warning(f"{self.path}: line {number} is damaged and left out: {line!r:.100}")
+                elif at <= step:
+                    kept.append(line)
         temporary = self.path.with_name(self.path.name + ".tmp")
         with temporary.open("w") as file:
             file.write("\n".join(kept) + "\n")
@@ -50,10 +59,14 @@ class MetricsFile:
 
     @staticmethod
     def read(path: Path) -> Iterator[dict[str, float]]:
-        """The rows of a file as numbers, without empty columns; none where there is no file."""
-        with path.open(newline="") if path.is_file() else io.StringIO() as file:
-            for row in csv.DictReader(file):
-                yield {name: float(value) for name, value in row.items() if value}
+        """The rows of a file as numbers, without empty columns and damaged rows."""
+        if not path.is_file():
+            return
+        header, *lines = path.read_text("utf-8", errors="replace").split("\n")
+        names = _values(header)
+        for line in lines:
+            if "step" in names and _step(line, {len(names)}) is not None:
+                yield {name: float(value) for name, value in zip(names, _values(line), strict=True) if value}
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -61,3 +74,20 @@ def _line(cells: Sequence[str]) -> str:
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="").writerow(cells)
     return buffer.getvalue()
+
+
+def _values(line: str) -> list[str]:
+    try:
+        return next(csv.reader([line], strict=True), [])
+    except csv.Error:
+        return []
+
+
+def _step(line: str, widths: set[int]) -> int | None:
+    """The step of a row that has one of these numbers of values; None for a line that is no such row."""
+    step, *values = _values(line) or [""]
+    try:
+        [float(value) for value in values if value]
+    except ValueError:
+        return None
+    return int(step) if step.isdecimal() and 1 + len(values) in widths else None

@@ -1,11 +1,14 @@
 """Damaged files of one run: named in a line, and no other run suffers."""
 
+import logging
 import shutil
 from pathlib import Path
 
 import pytest
 
+from segsweep.reports import page
 from tests.runs.commands import TINY, segsweep, table
+from tests.runs.in_process import run
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +27,16 @@ def damaged(two_runs, tmp_path):
 
 
 @pytest.mark.parametrize("file", ["plan.json", "tests/single/metrics.json", "tests/single/protocol.json"])
-def test_the_others_are_listed_and_reported(damaged, tmp_path, file):
+def test_the_others_are_listed_and_reported(damaged, tmp_path, file, capsys, monkeypatch):
+    lines: list[str] = []
+    monkeypatch.setattr(logging.getLogger("segsweep"), "warning", lines.append)
     (damaged / file).write_text("{gar")
-    for command in ("runs", "report"):
-        result = segsweep(command, cwd=tmp_path)
-        assert f"{damaged.name}/{file} is damaged" in result.stderr
-    assert len(table("report", cwd=tmp_path)[0]["runs"]) == 1
+    (other,) = {path.parent.name for path in damaged.parent.glob("*/plan.json")} - {damaged.name}
+    for command, arguments in ((run, ()), (lambda *a: page.main(a), (f"out={tmp_path / 'report'}",))):
+        lines.clear()
+        assert command(f"runs_dir={damaged.parent}", "format=json", *arguments) == 0
+        assert other in capsys.readouterr().out
+        assert any(f"{damaged.name}/{file} is damaged" in line for line in lines)
 
 
 def test_a_lost_status_is_written_anew(damaged, tmp_path):

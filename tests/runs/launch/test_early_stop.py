@@ -90,7 +90,7 @@ def test_who_goes_on_is_who_numpy_says(launcher, figures, runs, capfd):
     assert {by_id[id] for id in done.reasons} == {("first", 2), ("second", 2), ("last", 2)}
     out = capfd.readouterr().out
     assert "6 of 21 runs were left out" in out
-    assert "val_miou 30.00 % of its parent" in out
+    assert "val mIoU 30.00 % of its parent" in out
     assert "below the median 50.00 % of 6 runs" in out
 
 

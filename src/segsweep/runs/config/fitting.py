@@ -14,10 +14,12 @@ GAP = 2
 SHORTEST = 10
 """Characters that text keeps when it is cut."""
 SHORTEST_FOLDED = 24
+SHORTEST_FIRST = 40
+"""The first column tells the rows apart, and their names may begin alike."""
 ELLIPSIS = "…"
 ID = re.compile("[0-9a-f]{12}|")
 """A run's id is there to be copied, and never cut."""
-NUMBER = re.compile(r"-?[\d.,]+%?( ± [\d.]+)?|[\d:/]+|–|nan|")
+NUMBER = re.compile(r"[-<]?[\d.,]+%?( ± [\d.]+)?|[\d:/]+|–|nan|")
 
 
 @dataclass
@@ -60,11 +62,12 @@ def fit(columns: Sequence[Column], room: int | None, first_to_go: Sequence[str])
     """Set the columns' widths so that a line has at most `room` characters; the columns that are left.
 
     `first_to_go` names the columns that are left out first, in order; after them go the others from the
-    right. The first column always stays.
+    right. The first column always stays, and is cut last.
     """
     kept = list(columns)
     if room is None:
         return kept
+    columns[0].least = min(columns[0].width, SHORTEST_FIRST)
     named = [column for name in first_to_go for column in columns[1:] if column.name == name]
     others = [column for column in reversed(columns[1:]) if column not in named]
     for column in [*named, *others]:

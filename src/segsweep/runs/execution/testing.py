@@ -26,7 +26,8 @@ from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import is_auxiliary
 from segsweep.runs import build
 from segsweep.runs.compatibility import current_names
-from segsweep.runs.files import read_json, write_json
+from segsweep.runs.execution import testing_progress
+from segsweep.runs.files import write_json
 from segsweep.runs.folder import ASKED, COUNTS, PNG, PREDICTIONS, SUBMISSION, RunFolder, needed, test_suffix
 from segsweep.runs.identity import file_hash
 from segsweep.runs.ranks.exchange import broadcast, gather
@@ -75,7 +76,7 @@ def run_tests(folder: RunFolder, config: dict[str, Any], ranks: Ranks) -> None:
         for node in config["test"].values() if ranks.rank == 0 else ():
             name = build.build({"test": node}, "test").name + suffix
             asked, path = {"strategy": node, "suffix": suffix, "usual": usual}, folder.tests / name / ASKED
-            if read_json(path) != asked:  # a finished run may be read-only
+            if folder.asked(name) != asked:  # a finished run may be read-only
                 write_json(path, asked)
 
 
@@ -146,17 +147,19 @@ class _Pass:
         pictures = PictureWriter(
             self.folder.path / "pictures", self.samples.ids, self.data.palette, self.suffix
         )
-        return evaluate(
-            cache(lambda output_stride: load_network(self.config, checkpoint, output_stride)),
-            self.samples,
-            strategies,
-            num_classes=self.config["num_classes"],
-            device=device(self.config["trainer"]["accelerator"], self.ranks.local_rank),
-            num_workers=self.config["num_workers"],
-            # Pictures are for reports of figures, and show the truth.
-            on_image=_each([self._check_ours, *writers, *([pictures] if self.samples.has_truth else [])]),
-            indices=range(self.ranks.rank, len(self.samples), self.ranks.world),
-        )
+        with testing_progress.shown(self.folder, self.ranks.rank == 0) as progress:
+            return evaluate(
+                cache(lambda output_stride: load_network(self.config, checkpoint, output_stride)),
+                self.samples,
+                strategies,
+                num_classes=self.config["num_classes"],
+                device=device(self.config["trainer"]["accelerator"], self.ranks.local_rank),
+                num_workers=self.config["num_workers"],
+                # Pictures are for reports of figures, and show the truth.
+                on_image=_each([self._check_ours, *writers, *([pictures] if self.samples.has_truth else [])]),
+                progress=progress,
+                indices=range(self.ranks.rank, len(self.samples), self.ranks.world),
+            )
 
     def _check_ours(self, *_: object) -> None:
         self.folder.check_ours()

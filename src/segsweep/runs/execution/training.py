@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from segsweep.data.module import SegmentationData
@@ -12,11 +13,13 @@ from segsweep.runs import build
 from segsweep.runs.execution import environment
 from segsweep.runs.execution.start import start
 from segsweep.runs.execution.tracking import run_info
-from segsweep.runs.files import read_json, write_json
+from segsweep.runs.files import DamagedFileError, write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease
 from segsweep.runs.ranks.exchange import broadcast
 from segsweep.runs.ranks.place import Ranks
+from segsweep.runs.records import ENVIRONMENT as ENVIRONMENT_SHAPE
+from segsweep.runs.records import read_record
 from segsweep.training.fit import fit
 from segsweep.training.recorder import Progress, Recorder
 from segsweep.training.trackers import NoTracker
@@ -103,12 +106,20 @@ def _progress_writer(folder: RunFolder) -> Callable[[Progress, Recorder], None]:
 def _note_environment(folder: RunFolder, world: int, micro_batches: int, goes_on: bool) -> None:
     """Keep what the run runs on; if it goes on under other code or packages, say so."""
     now, path = environment.describe(world), folder.path / ENVIRONMENT
-    before = read_json(path) if goes_on else None
+    before = _environment_before(path) if goes_on else None
     if before is not None and (changes := environment.changes(before, now, micro_batches)):
         log.warning(f"going on under another environment than before: {'; '.join(changes)}")
         folder.update_status(environment_changes=folder.status().get("environment_changes", []) + changes)
     folder.check_ours()
     write_json(path, now)
+
+
+def _environment_before(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_record(path, ENVIRONMENT_SHAPE, "it is written anew")
+    except DamagedFileError as error:
+        log.warning(str(error))
+        return None
 
 
 def _line(progress: Progress) -> str:

@@ -36,7 +36,7 @@ def poor(parent: RunFolder, peers: Sequence[RunFolder]) -> str | None:
     if mious[parent.id] >= median:
         return None
     return (
-        f"left out by early_stop=median: val_miou {100 * mious[parent.id]:.2f} % of its parent {parent.id} "
+        f"left out by early_stop=median: val mIoU {100 * mious[parent.id]:.2f} % of its parent {parent.id} "
         f"is below the median {100 * median:.2f} % of {len(mious)} runs"
     )
 

@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from segsweep.files import cannot_write
-from segsweep.runs.files import read_json, write_json
+from segsweep.runs.files import write_json
 from segsweep.runs.lease import hold
+from segsweep.runs.records import EVENT, SWEEP, read_record
 
 log = logging.getLogger("segsweep")
 
@@ -33,6 +34,7 @@ BEGAN, INTERRUPTED, FAILED, LEFT_OUT, DONE = "began", "interrupted", "failed", "
 FORWARD = (BEGAN, INTERRUPTED, FAILED, LEFT_OUT, DONE)
 """States within one attempt, in the order in which they may follow."""
 Event = dict[str, Any]
+SWEEP_AGAIN = "remove it, and the sweep's command, given again, writes it anew; its runs are not touched"
 
 
 class Journal:
@@ -52,8 +54,7 @@ class Journal:
         Raises:
             DamagedFileError: the file cannot be read.
         """
-        record = read_json(self.members_file)
-        return None if record is None else dict(record)
+        return read_record(self.members_file, SWEEP, SWEEP_AGAIN)
 
     def members(self) -> list[dict[str, Any]]:
         """All members that the sweep ever had, in the order of their numbers."""
@@ -121,12 +122,21 @@ class Journal:
         lines = file.read()
         lines = lines[: lines.rfind(b"\n") + 1]
         self._read_to += len(lines)
-        for line in lines.splitlines():
-            with suppress(ValueError):  # one that was cut short, where the power went
-                event = json.loads(line)
-                known = self._furthest.get(event["run"])
-                if known is None or _progress(event) > _progress(known):
-                    self._furthest[event["run"]] = event
+        events = [_event(line) for line in lines.splitlines() if line.strip()]
+        if damaged := events.count(None):  # a bit that flipped, or a line cut short where the power went
+            log.warning(f"{self.events_file}: {damaged} damaged of {len(events)} lines, left out")
+        for event in filter(None, events):
+            known = self._furthest.get(event["run"])
+            if known is None or _progress(event) > _progress(known):
+                self._furthest[event["run"]] = event
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if EVENT(event) and event.get("state") in FORWARD else None
 
 
 def _members(record: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -4,17 +4,20 @@ A sweep is the same one while its members grow along its axes. What was one valu
 another one now would train all of it anew under the old name: that is refused, with what differs.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError
 from segsweep.runs.compare import show
-from segsweep.runs.files import DamagedFileError, read_json
+from segsweep.runs.files import DamagedFileError
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import CONTENT
 from segsweep.runs.launch.journal import FOLDER, Journal
 from segsweep.runs.planning.plan import Member
+
+log = logging.getLogger("segsweep")
 
 ALWAYS_AN_AXIS = ("seed", "dataset.seed")
 """A table's seeds may be trained one at a time. What is no part of a run's identity is free as well."""
@@ -29,12 +32,13 @@ def unnamed_sweep_of(runs_dir: Path, ids: set[str]) -> str | None:
     found = []
     for path in (runs_dir / FOLDER).glob("*.json"):
         try:
-            record = read_json(path) or {}
-        except DamagedFileError:
+            record = Journal(runs_dir, path.stem).read() or {}
+        except DamagedFileError as error:
+            log.warning(f"left out: {error}")
             continue
         known = set(record.get("runs", ()))
         if known and not record.get("named", True) and (known <= ids or ids <= known):
-            found.append((record["started"], path.stem))
+            found.append((record.get("started", 0.0), path.stem))
     return min(found)[1] if found else None
 
 

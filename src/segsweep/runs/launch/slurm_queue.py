@@ -4,13 +4,14 @@ Whether a run is done is for its folder to say; the queue is asked only what is 
 was cancelled or whose node failed could not write why. No accounting (sacct) is needed.
 """
 
+import logging
 import re
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from segsweep.runs.files import read_json, write_json
+from segsweep.runs.files import DamagedFileError, write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.display import Display
 from segsweep.runs.launch.jobs import Job
@@ -18,6 +19,9 @@ from segsweep.runs.launch.journal import BEGAN, DONE, FAILED, INTERRUPTED
 from segsweep.runs.launch.sweep import Sweep
 from segsweep.runs.launch.verdict import Ending, ending, refusal
 from segsweep.runs.planning.plan import Member
+from segsweep.runs.records import JOB, read_record
+
+log = logging.getLogger("segsweep")
 
 NOTE = "job.json"
 """In a run folder: the Slurm job that does the run. Not in status.json, which the run's process writes."""
@@ -31,7 +35,12 @@ def note(folder: RunFolder, job_id: str) -> None:
 
 def noted(folder: RunFolder) -> str:
     """The job that was last given a run; empty where none was."""
-    return str((read_json(folder.path / NOTE) or {}).get("slurm", ""))
+    try:
+        found = read_record(folder.path / NOTE, JOB, "the next submission writes it anew")
+    except DamagedFileError as error:
+        log.warning(str(error))
+        return ""
+    return found["slurm"] if found else ""
 
 
 def states() -> dict[str, str] | None:

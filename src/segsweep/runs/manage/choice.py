@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from segsweep.errors import ConfigError, near
+from segsweep.errors import ConfigError, UserError, near
 from segsweep.runs.compare import known, show
 from segsweep.runs.config import files as config_files
 from segsweep.runs.folder import RunFolder
@@ -49,7 +49,11 @@ def _values(run: RunFolder, key: str) -> set[str]:
             values.add(_plain(value))
     if values:
         return values
-    config = dict(flatten(run.config()))  # slow, and only needed for what does not make a run what it is
+    try:
+        config = dict(flatten(run.config()))  # slow, and only needed for what does not make a run what it is
+    except UserError as error:
+        log.warning(f"left out: {error}")
+        return set()
     return {show(canonical(config[key]))} if key in config else set()
 
 

@@ -1,5 +1,6 @@
 """`segsweep runs`: the runs of a folder, a row each."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -8,8 +9,9 @@ from typing import Any
 from segsweep.runs import compare, remarks
 from segsweep.runs.config.output import percent
 from segsweep.runs.failures import class_of
-from segsweep.runs.folder import STATES, RunFolder
+from segsweep.runs.folder import RunFolder
 from segsweep.runs.manage.family import is_waiting, source
+from segsweep.runs.records import STATES
 
 LISTED_STATES = (*STATES, "waiting")
 """What a folder says of itself, and what only another one tells: that its parent is being trained."""
@@ -69,9 +71,9 @@ def max_steps(run: RunFolder) -> int | None:
 def seconds_left(status: Status) -> float | None:
     """What a running run had left when it last said so, less what has passed since."""
     left = status.get("seconds_left")
-    if status["state"] != "running" or left is None:
+    if status["state"] != "running" or left is None or not math.isfinite(left):
         return None
-    passed: float = time.time() - status["updated"]
+    passed: float = time.time() - status.get("updated", time.time())
     return max(0.0, float(left) - passed)
 
 

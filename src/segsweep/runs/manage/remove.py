@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segsweep.errors import UserError
-from segsweep.runs.files import read_json
 from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.launch.journal import Journal
+from segsweep.runs.launch.sweep import names
 from segsweep.runs.manage.family import descendants
+from segsweep.runs.manage.sweeps import of_run
 
 TRASH = ".trash-"
 
@@ -29,7 +31,7 @@ def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:
         _check_free(run)
     size = sum(map(disk_use, (run.path for run in chosen)))
     for run in chosen:
-        mentions = [name for name, ids in mentioned(run.path.parent).items() if run.id in ids]
+        mentions = list(of_run(run))
         also = f", of the sweep {' and '.join(mentions)}" if mentions else ""
         link = f", a link: {run.path.resolve()} stays" if run.path.is_symlink() else ""
         print(f"{run.id}  {run.status()['state']}{also}{link}")
@@ -98,8 +100,8 @@ def mentioned(runs_dir: Path) -> dict[str, set[str]]:
     Raises:
         DamagedFileError: a record cannot be read.
     """
-    records = {path: read_json(path) for path in sorted((runs_dir / "sweeps").rglob("*.json"))}
-    return {record["name"]: set(record["runs"]) for record in records.values() if record}
+    records = [Journal(runs_dir, name).read() for name in names(runs_dir)]
+    return {record["name"]: set(record["runs"]) for record in records if record}
 
 
 def agrees(question: str) -> bool:

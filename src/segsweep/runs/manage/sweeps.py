@@ -1,13 +1,18 @@
 """`segsweep runs sweeps`: the sweeps of a folder of runs, a row each."""
 
+import logging
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from segsweep.runs.files import DamagedFileError
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.journal import LEFT_OUT, Journal
 from segsweep.runs.launch.sweep import names
+
+log = logging.getLogger("segsweep")
 
 REMOVED = "removed"
 STATES = ("done", "failed", "interrupted", "running", LEFT_OUT, "planned", REMOVED)
@@ -16,7 +21,18 @@ STATES = ("done", "failed", "interrupted", "running", LEFT_OUT, "planned", REMOV
 
 def rows(runs_dir: Path) -> list[dict[str, Any]]:
     """What became of each sweep's members, and of which it heard last."""
-    return [_row(runs_dir, Journal(runs_dir, name)) for name in names(runs_dir)]
+    return [_row(runs_dir, journal) for journal in readable(runs_dir)]
+
+
+def readable(runs_dir: Path) -> Iterator[Journal]:
+    """The sweeps of a folder; one with a damaged record is left out, with a warning."""
+    for journal in (Journal(runs_dir, name) for name in names(runs_dir)):
+        try:
+            journal.read()
+        except DamagedFileError as error:
+            log.warning(f"left out: {error}")
+        else:
+            yield journal
 
 
 def for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -24,7 +40,9 @@ def for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     hidden = [state for state in STATES if not any(row[state] for row in rows)]
     shown = [{key: value for key, value in row.items() if key not in hidden} for row in rows]
     for row in shown:
-        row["last"] = row["last"] and time.strftime("%F %T", time.localtime(row["last"]))
+        last = row.pop("last")
+        row["last event"] = last and time.strftime("%F %T", time.localtime(last))
+        row["on"] = row.pop("host")
     return shown
 
 
@@ -32,9 +50,9 @@ def of_run(run: RunFolder) -> dict[str, int]:
     """The sweeps that a run is a member of, with its number in each."""
     runs_dir = run.path.parent
     return {
-        name: member["number"]
-        for name in names(runs_dir)
-        for member in Journal(runs_dir, name).members()
+        journal.name: member["number"]
+        for journal in readable(runs_dir)
+        for member in journal.members()
         if member["run"] == run.id
     }
 

@@ -10,11 +10,11 @@ import yaml
 
 from segsweep.errors import UserError
 from segsweep.runs.config.output import print_rows
-from segsweep.runs.files import read_json
-from segsweep.runs.folder import STATES, RunFolder
+from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import id_of
 from segsweep.runs.manage.family import source
 from segsweep.runs.manage.remove import counted
+from segsweep.runs.records import ASKED, CARD, METRICS, PLAN, STATES, STATUS, read_record
 
 AGAIN = "its training command, given again, mends it"
 
@@ -69,7 +69,8 @@ def check(run: RunFolder) -> Iterator[Problem]:
 
 
 def _of_plan(run: RunFolder) -> Iterator[Problem]:
-    plan = read_json(run.path / "plan.json")  # as it was written: `run.plan` has it as this version would
+    # As it was written: `run.plan` has it as this version would.
+    plan = read_record(run.path / "plan.json", PLAN, AGAIN) or {}
     hashed = id_of(plan["identity"], plan.get("parent"), plan["identity_version"])
     if not hashed == plan["id"] == run.id:
         found = f"folder {run.id}, plan {plan['id']}, hash of its identity {hashed}"
@@ -91,7 +92,7 @@ def _of_plan(run: RunFolder) -> Iterator[Problem]:
 
 def _of_status(run: RunFolder) -> Iterator[Problem]:
     try:
-        status = read_json(run.path / "status.json") or {}
+        status = read_record(run.path / "status.json", STATUS, AGAIN) or {}
     except UserError as error:
         yield Problem(run.id, "status.json", str(error), AGAIN)
         return
@@ -167,9 +168,11 @@ def _of_tests(run: RunFolder) -> Iterator[Problem]:
     for path in sorted(run.tests.glob("[!.]*")):
         name, repair = f"tests/{path.name}", f"remove it and test again: segsweep test {run.id}"
         try:
-            card = read_json(path / "protocol.json") or {}
+            card = read_record(path / "protocol.json", CARD, repair) or {}
             if (path / "metrics.json").exists() or not card:
+                read_record(path / "metrics.json", METRICS, repair)
                 read_test(path)
+            read_record(path / "asked.json", ASKED, repair)
         except (UserError, OSError, ValueError, KeyError) as error:
             yield Problem(run.id, name, str(error).splitlines()[0].removeprefix(f"{path}: "), repair)
             continue
