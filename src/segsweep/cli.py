@@ -189,14 +189,14 @@ def _execute(arguments: Sequence[str]) -> int:
         print(EXECUTE_HELP, end="")
         return 0 if arguments else 2
     folder = RunFolder(Path(arguments[0]), unspelled(arguments))
-    if TRUST in arguments:
-        folder.trust()
     attached = [a for a in arguments if a.startswith(ATTACHED)]
     if attached:
         end_with_parent(parent=int(attached[0].removeprefix(ATTACHED)))
 
     if not (folder.path / "plan.json").is_file():
         raise UserError(f"{folder.path}: no planned run (expected a folder with a plan.json)")
+    if TRUST in arguments:
+        folder.trust()
 
     from segsweep.runs.execution.execute import (
         execute,  # takes seconds, in which another process may take the run

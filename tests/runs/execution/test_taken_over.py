@@ -71,6 +71,7 @@ def test_a_sweep_waits_for_a_run_that_was_taken_from_it(tmp_path, monkeypatch):
     def lost(*_, **__) -> None:
         raise LeaseLostError("taken over")
 
+    (tmp_path / "plan.json").touch()
     monkeypatch.setattr("segsweep.runs.execution.execute.execute", lost)
     monkeypatch.setattr("segsweep.runs.ranks.parent_death.end_with_parent", lambda **_: None)
     assert cli.run(["execute", str(tmp_path), f"--attached={os.getpid()}"]) == HELD
