@@ -23,6 +23,8 @@ from segsweep.training.wandb_files import last_step
 
 IOU = "iou/"
 MODES = ("auto", "online", "offline")
+SERVICE = "WANDB_SERVICE"
+"""Where wandb tells child processes of its service; the pid of the process that it belongs to is in it."""
 NOT_IN_A_PROJECT = "/\\#?%:"
 LONGEST_TAG, LONGEST_NAME = 64, 128
 """Characters that wandb takes of each."""
@@ -56,6 +58,9 @@ class WandbTracker(NoTracker):
 
     def start(self, run: RunInfo, step: int) -> None:
         """Open, or go on with, the wandb run of the same id, and tell it what it lacks up to now."""
+        if f"-{os.getpid()}-" not in os.environ.get(SERVICE, ""):
+            # The service of the process that started this one: there a killed run counts as in use for good.
+            os.environ.pop(SERVICE, None)
         import wandb
 
         online = self.mode == "online" or (self.mode == "auto" and logged_in())
