@@ -22,6 +22,7 @@ VARIANTS = [
     (NoPyramid, {"decoder": True}),
     (NoPyramid, {"depth": 1, "separable": False}),
     (Aspp, {"rates": [6]}),
+    (Aspp, {"rates": []}),
     (Aspp, {"separable": True, "decoder": True}),
     (Ksac, {"rates": [1, 6, 12, 18, 24]}),
     (Ksac, {"fuse": "concat", "decoder": True}),

@@ -5,9 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import HydraContext, RunMode
 from omegaconf import OmegaConf
 
 from segsweep.runs.config.files import root
+from segsweep.runs.planning.composer import Composer
 from segsweep.runs.planning.plan import Member, plan
 
 
@@ -16,6 +20,16 @@ def configuration() -> Iterator[None]:
     """Hydra over the shipped configuration."""
     with initialize_config_dir(str(root() / "conf"), version_base="1.3"):
         yield
+
+
+@contextmanager
+def composing() -> Iterator[Composer]:
+    """The composer of a sweep over the shipped configuration."""
+    with configuration():
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        composed = hydra.compose_config("config", [], run_mode=RunMode.MULTIRUN)
+        yield Composer(HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks()), composed)
 
 
 def member(*overrides: str) -> Member:

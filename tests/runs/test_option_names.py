@@ -28,7 +28,7 @@ CHOICES: dict[str, set[str]] = {
     "sampling": {"repeat_factor", "class_uniform"},
     "loss": {"cross_entropy", "ohem"},
     "optimizer": {"sgd", "adamw"},
-    "scheduler": {"poly", "cosine", "step", "plateau"},
+    "scheduler": {"poly", "cosine", "step", "staircase", "plateau"},
     "stages": {
         "single", "ksac_voc", "ksac_sbd_voc", "ksac_ade20k",
         "atonet_cityscapes", "atonet_camvid", "dual_aspp_cityscapes",
@@ -53,7 +53,7 @@ OPTIONS = {
         "lr", "momentum", "weight_decay", "nesterov", "betas",
         "pretrained_lr_factor", "pretrained_weight_decay_factor",
     },
-    "scheduler": {"power", "min_lr", "milestones", "gamma", "factor", "patience"},
+    "scheduler": {"power", "min_lr", "milestones", "gamma", "every", "factor", "patience"},
     "trainer": {
         "max_steps", "val_every", "accelerator", "devices", "precision", "accumulate_grad_batches",
         "gradient_clip_val", "ema_decay", "log_every", "freeze", "on_nan", "on_oom", "sync_batchnorm",

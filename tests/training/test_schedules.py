@@ -40,6 +40,12 @@ def test_step():
         rates(schedules.step, milestones=[500])
 
 
+def test_staircase():
+    assert rates(schedules.staircase, every=8, factor=0.5) == [0.5] * 8 + [0.25] * 8 + [0.125] * 4
+    with pytest.raises(ConfigError, match=r"scheduler\.every=0"):
+        rates(schedules.staircase, every=0)
+
+
 def test_plateau_halves_when_the_validation_loss_stays():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.4)
     schedule = schedules.plateau(optimizer, max_steps=20, val_every=5, factor=0.5, patience=1)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
     from segsweep.runs.planning.plan import Member
 
 # A careful value for convolutions on a data centre's GPU; docs/papers.md assumes the same.
-DEFAULTS: Mapping[str, Any] = {"format": "table", "tflops": 10.0, "gpus": None}
+DEFAULTS: Mapping[str, Any] = {"format": "table", "tflops": 10.0, "gpus": None, "configs": False}
 HELP = (
     ("format=table", "table, json or csv; json has the runs, the sums and the problems, csv the runs"),
     (
@@ -29,6 +29,7 @@ HELP = (
         "10^12 operations a second that a GPU sustains, two a MAC; an assumption, so give your own",
     ),
     ("gpus=N", "says how many days N GPUs take, at least"),
+    ("configs=true", "adds the resolved configuration of each run, and of each stage of a chain"),
 )
 TABLE = ("id", "run", "parent", "state", "steps", "images", "params_m", "memory_gib", "gpu_hours", "by")
 FIRST_TO_GO = ("parent", "by", "images")
@@ -101,6 +102,8 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     check_format(asked["format"])
     if not _is_number(asked["tflops"]) or not asked["tflops"] > 0:
         raise ConfigError(f"tflops={asked['tflops']}: expected a number above 0")
+    if not isinstance(asked["configs"], bool):
+        raise ConfigError(f"configs={asked['configs']}: expected true or false")
     if asked["gpus"] is not None:
         if not asked["gpus"].isdigit() or int(asked["gpus"]) < 1:
             raise ConfigError(f"gpus={asked['gpus']}: expected a number of GPUs, at least 1")
@@ -147,18 +150,19 @@ def _wrong(member: "Member") -> Iterator[tuple[UserError, bool]]:
 
 
 def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked: Mapping[str, Any]) -> None:
-    totals = {**outlook.totals(asked["gpus"]), "members": members}
+    totals, rows = {**outlook.totals(asked["gpus"]), "members": members}, outlook.rows()
     if asked["format"] == "json":
         same = [[" ".join(overrides) for overrides in some] for some in outlook.duplicates()]
         found = [asdict(problem) for problem in problems]
+        if asked["configs"]:
+            rows = [{**row, "config": run.member.config} for row, run in zip(rows, outlook.runs, strict=True)]
         json.dump(
-            {"runs": outlook.rows(), "totals": totals, "duplicates": same, "problems": found},
+            {"runs": rows, "totals": totals, "duplicates": same, "problems": found},
             sys.stdout,
             indent=1,
         )
         print()
         return
-    rows = outlook.rows()
     if asked["format"] == "csv":
         print_rows(rows, "csv", columns=list(rows[0]) if rows else TABLE)
     else:
@@ -166,6 +170,10 @@ def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked:
         shown = [{**row, "gpu_hours": _hours(row["gpu_hours"])} for row in rows]
         print_rows(shown, "table", "nothing is written or started", columns or TABLE, FIRST_TO_GO)
         _print_totals(outlook, totals, asked)
+        if asked["configs"]:
+            from segsweep.runs.planning.plan import documents
+
+            print(documents([run.member for run in outlook.runs]), end="")
     for problem in problems:
         print(f"problem: {problem}", file=sys.stderr)
 

@@ -19,8 +19,9 @@ from segsweep.runs.config import files as config_files
 from segsweep.runs.folder import RunFolder, test_suffix
 from segsweep.runs.identity import is_identity
 from segsweep.runs.launch.sweep import COMMAND
+from segsweep.runs.planning.experiment import published_table
 from segsweep.runs.planning.plan import Member
-from segsweep.runs.planning.published import KEY, Published
+from segsweep.runs.planning.published import Published
 from segsweep.runs.planning.stages import key_of
 from segsweep.testing.protocol import comparable
 
@@ -134,7 +135,7 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison:
     files = dict(config_files.files("experiments"))
     if name not in files:
         raise ConfigError(f"{name}: no such experiment; {near(name, files)}")
-    node = config_files.read(files[name]).get(KEY)
+    node = published_table(name)
     if node is None:
         raise ConfigError(f"{name} repeats no published table; segsweep report sweep={name} reports its runs")
     table, members = Published.of(node), _members(name, overrides)

@@ -23,15 +23,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.errors import ConfigError, UserError
+from segsweep.runs.arguments import Arguments
 from segsweep.runs.config import help as help_text
 from segsweep.runs.config.errors import explain
-from segsweep.runs.config.files import root
+from segsweep.runs.config.files import root, with_null
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.launch.foreign import do_order, is_order
 from segsweep.runs.launch.sweep import COMMAND, train_seconds
 from segsweep.runs.planning import by_id
-from segsweep.runs.planning.plan import Member, check_member, note_older, plan, write
-from segsweep.runs.planning.stages import of_a_stage
+from segsweep.runs.planning.plan import Member, check_member, documents, merge, note_older, plan, write
 from segsweep.runs.ranks.place import Ranks
 from segsweep.runs.targets import TRUST
 
@@ -101,6 +101,8 @@ def compose(
 
     `problem` is told of each member of a sweep that cannot be composed, which is an error without it.
     """
+    if _prints_chain(command, arguments):
+        return
     COMMAND.collect, COMMAND.problem = collect, problem
     try:
         _run_hydra(command, [*arguments, "hydra.run.dir=."])
@@ -113,6 +115,8 @@ def compose(
 def _run(command: str, arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(help_text.text(command), end="")
+        return 0
+    if _prints_chain(command, arguments):
         return 0
     began = time.monotonic()
     COMMAND.may_train, COMMAND.sweeps = command == "train", []
@@ -139,14 +143,9 @@ def _run_hydra(command: str, arguments: Sequence[str]) -> None:
     Raises:
         ConfigError: what Hydra and OmegaConf have against the arguments, in one line.
     """
-    # Hydra's parser wants its flag before the overrides, wherever the user wrote it.
-    flags = [a for a in arguments if a in ("-m", "--multirun")]
-    rest = [_whole(a.replace("+experiments=", "experiments=")) for a in arguments if a not in flags]
-    if any(of_a_stage(a) for a in rest):
-        # A chain is several runs. Which stages there are, and their options, is for the composer to check.
-        flags = flags or ["-m"]
-        rest = [f"++{a.lstrip('+')}" if of_a_stage(a) else a for a in rest]
-    sys.argv = [f"segsweep {command}", *flags, *rest]
+    given = Arguments.of(arguments)
+    COMMAND.forced = given.forced
+    sys.argv = [f"segsweep {command}", *given.hydras()]
     try:
         with _errors_raised() as asked_for_traceback:
             hydra.main(version_base="1.3", config_path=str(root() / "conf"), config_name="config")(task)()
@@ -163,11 +162,17 @@ def _run_hydra(command: str, arguments: Sequence[str]) -> None:
         _run_hydra(command, ["-m", *arguments])
 
 
-def _whole(argument: str) -> str:
-    """`hydra.launcher.gpus=0,1` as one value, which Hydra would take for two to be swept over."""
-    key, _, value = argument.partition("=")
-    listed = key == "hydra.launcher.gpus" and "," in value and value[0] not in "[\"'"
-    return f"{key}=[{value}]" if listed else argument
+def _prints_chain(command: str, arguments: Sequence[str]) -> bool:
+    """Print the configuration of each stage where `--cfg job` asks for a chain's; Hydra prints any other."""
+    words = [w for a in arguments for w in (a.split("=", 1) if a.startswith("--cfg") else [a])]
+    flags = [word for word in words if word in ("--cfg", "-c", "job", "--resolve")]
+    rest = [word for word in words if word not in flags]
+    if flags[:2] not in (["--cfg", "job"], ["-c", "job"]) or not Arguments.of(rest).chain:
+        return False
+    members: list[Member] = []
+    compose(command, rest, members.append)
+    print(documents(merge(members)), end="")
+    return True
 
 
 @contextmanager
@@ -200,7 +205,7 @@ def task(config: DictConfig) -> str | None:
             "hydra/launcher=segsweep, pool or submitit_slurm"
         )
     choices: Any = OmegaConf.to_container(runtime.runtime.choices)
-    _single.append((config, choices, list(runtime.overrides.task)))
+    _single.append((config, choices, [with_null(override) for override in runtime.overrides.task]))
     return None
 
 

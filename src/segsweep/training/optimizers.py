@@ -68,8 +68,8 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """The head first, then the encoder at `lr_factor` and `weight_decay_factor` of the head's settings.
 
-    ATONet: "pretrained layers at a tenth of both". An encoder that starts from scratch is no pretrained
-    layer: the factors leave it alone.
+    ATONet trains the pretrained layers at a tenth of both. An encoder that starts from random weights is not
+    pretrained: the factors do not apply to it.
     """
     if not segmenter.encoder.has_pretrained_weights:
         lr_factor = weight_decay_factor = 1.0

@@ -1,15 +1,11 @@
 """Members composed the quick way against Hydra's own composition, and what tells runs apart."""
 
 import pytest
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import HydraContext, RunMode
 
 from segsweep.errors import ConfigError
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.planning.composer import Composer
-from tests.runs.composing import composed, configuration
+from tests.runs.composing import composed, composing
 
 MEMBERS = [
     ("head=aspp", "head.rates=[1,2]", "seed=3"),
@@ -39,10 +35,8 @@ MEMBERS = [
 
 @pytest.fixture
 def composer():
-    with configuration():
-        hydra = GlobalHydra.instance().hydra
-        master = hydra.compose_config("config", [], run_mode=RunMode.MULTIRUN)
-        yield Composer(HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks()), master)
+    with composing() as found:
+        yield found
 
 
 def test_the_quick_way_is_hydras(composer):

@@ -8,8 +8,9 @@ import pytest
 from segsweep import cli
 from segsweep.errors import ConfigError
 from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.identity import flatten
 from segsweep.runs.launch.sweep import Sweep
-from segsweep.runs.planning.plan import check_member
+from segsweep.runs.planning.plan import Member, check_member
 from tests.runs.composing import member
 from tests.runs.inside import (
     BASE,
@@ -239,3 +240,40 @@ def test_planning_finds_what_is_wrong_with_a_later_stage(tmp_path):
     (last,) = chains(*COMMON, "stages.second.trainer.freeze=[encodr]", f"runs_dir={tmp_path}")
     with pytest.raises(ConfigError, match=r"trainer\.freeze"):
         check_member(last)
+
+
+def shown(one: Member, *keys: str) -> list[object]:
+    flat = {**dict(flatten(one.config)), **one.choices}
+    return [flat[key] for key in keys]
+
+
+EXPERIMENT = """# @package _global_
+defaults:
+  - part
+  - override /stages: dual_aspp_cityscapes
+  - override /head: ksac
+optimizer: {lr: 0.3}
+"""
+
+
+def test_an_experiment_wins_over_the_stages_and_the_command_line_over_both(tmp_path, monkeypatch):
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "mine.yaml").write_text(EXPERIMENT)
+    (tmp_path / "experiments" / "part.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /backbone: resnet18\nhead: {width: 7}\n"
+    )
+    monkeypatch.setenv("SEGSWEEP_CONF", str(tmp_path))
+    keys = ("head", "head.width", "backbone", "optimizer.lr", "backbone.output_stride", "batch_size")
+    (alone,) = chains("+experiments=mine")
+    assert shown(alone, *keys) == ["ksac", 7, "resnet18", 0.3, 16, 8]
+    (other,) = chains("+experiments=mine", "head=dual_aspp", "optimizer.lr=0.4", "batch_size=2")
+    assert shown(other, *keys) == ["dual_aspp", 7, "resnet18", 0.4, 32, 2]
+
+
+def test_an_option_of_the_head_that_a_schedule_chooses():
+    """Hydra composes the default head first, which has no such option."""
+    for schedule in ("stages=atonet_camvid", "+experiments=atonet/table2"):
+        (one,) = chains(schedule, "head.spp=[6,3]")
+        assert shown(one, "head.spp", "head.aux") == [[6, 3], [3, 4, 5]]
+    with pytest.raises(ConfigError, match="did you mean spp"):
+        chains("stages=atonet_camvid", "head.sppp=[6,3]")

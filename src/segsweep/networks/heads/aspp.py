@@ -32,6 +32,9 @@ class AtrousPyramid(nn.Module):
 class Aspp(PyramidHead):
     """ASPP, with `rates` of any length; with its decoder, DeepLabV3+.
 
+    Without rates, the 1×1 branch, image pooling and the projection are left: DeepLabV3's MobileNetV2
+    without ASPP, the row of KSAC's Table 1 that has neither pyramid.
+
     `separable` makes all 3×3 convolutions, the decoder's too, depthwise separable (DeepLabV3+, §3.1): the
     "DL" rows of Dual ASPP. The KSAC paper's counts come out without.
     """
@@ -49,7 +52,7 @@ class Aspp(PyramidHead):
         **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
         check_width(width)
-        context = AtrousPyramid(channels[-1], width, rates_at(rates, reductions[-1]), separable)
+        context = AtrousPyramid(channels[-1], width, rates_at(rates, reductions[-1], least=0), separable)
         super().__init__(
             channels, reductions, num_classes, context,
             width=width, decoder=decoder, dropout=dropout, separable=separable, **auxiliary,

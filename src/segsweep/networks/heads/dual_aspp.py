@@ -21,7 +21,7 @@ class DualAspp(Head):
     The paper's encoders stride to 32; any other output stride works (at 8 both pyramids see the same size,
     and ASPP1's rates double as everywhere). ASPP2 reads the encoder's first map at 1/8.
 
-    The paper adds the skip of its Table 4 "as in DeepLabV3+" and does not draw it. Here the block's result
+    The paper does not draw the skip connection of its Table 4, which is DeepLabV3+'s. Here the block's result
     is upsampled to 1/4, concatenated with the 1/4 map at 48 channels, and fused by one more separable
     convolution: V3-Small then needs 8.5 GMACs for the printed 8.6.
 

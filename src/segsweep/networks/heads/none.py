@@ -11,16 +11,16 @@ from segsweep.rules import CONVOLUTIONS
 
 
 class NoPyramid(PyramidHead):
-    """A block of 3×3 convolutions and the classifier: the "none" rows of Dual ASPP Table 2 and KSAC Table 1.
+    """A block of 3×3 convolutions and the classifier: the rows without a head in Dual ASPP's Table 2.
 
-    The default is Dual ASPP's: "directly followed by a 3×3 convolution block", the block being its Fig. 3,
+    The default is Dual ASPP's: the encoder followed directly by a 3×3 convolution block, that of its Fig. 3,
     two separable convolutions that keep the channels and a 1×1. That is the only reading with a published
     size that it meets: MobileNetV2, 19 classes, 1024×2048 gives 20.8 GMACs for the printed 20.9 (a single
     plain convolution to 256 gives 25.1, a single separable one 19.8). V3's rows (11.8 and 3.2) cannot be met
     so: without their last expansion, the encoders alone need 13.4 and 3.9 at output stride 16.
 
-    KSAC does not say what stands in the pyramid's place and prints no size of it; as wide as the pyramids
-    it is `separable=False, depth=1, width=256`.
+    A single plain convolution as wide as the pyramids is `separable=False, depth=1, width=256`. The row
+    without a pyramid in KSAC's Table 1 is none of these: see `Aspp` without rates.
 
     Args:
         width: channels of the block; the encoder's last where it is None.

@@ -57,8 +57,14 @@ def _unknown_key(key: str) -> str:
         return f"{key}: {group} is empty by default; add to it with a plus, +{key}=…"
     having = [name for name in config_files.choices(group) if option in config_files.own_options(group, name)]
     if having:
-        return f"{key}: the {group} chosen here has no such option; {' and '.join(having)} have it"
+        return f"{key}: the {group} chosen here has no such option; {_have(having)} it"
     return f"{key}: no {group} has such an option; {near(option, config_files.options(group))}"
+
+
+def _have(names: list[str]) -> str:
+    """Who has something, as the beginning of a sentence."""
+    *others, last = names
+    return f"{', '.join(others)} and {last} have" if others else f"{last} has"
 
 
 def _unknown_in_test(name: str, option: str) -> str:

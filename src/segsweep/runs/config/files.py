@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from segsweep.errors import ConfigError
+from segsweep.errors import ConfigError, near
 
 _ELSEWHERE = "mend it, or name another folder of configuration with SEGSWEEP_CONF"
 PACKAGE = Path(__file__).parents[2]
@@ -94,6 +94,26 @@ def own_options(group: str, choice: str) -> dict[str, Any]:
 def _options(content: dict[str, Any]) -> dict[str, Any]:
     hidden = ("defaults", "hydra", "_target_", "_partial_")
     return {key: value for key, value in content.items() if key not in hidden}
+
+
+def without_null(override: str) -> str:
+    """`sampling=null` as Hydra takes it, which knows no null choice of a group: as a list of none.
+
+    Raises:
+        ConfigError: null for a group that has no such default.
+    """
+    group, equals, value = override.partition("=")
+    if not equals or value.lower() != "null" or group.lstrip("+") not in (*GROUPS, "experiments"):
+        return override
+    if defaults()[group.lstrip("+")] is not None:
+        raise ConfigError(f"{group}=null: no such choice; {near('null', choices(group))}")
+    return f"{group}=[]"
+
+
+def with_null(override: str) -> str:
+    """`sampling=[]` as the user gave it."""
+    group, _, value = override.partition("=")
+    return f"{group}=null" if value == "[]" and group in (*GROUPS, "experiments") else override
 
 
 def defaults() -> dict[str, Any]:

@@ -31,7 +31,9 @@ EXAMPLES = {
 
 FLAGS = (
     ("-m, --multirun", "sweep over comma-separated values; -m is not needed for an experiment that says so"),
-    ("--cfg job", "print the composed configuration and do nothing"),
+    ("--cfg job", "print the composed configuration, of a chain that of each stage, and do nothing"),
+    ("hydra.sweeper.rows=[…]", "members that are no product of axes: a string of overrides each, as"),
+    ("", '["head=none","head=ksac head.rates=[6,12]"]; each is combined with every axis'),
     ("on_failure=stop", "start no further run of a sweep after one that failed; else the others go on"),
     ("retries=N", "try a sweep's run again after a fault that may pass: it was killed, or nobody knows"),
     ("early_stop=median", "do not continue chains of a sweep whose val mIoU is below their stage's median"),

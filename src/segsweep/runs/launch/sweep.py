@@ -148,6 +148,8 @@ class Command:
     """What is done with each composed member, where none is to be planned as a run."""
     problem: Callable[[str, UserError], None] | None = None
     """What is told of each member that cannot be composed, by its overrides, where that is no error."""
+    forced: frozenset[str] = frozenset()
+    """Keys of options that Hydra was told to add, so that it leaves it to the composer to check them."""
     members: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
     """The overrides of the members that each row of an experiment became."""
     sweeps: list[Sweep] = field(default_factory=list)

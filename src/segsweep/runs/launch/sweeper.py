@@ -10,11 +10,13 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from segsweep.errors import ConfigError
+from segsweep.runs.config.files import with_null
 from segsweep.runs.launch.foreign import ForeignLauncher
 from segsweep.runs.launch.launcher import SweepLauncher
 from segsweep.runs.launch.sweep import COMMAND
 from segsweep.runs.planning.published import KEY, Published
 from segsweep.runs.planning.stages import key_of
+from segsweep.runs.planning.unlike import fitted
 
 
 class PlanningSweeper(Sweeper):
@@ -56,12 +58,23 @@ class PlanningSweeper(Sweeper):
 
     def _members(self, arguments: list[str]) -> list[list[str]]:
         parser = OverridesParser.create(config_loader=self.context.config_loader)
-        (members,) = BasicSweeper.split_arguments(parser.parse_overrides([*self.params, *arguments]), None)
-        if not self.rows:
-            return members
-        COMMAND.members = {row: [_combine(row, member) for member in members] for row in self.rows}
-        combined = [member for row in self.rows for member in COMMAND.members[row]]
-        return [list(member) for member in dict.fromkeys(combined)]
+        (split,) = BasicSweeper.split_arguments(parser.parse_overrides([*self.params, *arguments]), None)
+        members = [[_as_given(override) for override in member] for member in split]
+        rows = [(row, _combine(row, member)) for row in self.rows or [""] for member in members]
+        asked = [combined for _, combined in rows]
+        fitting = fitted(asked, self.runner.planner.composer)
+        if not self.rows and fitting == asked:
+            return members  # with those that are given twice, which the plan tells
+        if self.rows:
+            COMMAND.members = {row: [] for row in self.rows}
+            for (row, _), member in zip(rows, fitting, strict=True):
+                COMMAND.members[row].append(member)
+        return [list(member) for member in dict.fromkeys(fitting)]
+
+
+def _as_given(override: str) -> str:
+    """An override as the user gave it, where Hydra was told to add the option, or knows no null."""
+    return with_null(override.lstrip("+") if key_of(override) in COMMAND.forced else override)
 
 
 def _combine(row: str, member: Sequence[str]) -> tuple[str, ...]:

@@ -17,9 +17,18 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segsweep.runs.config import files as config_files
 from segsweep.runs.config.errors import explain
+from segsweep.runs.planning.experiment import experiment_settings
 from segsweep.runs.planning.plan import NOT_OF_A_RUN, Member, planned
-from segsweep.runs.planning.stages import check_names, key_in, of_a_stage, stage_overrides
+from segsweep.runs.planning.stages import (
+    Given,
+    check_names,
+    in_stage,
+    of_a_stage,
+    setting_of,
+    stage_overrides,
+)
 from segsweep.runs.planning.template import Base, Filled
 
 
@@ -39,14 +48,26 @@ class Composer:
         Raises:
             ConfigError: they cannot be composed.
         """
-        own = [override for override in overrides if of_a_stage(override)]
-        if own:
-            check_names(own, self._compose([o for o in overrides if o not in own]).stages())
-        composed = self._compose(overrides)
-        stages = {str(name): stage or {} for name, stage in composed.stages().items()}
+        # A stage may choose the head that has an option given here, which is checked with the stage.
+        lacking = self.lacking(overrides)
+        said = [o for o in overrides if not of_a_stage(o) and o not in lacking]
+        stages = {str(name): stage or {} for name, stage in self._compose(said).stages().items()}
+        check_names([o for o in overrides if of_a_stage(o)], stages)
         if stages:
             return self._chain(overrides, stages)
+        composed = self._compose(overrides)
         return planned(composed.config(), composed.choices, overrides)
+
+    def lacking(self, overrides: Sequence[str]) -> list[str]:
+        """The overrides that set options which the chosen groups do not have.
+
+        Raises:
+            ConfigError: the groups cannot be composed.
+        """
+        base = self._grouped(overrides)[0]
+        return [
+            o for o in overrides if not self._names_a_group(self._parse(o)) and base.lacks(self._parse(o))
+        ]
 
     def _chain(self, overrides: Sequence[str], stages: Mapping[str, Mapping[str, Any]]) -> Member:
         """The chain's last run; what the overrides say holds in every stage, and only the last is tested.
@@ -54,11 +75,13 @@ class Composer:
         What they say of a stage by its name holds before that.
         """
         said = [o for o in overrides if not re.match(r"[+~]*stages\b", o)]
+        experiment = experiment_settings(self._grouped(said)[0].choices.get("experiments"))
         member: Member | None = None
         for name, stage in stages.items():
-            named = [key_in(name, override) for override in overrides if of_a_stage(override, name)]
-            own = stage_overrides(stage, said, self._is_group, named)
-            composed = self._compose([*said, *own, "stages=single"])
+            named = [in_stage(name, override) for override in overrides if of_a_stage(override, name)]
+            given = Given.of([*experiment, *map(setting_of, (*said, *named))], self._is_group)
+            own = stage_overrides(stage, given, config_files.defaults(), self._is_group)
+            composed = self._compose([*said, *own, *named, "stages=single"])
             config = composed.config()
             if name != list(stages)[-1]:
                 config["test"] = {}
@@ -69,11 +92,19 @@ class Composer:
 
     def _compose(self, overrides: Sequence[str]) -> Filled:
         try:
+            base, values = self._grouped(overrides)
+            return base.filled(values)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error) from error
+
+    def _grouped(self, overrides: Sequence[str]) -> tuple[Base, list[Override]]:
+        """The configuration with the groups that are chosen, and the overrides that set values in it."""
+        try:
             parsed = [self._parse(override) for override in overrides]
             groups = tuple(o.input_line or "" for o in parsed if self._names_a_group(o))
             if groups not in self.bases:
                 self.bases[groups] = self._base(groups)
-            return self.bases[groups].filled([o for o in parsed if not self._names_a_group(o)])
+            return self.bases[groups], [o for o in parsed if not self._names_a_group(o)]
         except (HydraException, OmegaConfBaseException) as error:
             raise explain(error) from error
 
@@ -92,7 +123,8 @@ class Composer:
 
     def _base(self, groups: Sequence[str]) -> Base:
         """The configuration with these groups chosen and nothing else said."""
-        config = self.loader.load_sweep_config(self.composed, list(groups))
+        given = [config_files.without_null(group) for group in groups]
+        config = self.loader.load_sweep_config(self.composed, given)
         choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
         bare = OmegaConf.masked_copy(config, [str(name) for name in config if name not in NOT_OF_A_RUN])
         OmegaConf.set_struct(bare, True)  # an option that is not there is a mistake, not a wish

@@ -195,6 +195,12 @@ def merge(members: Sequence[Member]) -> list[Member]:
     return list(merged.values())
 
 
+def documents(members: Sequence[Member]) -> str:
+    """The resolved configurations of runs as YAML documents, each under its id and stage."""
+    heads = [f"# run {m.id}" + (f", stage {m.stage}" if m.stage else "") for m in members]
+    return "".join(f"---\n{head}\n{_yaml(m)}" for head, m in zip(heads, members, strict=True))
+
+
 def write(member: Member) -> RunFolder:
     """Write the member's run folder, or renew the part of it that may change.
 

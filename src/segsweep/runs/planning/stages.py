@@ -1,44 +1,80 @@
 """Staged schedules: `stages` turns one configuration into a chain of runs, each the parent of the next.
 
-A stage is written as the part of the configuration that it changes. What the command line or a sweep says
-wins over the stages' files, in every stage; `stages.NAME.key=value` on the command line speaks of one stage.
+A stage is written as the part of the configuration that it changes. The command line, a sweep and an
+experiment win over the stages' files, in every stage; `stages.NAME.key=value` sets a value in one stage.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from typing import Any
 
 from segsweep.errors import ConfigError, near
 
+WHEN = "when"
+"""What a stage sets with certain choices only: `when: {backbone=mobilenetv2: {batch_size: 32}}`."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is set outside a stage's file, and wins over it.
+
+    keys: options and groups. choices: the choice of each group among them.
+    """
+
+    keys: frozenset[str] = frozenset()
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Iterable[tuple[str, Any]], is_group: Callable[[str], bool]) -> "Given":
+        """What these settings set, the later of two for one group."""
+        settings = list(settings)
+        choices = {key: value for key, value in settings if is_group(key) and isinstance(value, str)}
+        return cls(frozenset(key for key, _ in settings), choices)
+
 
 def stage_overrides(
-    stage: Mapping[str, Any], said: Sequence[str], is_group: Callable[[str], bool], named: Sequence[str] = ()
+    stage: Mapping[str, Any], given: Given, defaults: Mapping[str, Any], is_group: Callable[[str], bool]
 ) -> list[str]:
-    """A stage as Hydra overrides, without what `said` (the member's own overrides) has a word on.
+    """Return a stage as Hydra overrides, omitting what is given elsewhere.
 
-    They come after `said`: what `named` lists, keys that the member gave for this stage, wins over that.
+    Where another choice of a group is given than the stage has, the stage's options of that group are omitted
+    too: they are those of its own choice. What stands under `when` says itself with which choices it goes.
 
     Args:
         stage: nested configuration; a name where the configuration has a group chooses from that group.
-        said: overrides of the command line or sweep, `key=value`.
+        given: what the command line, the sweep, the experiment, and `stages.NAME.key=value` set.
+        defaults: the choice of each group that the stage does not choose.
         is_group: whether a key is a configuration group.
+
+    Raises:
+        ConfigError: a condition under `when` that names no group.
     """
-    keys = [key_of(override) for override in said]
-    changes = list(_flatten(stage, is_group))
-    kept = [
-        (key, value)
-        for key, value in changes
-        if key in named or (key not in keys and not (value_of_group(key, keys) and not is_group(key)))
-    ]
+    own = dict(flatten({key: value for key, value in stage.items() if key != WHEN}))
+    before = {**defaults, **{key: value for key, value in own.items() if is_group(key)}}
+    chosen = {**before, **given.choices}
+    replaced = {group for group, choice in chosen.items() if choice != before.get(group)}
+    settings = {key: value for key, value in own.items() if key.split(".")[0] not in replaced}
+    for condition, content in (stage.get(WHEN) or {}).items():
+        if _holds(condition, chosen, is_group):
+            settings |= dict(flatten(content))
+    kept = [(key, value) for key, value in settings.items() if key not in given.keys]
     # Groups first: their files set what values then change.
-    kept.sort(key=lambda change: not is_group(change[0]))
+    kept.sort(key=lambda setting: not is_group(setting[0]))
     return [
         f"{key}={value if is_group(key) and isinstance(value, str) else spell(value)}" for key, value in kept
     ]
 
 
-def value_of_group(key: str, keys: Sequence[str]) -> bool:
-    """Whether a data set's own option is meant while the command line chooses another data set."""
-    return key.startswith("dataset.") and "dataset" in keys
+def _holds(condition: str, chosen: Mapping[str, Any], is_group: Callable[[str], bool]) -> bool:
+    """Whether every `group=choice,choice…` of a condition holds; a choice may be a pattern such as `*`."""
+    holds = True
+    for part in condition.split():
+        group, _, choices = part.partition("=")
+        if not choices or not is_group(group):
+            raise ConfigError(f"stages: {WHEN}: {condition}: expected group=choice, such as head=ksac,aspp")
+        holds &= any(fnmatch(str(chosen.get(group)), choice) for choice in choices.split(","))
+    return holds
 
 
 def of_a_stage(override: str, name: str | None = None) -> bool:
@@ -46,14 +82,19 @@ def of_a_stage(override: str, name: str | None = None) -> bool:
     return key_of(override).startswith("stages." if name is None else f"stages.{name}.")
 
 
-def key_in(name: str, override: str) -> str:
-    """The key that an override gives in a stage."""
-    return key_of(override).removeprefix(f"stages.{name}.")
+def in_stage(name: str, override: str) -> str:
+    """`stages.NAME.key=value` as it is said within the stage: `key=value`."""
+    return override.lstrip("+").removeprefix(f"stages.{name}.")
 
 
 def key_of(override: str) -> str:
     """The key of an override."""
     return override.partition("=")[0].lstrip("+~")
+
+
+def setting_of(override: str) -> tuple[str, str]:
+    """The key of an override, and its value as it is spelled."""
+    return key_of(override), override.partition("=")[2].strip("'\"")
 
 
 def check_names(said: Sequence[str], stages: Iterable[str]) -> None:
@@ -65,13 +106,12 @@ def check_names(said: Sequence[str], stages: Iterable[str]) -> None:
             raise ConfigError(f"{override.lstrip('+')}: the chain has no stage {name}; {near(name, stages)}")
 
 
-def _flatten(
-    stage: Mapping[str, Any], is_group: Callable[[str], bool], prefix: str = ""
-) -> Iterator[tuple[str, Any]]:
-    for name, value in stage.items():
+def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested settings with their dotted keys; an empty mapping is a value."""
+    for name, value in settings.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping) and value:
-            yield from _flatten(value, is_group, f"{key}.")
+            yield from flatten(value, f"{key}.")
         else:
             yield key, value
 

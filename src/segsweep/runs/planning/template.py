@@ -79,6 +79,10 @@ class Base:
         self.simple = not any(map(_has_other_references, texts))
         self.inside = self._inside(texts)
 
+    def lacks(self, override: Override) -> bool:
+        """Whether an override sets an option that is not there."""
+        return override.type == OverrideType.CHANGE and self._at(override.key_or_group, HOLE) == HOLE
+
     def filled(self, overrides: Sequence[Override]) -> Filled:
         """The configuration with the values that the overrides give.
 
