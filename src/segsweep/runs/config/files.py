@@ -113,7 +113,7 @@ def without_null(override: str) -> str:
 def with_null(override: str) -> str:
     """`sampling=[]` as the user gave it."""
     group, _, value = override.partition("=")
-    return f"{group}=null" if value == "[]" and group in (*GROUPS, "experiments") else override
+    return f"{group}=null" if value == "[]" and defaults().get(group, group) is None else override
 
 
 def defaults() -> dict[str, Any]:
