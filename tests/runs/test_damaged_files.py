@@ -12,14 +12,15 @@ import pytest
 
 from segsweep.errors import DataError, UserError
 from segsweep.reports import page
+from segsweep.runs.config.files import GROUPS, choices
 from segsweep.runs.files import DamagedFileError
-from segsweep.runs.folder import RunFolder
+from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.launch.journal import DONE, Journal
 from segsweep.runs.planning.plan import write
 from segsweep.testing.counts import Counts
 from segsweep.training.metrics_file import MetricsFile
 from tests.runs.commands import TINY
-from tests.runs.composing import member
+from tests.runs.composing import composed, configuration, member
 from tests.runs.in_process import run
 
 OLD = Path(__file__).parent / "old_run"
@@ -36,7 +37,15 @@ FIELDS = {
     "plan.json": ["identity", "choices", "overrides", "id"],
     "status.json": ["state", "step"],
     "tests/single/metrics.json": ["miou", "images", "fwiou"],
+    "tests/single/asked.json": ["strategy", "suffix"],
     "tests/single/protocol.json": ["dataset", "checkpoint", "image_sizes", "split_hash", "strategy"],
+}
+
+ASKED_FOR = {
+    "test": {"single": {"_target_": "segsweep.testing.strategies.Strategy"}},
+    "predictions": None,
+    "split": None,
+    "checkpoint": {"test": "last"},
 }
 
 
@@ -75,7 +84,7 @@ def _each(path: Path, file: str, look: Callable[[str], None]) -> None:
     path.write_bytes(whole)
 
 
-@pytest.mark.parametrize("file", [*FIELDS, "tests/single/asked.json", "config.yaml", "environment.json"])
+@pytest.mark.parametrize("file", [*FIELDS, "config.yaml", "environment.json"])
 def test_a_listing_names_the_file_and_shows_the_others(two, capsys, file):
     bad, good = two
     commands = [(), ("sweeps",), ("show", good.id), ("head=aspp", "trainer.devices=1")]
@@ -90,6 +99,8 @@ def test_a_listing_names_the_file_and_shows_the_others(two, capsys, file):
         for command in (["show", bad.id], ["verify", "format=json"], [bad.id[:4]]):
             with suppress(UserError):
                 run(*command, f"runs_dir={good.path.parent}")
+        with suppress(UserError):  # whatever it says, it is no traceback
+            RunFolder(bad.path).is_complete(ASKED_FOR)
 
     _each(bad.path / file, file, look)
 
@@ -168,7 +179,7 @@ def caplog_segsweep(monkeypatch) -> list[str]:
     return lines
 
 
-@pytest.mark.parametrize("file", [f for f in FIELDS if f.startswith("tests")])
+@pytest.mark.parametrize("file", ["tests/single/metrics.json", "tests/single/protocol.json"])
 def test_a_report_leaves_out_a_damaged_test(two, tmp_path, capsys, file):
     bad, _ = two
     shutil.copytree(bad.path / "tests" / "single", bad.path / "tests" / "flip")
@@ -210,3 +221,15 @@ def test_a_damaged_row_of_metrics_goes_with_a_line_that_quotes_it(tmp_path, capl
     assert [line.split(": ")[1] for line in caplog_segsweep] == [
         f"line {number} is damaged and left out" for number in (3, 4)
     ]
+
+
+def test_no_choice_of_the_shipped_configuration_counts_as_damaged(tmp_path):
+    with configuration():
+        for group in (group for group in GROUPS if group not in ("stages", "test")):
+            for choice in choices(group):
+                write(composed(f"{group}={choice}", f"runs_dir={tmp_path}"))
+        write(composed("test=[]", "seed=-1", "size=48", f"runs_dir={tmp_path}"))
+    runs = all_runs(tmp_path)
+    assert len(runs) > 30
+    for each in runs:
+        assert each.config()["runs_dir"] == str(tmp_path)

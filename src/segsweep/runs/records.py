@@ -150,15 +150,16 @@ CARD = Shape(
         "checkpoint": Shape({"which": text, "sha256": text}),
     }
 )
-ASKED = Shape({"strategy": mapping, "suffix": text}, {"usual": maybe(text)})
+NODE = Shape({"_target_": text})
+ASKED = Shape({"strategy": NODE, "suffix": text}, {"usual": maybe(text)})
 CONFIG = Shape(
     {},
     {
-        **dict.fromkeys(
-            ("backbone", "head", "dataset", "augment", "loss", "trainer", "checkpoint", "test"), mapping
-        ),
+        **dict.fromkeys(("backbone", "head", "dataset", "augment", "loss", "trainer", "checkpoint"), mapping),
+        "test": mapping_of(NODE),
         **dict.fromkeys(("sampling", "optimizer", "scheduler", "logger"), maybe(mapping)),
-        **dict.fromkeys(("seed", "batch_size", "num_workers", "num_classes", "retries"), whole),
+        **dict.fromkeys(("batch_size", "num_workers", "num_classes", "retries"), whole),
+        "seed": number,
         **dict.fromkeys(("split", "predictions", "sweep"), maybe(text)),
         "runs_dir": text,
         "size": list_of(whole),
