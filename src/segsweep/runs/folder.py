@@ -41,6 +41,7 @@ COUNTS, PNG, SUBMISSION = "counts", "png", "submission"
 """What a test may yield: counts of right and wrong pixels, predictions as a folder of PNGs or an archive."""
 PREDICTIONS = {PNG: "predictions", SUBMISSION: "submissions"}
 LEASE = "lease.json"
+MOST_NESTED = 100  # levels of a configuration; shipped ones have 4
 BY_CONTENT = {"backbone.weights", "init", "adopted"}
 """Parts of an identity that are hashes of what the configuration names."""
 AGAIN = "its training command, given again, writes it anew"
@@ -272,7 +273,9 @@ def canonical_test(strategy: Mapping[str, Any]) -> dict[str, Any]:
 def _read_yaml(path: Path) -> dict[str, Any]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        content = yaml.load(path.read_text("utf-8"), Loader=loader)
+        text = path.read_text("utf-8")
+        _check_depth(text, loader)
+        content = yaml.load(text, Loader=loader)
     except FileNotFoundError as error:
         raise DamagedFileError(f"{path} is not there: {AGAIN}") from error
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -282,6 +285,19 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if problem is not None:
         raise DamagedFileError(f"{path} is damaged ({problem}): {AGAIN}")
     return dict(content)
+
+
+def _check_depth(text: str, loader: Any) -> None:
+    """Refuse what is nested deeper than any configuration: libyaml overflows the stack on it under Python 3.12.
+
+    Raises:
+        ValueError: it is nested deeper.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_NESTED:
+            raise ValueError(f"nested more than {MOST_NESTED} deep")
 
 
 def test_suffix(config: Mapping[str, Any]) -> str:
