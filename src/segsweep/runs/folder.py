@@ -288,7 +288,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 def _check_depth(text: str, loader: Any) -> None:
-    """Refuse what is nested deeper than any configuration: libyaml overflows the stack on it under Python 3.12.
+    """Refuse what is nested deeper than any configuration: libyaml overflows the stack on it (Python 3.12).
 
     Raises:
         ValueError: it is nested deeper.
