@@ -27,7 +27,7 @@ from tests.shared import shared
 
 CARD = {
     "dataset": "shapes", "split": "test", "split_hash": "0123", "images": 3, "image_sizes": ["48x48"],
-    "absent_classes": "absent: left out", "checkpoint": {"which": "last"}, "num_classes": 6,
+    "absent_classes": "absent: left out", "checkpoint": {"which": "last", "sha256": "4567"}, "num_classes": 6,
 }  # fmt: skip
 EVIL = (
     "a|b",
@@ -42,13 +42,19 @@ EVIL = (
 )
 
 
+def figures(miou: float) -> dict[str, object]:
+    """A test's metrics.json."""
+    others = dict.fromkeys(("pixel_accuracy", "fwiou", "boundary_iou"), miou)
+    return {"miou": miou, **others, "per_class": {}, "absent": [], "images": 3}
+
+
 def finished(folder: Path, overrides: tuple[str, ...], **tests: float) -> RunFolder:
     """A done run with these mIoU by strategy, without its training."""
     run = write(composed(*TINY, f"runs_dir={folder}", *overrides))
     run.update_status(state="done", step=4)
     for name, miou in tests.items():
         (run.tests / name).mkdir(parents=True)
-        write_json(run.tests / name / "metrics.json", {"miou": miou, "per_class": {}})
+        write_json(run.tests / name / "metrics.json", figures(miou))
         write_json(run.tests / name / "protocol.json", {**CARD, "strategy": {"name": name}})
     return run
 
