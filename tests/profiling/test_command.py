@@ -193,7 +193,7 @@ def test_help(capfd):
         ("seconds=0", ("seconds=0", "above 0")),
         ("reference=aspp", ("reference=aspp", "known: mobilenetv2 ksac")),
         ("latency=false seconds=3", ("seconds", "latency=false")),
-        ("-m head=none,ksac head.rates=[0]", ("2 of 2 members", "none was started")),
+        ("-m head=none,ksac head.rates=[0]", ("1 of 2 members", "none was started")),
     ],
 )
 def test_wrong_arguments(arguments, words, capfd):

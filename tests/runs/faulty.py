@@ -5,6 +5,7 @@ as a user's own are, and their options are part of the run; a `trigger` is a fil
 meets the fault once: it is removed as the fault happens.
 """
 
+import json
 import os
 import resource
 import time
@@ -18,7 +19,6 @@ from torch import Tensor
 
 from segsweep.errors import ConfigError
 from segsweep.networks.heads.none import NoPyramid
-from segsweep.runs.files import read_json
 from segsweep.training.losses import CrossEntropy
 
 LOSS, HEAD = "tests.runs.faulty.FaultyLoss", "tests.runs.faulty.HungryHead"
@@ -37,7 +37,7 @@ class Fault:
     trigger: str | None = None
 
     def is_due(self, labels: Tensor) -> bool:
-        wanted = torch.tensor(read_json(Path(self.label))).to(labels)
+        wanted = torch.tensor(json.loads(Path(self.label).read_text())).to(labels)
         if not any(torch.equal(one, wanted) for one in labels):
             return False
         if self.trigger is None:

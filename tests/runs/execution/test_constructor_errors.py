@@ -10,8 +10,9 @@ import torch
 from segsweep import cli
 from segsweep.errors import ConfigError, UserError, causes
 from segsweep.runs import build, failures
-from segsweep.runs.files import yaml_text
+from segsweep.runs.files import write_json, yaml_text
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import identity
 from segsweep.runs.launch import local
 from tests.runs.in_process import listed
 from tests.runs.inside import BASE, attempts_inside, planned, run
@@ -20,8 +21,8 @@ SHORT = ("trainer.max_steps=1", "trainer.val_every=1")
 CLASS_UNIFORM = {"_target_": "segsweep.data.sampling.ClassUniform", "share": 3}
 
 
-def rewritten(folder: RunFolder, key: str, value: Any) -> None:
-    """Have the run's configuration say something that planning would have refused."""
+def rewritten(folder: RunFolder, key: str, value: Any) -> RunFolder:
+    """Have the run's configuration and plan say something that planning would have refused."""
     config = folder.config()
     *groups, name = key.split(".")
     part: Any = config
@@ -29,6 +30,8 @@ def rewritten(folder: RunFolder, key: str, value: Any) -> None:
         part = part[group]
     part[name] = value
     (folder.path / "config.yaml").write_text(yaml_text(config))
+    write_json(folder.path / "plan.json", {**folder.plan, "identity": identity(config)})
+    return RunFolder(folder.path)
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +60,14 @@ def folder(tmp_path_factory) -> RunFolder:
 def test_the_run_fails_with_the_line_and_is_free(folder, tmp_path, key, value, words):
     file = tmp_path / "other.pt"
     torch.save({"features.0.weight": torch.zeros(3, 3)}, file)
-    sound = folder.config()
-    rewritten(folder, key, str(file) if value == "{file}" else value)
+    sound = {name: (folder.path / name).read_bytes() for name in ("config.yaml", "plan.json")}
+    refused = rewritten(folder, key, str(file) if value == "{file}" else value)
     try:
         with pytest.raises(UserError) as raised:
-            run(folder)
+            run(refused)
     finally:
-        folder.write_plan(folder.plan, yaml_text(sound))
+        for name, content in sound.items():
+            (folder.path / name).write_bytes(content)
     status = folder.status()
     assert words in str(raised.value)
     assert (status["state"], status["error"]) == ("failed", str(raised.value))
@@ -74,9 +78,9 @@ def test_the_run_fails_with_the_line_and_is_free(folder, tmp_path, key, value, w
 @pytest.fixture(scope="module")
 def trained(folder) -> RunFolder:
     """The same run, trained and not yet tested."""
-    rewritten(folder, "test", {})
-    run(folder)
-    return folder
+    untested = rewritten(folder, "test", {})
+    run(untested)
+    return untested
 
 
 def test_a_test_strategy_fails_alone(trained):

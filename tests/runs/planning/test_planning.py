@@ -1,6 +1,7 @@
 """Planning at speed: what is written, and that each distinct part is checked once and no part too little."""
 
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ from omegaconf import OmegaConf
 from segsweep.errors import ConfigError, UserError
 from segsweep.files import write_groups
 from segsweep.runs import build
-from segsweep.runs.files import read_json, yaml_text
+from segsweep.runs.files import yaml_text
 from segsweep.runs.folder import all_runs
 from segsweep.runs.planning import check
 from segsweep.runs.planning.plan import check_member, merge, plan, write_all
@@ -166,6 +167,6 @@ def test_a_sweep_writes_what_single_commands_write(tmp_path):
     many = [member(f"seed={seed}", f"runs_dir={tmp_path / 'many'}") for seed in (4, 5, 6)]
     write_all([one])
     write_all(many)
-    plans = [read_json(folder.path / "plan.json") for folder in (one.folder, many[1].folder)]
+    plans = [json.loads((folder.path / "plan.json").read_text()) for folder in (one.folder, many[1].folder)]
     assert plans[0]["identity"] == plans[1]["identity"]
     assert plans[0]["id"] == plans[1]["id"]

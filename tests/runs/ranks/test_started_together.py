@@ -1,12 +1,12 @@
 """Commands of which torchrun started several, and tests on other devices than the run was trained on."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 import yaml
 
-from segsweep.runs.files import read_json
 from segsweep.runs.folder import all_runs
 from tests.runs.commands import TINY, environment, segsweep
 
@@ -39,7 +39,7 @@ def test_one_rank_plans_and_writes_and_the_others_follow(tmp_path):
     (run,) = all_runs(tmp_path / "runs")
     assert run.status()["state"] == "done"
     assert run.strategies() == ["single"]
-    assert read_json(run.path / "environment.json")["ranks"] == 2
+    assert json.loads((run.path / "environment.json").read_text())["ranks"] == 2
     assert first.stdout.count("miou") == 1, "told once"
     assert first.stderr.count(f"run {run.id} in") == 1
     assert again.returncode == 0, again.stderr
