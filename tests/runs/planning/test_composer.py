@@ -64,7 +64,7 @@ def test_mistakes_are_told_as_elsewhere(composer, overrides, message):
 
 def run(tmp_path, name: str, choices: dict, identity: dict) -> RunFolder:
     folder = RunFolder(tmp_path / name)
-    folder.write_plan({"choices": choices, "identity": identity}, "")
+    folder.write_plan({"id": name, "choices": choices, "identity": identity, "overrides": []}, "")
     return folder
 
 

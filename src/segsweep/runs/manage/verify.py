@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from segsweep.errors import UserError
 from segsweep.runs.config.output import print_rows
+from segsweep.runs.files import DamagedFileError
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import id_of
 from segsweep.runs.manage.family import source
@@ -83,9 +82,8 @@ def _of_plan(run: RunFolder) -> Iterator[Problem]:
         yield Problem(run.id, "plan.json", f"the run it started from, {parent}, is not there", repair)
     try:
         run.config()
-    except (OSError, ValueError, TypeError, yaml.YAMLError) as error:
-        line = str(error).splitlines()[0]
-        yield Problem(run.id, "config.yaml", f"cannot be read: {line}", AGAIN)
+    except DamagedFileError as error:
+        yield Problem(run.id, "config.yaml", str(error), AGAIN)
     except UserError as error:
         yield Problem(run.id, "config.yaml", str(error), "use that version")
 
