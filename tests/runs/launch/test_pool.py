@@ -141,6 +141,7 @@ def test_eight_members_killed_and_interrupted_end_as_if_nothing_had_been(undistu
     the_rest_is_done(arguments, tmp_path, undisturbed[0])
 
 
+@pytest.mark.slow
 def test_a_killed_member_and_a_killed_launcher_leave_no_process_and_no_other_bits(undisturbed, tmp_path):
     arguments = sweep(3, "num_workers=1")
     a_member_is_killed_and_then_the_launcher(arguments, tmp_path)
@@ -200,7 +201,8 @@ def the_keyboard_asks_twice(arguments, folder) -> None:
 def the_rest_is_done(arguments, folder, undisturbed) -> None:
     """To the end, with one more member killed, which is tried again."""
     with started(folder, *arguments, "retries=1") as launcher:
-        killed = until(lambda: moved(folder))[0]
+        # One far from its end: of those that were asked to end, some have few steps to go.
+        killed = until(lambda: [run for run in moved(folder) if steps(run) < 40])[0]
         os.kill(pid_of(killed), signal.SIGKILL)
         said, _ = launcher.communicate(timeout=900)
         assert launcher.returncode == 0, said
