@@ -12,6 +12,7 @@ import pytest
 
 from segsweep.errors import UserError
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.launch.journal import Journal
 from segsweep.runs.manage import garbage, remove
 from tests.runs.commands import command
 from tests.runs.in_process import listed, run
@@ -53,6 +54,40 @@ def test_rm_asks_on_a_terminal(chain, runs, answer, status):
     os.close(ours)
     os.close(theirs)
     assert chain[2].path.exists() == (status == 1)
+
+
+def test_rm_removes_a_sweep_as_one(chain, runs, capsys):
+    """Of three runs the first is of another sweep too; nothing goes unasked."""
+    for name, members in (("s", chain), ("t", chain[:1])):
+        Journal(runs, name).extend([{"run": each.id, "overrides": []} for each in members], named=True)
+    Journal(runs, "s").note(chain[1].id, "done")
+    with pytest.raises(UserError, match="yes=true"):
+        run("rm", "sweep=s", f"runs_dir={runs}")
+    with pytest.raises(UserError, match="expected ids, or sweep=NAME"):
+        run("rm", chain[0].id, "sweep=s", f"runs_dir={runs}")
+    assert all(each.path.exists() for each in chain)
+    capsys.readouterr()
+    assert run("rm", "sweep=s", "yes=true", f"runs_dir={runs}") == 0
+    assert f"{chain[0].id} stays: it is of the sweep t too" in capsys.readouterr().out
+    assert [each.path.exists() for each in chain] == [True, False, False]
+    assert sorted(path.name for path in (runs / "sweeps").glob("[!.]*")) == ["t.json"]
+
+
+def test_gc_offers_no_run_that_is_done(chain, runs, capsys):
+    chain[2].update_status(state="done")
+    run("gc", "yes=true", f"runs_dir={runs}")
+    assert chain[2].path.exists()
+    assert [each.path.exists() for each in chain] == [source_kept(each, chain[2]) for each in chain]
+
+
+def source_kept(run: RunFolder, done: RunFolder) -> bool:
+    """Whether a run is the one that is done, or one that it came from."""
+    return run.id in (done.id, *_lineage(done))
+
+
+def _lineage(run: RunFolder) -> list[str]:
+    parent = run.plan.get("parent")
+    return [] if parent is None else [parent, *_lineage(RunFolder(run.path.parent / parent))]
 
 
 def test_a_killed_removal_leaves_no_half_run(chain, runs, capsys, monkeypatch):

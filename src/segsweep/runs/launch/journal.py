@@ -60,6 +60,11 @@ class Journal:
         """All members that the sweep ever had, in the order of their numbers."""
         return _members(self.read() or {})
 
+    def delete(self) -> None:
+        """Forget the sweep; its runs are not touched."""
+        for file in (self.members_file, self.events_file):
+            file.unlink(missing_ok=True)
+
     def extend(self, members: Sequence[Mapping[str, Any]], **facts: Any) -> int:
         """Add those members that are new, behind those there are; how many were known.
 

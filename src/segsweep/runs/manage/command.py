@@ -15,7 +15,7 @@ HELP = """usage: segsweep runs [state=STATE] [sweep=NAME] [sort=COLUMN] [best=N]
        segsweep runs sweeps
        segsweep runs show ID
        segsweep runs tail ID [lines=20] [follow=true]
-       segsweep runs rm ID ... [children=true] [yes=true]
+       segsweep runs rm ID ...|sweep=NAME [children=true] [yes=true]
        segsweep runs gc [what=all] [yes=true]
        segsweep runs adopt FILE [axis=choice ...] [key=value ...]
        segsweep runs verify [ID ...]
@@ -30,9 +30,10 @@ commands
   sweeps   list the sweeps: how many of their runs are in which state, and when and where the last event was
   show     all about one run: origin, parent and children, identity, environment, failure, tests
   tail     the end of a run's log.txt; follow=true prints what comes until the run ends (or Ctrl-C)
-  rm       remove runs, after asking; a run that is held, or that others start from, is refused
-  gc       list runs that no sweep mentions, what force=true replaced and what killed processes left behind,
-           and remove them after asking. A run trained without -m is of no sweep: what=replaced spares it
+  rm       remove runs, after asking; a run that is held, or that others start from, is refused. sweep=NAME
+           removes a sweep as one: its record, and its runs but for those that another sweep lists too
+  gc       list unfinished runs that no sweep mentions, what force=true replaced and what killed processes
+           left behind, and remove them after asking
   adopt    bring in weights trained elsewhere (state dict, Lightning checkpoint or safetensors) as a done run,
            its network and data set named as for segsweep train; then segsweep test ID tests it
   verify   check ids, checksums and every file, of all runs or those named; exit status 1 if any is wrong
@@ -41,7 +42,7 @@ options
   runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
   format=table       table, json or csv (list, sweeps, show, verify)
   state=STATE        list only these: planned, waiting, running, interrupted, failed or done
-  sweep=NAME         list only the runs of a sweep, in its order and with their numbers in it
+  sweep=NAME         list only the runs of a sweep, in its order and with their numbers in it; rm: see above
   sort=COLUMN        by a column as json names it; miou has the highest first
   best=1             list only the N runs of the highest mIoU
   lines=20           tail: how many lines
@@ -156,10 +157,12 @@ def rm(words: Sequence[str], options: Sequence[str]) -> int:
     """`runs rm ID …`."""
     from segsweep.runs.manage import remove
 
-    asked = _parse(options, children=False, yes=False)
-    if not words:
-        raise ConfigError("runs rm: which? expected ids; segsweep runs lists them")
-    runs_dir = Path(asked["runs_dir"])
+    asked = _parse(options, sweep=None, children=False, yes=False)
+    runs_dir, sweep = Path(asked["runs_dir"]), asked["sweep"]
+    if bool(words) == bool(sweep):
+        raise ConfigError("runs rm: which? expected ids, or sweep=NAME; segsweep runs lists them")
+    if sweep:
+        return remove.remove_sweep(runs_dir, sweep, asked["children"], asked["yes"])
     runs = [find_run(runs_dir, word) for word in words]
     return remove.remove(runs, asked["children"], asked["yes"])
 

@@ -1,7 +1,8 @@
 """`segsweep runs gc`: what nothing refers to any more.
 
-Three kinds: runs that no sweep lists and no kept run starts from; what force=true moved to replaced/; drafts
-that killed processes left. What a process holds, or has touched in the last minute, is left alone.
+Three kinds: unfinished runs that no sweep lists and no kept run starts from; what force=true moved to
+replaced/; drafts that killed processes left. What a process holds, or has touched in the last minute, is left
+alone, and so is every run that is done: it may be of no sweep because it was trained by itself.
 """
 
 import re
@@ -29,7 +30,7 @@ from segsweep.runs.manage.remove import (
 
 RUNS, REPLACED, DRAFTS = KINDS = ("runs", "replaced", "drafts")
 WHY = {
-    RUNS: "no sweep mentions it",
+    RUNS: "not done, and no sweep mentions it",
     REPLACED: "force=true trained it again",
     DRAFTS: "a killed process left it",
 }
@@ -97,8 +98,8 @@ def found(runs_dir: Path) -> list[Item]:
 
 
 def _unmentioned(runs_dir: Path, runs: Sequence[RunFolder]) -> list[RunFolder]:
-    held = [run.id for run in runs if run.holder() is not None]
-    kept = with_ancestors([*held, *(id for ids in mentioned(runs_dir).values() for id in ids)], runs)
+    needed = [run.id for run in runs if run.holder() is not None or run.status()["state"] == "done"]
+    kept = with_ancestors([*needed, *(id for ids in mentioned(runs_dir).values() for id in ids)], runs)
     going = [run for run in runs if run.id not in kept]
     depth = {run.id: len(with_ancestors([run.id], runs)) for run in going if source(run)}
     return sorted(going, key=lambda run: -depth.get(run.id, 1))

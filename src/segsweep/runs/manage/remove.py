@@ -13,7 +13,7 @@ from pathlib import Path
 from segsweep.errors import UserError
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.launch.journal import Journal
-from segsweep.runs.launch.sweep import names
+from segsweep.runs.launch.sweep import Sweep, names
 from segsweep.runs.manage.family import descendants
 from segsweep.runs.manage.sweeps import of_run
 
@@ -48,6 +48,30 @@ def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:
         discard(run)
     print(f"removed {counted(len(chosen), 'run')}, {megabytes(size)}")
     return 0
+
+
+def remove_sweep(runs_dir: Path, name: str, with_children: bool, yes: bool) -> int:
+    """Remove a sweep as one: its runs that no other sweep lists, then its record; the exit status.
+
+    Raises:
+        UserError: there is no such sweep, or as `remove` does.
+    """
+    sweep = Sweep.read(runs_dir, name)
+    others = {other: ids for other, ids in mentioned(runs_dir).items() if other != name}
+    own = []
+    for run in sweep.runs:
+        if mentions := [other for other, ids in others.items() if run.id in ids]:
+            print(f"{run.id} stays: it is of the sweep {' and '.join(mentions)} too")
+        else:
+            own.append(run)
+    if own:
+        status = remove(own, with_children, yes)
+    else:
+        status = 0 if yes or agrees(f"remove the record of sweep {name}?") else 1
+    if status == 0:
+        sweep.journal.delete()
+        print(f"removed the record of sweep {name}")
+    return status
 
 
 def _with_children(runs: Sequence[RunFolder], allowed: bool) -> list[RunFolder]:
