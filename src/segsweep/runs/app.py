@@ -116,10 +116,10 @@ def _run(command: str, arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(help_text.text(command), end="")
         return 0
+    COMMAND.may_train, COMMAND.sweeps = command == "train", []
     if _prints_chain(command, arguments):
         return 0
     began = time.monotonic()
-    COMMAND.may_train, COMMAND.sweeps = command == "train", []
     _run_hydra(command, arguments)
     if _single:
         member = plan(*_single.pop())

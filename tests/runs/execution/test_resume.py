@@ -66,7 +66,7 @@ def kill_when(folder: Path, step: int, sent: int, *options: str) -> None:
         process.wait(timeout=60)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_kill_9_and_the_same_command_again(undisturbed, tmp_path, workers):
     """At the first step, within validation, between checkpoints, after the last step."""
     options = (f"num_workers={workers}",)
