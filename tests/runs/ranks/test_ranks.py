@@ -80,6 +80,7 @@ def test_alone_nothing_is_exchanged():
     barrier()
 
 
+@pytest.mark.slow
 def test_the_first_cause_is_told(tmp_path):
     """Rank 1 fails of itself; rank 0 sees a connection that is closed."""
     fault = faulty(tmp_path, (picture(1, 3), "error", None))
