@@ -2,7 +2,9 @@
 
 import errno
 import fcntl
+import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -120,6 +122,23 @@ def locked(path: Path, wait: bool, places: str) -> Iterator[bool]:
                 f"one as {places}"
             ) from error
         yield True
+
+
+def digest(path: Path) -> str:
+    """Return a file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(path: Path, ignore_errors: bool = False) -> None:
+    """Remove a file or a folder, and of a symbolic link the link alone: what it leads to may be shared.
+
+    With `ignore_errors` a folder is removed as far as that goes.
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def fsync(path: Path) -> None:

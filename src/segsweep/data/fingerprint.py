@@ -11,6 +11,7 @@ from pathlib import Path
 from segsweep.data.module import SegmentationData
 from segsweep.data.split import JoinedSplit, SplitDataset
 from segsweep.errors import DataError
+from segsweep.files import digest
 
 SAMPLED = 8
 """Files of each kind (images, labels) of a split whose content counts too, spread evenly over it."""
@@ -24,17 +25,18 @@ def fingerprint(data: SegmentationData) -> str:
     Raises:
         DataError: a list or a file is missing or cannot be read.
     """
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for name in (data.train_split, data.val_split):
         for part in _parts(data.split(name)):
-            digest.update(json.dumps([part.ids.tolist(), list(_contents(part))]).encode())
-    return digest.hexdigest()[:16]
+            found.update(json.dumps([part.ids.tolist(), list(_contents(part))]).encode())
+    return found.hexdigest()[:16]
 
 
 def _parts(split: SplitDataset) -> Iterator[SplitDataset]:
-    for part in split.parts if isinstance(split, JoinedSplit) else ():
-        yield from _parts(part)
-    if not isinstance(split, JoinedSplit):
+    if isinstance(split, JoinedSplit):
+        for part in split.parts:
+            yield from _parts(part)
+    else:
         yield split
 
 
@@ -46,7 +48,7 @@ def _contents(split: SplitDataset) -> Iterator[str | list[int]]:
             continue
         try:
             yield [Path(file).stat().st_size for file in source]
-            yield from map(_hash, _spread(source))
+            yield from (digest(Path(file)) for file in _spread(source))
         except OSError as error:
             split.check()  # which names what is missing and where it is listed
             raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
@@ -56,8 +58,3 @@ def _spread(files: Sequence[str]) -> list[str]:
     """As many files as are sampled, the first and the last among them."""
     count, last = min(SAMPLED, len(files)), len(files) - 1
     return [files[round(number * last / max(1, count - 1))] for number in range(count)]
-
-
-def _hash(file: str) -> str:
-    with Path(file).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

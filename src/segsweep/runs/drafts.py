@@ -1,10 +1,10 @@
 """Drafts: files and folders that a process was writing into a run when it was killed."""
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from segsweep.files import remove
 from segsweep.runs.lease import TIMEOUT
 
 HOLDERS = (
@@ -23,10 +23,10 @@ def sweep_up(run: Path) -> None:
     """Remove drafts, as the run's holder; not those that a planning process may be writing beside it."""
     for pattern in HOLDERS:
         for path in run.glob(pattern):
-            _remove(path)
+            remove(path, ignore_errors=True)
     for path in run.glob("*.tmp"):
         if is_stale(path):
-            _remove(path)
+            remove(path, ignore_errors=True)
 
 
 def is_stale(path: Path) -> bool:
@@ -35,10 +35,3 @@ def is_stale(path: Path) -> bool:
         return time.time() - path.stat().st_mtime > TIMEOUT
     except OSError:
         return False  # gone meanwhile
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

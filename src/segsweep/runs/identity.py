@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError
+from segsweep.files import digest
 from segsweep.runs.compatibility import IDENTITY_VERSION, class_name
 from segsweep.runs.folder import find_run
 
@@ -156,7 +157,7 @@ def file_hash(path: str, option: str = "") -> str:
         ConfigError: the file cannot be read.
     """
     try:
-        return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
+        return digest(Path(path).expanduser())[:16]
     except OSError as error:
         named = f"{option}={path}" if option else path
         raise ConfigError(f"{named}: {error.strerror}; give the path of a weights file") from error

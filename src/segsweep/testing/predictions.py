@@ -10,7 +10,6 @@ classes, `H`, `W` an image.
 
 import glob
 import io
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from PIL import Image
 from segsweep.data.official import Submission
 from segsweep.data.sample import Sample
 from segsweep.errors import ConfigError, DataError, UserError
-from segsweep.files import fsync
+from segsweep.files import fsync, remove
 from segsweep.testing.pictures import Palette, palette_image
 from segsweep.testing.submission import Size, check, pack
 
@@ -90,14 +89,14 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
             with _disk(self.target):
                 for part in ("draft", "packed"):  # whoever left one does not go on with it
                     for path in self.target.parent.glob(f".{glob.escape(self.target.name)}.*{part}"):
-                        _remove(path)
+                        remove(path)
                 self.draft.mkdir(parents=True)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.first:
             for path in (self.draft, self.packed):
-                _remove(path)
+                remove(path)
 
     def __call__(self, sample: Sample, predictions: Mapping[str, NDArray[Any]]) -> None:
         """Store the strategy's prediction [H, W] of one image.
@@ -155,7 +154,7 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
             for path in (self.packed, *self.packed.rglob("*")):
                 fsync(path)
             check_ours()
-            _remove(self.target)
+            remove(self.target)
             self.packed.rename(self.target)
             fsync(self.target.parent)
         return self.target
@@ -174,13 +173,6 @@ def _png(stored: NDArray[np.uint8], palette: Palette | None) -> bytes:
     content = io.BytesIO()
     image.save(content, "png")
     return content.getvalue()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 @contextmanager

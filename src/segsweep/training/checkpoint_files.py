@@ -20,8 +20,8 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from segsweep.errors import UserError
-from segsweep.files import draft_of
-from segsweep.training.checksums import SUMS, digest, is_misprint, read_sums, write_sums
+from segsweep.files import digest, draft_of
+from segsweep.training.checksums import SUMS, is_misprint, read_sums, write_sums
 
 LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 SEGMENTER = "segmenter."

@@ -1,6 +1,5 @@
 """SHA256SUMS: what each checkpoint of a folder was when it was written, as `sha256sum -c` reads it."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,12 +9,6 @@ from segsweep.files import write_bytes
 SUMS = "SHA256SUMS"
 Sums = Mapping[str, Sequence[str]]
 """Listed sums by file name, the newest first: while a file is being replaced it has two."""
-
-
-def digest(path: Path) -> str:
-    """A file's SHA-256 in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_sums(folder: Path) -> dict[str, list[str]]:

@@ -91,7 +91,7 @@ def _lineage(run: RunFolder) -> list[str]:
 
 
 def test_a_killed_removal_leaves_no_half_run(chain, runs, capsys, monkeypatch):
-    def killed(path: Path) -> None:
+    def killed(path: Path, *_: object) -> None:
         (path / "plan.json").with_name("status.json").unlink()
         raise KeyboardInterrupt
 

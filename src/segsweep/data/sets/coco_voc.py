@@ -5,7 +5,6 @@ above 1,000 pixels, as many as the release of 2014 may give (train2014 has 82,78
 all of them from train2014 and val2014) gives more: take `year: 2014` to repeat the paper's number.
 """
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
@@ -19,6 +18,7 @@ from segsweep.data.sets.coco_draw import LEAST_AREA, draw_png, read_annotations
 from segsweep.data.sets.voc_classes import CLASSES, PALETTE
 from segsweep.data.split import FileSplit, SplitDataset, fault, read_list
 from segsweep.errors import ConfigError, DataError
+from segsweep.files import digest
 
 OFFICIAL_IMAGES = {
     2017: {"train": 118_287, "val": 5_000},
@@ -114,9 +114,7 @@ class CocoFiles:
     def _source(self, name: str) -> str:
         """What label maps follow from: the annotation file's content, and the rule of choice."""
         size = self._size(name)
-        with self._annotations(name).open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return f"{size}, SHA-256 {digest}, a region above {LEAST_AREA} pixels\n"
+        return f"{size}, SHA-256 {digest(self._annotations(name))}, a region above {LEAST_AREA} pixels\n"
 
     def _size(self, name: str) -> str:
         """The part of `_source` that is known without reading hundreds of megabytes."""

@@ -4,7 +4,6 @@ The configuration says which network they are and which data set they are tested
 of the run's id, so the run that training the same configuration would make is another one.
 """
 
-import hashlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from segsweep.errors import ConfigError
+from segsweep.files import digest
 from segsweep.networks import weight_files
 from segsweep.networks.segmenter import inference_parameters, is_auxiliary
 from segsweep.runs import app, build
@@ -148,12 +148,10 @@ def _write(
 
 def _origin(file: Path) -> dict[str, Any]:
     """Where the weights come from."""
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     stat = file.stat()
     return {
         "path": str(file.resolve()),
-        "sha256": digest,
+        "sha256": digest(file),
         "bytes": stat.st_size,
         "modified": time.strftime("%FT%T", time.localtime(stat.st_mtime)),
         "adopted": time.strftime("%FT%T"),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segsweep import files
 from segsweep.errors import UserError
 from segsweep.runs.config.output import print_rows
 from segsweep.runs.drafts import drafts, is_stale
@@ -21,7 +22,6 @@ from segsweep.runs.manage.remove import (
     TRASH,
     agrees,
     counted,
-    delete,
     discard,
     disk_use,
     megabytes,
@@ -46,7 +46,7 @@ class Item:
     def remove(self, runs_dir: Path) -> bool:
         """Remove it, unless it is a run that a sweep or a process has taken up meanwhile."""
         if self.kind != RUNS:
-            delete(self.path)
+            files.remove(self.path)
             return True
         if any(self.path.name in ids for ids in mentioned(runs_dir).values()):
             return False

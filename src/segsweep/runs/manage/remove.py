@@ -4,12 +4,12 @@ A run is renamed out of sight first and deleted then: a removal that is killed l
 folder `.trash-…` that `segsweep runs gc` removes.
 """
 
-import shutil
 import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
+from segsweep import files
 from segsweep.errors import UserError
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.launch.journal import Journal
@@ -107,15 +107,7 @@ def discard(run: RunFolder) -> None:
     with run.hold():
         trash = run.path.with_name(f"{TRASH}{run.id}-{uuid.uuid4().hex[:8]}")
         run.path.rename(trash)
-    delete(trash)
-
-
-def delete(path: Path) -> None:
-    """Delete a file or a folder, and of a symbolic link the link alone: what it leads to may be shared."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    files.remove(trash)
 
 
 def mentioned(runs_dir: Path) -> dict[str, set[str]]:
