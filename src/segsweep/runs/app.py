@@ -236,15 +236,10 @@ def _execute(
     if ranks.world > 1 or not done:  # the others wait for rank 0, though there be nothing to do
         _do(folder, config, train)
     if not done:
-        log.info(f"done in {_took(began, train_seconds(folder) - trained_before)}")
+        from segsweep.runs.manage.listing import took
+
+        log.info(f"done in {took(time.monotonic() - began, train_seconds(folder) - trained_before)}")
     _print_results(folder)
-
-
-def _took(began: float, trained: float) -> str:
-    """The command's time by the clock, and how much of it is training."""
-    from segsweep.runs.manage.listing import clock
-
-    return f"{clock(time.monotonic() - began)} ({clock(max(0.0, trained))} of it training)"
 
 
 def _do(folder: RunFolder, config: dict[str, Any], train: bool) -> None:

@@ -7,10 +7,10 @@ it is damaged, which is one line with the file's name and never a traceback.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from segsweep.rules import is_number, is_whole
 from segsweep.runs.files import DamagedFileError, read_json
 
 Check = Callable[[Any], bool]
@@ -66,17 +66,12 @@ def text(value: Any) -> bool:
 
 def whole(value: Any) -> bool:
     """A count: an integer, 0 or more."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def number(value: Any) -> bool:
-    """A finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    return is_whole(value, least=0)
 
 
 def figure(value: Any) -> bool:
     """A number that may be NaN, such as the loss of a batch."""
-    return isinstance(value, float) or number(value)
+    return isinstance(value, float) or is_number(value)
 
 
 def mapping(value: Any) -> bool:
@@ -129,18 +124,18 @@ PLAN = Shape(
 STATUS = Shape(
     {"state": one_of(*STATES), "step": whole},
     {
-        **dict.fromkeys(("updated", "train_seconds"), number),
+        **dict.fromkeys(("updated", "train_seconds"), is_number),
         **dict.fromkeys(("seconds_left", "val_miou", "best_miou"), maybe(figure)),
         **dict.fromkeys(("params", "shrunk_to", "dropped_batches"), maybe(whole)),
         "loss": maybe(figure),
         "error": maybe(text),
         "failure": maybe(Shape({"class": text}, {"log": list_of(text)})),
         "environment_changes": list_of(text),
-        "testing": maybe(Shape({"done": whole, "images": whole, "seconds_left": number})),
+        "testing": maybe(Shape({"done": whole, "images": whole, "seconds_left": is_number})),
     },
 )
 FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou")
-METRICS = Shape({**dict.fromkeys(FIGURES, maybe(number)), "images": whole}, {"per_class": mapping})
+METRICS = Shape({**dict.fromkeys(FIGURES, maybe(is_number)), "images": whole}, {"per_class": mapping})
 CARD = Shape(
     {
         **dict.fromkeys(("dataset", "split", "split_hash", "absent_classes"), text),
@@ -159,7 +154,7 @@ CONFIG = Shape(
         "test": mapping_of(NODE),
         **dict.fromkeys(("sampling", "optimizer", "scheduler", "logger"), maybe(mapping)),
         **dict.fromkeys(("batch_size", "num_workers", "num_classes", "retries"), whole),
-        "seed": number,
+        "seed": is_number,
         **dict.fromkeys(("split", "predictions", "sweep"), maybe(text)),
         "runs_dir": text,
         "size": list_of(whole),
@@ -171,6 +166,6 @@ JOB = Shape({"slurm": text})
 MEMBER = Shape({"run": text, "number": whole})
 SWEEP = Shape(
     {"name": text, "runs": list_of(text)},
-    {"members": list_of(MEMBER), "started": number, "named": truth},
+    {"members": list_of(MEMBER), "started": is_number, "named": truth},
 )
-EVENT = Shape({"run": text, "attempt": whole, "time": number}, {"host": text})
+EVENT = Shape({"run": text, "attempt": whole, "time": is_number}, {"host": text})

@@ -73,6 +73,15 @@ def test_rm_removes_a_sweep_as_one(chain, runs, capsys):
     assert sorted(path.name for path in (runs / "sweeps").glob("[!.]*")) == ["t.json"]
 
 
+def test_rm_asks_for_a_sweep_whose_runs_all_stay(chain, runs):
+    for name in ("s", "t"):
+        Journal(runs, name).extend([{"run": chain[0].id, "overrides": []}], named=True)
+    with pytest.raises(UserError, match="yes=true"):
+        run("rm", "sweep=s", f"runs_dir={runs}")
+    assert run("rm", "sweep=s", "yes=true", f"runs_dir={runs}") == 0
+    assert (chain[0].path.exists(), Journal(runs, "s").read()) == (True, None)
+
+
 def test_gc_offers_no_run_that_is_done(chain, runs, capsys):
     chain[2].update_status(state="done")
     run("gc", "yes=true", f"runs_dir={runs}")

@@ -77,12 +77,12 @@ def _all_ranks(
     folder: RunFolder, train: bool, together: Together, asked: Mapping[str, Any] | None
 ) -> AbstractContextManager[None]:
     config = _config(folder, asked)
-    asked, devices = config["trainer"]["devices"], together.ranks.world
+    wanted, devices = config["trainer"]["devices"], together.ranks.world
     if devices == 1:
         check_devices(config)
         devices = devices_wanted(config)
-    elif devices != asked:
-        log.info(f"{devices} ranks were started; trainer.devices={asked} is left aside")
+    elif devices != wanted:
+        log.info(f"{devices} ranks were started; trainer.devices={wanted} is left aside")
     command = execute_command(folder)
     return together.lead(
         devices,

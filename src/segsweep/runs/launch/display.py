@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from segsweep.runs.config.output import one_line, printable
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.launch.sweep import Sweep, train_seconds
-from segsweep.runs.manage.listing import clock, max_steps, seconds_left
+from segsweep.runs.manage.listing import clock, max_steps, seconds_left, took
 
 log = logging.getLogger("segsweep")
 
@@ -69,8 +69,7 @@ class Display(AbstractContextManager["Display"]):
         if run.id not in self.starts:  # another one began it, such as Slurm
             return f" after {clock(train_seconds(run))} of training" if train_seconds(run) else ""
         started, before = self.starts.pop(run.id)
-        trained = max(0.0, train_seconds(run) - before)
-        return f" in {clock(time.monotonic() - started)} ({clock(trained)} of it training)"
+        return f" in {took(time.monotonic() - started, train_seconds(run) - before)}"
 
     def found_done(self, run: RunFolder) -> None:
         """There was nothing to do for a run."""

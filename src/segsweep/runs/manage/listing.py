@@ -129,6 +129,11 @@ def results_for_people(run: RunFolder) -> list[dict[str, Any]]:
     ]
 
 
+def took(seconds: float, trained: float) -> str:
+    """What a run took by the clock, and how much of that was training."""
+    return f"{clock(seconds)} ({clock(max(0.0, trained))} of it training)"
+
+
 def clock(seconds: float | None) -> str:
     """A time as hours, minutes and seconds, `0:02:05`; empty for none."""
     return "" if seconds is None else str(timedelta(seconds=round(seconds)))

@@ -15,7 +15,7 @@ from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.launch.journal import Journal
 from segsweep.runs.launch.sweep import Sweep, names
 from segsweep.runs.manage.family import descendants
-from segsweep.runs.manage.sweeps import of_run
+from segsweep.runs.manage.sweeps import numbers
 
 TRASH = ".trash-"
 
@@ -30,15 +30,13 @@ def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:
     for run in chosen:
         _check_free(run)
     size = sum(map(disk_use, (run.path for run in chosen)))
+    sweeps = numbers(chosen[0].path.parent)
     for run in chosen:
-        mentions = list(of_run(run))
+        mentions = [name for name, known in sweeps.items() if run.id in known]
         also = f", of the sweep {' and '.join(mentions)}" if mentions else ""
         link = f", a link: {run.path.resolve()} stays" if run.path.is_symlink() else ""
         print(f"{run.id}  {run.status()['state']}{also}{link}")
-    if not yes and not sys.stdin.isatty():
-        raise UserError("runs rm asks first, and there is no terminal to ask on: yes=true removes unasked")
-    if not yes and not agrees(f"remove {counted(len(chosen), 'run')}, {megabytes(size)}?"):
-        print("nothing removed")
+    if not (yes or _agreed(f"remove {counted(len(chosen), 'run')}, {megabytes(size)}?")):
         return 1
     if [run.id for run in _with_children(runs, with_children)] != [run.id for run in chosen]:
         raise UserError(
@@ -64,14 +62,13 @@ def remove_sweep(runs_dir: Path, name: str, with_children: bool, yes: bool) -> i
             print(f"{run.id} stays: it is of the sweep {' and '.join(mentions)} too")
         else:
             own.append(run)
-    if own:
-        status = remove(own, with_children, yes)
-    else:
-        status = 0 if yes or agrees(f"remove the record of sweep {name}?") else 1
-    if status == 0:
-        sweep.journal.delete()
-        print(f"removed the record of sweep {name}")
-    return status
+    if own and remove(own, with_children, yes):
+        return 1
+    if not (own or yes or _agreed(f"remove the record of sweep {name}?")):
+        return 1
+    sweep.journal.delete()
+    print(f"removed the record of sweep {name}")
+    return 0
 
 
 def _with_children(runs: Sequence[RunFolder], allowed: bool) -> list[RunFolder]:
@@ -118,6 +115,20 @@ def mentioned(runs_dir: Path) -> dict[str, set[str]]:
     """
     records = [Journal(runs_dir, name).read() for name in names(runs_dir)]
     return {record["name"]: set(record["runs"]) for record in records if record}
+
+
+def _agreed(question: str) -> bool:
+    """Ask before something is removed.
+
+    Raises:
+        UserError: there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise UserError("runs rm asks first, and there is no terminal to ask on: yes=true removes unasked")
+    agreed = agrees(question)
+    if not agreed:
+        print("nothing removed")
+    return agreed
 
 
 def agrees(question: str) -> bool:

@@ -46,15 +46,17 @@ def for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return shown
 
 
+def numbers(runs_dir: Path) -> dict[str, dict[str, int]]:
+    """The numbers of each sweep's members, by the sweep's name and the run's id."""
+    return {
+        journal.name: {member["run"]: member["number"] for member in journal.members()}
+        for journal in readable(runs_dir)
+    }
+
+
 def of_run(run: RunFolder) -> dict[str, int]:
     """The sweeps that a run is a member of, with its number in each."""
-    runs_dir = run.path.parent
-    return {
-        journal.name: member["number"]
-        for journal in readable(runs_dir)
-        for member in journal.members()
-        if member["run"] == run.id
-    }
+    return {name: known[run.id] for name, known in numbers(run.path.parent).items() if run.id in known}
 
 
 def _row(runs_dir: Path, journal: Journal) -> dict[str, Any]:
