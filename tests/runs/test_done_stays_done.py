@@ -7,9 +7,10 @@ import pytest
 
 from segsweep import cli
 from segsweep.runs import compatibility
-from segsweep.runs.folder import RunFolder, canonical_test
+from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import identity
 from segsweep.runs.manage.show import explain
+from segsweep.runs.tested import canonical_test
 from segsweep.testing.protocol import read_test
 from tests.data.writers import write_camvid
 from tests.runs.composing import member

@@ -16,13 +16,14 @@ from segsweep.profiling.published import find
 from segsweep.reports.table import Cell
 from segsweep.runs import app, build
 from segsweep.runs.config import files as config_files
-from segsweep.runs.folder import RunFolder, test_suffix
+from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
 from segsweep.runs.launch.sweep import COMMAND
 from segsweep.runs.planning.experiment import published_table
 from segsweep.runs.planning.plan import Member
 from segsweep.runs.planning.published import Published
 from segsweep.runs.planning.stages import key_of
+from segsweep.runs.tested import test_suffix
 from segsweep.testing.protocol import comparable
 
 WORDS = {

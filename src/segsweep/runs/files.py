@@ -61,6 +61,44 @@ def _dumper() -> type[yaml.SafeDumper]:
     return Dumper
 
 
+MOST_NESTED = 100  # levels of a configuration; shipped ones have 4
+
+
+def read_yaml(path: Path, repair: str) -> Any:
+    """Read YAML; None where there is no such file.
+
+    `repair` says what to do about a damaged one.
+
+    Raises:
+        DamagedFileError: what is there is no YAML.
+    """
+    try:
+        text = path.read_text("utf-8")
+        _check_depth(text)
+        return yaml.load(text, Loader=_loader())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DamagedFileError(f"{path} is damaged ({' '.join(str(error).split())}): {repair}") from error
+
+
+def _loader() -> Any:
+    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what is nested deeper than any configuration: libyaml overflows the stack on it (Python 3.12).
+
+    Raises:
+        ValueError: it is nested deeper.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_loader()):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_NESTED:
+            raise ValueError(f"nested more than {MOST_NESTED} deep")
+
+
 def read_json(path: Path, repair: str) -> Any:
     """Read JSON; None where there is no such file.
 

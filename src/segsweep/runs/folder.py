@@ -24,8 +24,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from segsweep.errors import UserError
 from segsweep.files import File, write_groups
 from segsweep.runs import compatibility, records
@@ -33,15 +31,20 @@ from segsweep.runs.files import DamagedFileError, json_bytes, write_json
 from segsweep.runs.holder import Holder
 from segsweep.runs.lease import Lease, hold, holder
 from segsweep.runs.targets import foreign
+from segsweep.runs.tested import (
+    ASKED,
+    COUNTS,
+    PNG,
+    PREDICTIONS,
+    SUBMISSION,
+    canonical_test,
+    needed,
+    test_suffix,
+)
 
 log = logging.getLogger("segsweep")
 
-ASKED = "asked.json"
-COUNTS, PNG, SUBMISSION = "counts", "png", "submission"
-"""What a test may yield: counts of right and wrong pixels, predictions as a folder of PNGs or an archive."""
-PREDICTIONS = {PNG: "predictions", SUBMISSION: "submissions"}
 LEASE = "lease.json"
-MOST_NESTED = 100  # levels of a configuration; shipped ones have 4
 BY_CONTENT = {"backbone.weights", "init", "adopted"}
 """Parts of an identity that are hashes of what the configuration names."""
 AGAIN = "its training command, given again, writes it anew"
@@ -96,7 +99,10 @@ class RunFolder:
             UserError: another version wrote it, and this one cannot go on with it, it is not resolved, or it
                 is damaged.
         """
-        config = _read_yaml(self.path / "config.yaml")
+        path = self.path / "config.yaml"
+        config = records.read_record(path, records.CONFIG, AGAIN)
+        if config is None:
+            raise DamagedFileError(f"{path} is not there: {AGAIN}")
         current = compatibility.current_config(config, self.plan, self._read_status()["state"] == "done")
         self._check_agreement(current)
         return current
@@ -259,59 +265,6 @@ class RunFolder:
     def holder(self) -> Holder | None:
         """The process that holds the run, if one does."""
         return holder(self.path / LEASE)
-
-
-def canonical_test(strategy: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a test what it is: settings that are not null, and its class by the name in run ids.
-
-    So a test stays done when its class moves, and when a later version adds an option.
-    """
-    settings = {key: value for key, value in strategy.items() if value is not None}
-    return {**settings, "_target_": compatibility.class_name(str(strategy["_target_"]))}
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    try:
-        text = path.read_text("utf-8")
-        _check_depth(text, loader)
-        content = yaml.load(text, Loader=loader)
-    except FileNotFoundError as error:
-        raise DamagedFileError(f"{path} is not there: {AGAIN}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        line = " ".join(str(error).split())
-        raise DamagedFileError(f"{path} is damaged ({line}): {AGAIN}") from error
-    problem = records.CONFIG.problem(content)
-    if problem is not None:
-        raise DamagedFileError(f"{path} is damaged ({problem}): {AGAIN}")
-    return dict(content)
-
-
-def _check_depth(text: str, loader: Any) -> None:
-    """Refuse what is nested deeper than any configuration: libyaml overflows the stack on it (Python 3.12).
-
-    Raises:
-        ValueError: it is nested deeper.
-    """
-    depth = 0
-    for event in yaml.parse(text, Loader=loader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > MOST_NESTED:
-            raise ValueError(f"nested more than {MOST_NESTED} deep")
-
-
-def test_suffix(config: Mapping[str, Any]) -> str:
-    """What a test folder's name has behind the strategy: weights and split, where not the usual ones."""
-    weights = "-best" if config["checkpoint"]["test"] == "best" else ""
-    return weights + (f"-{config['split']}" if config["split"] else "")
-
-
-def needed(predictions: str | None, usual: str | None) -> set[str | None]:
-    """What a test has to yield: what is asked for, else the usual, and counts wherever they are the usual.
-
-    `usual` is what a split yields unasked: counts, or predictions where its truth is not public.
-    """
-    return {predictions or usual, *({COUNTS} if usual == COUNTS else ())}
 
 
 def all_runs(runs_dir: Path) -> list[RunFolder]:

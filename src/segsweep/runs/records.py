@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.rules import is_number, is_whole
-from segsweep.runs.files import DamagedFileError, read_json
+from segsweep.runs.files import DamagedFileError, read_json, read_yaml
 
 Check = Callable[[Any], bool]
 
@@ -43,14 +43,15 @@ class Shape:
 
 
 def read_record(path: Path, shape: Shape, repair: str) -> dict[str, Any] | None:
-    """Read JSON of a shape; None if there is no such file.
+    """Read JSON, or YAML, of a shape; None if there is no such file.
 
     `repair` says what to do about a damaged one.
 
     Raises:
-        DamagedFileError: it is no JSON, or of another shape.
+        DamagedFileError: it is no JSON or YAML, or of another shape.
     """
-    content = read_json(path, repair)
+    read = read_yaml if path.suffix == ".yaml" else read_json
+    content = read(path, repair)
     if content is None and not path.exists():
         return None
     problem = shape.problem(content)

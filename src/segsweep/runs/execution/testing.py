@@ -28,11 +28,12 @@ from segsweep.runs import build
 from segsweep.runs.compatibility import current_names
 from segsweep.runs.execution import testing_progress
 from segsweep.runs.files import write_json
-from segsweep.runs.folder import ASKED, COUNTS, PNG, PREDICTIONS, SUBMISSION, RunFolder, needed, test_suffix
+from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash
 from segsweep.runs.ranks.exchange import broadcast, gather
 from segsweep.runs.ranks.place import Ranks
 from segsweep.runs.ranks.shared_fate import shared_fate
+from segsweep.runs.tested import ASKED, COUNTS, PNG, PREDICTIONS, SUBMISSION, needed, test_suffix
 from segsweep.testing.counts import Counts
 from segsweep.testing.evaluate import OnImage, evaluate
 from segsweep.testing.pictures import PictureWriter
