@@ -1,10 +1,14 @@
 """Fixtures that tests of several parts share."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.data.every_set import write_every_set
+
+# pytest imports readline, which gives its child processes, xdist's workers, a terminal of 80 columns.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,7 @@ from tests.runs.commands import command, environment
 from tests.runs.in_process import listed, run
 
 
-def test_states_progress_and_holder(chain, held, runs, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+def test_states_progress_and_holder(chain, held, runs, capsys):
     first, second, _ = chain
     first.update_status(state="done", step=4)
     second.update_status(state="running", step=1, seconds_left=100.0, shrunk_to=2, dropped_batches=3)
