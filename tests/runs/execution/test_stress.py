@@ -162,6 +162,7 @@ def stress(folder: Path, undisturbed: dict[str, object], workers: int, kills: in
     return killed
 
 
+@pytest.mark.slow
 def test_a_chain_killed_a_few_times_has_the_bits_of_one_that_was_not(undisturbed, tmp_path):
     assert stress(tmp_path, undisturbed, workers=2, kills=4, seed=1).total() == 4
 
