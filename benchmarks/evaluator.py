@@ -19,10 +19,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from segsweep.data.sample import Sample
-from segsweep.testing import predictor
-from segsweep.testing.counts import Counts
-from segsweep.testing.evaluate import evaluate
-from segsweep.testing.strategies import DEEPLAB_SCALES, Strategy
+from segsweep.evaluation import predictor
+from segsweep.evaluation.counts import Counts
+from segsweep.evaluation.evaluate import evaluate
+from segsweep.evaluation.strategies import DEEPLAB_SCALES, Strategy
 
 CLASSES, SIZE = 11, (360, 480)  # CamVid
 MS_FLIP = Strategy(DEEPLAB_SCALES, flip=True)
@@ -87,7 +87,7 @@ def seconds(network, scenes, strategies, device) -> float:
 
 def shares(network, scenes, device) -> tuple[float, float, float]:
     """Seconds of a pass of `single`, and those in it of counting and of the largest score."""
-    import segsweep.testing.evaluate as module
+    import segsweep.evaluation.evaluate as module
 
     update, largest = Counts.update, predictor.largest
     counting, choosing = Stopwatch(update), Stopwatch(largest)

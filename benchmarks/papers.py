@@ -15,10 +15,10 @@ from pathlib import Path
 
 import yaml
 
+from segsweep.commands import app
+from segsweep.config import groups as config_files
+from segsweep.planning.plan import Member, merge
 from segsweep.profiling.network import Network
-from segsweep.runs import app
-from segsweep.runs.config import files as config_files
-from segsweep.runs.planning.plan import Member, merge
 
 MACS_A_SECOND = 5e12
 PASSES = 3

@@ -52,10 +52,10 @@ def plan(sweep: str, members: int) -> dict[str, float]:
         return now
 
     now = (time.perf_counter(), time.process_time())
-    import segsweep.runs.planning.check  # noqa: F401
-    from segsweep.runs import app
-    from segsweep.runs.launch.sweep import Sweep
-    from segsweep.runs.planning.plan import check_member, merge, write_all
+    import segsweep.planning.check  # noqa: F401
+    from segsweep.commands import app
+    from segsweep.planning.plan import check_member, merge, write_all
+    from segsweep.sweeps.sweep import Sweep
 
     now = clock("imports", now)
     found = []
@@ -79,8 +79,8 @@ def against_hydra(members: int) -> tuple[float, float]:
     from hydra.types import HydraContext, RunMode
     from omegaconf import OmegaConf
 
-    from segsweep.runs.config.files import root
-    from segsweep.runs.planning.composer import Composer
+    from segsweep.config.groups import root
+    from segsweep.planning.composer import Composer
 
     with initialize_config_dir(str(root() / "conf"), version_base="1.3"):
         hydra = GlobalHydra.instance().hydra

@@ -7,6 +7,8 @@ import pytest
 
 from tests.data.every_set import write_every_set
 
+pytest_plugins = ["tests.support.fixtures"]
+
 # pytest imports readline, which gives its child processes, xdist's workers, a terminal of 80 columns.
 os.environ.pop("COLUMNS", None)
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from segsweep.runs.config.files import root
+from segsweep.config.groups import root
 from tests.shared import shared
 
 PLACES = ("conf/**/*.yaml", "experiments/**/*.yaml", "docs/papers.md", "src/segsweep/networks/**/*.py",

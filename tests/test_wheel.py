@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from segsweep.runs.config.files import root
-from tests.runs.commands import TINY, environment
+from segsweep.config.groups import root
+from tests.support.commands import TINY, environment
 
 
 @pytest.fixture(scope="module")

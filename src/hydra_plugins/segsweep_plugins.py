@@ -9,11 +9,11 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from segsweep.runs.config.files import folders
-from segsweep.runs.launch.launcher import SweepLauncher
-from segsweep.runs.launch.pool import PoolLauncher
-from segsweep.runs.launch.slurm import SlurmLauncher
-from segsweep.runs.launch.sweeper import PlanningSweeper
+from segsweep.config.groups import folders
+from segsweep.sweeps.launchers.base import SweepLauncher
+from segsweep.sweeps.launchers.pool import PoolLauncher
+from segsweep.sweeps.launchers.slurm import SlurmLauncher
+from segsweep.sweeps.sweeper import PlanningSweeper
 
 
 class SegsweepLauncher(SweepLauncher):

@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return _dispatch([expand_home(argument) for argument in arguments])
     except UserError as error:
-        from segsweep.runs.failures import USER_STATUS, AgainError, one_line
+        from segsweep.failures import USER_STATUS, AgainError, one_line
 
         if isinstance(error, AgainError):
             _start_again()
@@ -123,26 +123,26 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
 
 def _plan(arguments: Sequence[str]) -> int:
-    from segsweep.profiling import plan_command
+    from segsweep.commands import plan as plan_command
 
     return plan_command.main(arguments)
 
 
 def _train(arguments: Sequence[str]) -> int:
-    from segsweep.runs import app
+    from segsweep.commands import app
 
     return _closed(app.train, arguments)
 
 
 def _test(arguments: Sequence[str]) -> int:
-    from segsweep.runs import app
+    from segsweep.commands import app
 
     return _closed(app.test, arguments)
 
 
 def _closed(command: Command, arguments: Sequence[str]) -> int:
     """Run a command that may be a sweep, and close each sweep with its tables, however it ended."""
-    from segsweep.runs.launch.sweep import COMMAND
+    from segsweep.sweeps.sweep import COMMAND
 
     try:
         return command(arguments)
@@ -154,19 +154,19 @@ def _closed(command: Command, arguments: Sequence[str]) -> int:
 
 
 def _runs(arguments: Sequence[str]) -> int:
-    from segsweep.runs.manage import command as runs_command
+    from segsweep.commands.runs import command as runs_command
 
     return runs_command.main(arguments)
 
 
 def _profile(arguments: Sequence[str]) -> int:
-    from segsweep.profiling import command
+    from segsweep.commands import profile as command
 
     return command.main(arguments)
 
 
 def _data(arguments: Sequence[str]) -> int:
-    from segsweep.runs import data_command
+    from segsweep.commands import data as data_command
 
     return data_command.main(arguments)
 
@@ -179,11 +179,11 @@ def _report(arguments: Sequence[str]) -> int:
 
 def _execute(arguments: Sequence[str]) -> int:
     """What launchers start: execute one run folder that has been planned (not for people)."""
+    from segsweep.distributed.parent_death import end_with_parent
     from segsweep.runs.folder import RunFolder
-    from segsweep.runs.launch.orders import ASKED, ATTACHED, HELD, LOGGED
     from segsweep.runs.lease import LeaseLostError
-    from segsweep.runs.ranks.parent_death import end_with_parent
     from segsweep.runs.targets import TRUST, unspelled
+    from segsweep.sweeps.worker import ASKED, ATTACHED, HELD, LOGGED
 
     if not arguments or "--help" in arguments or "-h" in arguments:
         print(EXECUTE_HELP, end="")
@@ -198,9 +198,7 @@ def _execute(arguments: Sequence[str]) -> int:
     if TRUST in arguments:
         folder.trust()
 
-    from segsweep.runs.execution.execute import (
-        execute,  # takes seconds, in which another process may take the run
-    )
+    from segsweep.execution.execute import execute  # takes seconds, in which another process may take the run
 
     if attached and folder.holder() is not None:
         return HELD

@@ -6,7 +6,7 @@ The command line prints these without a traceback; every other exception is a fa
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-from segsweep.signals import signal_name
+from segsweep.processes import signal_name
 
 MANY = 100  # names that a message may list
 

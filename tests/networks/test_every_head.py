@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from segsweep.build import build_segmenter
+from segsweep.config.groups import choices, own_options
+from segsweep.execution.test import load_network
 from segsweep.networks import Segmenter
 from segsweep.networks.heads.features import stages
-from segsweep.runs.build import build_segmenter
-from segsweep.runs.config.files import choices, own_options
-from segsweep.runs.execution.testing import load_network
-from tests.runs.composing import composed, configuration
+from tests.support.composing import composed, configuration
 
 HEADS = choices("head")
 SIZES = [(33, 33), (65, 97), (128, 128)]

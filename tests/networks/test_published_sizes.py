@@ -4,13 +4,13 @@ import pytest
 import torch
 import yaml
 
+from segsweep.build import build_segmenter
+from segsweep.config.groups import root
 from segsweep.networks.heads.aspp import AtrousPyramid
 from segsweep.networks.heads.ksac import SharedPyramid
-from segsweep.runs.build import build_segmenter
-from segsweep.runs.config.files import root
 from tests.networks.counting import gmacs, parameters
-from tests.runs.composing import composed, configuration
 from tests.shared import shared
+from tests.support.composing import composed, configuration
 
 ROWS = yaml.safe_load((root() / "experiments" / "counted.yaml").read_text())["rows"]
 NAMES = [row["name"] for row in ROWS]

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
+from segsweep.config import groups as config_files
 from segsweep.networks.heads.aspp import Aspp
 from segsweep.networks.heads.ksac import Ksac
 from segsweep.profiling import counts
-from segsweep.runs.config import files as config_files
 from tests.profiling.networks import Given, small
-from tests.runs.composing import composed, configuration
+from tests.support.composing import composed, configuration
 
 
 def test_parameters_by_part():

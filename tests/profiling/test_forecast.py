@@ -5,10 +5,10 @@ import io
 import pytest
 import torch
 
+from segsweep.build import build, build_segmenter
 from segsweep.profiling import memory
 from segsweep.profiling.forecast import cost
-from segsweep.runs.build import build, build_segmenter
-from tests.runs.composing import member
+from tests.support.composing import member
 
 SMALL = ("backbone=resnet18", "head=none", "head.width=8", "size=[64,96]", "batch_size=4")
 # torchvision's count for ResNet-18, less its classifier.

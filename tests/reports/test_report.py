@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from segsweep.commands.output import print_rows
 from segsweep.data.check.problems import Problem
 from segsweep.data.check.report import Report
-from segsweep.markdown import escape
+from segsweep.planning.paper_table import Published
+from segsweep.planning.plan import write
 from segsweep.reports import page
+from segsweep.reports.markdown import escape
 from segsweep.reports.page import CellText, Column, Section, write_page
-from segsweep.reports.published import Comparison, Line
+from segsweep.reports.paper import Comparison, Line
 from segsweep.reports.table import tables
-from segsweep.runs.config.output import print_rows
-from segsweep.runs.files import write_json
+from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.planning.plan import write
-from segsweep.runs.planning.published import Published
-from tests.runs.commands import TINY
-from tests.runs.composing import composed, configuration
 from tests.shared import shared
+from tests.support.commands import TINY
+from tests.support.composing import composed, configuration
 
 CARD = {
     "dataset": "shapes", "split": "test", "split_hash": "0123", "images": 3, "image_sizes": ["48x48"],

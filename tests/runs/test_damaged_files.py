@@ -10,18 +10,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segsweep.config.groups import GROUPS, choices
 from segsweep.errors import DataError, UserError
+from segsweep.evaluation.counts import Counts
+from segsweep.planning.plan import write
 from segsweep.reports import page
-from segsweep.runs.config.files import GROUPS, choices
-from segsweep.runs.files import DamagedFileError
+from segsweep.runs.documents import DamagedFileError
 from segsweep.runs.folder import RunFolder, all_runs
-from segsweep.runs.launch.journal import DONE, Journal
-from segsweep.runs.planning.plan import write
-from segsweep.testing.counts import Counts
+from segsweep.sweeps.journal import DONE, Journal
 from segsweep.training.metrics_file import MetricsFile
-from tests.runs.commands import TINY
-from tests.runs.composing import composed, configuration, member
-from tests.runs.in_process import run
+from tests.support.commands import TINY
+from tests.support.composing import composed, configuration, member
+from tests.support.in_process import run
 
 OLD = Path(__file__).parent / "old_run"
 FLIPPED = {
@@ -42,7 +42,7 @@ FIELDS = {
 }
 
 ASKED_FOR = {
-    "test": {"single": {"_target_": "segsweep.testing.strategies.Strategy"}},
+    "test": {"single": {"_target_": "segsweep.evaluation.strategies.Strategy"}},
     "predictions": None,
     "split": None,
     "checkpoint": {"test": "last"},

@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from segsweep import cli
-from segsweep.runs import compatibility
+from segsweep.commands.runs.show import explain
+from segsweep.evaluation.protocol import read_test
+from segsweep.runs import versions as compatibility
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import identity
-from segsweep.runs.manage.show import explain
 from segsweep.runs.tested import canonical_test
-from segsweep.testing.protocol import read_test
 from tests.data.writers import write_camvid
-from tests.runs.composing import member
 from tests.runs.earlier import CAMVID, VERSION_2, copied
-from tests.runs.in_process import listed
+from tests.support.composing import member
+from tests.support.in_process import listed
 
-STRATEGY = "segsweep.testing.strategies.Strategy"
+STRATEGY = "segsweep.evaluation.strategies.Strategy"
 # Where the classes of a run that an earlier version wrote were: elsewhere, or under another name too.
 EARLIER = {"moved": "segsweep.tests.strategy.Strategy", "renamed": "segsweep.tests.strategy.Inference"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from segsweep.errors import ConfigError
 from segsweep.runs.identity import IDENTITY, NOT_IDENTITY, classed, flatten, run_id
-from tests.runs.composing import member
+from tests.support.composing import member
 
 # Ids must outlive every refactoring: a change here renames the runs of every user, and needs a new
 # IDENTITY_VERSION and a line in the changelog.

@@ -14,7 +14,7 @@ import pytest
 from segsweep.errors import UserError
 from segsweep.runs import holder, lease
 from segsweep.runs.holder import Holder
-from tests.runs.forks import FORKS
+from tests.support.forks import FORKS
 
 
 def attempt(path: Path, barrier, inside: Path, leave, wait: bool, answers) -> None:

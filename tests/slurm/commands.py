@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from segsweep.runs.folder import RunFolder, all_runs
-from tests.runs.commands import TINY, command, environment
 from tests.slurm.cluster import Cluster
 from tests.slurm.slow import LOSS, SECONDS
+from tests.support.commands import TINY, command, environment
 
 SLURM = ("hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=30")
 # Each test says how long its runs are: what the command line says would hold for all of them.

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.runs.commands import segsweep
-from tests.runs.execution.test_resume import equal
+from tests.execution.test_resume import equal
 from tests.slurm.commands import PYTHONPATH, SHORT, finish, job_of, recorded, runs, start, until
+from tests.support.commands import segsweep
 
 pytestmark = pytest.mark.slurm
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from torch import multiprocessing
 
 from segsweep.runs.folder import RunFolder
-from tests.runs.commands import command, environment
-from tests.runs.inside import ROOT
+from tests.support.commands import command, environment
+from tests.support.inside import ROOT
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone")
 

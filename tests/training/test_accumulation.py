@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from segsweep import build
 from segsweep.data.loading import with_labels_of_step
-from segsweep.runs import build
-from segsweep.runs.execution.training import train
+from segsweep.distributed.ranks import Ranks
+from segsweep.execution.train import train
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.ranks.place import Ranks
 from segsweep.training.losses import CrossEntropy, Ohem
 from segsweep.training.trackers import NoTracker
 from segsweep.training.whole_step import MicroBatch, WholeStep
-from tests.runs.inside import checkpoint, planned, rows, run
+from tests.support.inside import checkpoint, planned, rows, run
 from tests.training.ranks import in_group
 
 # One step of eight images, scaled to between a quarter and all of the crop's side: what is left is void.

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from segsweep import build
 from segsweep.data.sampler import StreamBatchSampler
 from segsweep.data.sampling import Shuffle
 from segsweep.errors import ConfigError
-from segsweep.runs import build
 from segsweep.runs.folder import RunFolder
-from tests.runs.execution.test_resume import equal
-from tests.runs.inside import checkpoint, faulty, planned, rows, run, weights
+from tests.execution.test_resume import equal
+from tests.support.inside import checkpoint, faulty, planned, rows, run, weights
 from tests.training.ranks import do, execute, processes_of
 
 # Validation has one image more than an even share; the third of six steps is followed by one.

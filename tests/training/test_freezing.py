@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from segsweep import build
 from segsweep.errors import ConfigError
-from segsweep.runs import build
 from segsweep.training.freezing import freeze
-from tests.runs.composing import member
-from tests.runs.inside import BASE, checkpoint, different, fresh_weights, planned, run, weights
+from tests.support.composing import member
+from tests.support.inside import BASE, checkpoint, different, fresh_weights, planned, run, weights
 
 TWO = ("trainer.max_steps=2", "trainer.val_every=2", "optimizer.weight_decay=0.01")
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")

@@ -22,7 +22,7 @@ from segsweep.data.sample import Sample
 from segsweep.data.sampler import Position
 from segsweep.data.split import SplitDataset
 from segsweep.errors import DataError, UserError
-from segsweep.signals import heed_parent_alone
+from segsweep.processes import heed_parent_alone
 
 Augmentation = Callable[[Sample, int, int, int], Sample]
 """(sample, seed, epoch, draw) -> the sample as it is trained on, a pure function of the four."""

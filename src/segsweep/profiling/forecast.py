@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segsweep.build import build, build_segmenter, trainer_settings
+from segsweep.distributed.accelerators import processes
 from segsweep.networks import Segmenter
 from segsweep.profiling import counts, memory
 from segsweep.rules import micro_batch
-from segsweep.runs.build import build, build_segmenter, trainer_settings
-from segsweep.runs.ranks.wanted import processes
 from segsweep.training.freezing import freeze
 
 Config = Mapping[str, Any]

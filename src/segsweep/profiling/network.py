@@ -8,14 +8,15 @@ from typing import Any
 
 import torch
 
+from segsweep.build import build_segmenter
+from segsweep.config import groups as config_files
 from segsweep.errors import ConfigError
 from segsweep.networks import Segmenter
-from segsweep.profiling import counts, memory, published
-from segsweep.runs.build import build_segmenter
+from segsweep.planning.plan import Member
+from segsweep.profiling import counted as published
+from segsweep.profiling import counts, memory
 from segsweep.runs.compare import show
-from segsweep.runs.config import files as config_files
 from segsweep.runs.identity import flatten
-from segsweep.runs.planning.plan import Member
 
 WEIGHTS = ("pretrained", "weights")  # where an encoder's weights come from, which changes no cost
 MIB = 2**20

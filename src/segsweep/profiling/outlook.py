@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from segsweep.distributed.accelerators import processes
+from segsweep.planning.plan import Member, merge
 from segsweep.profiling import forecast
 from segsweep.profiling.forecast import Cost
 from segsweep.profiling.measured import Pace, kind
 from segsweep.runs import compare
-from segsweep.runs.planning.plan import Member, merge
-from segsweep.runs.ranks.wanted import processes
 
 GIB = 2**30
 GOING_ON = ("running", "interrupted", "failed")

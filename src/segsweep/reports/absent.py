@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segsweep.commands.runs.list import max_steps, read_statuses
+from segsweep.commands.runs.rm import counted
 from segsweep.reports.table import compared_axes
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.launch.journal import LEFT_OUT
-from segsweep.runs.launch.sweep import Sweep
-from segsweep.runs.manage.family import source
-from segsweep.runs.manage.listing import max_steps, read_statuses
-from segsweep.runs.manage.remove import counted
+from segsweep.runs.lineage import source
+from segsweep.sweeps.journal import LEFT_OUT
+from segsweep.sweeps.sweep import Sweep
 
 COLUMNS = ("run", "member", "state", "why")
 _REMOVED = {"member": "", "state": "removed", "why": "its folder is not there"}

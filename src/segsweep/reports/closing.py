@@ -6,12 +6,12 @@ All of it is read from run folders and from what the launcher noted; nothing her
 from collections.abc import Iterator
 from typing import Any
 
+from segsweep.commands.output import one_line, print_rows, printable
+from segsweep.commands.runs.list import clock
+from segsweep.failures import ADVICE, PREEMPTED, class_of
 from segsweep.reports.table import print_tables
-from segsweep.runs.config.output import one_line, print_rows, printable
-from segsweep.runs.failures import ADVICE, PREEMPTED, class_of
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.launch.sweep import Sweep
-from segsweep.runs.manage.listing import clock
+from segsweep.sweeps.sweep import Sweep
 
 LOGS = 5
 """Failed runs of which the end of the log is printed."""

@@ -7,17 +7,16 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from segsweep import markdown
+from segsweep.commands.options import RUNS_DIR, parse
+from segsweep.commands.output import check_format, print_rows
+from segsweep.commands.runs.rm import counted
 from segsweep.errors import UserError
-from segsweep.reports import absent
+from segsweep.reports import absent, markdown
 from segsweep.reports.pictures import MOST_COLUMNS, Picture, classes, picture_rows
 from segsweep.reports.table import FIRST_TO_GO, Table, shown, tables
-from segsweep.runs.config.options import RUNS_DIR, parse
-from segsweep.runs.config.output import check_format, print_rows
-from segsweep.runs.files import write_text
+from segsweep.runs.documents import write_text
 from segsweep.runs.folder import RunFolder, all_runs
-from segsweep.runs.launch.sweep import Sweep
-from segsweep.runs.manage.remove import counted
+from segsweep.sweeps.sweep import Sweep
 
 HELP = """usage: segsweep report [EXPERIMENT] [key=value ...]
 
@@ -84,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     names = [a for a in arguments if "=" not in a and not a.startswith("-")]
     if names:
-        from segsweep.reports import published_page
+        from segsweep.reports import paper_page as published_page
 
         return published_page.main(names, [a for a in arguments if a not in names])
     options = parse(arguments, DEFAULTS)

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from segsweep.commands.output import print_rows
+from segsweep.commands.runs.rm import counted
+from segsweep.evaluation.protocol import comparable
 from segsweep.runs import compare, remarks
-from segsweep.runs.config.output import print_rows
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.manage.remove import counted
-from segsweep.testing.protocol import comparable
 
 SEED = "seed"
 FIRST_TO_GO = ("remarks", "params (M)", "seeds")

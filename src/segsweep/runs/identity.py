@@ -14,8 +14,8 @@ from typing import Any
 
 from segsweep.errors import ConfigError
 from segsweep.files import digest
-from segsweep.runs.compatibility import IDENTITY_VERSION, class_name
 from segsweep.runs.folder import find_run
+from segsweep.runs.versions import IDENTITY_VERSION, class_name
 
 ID_LENGTH = 12
 

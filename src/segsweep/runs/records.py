@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.rules import is_number, is_whole
-from segsweep.runs.files import DamagedFileError, read_json, read_yaml
+from segsweep.runs.documents import DamagedFileError, read_json, read_yaml
 
 Check = Callable[[Any], bool]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from yaml import YAMLError
 
-from segsweep.runs.config import files as config_files
+from segsweep.config import groups as config_files
 
 TARGET = "_target_"
 TRUST = "trust=true"

@@ -7,7 +7,7 @@ options that a later version adds.
 from collections.abc import Mapping
 from typing import Any
 
-from segsweep.runs import compatibility
+from segsweep.runs import versions as compatibility
 
 ASKED = "asked.json"
 COUNTS, PNG, SUBMISSION = "counts", "png", "submission"

@@ -17,10 +17,10 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint
 
+from segsweep.distributed.sums import largest_of_ranks
 from segsweep.errors import PreemptedError
-from segsweep.signals import KEYBOARD, listening
+from segsweep.processes import KEYBOARD, listening
 from segsweep.training.checkpoints import LastCheckpoint
-from segsweep.training.over_ranks import largest_of_ranks
 
 NOTED = b"\nsegsweep: stopping at the end of the step; Ctrl-C again ends at once\n"
 

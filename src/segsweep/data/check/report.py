@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsweep.data.check.problems import Problem
-from segsweep.markdown import escape
+from segsweep.reports.markdown import escape
 
 
 @dataclass(frozen=True)

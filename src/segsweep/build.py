@@ -1,0 +1,149 @@
+"""From a resolved configuration to the objects it names.
+
+This is where `_target_` becomes a class, and the only place that does it: whatever is wrong with a value
+shows here as one line that names its part of the configuration.
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+
+from segsweep.config.values import CLOSED, check_group
+from segsweep.data.module import SegmentationData
+from segsweep.distributed.ranks import Ranks
+from segsweep.errors import ConfigError, UserError
+from segsweep.evaluation.strategies import Strategy
+from segsweep.networks import Encoder, Segmenter
+from segsweep.networks.heads.auxiliary import AuxiliaryOptions
+from segsweep.training.fit import TrainerSettings, val_interval
+from segsweep.training.losses import SegmentationLoss
+from segsweep.training.task import SegmentationTask
+from segsweep.training.trackers import NoTracker
+
+Config = Mapping[str, Any]
+
+
+def build(config: Config, part: str, **arguments: Any) -> Any:
+    """The object that one part of the configuration names.
+
+    Raises:
+        UserError: as the object itself raises it, or a ConfigError for an option it does not have.
+    """
+    find_modules_of_the_working_folder()
+    try:
+        return instantiate(config[part], **arguments, _convert_="all")
+    except HydraException as error:
+        cause = error.__cause__
+        if not isinstance(cause, UserError):
+            raise ConfigError(f"{part}: {_reason(error)}") from error
+    raise cause  # out here, as within the block Hydra's report, whose cause this is, would become its own
+
+
+@cache
+def find_modules_of_the_working_folder() -> None:
+    """A user's own head or data set is a Python file beside their configuration."""
+    sys.path.append(str(Path.cwd()))
+
+
+def _reason(error: HydraException) -> str:
+    """What Hydra's report of a failed call says, without the repetition of the call."""
+    cause = str(error.__cause__ or error).strip().split("\n")[-1]
+    match = re.search(r"got an unexpected keyword argument '(\w+)'", cause)
+    return f"it has no option {match.group(1)}" if match else cause or type(error.__cause__).__name__
+
+
+def build_segmenter(
+    config: Config, output_stride: int | None = None, load_weights: bool = True, auxiliary: bool = True
+) -> Segmenter:
+    """The network, at another output stride than its own where one is given.
+
+    Without `load_weights` the encoder starts from nothing: for a network that is about to be given a
+    checkpoint, or only to be counted. Without `auxiliary` it has no auxiliary branches, which exist for
+    training only.
+    """
+    backbone = dict(config["backbone"])
+    if output_stride is not None:
+        backbone["output_stride"] = output_stride
+    if not load_weights:
+        backbone |= {"pretrained": False, "weights": None}
+    encoder: Encoder = build({"backbone": backbone}, "backbone")
+    options = () if auxiliary else AuxiliaryOptions.__annotations__
+    head = build(
+        {"head": {key: value for key, value in config["head"].items() if key not in options}}, "head",
+        channels=encoder.channels, reductions=encoder.reductions, num_classes=config["num_classes"],
+    )  # fmt: skip
+    return Segmenter(encoder, head)
+
+
+def build_data(config: Config) -> SegmentationData:
+    """The data set with its augmentation and order."""
+    sampling = build(config, "sampling") if config.get("sampling") else None
+    data: SegmentationData = build(config, "dataset", augment=build(config, "augment"), sampling=sampling)
+    return data
+
+
+def build_task(config: Config, data: SegmentationData) -> SegmentationTask:
+    """Everything that is trained, with fresh weights drawn from the run's seed."""
+    torch.manual_seed(config["seed"])
+    settings = trainer_settings(config)
+    loss: SegmentationLoss = build(config, "loss")
+    loss.check(config["num_classes"])
+    return SegmentationTask(
+        segmenter=build_segmenter(config),
+        loss=loss,
+        optimizer=build(config, "optimizer"),
+        schedule=build(config, "scheduler"),
+        num_classes=config["num_classes"],
+        seed=config["seed"],
+        max_steps=settings.max_steps,
+        val_every=settings.val_every,
+        on_nan=config["trainer"]["on_nan"],
+        freeze=config["trainer"]["freeze"],
+    )
+
+
+def build_strategies(config: Config) -> dict[str, Strategy]:
+    """Test strategies by name; equal settings under two keys are one strategy."""
+    strategies = [build(config["test"], key) for key in config["test"]]
+    return {strategy.name: strategy for strategy in strategies}
+
+
+def build_tracker(config: Config) -> NoTracker:
+    """The logger beside metrics.csv."""
+    tracker: NoTracker = build(config, "logger")
+    return tracker
+
+
+def trainer_settings(
+    config: Config, status: Config | None = None, ranks: Ranks | None = None
+) -> TrainerSettings:
+    """The trainer's settings with intervals worked out, for as many ranks as there are.
+
+    A run whose micro-batches were shrunk for want of memory keeps to what its `status` says of them.
+
+    Raises:
+        ConfigError: an unknown setting, or intervals that do not fit.
+    """
+    for group in CLOSED:
+        check_group(config, group)
+    trainer, checkpoint = dict(config["trainer"]), config["checkpoint"]
+    for elsewhere in ("log_every", "freeze", "on_nan", "on_oom", "devices"):
+        trainer.pop(elsewhere)
+    trainer["val_every"] = val_interval(trainer["max_steps"], trainer.get("val_every"))
+    if status and status.get("shrunk_to"):
+        trainer["accumulate_grad_batches"] = status["shrunk_to"]
+    ranks = ranks or Ranks()
+    return TrainerSettings(
+        checkpoint_every=checkpoint["every"],
+        checkpoint_minutes=checkpoint["minutes"],
+        devices=ranks.local_world,
+        nodes=ranks.nodes,
+        **trainer,
+    )

@@ -1,0 +1,192 @@
+"""`segsweep plan`: what a training command would do, before anything is written or started.
+
+Axes and experiments are those of `segsweep train`, and the members are composed and checked as there; but
+all that is wrong is told at once, and a data set that is missing hides nothing else.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segsweep.commands import help as help_text
+from segsweep.commands import options
+from segsweep.commands.output import cell, check_format, print_rows
+from segsweep.errors import ConfigError, UserError
+
+if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
+    from segsweep.planning.plan import Member
+    from segsweep.profiling.outlook import Outlook
+
+# A careful value for convolutions on a data centre's GPU; docs/papers.md assumes the same.
+DEFAULTS: Mapping[str, Any] = {"format": "table", "tflops": 10.0, "gpus": None, "configs": False}
+HELP = (
+    ("format=table", "table, json or csv; json has the runs, the sums and the problems, csv the runs"),
+    (
+        "tflops=10",
+        "10^12 operations a second that a GPU sustains, two a MAC; an assumption, so give your own",
+    ),
+    ("gpus=N", "says how many days N GPUs take, at least"),
+    ("configs=true", "adds the resolved configuration of each run, and of each stage of a chain"),
+)
+TABLE = ("id", "run", "parent", "state", "steps", "images", "params_m", "memory_gib", "gpu_hours", "by")
+FIRST_TO_GO = ("parent", "by", "images")
+"""Columns that a narrow terminal has no room for, the first to go first."""
+NOTES = """
+memory_gib is an estimate of what a training step takes on one device: weights, gradients, optimizer state,
+moving average, activations kept for the backward pass, logits at the loss. Workspaces of convolutions and
+CUDA's own come on top. gpu_hours are of training alone: measured where runs of the same network, crop and
+batch are done, else estimated as 3 × the forward pass's MACs × 2 operations × images, at tflops={tflops:g},
+which light networks do not reach."""
+LEAST_HOURS = 0.001
+MANY = 3  # members of one problem that are named
+
+
+@dataclass
+class Problem:
+    """What is wrong, and with which members."""
+
+    message: str
+    members: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        others = len(self.members) - MANY
+        named = ", ".join(self.members[:MANY]) + (f" and {others} more" if others > 0 else "")
+        return f"{named}: {self.message}"
+
+
+class Problems:
+    """All that is wrong with a plan, each message once."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Problem] = {}
+        self.not_composed = 0
+
+    def add(self, member: str, error: UserError) -> None:
+        """Take note of what is wrong with a member."""
+        problem = self.found.setdefault(str(error), Problem(str(error)))
+        if member not in problem.members:  # which has it in several stages
+            problem.members.append(member)
+
+    def add_not_composed(self, member: str, error: UserError) -> None:
+        """Take note of a member of which there is no configuration."""
+        self.not_composed += 1
+        self.add(member, error)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print what the arguments would train and what is wrong with it; status 2 where anything is."""
+    if "--help" in arguments or "-h" in arguments:
+        print(help_text.text("plan", HELP), end="")
+        return 0
+    own = [argument for argument in arguments if argument.partition("=")[0] in DEFAULTS]
+    asked = _parse(own)
+    problems = Problems()
+    members = _compose([argument for argument in arguments if argument not in own], problems)
+    if not members and not problems.found:  # Hydra was asked to print the configuration
+        return 0
+    from segsweep.profiling.measured import paces
+    from segsweep.profiling.outlook import Outlook
+
+    sound = _check(members, problems)
+    runs_dir = Path(members[0].config["runs_dir"]) if members else Path()
+    outlook = Outlook(sound, paces(runs_dir) if sound else {}, asked["tflops"])
+    _print(outlook, len(members) + problems.not_composed, list(problems.found.values()), asked)
+    return 2 if problems.found else 0
+
+
+def _parse(arguments: Sequence[str]) -> dict[str, Any]:
+    asked = options.parse(arguments, DEFAULTS)
+    check_format(asked["format"])
+    if not _is_number(asked["tflops"]) or not asked["tflops"] > 0:
+        raise ConfigError(f"tflops={asked['tflops']}: expected a number above 0")
+    if not isinstance(asked["configs"], bool):
+        raise ConfigError(f"configs={asked['configs']}: expected true or false")
+    if asked["gpus"] is not None:
+        if not asked["gpus"].isdigit() or int(asked["gpus"]) < 1:
+            raise ConfigError(f"gpus={asked['gpus']}: expected a number of GPUs, at least 1")
+        asked["gpus"] = int(asked["gpus"])
+    return asked
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _compose(arguments: Sequence[str], problems: Problems) -> "list[Member]":
+    from segsweep.commands import app
+
+    members: list[Member] = []
+    app.compose("plan", arguments, members.append, problems.add_not_composed)
+    return members
+
+
+def _check(members: "Sequence[Member]", problems: Problems) -> "list[Member]":
+    """The members whose runs can be built, be their data there or not."""
+    from segsweep.planning.planner import named
+
+    sound = []
+    for member, words in zip(members, named([member.overrides for member in members]), strict=True):
+        errors = list(_wrong(member))
+        for error, _ in errors:
+            problems.add(words, error)
+        if all(only_files for _, only_files in errors):
+            sound.append(member)
+    return sound
+
+
+def _wrong(member: "Member") -> Iterator[tuple[UserError, bool]]:
+    """What is wrong with a member's data, and with its runs that are not done, as `check.problems` has it."""
+    from segsweep.planning import check
+
+    for stage in member.lineage():
+        done = stage.folder.is_complete(stage.config) and not stage.config["force"]
+        if not done:
+            yield from check.problems(stage.config)
+        if stage.found.unread is not None and (stage is member or not done):
+            yield stage.found.unread, True
+
+
+def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked: Mapping[str, Any]) -> None:
+    totals, rows = {**outlook.totals(asked["gpus"]), "members": members}, outlook.rows()
+    if asked["format"] == "json":
+        same = [[" ".join(overrides) for overrides in some] for some in outlook.duplicates()]
+        found = [asdict(problem) for problem in problems]
+        if asked["configs"]:
+            rows = [{**row, "config": run.member.config} for row, run in zip(rows, outlook.runs, strict=True)]
+        json.dump(
+            {"runs": rows, "totals": totals, "duplicates": same, "problems": found},
+            sys.stdout,
+            indent=1,
+        )
+        print()
+        return
+    if asked["format"] == "csv":
+        print_rows(rows, "csv", columns=list(rows[0]) if rows else TABLE)
+    else:
+        columns = [column for column in TABLE if any(row[column] not in (None, "") for row in rows)]
+        shown = [{**row, "gpu_hours": _hours(row["gpu_hours"])} for row in rows]
+        print_rows(shown, "table", "nothing is written or started", columns or TABLE, FIRST_TO_GO)
+        _print_totals(outlook, totals, asked)
+        if asked["configs"]:
+            from segsweep.planning.plan import documents
+
+            print(documents([run.member for run in outlook.runs]), end="")
+    for problem in problems:
+        print(f"problem: {problem}", file=sys.stderr)
+
+
+def _print_totals(outlook: "Outlook", totals: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    for key, value in totals.items():
+        told = _hours(value) if key.endswith("_hours") else cell(value)
+        print(f"  {key:<20} {value:,}" if isinstance(value, int) else f"  {key:<20} {told}")
+    for some in outlook.duplicates():
+        print(f"  one run: {' | '.join(' '.join(overrides) for overrides in some)}")
+    print(NOTES.format(tflops=asked["tflops"]))
+
+
+def _hours(hours: float | None) -> str:
+    """Hours for people, who read no powers of ten: of a run of seconds, that they are few."""
+    return cell(hours) if not hours or hours >= LEAST_HOURS else f"<{LEAST_HOURS}"

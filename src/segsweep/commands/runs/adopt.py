@@ -1,0 +1,159 @@
+"""`segsweep runs adopt`: weights trained elsewhere as a run that is done.
+
+The configuration says which network they are and which data set they are tested on. The file's hash is part
+of the run's id, so the run that training the same configuration would make is another one.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from segsweep import build
+from segsweep.commands import app
+from segsweep.errors import ConfigError
+from segsweep.files import digest
+from segsweep.networks import weight_files
+from segsweep.networks.segmenter import inference_parameters, is_auxiliary
+from segsweep.planning.plan import Member
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import file_hash, identity, run_id
+from segsweep.runs.versions import IDENTITY_VERSION
+from segsweep.training.checkpoint_files import LAST, SEGMENTER, AtomicCheckpointIO
+
+log = logging.getLogger("segsweep")
+
+SHOWN = 3
+"""Tensors that an error names at most, of each kind."""
+
+
+def adopt(file: Path, overrides: Sequence[str]) -> int:
+    """Write a done run with the weights of a file; the exit status.
+
+    Raises:
+        UserError: the file cannot be read, or is of another network than the overrides name.
+    """
+    member = _member(overrides)
+    config = {**member.config, "adopted": f"sha256:{file_hash(str(file))}", "force": False}
+    folder = RunFolder(Path(config["runs_dir"]) / run_id(config))
+    if (folder.path / "plan.json").exists():
+        log.info(f"{file} is run {folder.id} already")
+        return 0
+    weights, step = read_weights(file)
+    check_fit(file, weights, config)
+    with folder.hold():
+        _write(folder, member, config, file, weights, step)
+    log.info(f"{file} is run {folder.id} now, in {folder.path}: segsweep test {folder.id} tests it")
+    return 0
+
+
+def _member(overrides: Sequence[str]) -> Member:
+    members: list[Member] = []
+    app.compose("train", overrides, members.append)
+    if len(members) != 1 or members[0].parent is not None or members[0].config.get("stages"):
+        raise ConfigError(
+            "runs adopt: the options name more than one run (a sweep, or a chain of stages); name one "
+            "network and its data set"
+        )
+    return members[0]
+
+
+def read_weights(file: Path) -> tuple[dict[str, Tensor], int]:
+    """The tensors of a checkpoint or bare state dict, and the steps behind them (0 where it does not say).
+
+    Raises:
+        ConfigError: the file holds something else.
+    """
+    content = weight_files.read_weights(file, str(file))
+    state = content.get("state_dict", content)
+    tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
+    step = content.get("global_step", 0)
+    return _bare(tensors), step if type(step) is int else 0
+
+
+def _bare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's own names: without the `segmenter.`, `model.` or `module.` that its holder put before."""
+    ends = [
+        key.removesuffix("encoder." + key.rpartition("encoder.")[2]) for key in tensors if "encoder." in key
+    ]
+    prefix = min(ends, key=len, default="")
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def check_fit(file: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+    """Compare every name and shape with the network's; auxiliary branches may be there or not.
+
+    Raises:
+        ConfigError: they differ; the first of each kind are named.
+    """
+    with torch.device("meta"):
+        wanted = build.build_segmenter(config, load_weights=False, auxiliary=False).state_dict()
+    given = {key: value for key, value in weights.items() if not is_auxiliary(key)}
+    other = [
+        f"{key} {list(given[key].shape)} for {list(wanted[key].shape)}"
+        for key in wanted
+        if key in given and given[key].shape != wanted[key].shape
+    ]
+    kinds = {
+        "missing": [key for key in wanted if key not in given],
+        "unknown": [key for key in given if key not in wanted],
+        "of another shape": other,
+    }
+    found = [f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in kinds.items() if keys]
+    if found:
+        raise ConfigError(
+            f"{file} does not fit this network: of {len(wanted)} tensors {'; '.join(found)}. Name the "
+            "backbone, head and num_classes that it was trained with"
+        )
+
+
+def _some(keys: Sequence[str]) -> str:
+    return ", ".join(keys[:SHOWN]) + (", …" if len(keys) > SHOWN else "")
+
+
+def _write(
+    folder: RunFolder,
+    member: Member,
+    config: dict[str, Any],
+    file: Path,
+    weights: Mapping[str, Tensor],
+    step: int,
+) -> None:
+    """Write the folder; the plan, which makes it a run, comes last."""
+    checkpoint = {
+        "state_dict": {SEGMENTER + key: value for key, value in weights.items()},
+        "global_step": step,
+    }
+    AtomicCheckpointIO().save_checkpoint(checkpoint, folder.checkpoints / LAST)
+    origin = _origin(file)
+    with torch.device("meta"):
+        parameters = inference_parameters(build.build_segmenter(config, load_weights=False))
+    folder.update_status(
+        state="done", step=step, params=parameters, origin=f"adopted from {file}, sha256 {origin['sha256']}"
+    )
+    plan = {
+        "id": folder.id,
+        "identity_version": IDENTITY_VERSION,
+        "identity": identity(config),
+        "choices": member.choices,
+        "overrides": list(member.overrides),
+        "adopted": origin,
+    }
+    folder.write_plan(plan, OmegaConf.to_yaml(config))
+
+
+def _origin(file: Path) -> dict[str, Any]:
+    """Where the weights come from."""
+    stat = file.stat()
+    return {
+        "path": str(file.resolve()),
+        "sha256": digest(file),
+        "bytes": stat.st_size,
+        "modified": time.strftime("%FT%T", time.localtime(stat.st_mtime)),
+        "adopted": time.strftime("%FT%T"),
+    }

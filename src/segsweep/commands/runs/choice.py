@@ -1,0 +1,103 @@
+"""Which runs `segsweep runs` lists, and in which order: filters by any override, sorting, the best ones."""
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from segsweep.config import groups as config_files
+from segsweep.errors import ConfigError, UserError, near
+from segsweep.runs.compare import known, show
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import canonical, flatten
+
+log = logging.getLogger("segsweep")
+
+HIGHEST_FIRST = ("miou",)
+Row = dict[str, Any]
+
+
+def matching(runs: Sequence[RunFolder], filters: Sequence[str], options: Sequence[str]) -> list[RunFolder]:
+    """The runs that have all of these settings, each `key=value` or `key=value,value` as in a command.
+
+    `options` are those of the listing itself, of which a key may be a mistyped one.
+
+    Raises:
+        ConfigError: no run has such a key.
+    """
+    found = list(runs)
+    for key, _, wanted in (text.partition("=") for text in filters):
+        having = {run.id: _values(run, key) for run in runs}
+        names = {*options, "runs_dir", *(name for run in runs for name in known(run))}
+        if not runs:  # a key that some run might have is no mistake
+            names |= {*config_files.GROUPS, *config_files.options("")}
+        if not any(having.values()) and (runs or key.partition(".")[0] not in names):
+            raise ConfigError(f"{key}: no option of runs, and no run here has it; {near(key, names)}")
+        alternatives = {_plain(value) for value in _split(wanted)}
+        found = [run for run in found if having[run.id] & alternatives]
+    return found
+
+
+def _values(run: RunFolder, key: str) -> set[str]:
+    """What a run has for a key: as it counts and as it was given, else as its configuration has it."""
+    settings = known(run)
+    values = {show(canonical(settings[key]))} if key in settings else set()
+    for name, equals, value in (override.lstrip("+").partition("=") for override in run.plan["overrides"]):
+        if name == key and equals:
+            values.add(_plain(value))
+    if values:
+        return values
+    try:
+        config = dict(flatten(run.config()))  # slow, and only needed for what does not make a run what it is
+    except UserError as error:
+        log.warning(f"left out: {error}")
+        return set()
+    return {show(canonical(config[key]))} if key in config else set()
+
+
+def _plain(text: str) -> str:
+    """One spelling for equal values: `1e-3` is `0.001`, and `[6, 12]` is `[6,12]`."""
+    try:
+        return show(canonical(float(text)))
+    except ValueError:
+        pass
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return show(canonical(value)) if isinstance(value, list | bool) or value is None else text
+
+
+def _split(text: str) -> list[str]:
+    """Values between commas that stand outside brackets."""
+    return re.findall(r"(?:\[[^\]]*\]|[^,\[])+", text) or [""]
+
+
+def ordered(rows: list[Row], by: str | None, best: int | None) -> list[Row]:
+    """The rows sorted by a column, such as `miou` with the highest first, and of these the best ones.
+
+    Raises:
+        ConfigError: there is no such column.
+    """
+    key = by or ("miou" if best else None)
+    if key is None or not rows:
+        return rows
+    if key not in rows[0]:
+        raise ConfigError(f"sort={key}: no such column; {near(key, rows[0])}")
+    there = [row for row in rows if row[key] is not None]
+    there.sort(key=lambda row: _weight(row[key]), reverse=key in HIGHEST_FIRST)
+    if best is None:
+        return [*there, *(row for row in rows if row[key] is None)]
+    if len(kinds := {row["measured"] for row in there if row["miou"] is not None}) > 1:
+        log.warning(
+            f"these mIoU are not measured alike: {', '.join(sorted(kinds))} ('val' is the validation's)"
+        )
+    return there[:best]
+
+
+def _weight(value: Any) -> tuple[bool, Any]:
+    """Numbers before text."""
+    is_number = isinstance(value, int | float)
+    return not is_number, value if is_number else show(value)

@@ -1,0 +1,115 @@
+"""`segsweep runs gc`: what nothing refers to any more.
+
+Three kinds: unfinished runs that no sweep lists and no kept run starts from; what force=true moved to
+replaced/; drafts that killed processes left. What a process holds, or has touched in the last minute, is left
+alone, and so is every run that is done: it may be of no sweep because it was trained by itself.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segsweep import files
+from segsweep.commands.output import print_rows
+from segsweep.commands.runs.rm import TRASH, agrees, counted, discard, disk_use, megabytes, mentioned
+from segsweep.errors import UserError
+from segsweep.runs.drafts import drafts, is_stale
+from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.identity import ID_LENGTH
+from segsweep.runs.lineage import source, with_ancestors
+
+RUNS, REPLACED, DRAFTS = KINDS = ("runs", "replaced", "drafts")
+WHY = {
+    RUNS: "not done, and no sweep mentions it",
+    REPLACED: "force=true trained it again",
+    DRAFTS: "a killed process left it",
+}
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that may go."""
+
+    path: Path
+    kind: str
+
+    def remove(self, runs_dir: Path) -> bool:
+        """Remove it, unless it is a run that a sweep or a process has taken up meanwhile."""
+        if self.kind != RUNS:
+            files.remove(self.path)
+            return True
+        if any(self.path.name in ids for ids in mentioned(runs_dir).values()):
+            return False
+        try:
+            discard(RunFolder(self.path))
+        except UserError:
+            return False
+        return True
+
+
+def collect(runs_dir: Path, what: str, yes: bool) -> int:
+    """List what may go and remove it after asking; where there is nobody to ask it only lists."""
+    items = [item for item in found(runs_dir) if what in ("all", item.kind)]
+    sizes = [disk_use(item.path) for item in items]
+    if not items:
+        print(f"{runs_dir}: nothing to remove")
+        return 0
+    rows = [
+        {"what": str(item.path.relative_to(runs_dir)), "size": megabytes(size), "why": WHY[item.kind]}
+        for item, size in zip(items, sizes, strict=True)
+    ]
+    total = f"{counted(len(items), 'item')}, {megabytes(sum(sizes))}"
+    print_rows(rows, "table", title=f"{runs_dir}: {total}")
+    if not yes and not sys.stdin.isatty():
+        print("nothing removed: yes=true removes them")
+        return 0
+    if not yes and not agrees(f"remove {total}?"):
+        print("nothing removed")
+        return 1
+    there = set(found(runs_dir))  # as of now: the question may have stood for hours
+    removed = [item in there and item.remove(runs_dir) for item in items]
+    for item, gone in zip(items, removed, strict=True):
+        if not gone:
+            print(f"{item.path.relative_to(runs_dir)} stays: it was taken up or went meanwhile")
+    size = sum(size for size, gone in zip(sizes, removed, strict=True) if gone)
+    print(f"removed {counted(sum(removed), 'item')}, {megabytes(size)}")
+    return 0
+
+
+def found(runs_dir: Path) -> list[Item]:
+    """All that may go; a run stands before the one that it starts from."""
+    runs = all_runs(runs_dir)
+    items = [Item(run.path, RUNS) for run in _unmentioned(runs_dir, runs)]
+    items += [Item(path, REPLACED) for path in sorted((runs_dir / "replaced").glob("*"))]
+    going = {item.path for item in items}
+    # What is in a folder that goes needs no line of its own.
+    left = [path for path in _drafts(runs_dir, runs) if not going & {path, *path.parents}]
+    return items + [Item(path, DRAFTS) for path in left]
+
+
+def _unmentioned(runs_dir: Path, runs: Sequence[RunFolder]) -> list[RunFolder]:
+    needed = [run.id for run in runs if run.holder() is not None or run.status()["state"] == "done"]
+    kept = with_ancestors([*needed, *(id for ids in mentioned(runs_dir).values() for id in ids)], runs)
+    going = [run for run in runs if run.id not in kept]
+    depth = {run.id: len(with_ancestors([run.id], runs)) for run in going if source(run)}
+    return sorted(going, key=lambda run: -depth.get(run.id, 1))
+
+
+def _drafts(runs_dir: Path, runs: Sequence[RunFolder]) -> Iterator[Path]:
+    # A removal that was killed has nothing more to lose.
+    yield from sorted(runs_dir.glob(f"{TRASH}*"))
+    folders = [run.path for run in runs]
+    halves = [path for path in runs_dir.glob("[!.]*") if _is_half_run(path)]
+    candidates = [*halves, *(runs_dir / "sweeps").rglob("*.tmp")]
+    for folder in folders:
+        if RunFolder(folder).holder() is None:
+            candidates += drafts(folder)
+    yield from sorted(path for path in set(candidates) if is_stale(path))
+
+
+def _is_half_run(path: Path) -> bool:
+    """A folder whose planning or adoption was killed before it became a run."""
+    is_folder = path.is_dir() and re.fullmatch(f"[0-9a-f]{{{ID_LENGTH}}}", path.name)
+    return bool(is_folder) and not (path / "plan.json").exists() and RunFolder(path).holder() is None

@@ -1,0 +1,157 @@
+"""`segsweep runs rm`: remove runs, whole or not at all.
+
+A run is renamed out of sight first and deleted then: a removal that is killed leaves no half run, but a
+folder `.trash-…` that `segsweep runs gc` removes.
+"""
+
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from segsweep import files
+from segsweep.commands.runs.sweeps import numbers
+from segsweep.errors import UserError
+from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.lineage import descendants
+from segsweep.sweeps.journal import Journal
+from segsweep.sweeps.sweep import Sweep, names
+
+TRASH = ".trash-"
+
+
+def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:
+    """Remove runs after asking; the exit status.
+
+    Raises:
+        UserError: one is held by a process, others start from it, or there is nobody to ask.
+    """
+    chosen = _with_children(runs, with_children)
+    for run in chosen:
+        _check_free(run)
+    size = sum(map(disk_use, (run.path for run in chosen)))
+    sweeps = numbers(chosen[0].path.parent)
+    for run in chosen:
+        mentions = [name for name, known in sweeps.items() if run.id in known]
+        also = f", of the sweep {' and '.join(mentions)}" if mentions else ""
+        link = f", a link: {run.path.resolve()} stays" if run.path.is_symlink() else ""
+        print(f"{run.id}  {run.status()['state']}{also}{link}")
+    if not (yes or _agreed(f"remove {counted(len(chosen), 'run')}, {megabytes(size)}?")):
+        return 1
+    if [run.id for run in _with_children(runs, with_children)] != [run.id for run in chosen]:
+        raise UserError(
+            "other runs started from these meanwhile: nothing was removed; give the command again"
+        )
+    for run in chosen:
+        discard(run)
+    print(f"removed {counted(len(chosen), 'run')}, {megabytes(size)}")
+    return 0
+
+
+def remove_sweep(runs_dir: Path, name: str, with_children: bool, yes: bool) -> int:
+    """Remove a sweep as one: its runs that no other sweep lists, then its record; the exit status.
+
+    Raises:
+        UserError: there is no such sweep, or as `remove` does.
+    """
+    sweep = Sweep.read(runs_dir, name)
+    others = {other: ids for other, ids in mentioned(runs_dir).items() if other != name}
+    own = []
+    for run in sweep.runs:
+        if mentions := [other for other, ids in others.items() if run.id in ids]:
+            print(f"{run.id} stays: it is of the sweep {' and '.join(mentions)} too")
+        else:
+            own.append(run)
+    if own and remove(own, with_children, yes):
+        return 1
+    if not (own or yes or _agreed(f"remove the record of sweep {name}?")):
+        return 1
+    sweep.journal.delete()
+    print(f"removed the record of sweep {name}")
+    return 0
+
+
+def _with_children(runs: Sequence[RunFolder], allowed: bool) -> list[RunFolder]:
+    """The runs and all that start from them, these first: killed half way, none has lost its parent.
+
+    Raises:
+        UserError: there are others that start from one of them, and they may not go.
+    """
+    there, asked = all_runs(runs[0].path.parent), {run.id for run in runs}
+    chosen: dict[str, RunFolder] = {}
+    for run in runs:
+        below = descendants(run, there)
+        others = [child.id for child in below if child.id not in asked]
+        if others and not allowed:
+            raise UserError(
+                f"run {run.id} is what {', '.join(others)} started from: children=true removes them too"
+            )
+        chosen |= {each.id: each for each in [*below, run] if each.id not in chosen}
+    return list(chosen.values())
+
+
+def _check_free(run: RunFolder) -> None:
+    if (holder := run.holder()) is not None:
+        raise UserError(f"run {run.id} is held by {holder}: nothing was removed; stop it first")
+
+
+def discard(run: RunFolder) -> None:
+    """Delete a run's folder; where it is a symbolic link, the link.
+
+    Raises:
+        UserError: a process holds it.
+    """
+    with run.hold():
+        trash = run.path.with_name(f"{TRASH}{run.id}-{uuid.uuid4().hex[:8]}")
+        run.path.rename(trash)
+    files.remove(trash)
+
+
+def mentioned(runs_dir: Path) -> dict[str, set[str]]:
+    """The ids that each sweep's record lists, by the sweep's name.
+
+    Raises:
+        DamagedFileError: a record cannot be read.
+    """
+    records = [Journal(runs_dir, name).read() for name in names(runs_dir)]
+    return {record["name"]: set(record["runs"]) for record in records if record}
+
+
+def _agreed(question: str) -> bool:
+    """Ask before something is removed.
+
+    Raises:
+        UserError: there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        raise UserError("runs rm asks first, and there is no terminal to ask on: yes=true removes unasked")
+    agreed = agrees(question)
+    if not agreed:
+        print("nothing removed")
+    return agreed
+
+
+def agrees(question: str) -> bool:
+    """Ask on the terminal; anything but y means no."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def disk_use(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder; none of a symbolic link."""
+    if path.is_symlink():
+        return 0
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
+def megabytes(size: int) -> str:
+    """A size for people."""
+    return f"{size / 2**20:,.1f} MiB"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")

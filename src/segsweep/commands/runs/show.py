@@ -1,0 +1,91 @@
+"""`segsweep runs show`: all that is known of one run."""
+
+from typing import Any
+
+from segsweep.commands.output import percent, print_rows
+from segsweep.commands.runs.list import FIGURES, clock, max_steps, read_statuses, seconds_left
+from segsweep.commands.runs.sweeps import of_run
+from segsweep.failures import ADVICE
+from segsweep.runs import compare
+from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.identity import is_without_data
+from segsweep.runs.lineage import children, source
+from segsweep.sweeps.launchers.slurm_queue import noted
+
+OF_STATUS = (
+    "params", "best_miou", "train_seconds", "shrunk_to", "dropped_batches", "origin", "environment_changes",
+    "error", "failure",
+)  # fmt: skip
+SHARES = ("best_miou", *(figure for figure in FIGURES if figure != "images"))
+TIMES = {"train_seconds": "train time", "seconds_left": "time left"}
+NO_FINGERPRINT = "not fingerprinted: an earlier segsweep planned it, and did not look at what they hold"
+LOG_LINES = 20
+
+
+def show(run: RunFolder, format: str) -> None:
+    """Print one run: state, what it comes from and differs in, identity, tests with their protocols."""
+    explained = explain(run)
+    if format == "json":
+        print_rows([explained], "json")
+        return
+    failure = explained.get("failure") or {}
+    log = failure.pop("log", [])
+    if failure:
+        failure["what to do"] = ADVICE.get(failure["class"])
+    known = [(key, value) for key, value in _flat(explained) if value not in (None, [])]
+    told = _told if format == "table" else _as_it_is
+    pairs = [dict(zip(("what", "value"), told(key, value), strict=True)) for key, value in known]
+    print_rows(pairs, format, title=f"run {run.id}", fold="value")
+    if log and format == "table":
+        print("the end of log.txt when it failed:", *log[-LOG_LINES:], sep="\n  ")
+
+
+def _as_it_is(key: str, value: Any) -> tuple[str, str]:
+    return key, compare.show(value)
+
+
+def _told(key: str, value: Any) -> tuple[str, str]:
+    """A fact for people: shares in %, times as clocks."""
+    name = key.rpartition(".")[2]
+    if name in SHARES and isinstance(value, float):
+        return key, f"{percent(value)} %"
+    return (TIMES[key], clock(value)) if key in TIMES else _as_it_is(key, value)
+
+
+def explain(run: RunFolder) -> dict[str, Any]:
+    """The same as plain values."""
+    runs = all_runs(run.path.parent)
+    is_older = is_without_data(run.plan["identity"]) and "adopted" not in run.plan
+    status, holder = read_statuses(runs)[run.id], run.holder()
+    return {
+        "id": run.id,
+        "folder": str(run.path),
+        "state": status["state"],
+        "holder": None if holder is None else str(holder),
+        "slurm_job": noted(run) or None,
+        "step": status["step"],
+        "max_steps": max_steps(run),
+        "seconds_left": seconds_left(status),
+        **{key: status.get(key) for key in OF_STATUS},
+        "stage": run.plan.get("stage"),
+        "parent": source(run),
+        "children": [child.id for child in children(run, runs)],
+        "adopted": run.plan.get("adopted"),
+        "data": NO_FINGERPRINT if is_older else None,
+        "sweeps": of_run(run),
+        "overrides": " ".join(run.plan["overrides"]),
+        "differs_in": compare.describe(run, compare.axes(runs)),
+        "identity": run.plan["identity"],
+        "tests": {
+            name: {**{key: metrics[key] for key in FIGURES}, "protocol": card}
+            for name, (metrics, card) in run.read_tests().items()
+        },
+        "predictions": [str(path) for path in run.predictions()],
+    }
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in content.items():
+        pairs += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return pairs

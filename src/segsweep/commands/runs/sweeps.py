@@ -1,0 +1,80 @@
+"""`segsweep runs sweeps`: the sweeps of a folder of runs, a row each."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from segsweep.runs.documents import DamagedFileError
+from segsweep.runs.folder import RunFolder
+from segsweep.sweeps.journal import LEFT_OUT, Journal
+from segsweep.sweeps.sweep import names
+
+log = logging.getLogger("segsweep")
+
+REMOVED = "removed"
+STATES = ("done", "failed", "interrupted", "running", LEFT_OUT, "planned", REMOVED)
+"""As run folders tell them; which of the planned ones were left out is for the journal to tell."""
+
+
+def rows(runs_dir: Path) -> list[dict[str, Any]]:
+    """What became of each sweep's members, and of which it heard last."""
+    return [_row(runs_dir, journal) for journal in readable(runs_dir)]
+
+
+def readable(runs_dir: Path) -> Iterator[Journal]:
+    """The sweeps of a folder; one with a damaged record is left out, with a warning."""
+    for journal in (Journal(runs_dir, name) for name in names(runs_dir)):
+        try:
+            journal.read()
+        except DamagedFileError as error:
+            log.warning(f"left out: {error}")
+        else:
+            yield journal
+
+
+def for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with times to read, and without states that none is in."""
+    hidden = [state for state in STATES if not any(row[state] for row in rows)]
+    shown = [{key: value for key, value in row.items() if key not in hidden} for row in rows]
+    for row in shown:
+        last = row.pop("last")
+        row["last event"] = last and time.strftime("%F %T", time.localtime(last))
+        row["on"] = row.pop("host")
+    return shown
+
+
+def numbers(runs_dir: Path) -> dict[str, dict[str, int]]:
+    """The numbers of each sweep's members, by the sweep's name and the run's id."""
+    return {
+        journal.name: {member["run"]: member["number"] for member in journal.members()}
+        for journal in readable(runs_dir)
+    }
+
+
+def of_run(run: RunFolder) -> dict[str, int]:
+    """The sweeps that a run is a member of, with its number in each."""
+    return {name: known[run.id] for name, known in numbers(run.path.parent).items() if run.id in known}
+
+
+def _row(runs_dir: Path, journal: Journal) -> dict[str, Any]:
+    events = journal.states()
+    members = [member["run"] for member in journal.members()]
+    states = Counter(_state(runs_dir / run, events.get(run, {}).get("state")) for run in members)
+    last = max(events.values(), key=lambda event: event["time"], default={})
+    return {
+        "sweep": journal.name,
+        "members": len(members),
+        **{state: states[state] for state in STATES},
+        "last": last.get("time"),
+        "host": last.get("host"),
+    }
+
+
+def _state(run: Path, told: str | None) -> str:
+    if not (run / "plan.json").exists():
+        return REMOVED
+    state = str(RunFolder(run).status()["state"])
+    return LEFT_OUT if (state, told) == ("planned", LEFT_OUT) else state

@@ -1,0 +1,186 @@
+"""`segsweep runs verify`: whether every file of a run is whole and belongs to it."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from segsweep.commands.output import print_rows
+from segsweep.commands.runs.rm import counted
+from segsweep.errors import UserError
+from segsweep.runs.documents import DamagedFileError
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import id_of
+from segsweep.runs.lineage import source
+from segsweep.runs.records import ASKED, CARD, METRICS, PLAN, STATES, STATUS, read_record
+
+AGAIN = "its training command, given again, mends it"
+
+
+class Problem(NamedTuple):
+    """Something wrong with a file of a run."""
+
+    run: str
+    file: str
+    problem: str
+    repair: str
+
+
+def verify(runs_dir: Path, prefixes: Sequence[str], format: str) -> int:
+    """Check all runs, or those whose ids begin so, and print what is wrong; 1 where something is.
+
+    Raises:
+        UserError: there is no run of that id.
+    """
+    # Not `all_runs`, which leaves out what is damaged.
+    folders = [RunFolder(plan.parent) for plan in sorted(runs_dir.glob("[!.]*/plan.json"))]
+    for prefix in prefixes:
+        if not any(run.id.startswith(prefix) for run in folders):
+            raise UserError(f"no run in {runs_dir} with an id beginning {prefix!r}; segsweep runs lists them")
+    chosen = [run for run in folders if not prefixes or run.id.startswith(tuple(prefixes))]
+    problems = [problem for run in chosen for problem in check(run)]
+    if format != "table":
+        print_rows([p._asdict() for p in problems], format, columns=Problem._fields)
+        return 1 if problems else 0
+    for run, file, problem, repair in problems:
+        print(f"{run}/{file}: {problem}\n    {repair}")
+    bad = len({problem.run for problem in problems})
+    print(f"{counted(len(chosen), 'run')} checked: " + (f"{bad} with problems" if bad else "all are whole"))
+    return 1 if problems else 0
+
+
+def check(run: RunFolder) -> Iterator[Problem]:
+    """What is wrong with a run; of one that is held, only what its process does not write."""
+    try:
+        state = str(run.status()["state"])
+        yield from _of_plan(run)
+    except (UserError, KeyError) as error:  # without its plan it cannot be told what should be there
+        yield Problem(run.id, "plan.json", str(error), "put back a copy of plan.json, or remove the folder")
+        return
+    if run.holder() is not None:
+        return
+    yield from _of_status(run)
+    for name in ("metrics.csv", "validation.csv"):
+        yield from _of_table(run, name, finished=state == "done")
+    yield from _of_checkpoints(run, finished=state == "done")
+    yield from _of_tests(run)
+
+
+def _of_plan(run: RunFolder) -> Iterator[Problem]:
+    # As it was written: `run.plan` has it as this version would.
+    plan = read_record(run.path / "plan.json", PLAN, AGAIN) or {}
+    hashed = id_of(plan["identity"], plan.get("parent"), plan["identity_version"])
+    if not hashed == plan["id"] == run.id:
+        found = f"folder {run.id}, plan {plan['id']}, hash of its identity {hashed}"
+        yield Problem(
+            run.id, "plan.json", f"three ids that should be one: {found}", "undo what was changed or renamed"
+        )
+    parent = source(run)
+    if parent is not None and not (run.path.parent / parent / "plan.json").exists():
+        repair = "its weights and tests stand; the chain's command, given again, makes the parent anew"
+        yield Problem(run.id, "plan.json", f"the run it started from, {parent}, is not there", repair)
+    try:
+        run.config()
+    except DamagedFileError as error:
+        yield Problem(run.id, "config.yaml", str(error), AGAIN)
+    except UserError as error:
+        yield Problem(run.id, "config.yaml", str(error), "use that version")
+
+
+def _of_status(run: RunFolder) -> Iterator[Problem]:
+    try:
+        status = read_record(run.path / "status.json", STATUS, AGAIN) or {}
+    except UserError as error:
+        yield Problem(run.id, "status.json", str(error), AGAIN)
+        return
+    state, most = status.get("state"), run.plan["identity"].get("trainer.max_steps")
+    if state not in STATES:
+        yield Problem(run.id, "status.json", f"state {state}: expected {', '.join(STATES)}", AGAIN)
+    if state == "done" and "adopted" not in run.plan and status["step"] != most:
+        yield Problem(
+            run.id, "status.json", f"done at step {status['step']} of {most}", "force=true trains it"
+        )
+
+
+def _of_table(run: RunFolder, name: str, finished: bool) -> Iterator[Problem]:
+    """Half a last line is what a kill leaves, and goes when a run goes on; in a finished one it is damage."""
+    path = run.path / name
+    if not path.is_file():
+        if finished and "adopted" not in run.plan:
+            yield Problem(
+                run.id, name, "is not there", "force=true trains again; the weights are not touched"
+            )
+        return
+    text = path.read_text(errors="replace")
+    whole, torn = text[: text.rfind("\n") + 1], text[text.rfind("\n") + 1 :]
+    header, *rows = [*csv.reader(io.StringIO(whole))] or [[]]
+    bad = [number for number, row in enumerate(rows, 2) if len(row) != len(header) or not row[0].isdigit()]
+    if bad:
+        yield Problem(run.id, name, f"line {bad[0]} is no row of {len(header)} values", "remove that line")
+    if torn and finished:
+        yield Problem(run.id, name, "its last line is cut", "remove that line; the rows before are whole")
+
+
+def _of_checkpoints(run: RunFolder, finished: bool) -> Iterator[Problem]:
+    from segsweep.training import checkpoint_files as files  # imports torch
+    from segsweep.training.checksums import SUMS
+
+    again = (
+        "remove it, and the same command goes on from the one before" if not finished else "put back a copy"
+    )
+    found = sorted(run.checkpoints.glob("*.ckpt"))
+    for path in found:
+        try:
+            remark = files.verify(path)
+        except files.DamagedCheckpointError:
+            yield Problem(run.id, f"checkpoints/{path.name}", "is not what was written (checksum)", again)
+            continue
+        if remark:
+            anew = f"cd {run.checkpoints} && sha256sum *.ckpt > {SUMS}"
+            yield Problem(run.id, f"checkpoints/{SUMS}", remark, f"the checkpoint is good: {anew}")
+        if path.name == files.LAST:
+            yield from _of_rows(run, *files.rows_counted(path))
+    if finished and run.checkpoints / files.LAST not in found:
+        repair = "force=true trains it again; its tests stand"
+        yield Problem(run.id, f"checkpoints/{files.LAST}", "a done run without its weights", repair)
+
+
+def _of_rows(run: RunFolder, step: int, counted: Mapping[str, int]) -> Iterator[Problem]:
+    """Rows that a checkpoint counts on, and that a power cut or an editor has taken away."""
+    for name, count in counted.items():
+        path = run.path / name
+        text = path.read_text(errors="replace") if path.is_file() else ""
+        first = [line.partition(",")[0] for line in text.splitlines()[1:]]
+        there = sum(1 for value in first if value.isdigit() and int(value) <= step)
+        if there < count:
+            missing = f"{count - there} of {count} rows up to the checkpoint's step {step} are missing"
+            yield Problem(
+                run.id, name, missing, "weights and tests stand; put back a copy, or force=true trains again"
+            )
+
+
+def _of_tests(run: RunFolder) -> Iterator[Problem]:
+    from segsweep.evaluation.protocol import read_test
+
+    for path in sorted(run.tests.glob("[!.]*")):
+        name, repair = f"tests/{path.name}", f"remove it and test again: segsweep test {run.id}"
+        try:
+            card = read_record(path / "protocol.json", CARD, repair) or {}
+            if (path / "metrics.json").exists() or not card:
+                read_record(path / "metrics.json", METRICS, repair)
+                read_test(path)
+            read_record(path / "asked.json", ASKED, repair)
+        except (UserError, OSError, ValueError, KeyError) as error:
+            yield Problem(run.id, name, str(error).splitlines()[0].removeprefix(f"{path}: "), repair)
+            continue
+        yield from _of_weights(run, name, card["checkpoint"], repair)
+
+
+def _of_weights(run: RunFolder, name: str, tested: dict[str, str], repair: str) -> Iterator[Problem]:
+    """Whether a test was of the weights that are there."""
+    from segsweep.runs.identity import file_hash
+
+    path = run.checkpoints / f"{tested['which']}.ckpt"
+    if path.is_file() and file_hash(str(path)) != tested["sha256"]:
+        yield Problem(run.id, name, f"is of other weights than the {path.name} that is there", repair)

@@ -1,0 +1,9 @@
+"""The ranks of one run: several processes, a device each.
+
+ranks          this process's place among them, by torchrun's or Slurm's variables
+accelerators   how many devices a run wants, and whether they are there
+group          one run by one rank or many: joined, watched, ended with one cause
+children       ranks that rank 0 starts itself
+rendezvous     how ranks find each other, and report failures
+collectives    objects, sums and errors exchanged between them
+"""

@@ -1,0 +1,187 @@
+"""Predictions of a whole split as PNG files: a folder of them, or the archive that a benchmark takes.
+
+What is kept of a strategy is written image by image into a draft beside its place, packed where an archive
+is asked for, read back and compared with what the benchmark takes, and only then put in place: a folder or
+archive under its own name is complete. Memory grows with the images' names and sizes alone.
+
+Nothing here knows a benchmark: its rules are a `Submission`, facts that its data set states. Letters: `K`
+classes, `H`, `W` an image.
+"""
+
+import glob
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segsweep.data.official import Submission
+from segsweep.data.sample import Sample
+from segsweep.errors import ConfigError, DataError, UserError
+from segsweep.evaluation.pictures import Palette, palette_image
+from segsweep.evaluation.submission import Size, check, pack
+from segsweep.files import fsync, remove
+
+
+def prediction_form(kind: str, submission: Submission | None, num_classes: int) -> Submission:
+    """How predictions are stored: `png`, a folder of class indices 0..K−1, or `submission`, as a data set's.
+
+    Raises:
+        ConfigError: there is no such form, or none to submit in.
+    """
+    if kind == "png":
+        return Submission("", "{id}.png", {index: index for index in range(num_classes)}, palette=True)
+    if kind != "submission":
+        raise ConfigError(f"predictions={kind}: expected null, png or submission")
+    if submission is None:
+        raise ConfigError(
+            "predictions=submission: the data set has no benchmark that takes any; give predictions=png"
+        )
+    return submission
+
+
+class PredictionWriter(AbstractContextManager["PredictionWriter"]):
+    """Keeps one strategy's prediction of every image of a split. Called by `evaluate` with each image.
+
+    Use it in a `with`, and `finish` it when all images have come; left before that, nothing stays. Several
+    ranks write into one draft, which they know by the `token` of this pass: the `first` makes it before, and
+    clears it away after, any of them writes; it is told what the others `stored` before it finishes.
+
+    Args:
+        folder: where the test's predictions go, under `name` and the archive's suffix.
+        name: of the test.
+        strategy: name of the strategy whose predictions are taken.
+        ids: of all images of the split.
+        form: how predictions are stored.
+        palette: the data set's colours, one a class.
+        first: whether the draft is this process's to make and to clear away.
+        token: tells the draft from those of other passes, killed or not.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        strategy: str,
+        ids: Iterable[str],
+        form: Submission,
+        palette: Palette,
+        first: bool = True,
+        token: str = "",
+    ) -> None:
+        self.target = folder / (f"{name}.{form.archive}" if form.archive else name)
+        # A leading dot marks what is not complete, should a killed process leave it behind.
+        self.draft, self.packed = (
+            folder / f".{self.target.name}.{token}{part}" for part in ("draft", "packed")
+        )
+        self.strategy, self.form, self.first = strategy, form, first
+        self.sizes: dict[str, Size | None] = dict.fromkeys(map(str, ids))
+        self.palette = stored_palette(form.values, palette) if form.palette else None
+        self._values = np.full(256, -1, np.int16)
+        self._values[list(form.values)] = list(form.values.values())
+
+    def __enter__(self) -> "PredictionWriter":
+        if self.first:
+            with _disk(self.target):
+                for part in ("draft", "packed"):  # whoever left one does not go on with it
+                    for path in self.target.parent.glob(f".{glob.escape(self.target.name)}.*{part}"):
+                        remove(path)
+                self.draft.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.first:
+            for path in (self.draft, self.packed):
+                remove(path)
+
+    def __call__(self, sample: Sample, predictions: Mapping[str, NDArray[Any]]) -> None:
+        """Store the strategy's prediction [H, W] of one image.
+
+        Raises:
+            DataError: the image is not of the size that the benchmark takes, or a class has no value there.
+            UserError: the disk is full.
+        """
+        height, width = sample.image.shape[:2]
+        self.sizes[sample.id] = self.form.size or (height, width)
+        if self.sizes[sample.id] != (height, width):
+            raise DataError(
+                f"{sample.id}: image of {height}x{width} pixels (height x width), but the benchmark has "
+                f"{'x'.join(map(str, self.form.size or ()))}; restore the data set's own image (a resized "
+                "prediction would be another one)"
+            )
+        with _disk(self.target):
+            path = self.draft / self.form.member.format(id=sample.id)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            # Not by Pillow itself: an error of the disk would lose its reason in there.
+            path.write_bytes(_png(self._stored_values(sample.id, predictions[self.strategy]), self.palette))
+
+    def stored(self) -> dict[str, Size]:
+        """(H, W) of each image whose prediction this process has stored, by id."""
+        return {id: size for id, size in self.sizes.items() if size is not None}
+
+    def add_stored(self, stored: Mapping[str, Size]) -> None:
+        """Take in what another rank has stored in the same draft."""
+        self.sizes.update(stored)
+
+    def _stored_values(self, id: str, prediction: NDArray[Any]) -> NDArray[np.uint8]:
+        stored = self._values[prediction]
+        if stored.size and stored.min() < 0:
+            raise DataError(
+                f"{id}: class {prediction[stored < 0][0]} has no value in the benchmark's files; "
+                f"expected 0 to {max(self.form.values)}, name one in the data set's submission"
+            )
+        return np.asarray(stored, np.uint8)
+
+    def finish(self, check_ours: Callable[[], None] = lambda: None) -> Path:
+        """Pack, read back, check and put in place what was stored; what was there before is replaced.
+
+        `check_ours` is called before the predictions get their name and may raise.
+
+        Raises:
+            DataError: it is not what the benchmark takes, an image is missing, or a size is wrong.
+            UserError: the disk is full.
+        """
+        with _disk(self.target):
+            if self.form.archive:
+                pack(self.draft, self.packed, self.form.archive)
+            else:
+                self.draft.rename(self.packed)
+            check(self.packed, self.form, self.sizes, self.palette)
+            for path in (self.packed, *self.packed.rglob("*")):
+                fsync(path)
+            check_ours()
+            remove(self.target)
+            self.packed.rename(self.target)
+            fsync(self.target.parent)
+        return self.target
+
+
+def stored_palette(values: Mapping[int, int], palette: Palette) -> Palette:
+    """The colours of stored values 0, 1, …: each class's colour where its value is, black between."""
+    colours = [(0, 0, 0)] * (1 + max(values.values()))
+    for index, value in values.items():
+        colours[value] = palette[index]
+    return colours
+
+
+def _png(stored: NDArray[np.uint8], palette: Palette | None) -> bytes:
+    image = Image.fromarray(stored) if palette is None else palette_image(stored, palette)
+    content = io.BytesIO()
+    image.save(content, "png")
+    return content.getvalue()
+
+
+@contextmanager
+def _disk(target: Path) -> Iterator[None]:
+    """Have an error of the disk say what could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{target}: could not be written ({error.strerror or error}); free space, then give the "
+            "same command again"
+        ) from error

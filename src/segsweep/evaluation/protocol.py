@@ -1,0 +1,183 @@
+"""The protocol of a test: what a number must carry before it may stand beside another one.
+
+A test is a folder of four files, `metrics.json`, `protocol.json`, `confusion.csv` and `counts.npz`, or of
+`protocol.json` alone where there is no truth to count by and predictions are all that it yields. It is
+written under a temporary name and renamed when all is on disk: a folder that has its name is complete.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import segsweep
+from segsweep.data.sample import IGNORE_INDEX
+from segsweep.errors import DataError
+from segsweep.evaluation.boundary import BOUNDARY_RULE
+from segsweep.evaluation.counts import Counts
+from segsweep.evaluation.metrics import ABSENT_RULE
+from segsweep.evaluation.strategies import RESIZE_RULE, Strategy
+from segsweep.files import fsync
+
+Size = tuple[int, int]
+FILES = ("metrics.json", "protocol.json", "confusion.csv", "counts.npz")
+SIZES_LISTED = 5
+
+
+class Test(NamedTuple):
+    """A test read back: its figures, its protocol and its counts."""
+
+    metrics: dict[str, Any]
+    card: dict[str, Any]
+    counts: Counts
+
+
+def protocol_card(
+    *,
+    dataset: str,
+    split: str,
+    split_hash: str,
+    image_sizes: Sequence[Size],
+    label_sizes: Sequence[Size],
+    strategy: Strategy,
+    num_classes: int,
+    checkpoint: str,
+    step: int,
+    checkpoint_hash: str,
+    initial_weights: str,
+    precision: str,
+) -> dict[str, Any]:
+    """Everything that a test's figures depend on, as plain values for `protocol.json`.
+
+    Args:
+        dataset: name of the data set.
+        split: its list of images.
+        split_hash: hash of that list.
+        image_sizes: (width, height) in pixels of each image as the network was given it (`Counts.sizes`).
+        label_sizes: of each label map that was counted, none where there is no truth.
+        strategy: the test strategy.
+        num_classes: K.
+        checkpoint: which of a run's, "last" or "best".
+        step: optimizer steps behind the checkpoint.
+        checkpoint_hash: first digits of the file's SHA-256.
+        initial_weights: name or hash of the weights that training began with.
+        precision: of the forward passes.
+    """
+    return {
+        "dataset": dataset,
+        "split": split,
+        "split_hash": split_hash,
+        "images": len(image_sizes),
+        "image_sizes": describe_sizes(image_sizes),
+        "label_sizes": describe_sizes(label_sizes),
+        "strategy": {"name": strategy.name, **strategy.settings()},
+        "resize": RESIZE_RULE,
+        "absent_classes": ABSENT_RULE,
+        "ignore_index": IGNORE_INDEX,
+        "boundary": BOUNDARY_RULE,
+        "num_classes": num_classes,
+        "checkpoint": {"which": checkpoint, "step": step, "sha256": checkpoint_hash},
+        "initial_weights": initial_weights,
+        "precision": precision,
+        "segsweep": segsweep.__version__,
+    }
+
+
+def describe_sizes(sizes: Iterable[Size]) -> list[str] | str:
+    """Sizes (width, height) as a sorted list of "WxH", or as a range with their number if there are many."""
+    distinct = sorted({(int(width), int(height)) for width, height in sizes})
+    if len(distinct) <= SIZES_LISTED:
+        return [f"{width}x{height}" for width, height in distinct]
+    widths, heights = zip(*distinct, strict=True)
+    return f"{min(widths)}x{min(heights)} to {max(widths)}x{max(heights)}, {len(distinct)} sizes"
+
+
+def comparable(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What must be equal for two numbers to be set side by side: a flat part of the card.
+
+    Left out is what a comparison is about: the strategy, which is compared like with like or on purpose,
+    and the weights (the checkpoint's step and hash, the initial weights); and the version of segsweep.
+    """
+    left_out = {"strategy", "checkpoint", "initial_weights", "segsweep"}
+    part = {key: value for key, value in card.items() if key not in left_out}
+    return {**part, "checkpoint.which": card["checkpoint"]["which"]}
+
+
+def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Where the comparable parts of two cards differ: key → (of a, of b); empty if they may be compared."""
+    ours, theirs = comparable(a), comparable(b)
+    keys = sorted(ours.keys() | theirs.keys())
+    return {key: (ours.get(key), theirs.get(key)) for key in keys if ours.get(key) != theirs.get(key)}
+
+
+def write_test(
+    folder: Path,
+    counts: Counts | None,
+    classes: Sequence[str],
+    card: Mapping[str, Any],
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Write a test's files as one: `folder` appears complete, or not at all.
+
+    A test that was there before is replaced. `classes` are the K names, in the order of the labels. Without
+    counts, there being no truth, the protocol is all that is written. `check` is called before the folder
+    gets its name and may raise.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # A leading dot marks what is not a test, should a killed process leave it behind.
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        if counts is not None:
+            counts.save(draft, classes)
+            _write_json(draft / "metrics.json", counts.summary(classes))
+        _write_json(draft / "protocol.json", card)
+        for path in (*draft.iterdir(), draft):
+            fsync(path)
+        draft.chmod(0o777 & ~_umask())
+        check()
+        _put_in_place(draft, folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def is_test(folder: Path) -> bool:
+    """Whether a folder is a complete test, and not a draft that a killed process left behind."""
+    return not folder.name.startswith(".") and all((folder / name).is_file() for name in FILES)
+
+
+def read_test(folder: Path) -> Test:
+    """Read a test back.
+
+    Raises:
+        DataError: the folder is no complete test.
+    """
+    if not is_test(folder):
+        raise DataError(
+            f"{folder}: not a complete test (expected {', '.join(FILES)}): run `segsweep test` again"
+        )
+    figures, card = (json.loads((folder / name).read_text("utf-8")) for name in FILES[:2])
+    return Test(figures, card, Counts.load(folder))
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _umask() -> int:
+    """The process's file mode mask, which `mkdtemp` does not follow; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _put_in_place(draft: Path, folder: Path) -> None:
+    """Rename a draft to its name; a folder that has it steps aside, for rename needs the place free."""
+    old = draft.with_name(f"{draft.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    draft.rename(folder)
+    fsync(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)

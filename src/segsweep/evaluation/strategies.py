@@ -1,0 +1,178 @@
+"""Test strategies: which views of an image a network sees, and that their probabilities are averaged.
+
+A `View` is one way of looking at an image; a `Strategy` is a set of views. Strategies that contain one
+another (single ⊂ flip ⊂ multi-scale and flip) have views in common, which the `predictor` computes once:
+that is why a view is a value that can be compared, and not a function.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from segsweep.errors import ConfigError
+from segsweep.evaluation.windows import sliding_logits
+
+Pair = tuple[int, int]
+
+DEEPLAB_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # Chen et al., 2017 (DeepLabv3), section 4.1; KSAC §5
+RESIZE_RULE = "bilinear, half-pixel centres (align_corners=False), no antialiasing"
+
+
+def resized(maps: Tensor, size: Pair) -> Tensor:
+    """Maps [B, C, H, W] at another size (height, width); the same tensor where it is theirs already."""
+    if tuple(maps.shape[-2:]) == tuple(size):
+        return maps
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=False)
+
+
+@dataclass(frozen=True)
+class View:
+    """One look at an image: resized, mirrored, whole or through windows, at an output stride.
+
+    Views are ordered by their settings, so that every set of them has one order of computation.
+    """
+
+    scale: float = 1.0
+    flip: bool = False
+    window: Pair | None = None
+    stride: Pair | None = None
+    output_stride: int | None = None
+
+    def __lt__(self, other: "View") -> bool:
+        return self._key() < other._key()
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.output_stride or 0, self.window or (), self.stride or (), self.flip, self.scale
+
+    def logits(self, segmenter: nn.Module, image: Tensor) -> Tensor:
+        """Logits [1, K, H, W], float32, at the size of the image [1, 3, H, W] and mirrored back.
+
+        The batch is one image, always: which images keep an image company must not change its result.
+        """
+        height, width = image.shape[-2:]
+        seen = resized(image, (max(1, round(height * self.scale)), max(1, round(width * self.scale))))
+        seen = seen.flip(-1) if self.flip else seen
+        if self.window is None or self.stride is None:
+            logits = segmenter(seen, (height, width)).float()
+        else:
+            logits = resized(sliding_logits(segmenter, seen, self.window, self.stride), (height, width))
+        unflipped: Tensor = logits.flip(-1) if self.flip else logits
+        return unflipped
+
+    def __call__(self, segmenter: nn.Module, image: Tensor) -> Tensor:
+        """Class probabilities [1, K, H, W] of a float image [1, 3, H, W] with values 0..255."""
+        probabilities: Tensor = self.logits(segmenter, image).softmax(1)
+        return probabilities
+
+
+class Strategy:
+    """A test strategy: the mean of the probabilities of its views (KSAC, section 5).
+
+    Args:
+        scales: factors by which the image is resized, in pixels of a side.
+        flip: whether each scale is seen mirrored too.
+        window: (height, width) of a sliding window in pixels of the resized image; none: the whole image.
+        stride: (height, width) from window to window; none: two thirds of the window, rounded up.
+        output_stride: of the network, where it is not to be the one it was trained at.
+
+    A strategy of one's own is a subclass with its own `views` and `name`.
+
+    Raises:
+        ConfigError: a setting is of the wrong kind or out of range.
+    """
+
+    def __init__(
+        self,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        window: Sequence[int] | None = None,
+        stride: Sequence[int] | None = None,
+        output_stride: int | None = None,
+    ) -> None:
+        self.scales = _scales(scales)
+        if not isinstance(flip, bool):
+            raise ConfigError(f"test strategy: flip={flip!r}: expected true or false")
+        self.flip = flip
+        self.window = None if window is None else _pair("window", window)
+        self.stride = self._stride(stride)
+        if output_stride is not None and not _is_positive_int(output_stride):
+            raise ConfigError(
+                f"test strategy: output_stride={output_stride!r}: expected a positive integer, "
+                "or null for the one the network was trained at"
+            )
+        self.output_stride = output_stride
+
+    def _stride(self, stride: Sequence[int] | None) -> Pair | None:
+        if self.window is None:
+            if stride is not None:
+                raise ConfigError(f"test strategy: stride={stride!r} without a window: give window=[h,w] too")
+            return None
+        height, width = self.window
+        if stride is None:
+            return -(-2 * height // 3), -(-2 * width // 3)
+        pair = _pair("stride", stride)
+        if pair[0] > height or pair[1] > width:
+            raise ConfigError(
+                f"test strategy: stride={list(pair)} is beyond window={list(self.window)} and leaves pixels "
+                "unseen: expected at most the window"
+            )
+        return pair
+
+    def views(self) -> tuple[View, ...]:
+        """The views whose probabilities are averaged, each once."""
+        mirrored = (False, True) if self.flip else (False,)
+        return tuple(
+            View(scale, flip, self.window, self.stride, self.output_stride)
+            for flip in mirrored
+            for scale in self.scales
+        )
+
+    @property
+    def name(self) -> str:
+        """The settings in a word that a folder can have: equal names are equal settings."""
+        parts = [f"os{self.output_stride}"] if self.output_stride is not None else []
+        if self.window is not None and self.stride is not None:
+            parts.append("slide{}x{}+{}x{}".format(*self.window, *self.stride))
+        if self.scales == DEEPLAB_SCALES:
+            parts.append("ms")
+        elif self.scales != (1.0,):
+            parts.append("ms" + "+".join(repr(scale).removesuffix(".0") for scale in self.scales))
+        parts += ["flip"] if self.flip else []
+        plain = self.scales == (1.0,) and not self.flip and self.window is None
+        return "_".join([*parts, "single"] if plain else parts)
+
+    def settings(self) -> dict[str, Any]:
+        """The settings as plain values, for the protocol that lies beside a result."""
+        return {
+            "scales": list(self.scales),
+            "flip": self.flip,
+            "window": None if self.window is None else list(self.window),
+            "stride": None if self.stride is None else list(self.stride),
+            "output_stride": self.output_stride,
+        }
+
+
+def _is_positive_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _scales(scales: Iterable[float]) -> tuple[float, ...]:
+    values = tuple(scales) if isinstance(scales, Iterable) and not isinstance(scales, str) else ()
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if not values or len(set(numbers)) != len(values) or not all(0 < v < float("inf") for v in numbers):
+        raise ConfigError(
+            f"test strategy: scales={scales!r}: expected different positive numbers, as [0.75,1.0,1.25]"
+        )
+    return tuple(sorted(float(v) for v in numbers))
+
+
+def _pair(key: str, value: Iterable[int]) -> Pair:
+    pair = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else ()
+    if len(pair) != 2 or not all(_is_positive_int(v) for v in pair):
+        raise ConfigError(
+            f"test strategy: {key}={value!r}: expected two positive integers [height,width] in pixels"
+        )
+    return pair

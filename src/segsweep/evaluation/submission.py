@@ -1,0 +1,123 @@
+"""Archives of predictions: packed so that equal predictions are equal files, read back and checked.
+
+An upload that a benchmark refuses costs days, as most take few: what its rules tell beforehand is told here.
+"""
+
+import io
+import tarfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from segsweep.data.labels import ranges
+from segsweep.data.official import Submission
+from segsweep.data.split import some
+from segsweep.errors import DataError
+from segsweep.evaluation.pictures import Palette, full_palette
+
+Size = tuple[int, int]
+FIRST_MOMENT = (1980, 1, 1, 0, 0, 0)
+"""The earliest that a zip can name."""
+GREY, PALETTE = 0, 3
+"""Colour types in a PNG's header (PNG specification, section 11.2.1)."""
+
+
+def pack(folder: Path, file: Path, archive: str) -> None:
+    """Put all files of a folder into one `tar` or `zip`, in the order of their names.
+
+    Nothing of when, where or by whom goes in: equal files make equal bytes.
+    """
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    (_pack_tar if archive == "tar" else _pack_zip)(dict(sorted(paths.items())), file)
+
+
+def _pack_tar(paths: Mapping[str, Path], file: Path) -> None:
+    with tarfile.open(file, "w") as tar:
+        for name, path in paths.items():
+            member = tarfile.TarInfo(name)  # as it comes: time 0, mode 644, no owner
+            member.size = path.stat().st_size
+            with path.open("rb") as content:
+                tar.addfile(member, content)
+
+
+def _pack_zip(paths: Mapping[str, Path], file: Path) -> None:
+    with zipfile.ZipFile(file, "w") as zipped:
+        for name, path in paths.items():
+            member = zipfile.ZipInfo(name, FIRST_MOMENT)  # not compressed: PNGs are
+            member.create_system, member.external_attr = 3, 0o644 << 16  # a Unix file, wherever this runs
+            zipped.writestr(member, path.read_bytes())
+
+
+def check(path: Path, form: Submission, sizes: Mapping[str, Size | None], palette: Palette | None) -> None:
+    """Read an archive or a folder back and compare it with what its form promises.
+
+    Args:
+        path: the archive, or the folder where `form` names no archive.
+        form: what is taken.
+        sizes: (H, W) of each image of the split, by id; None for an image without a prediction.
+        palette: the colours of the stored values; None for grey files.
+
+    Raises:
+        DataError: names are missing or too many, or a file is not of the size, mode or values expected.
+    """
+    expected = {form.member.format(id=id): size for id, size in sizes.items()}
+    found: set[str] = set()
+    try:
+        for name, content in members(path, form.archive):
+            if name in found or expected.get(name) is None:
+                raise DataError(f"{path}: holds {name} twice, or it is no prediction of the split")
+            found.add(name)
+            problem = _problem(content, form, expected[name], palette)
+            if problem:
+                raise DataError(f"{path}: {name}: {problem}")
+    except (tarfile.TarError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: cannot be read as a {form.archive} ({error}); write it again") from error
+    missing = sorted(expected.keys() - found)
+    if missing:
+        raise DataError(f"{path}: {len(missing)} of {len(expected)} predictions are missing: {some(missing)}")
+
+
+def members(path: Path, archive: str) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file in an archive, or in a folder where it is none, one at a time."""
+    if archive == "tar":
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                content = tar.extractfile(member)
+                yield member.name, content.read() if content else b""
+    elif archive == "zip":
+        with zipfile.ZipFile(path) as zipped:
+            yield from ((name, zipped.read(name)) for name in zipped.namelist())
+    else:
+        for file in sorted(path.rglob("*")):
+            if file.is_file():
+                yield file.relative_to(path).as_posix(), file.read_bytes()
+
+
+def _problem(content: bytes, form: Submission, size: Size | None, palette: Palette | None) -> str | None:
+    """What is wrong with one PNG, in words."""
+    # From the header: a reader unpacks fewer bits, and then shows nothing of them.
+    depth_and_colours = tuple(content[24:26])
+    if depth_and_colours != (8, GREY if palette is None else PALETTE):
+        kind = "grey" if palette is None else "palette"
+        return f"depth and colour type {depth_and_colours} in its header; expected an 8-bit {kind} PNG"
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            stored, colours = np.asarray(image), image.getpalette()
+    except (OSError, SyntaxError, ValueError) as error:
+        return f"cannot be read as an image ({error})"
+    if stored.shape != size:
+        return f"{stored.shape} [H, W] for an image of {size}"
+    if palette is not None and colours != full_palette(palette).ravel().tolist():
+        return "another palette than the data set's"
+    return _wrong_values(stored, form)
+
+
+def _wrong_values(stored: NDArray[Any], form: Submission) -> str | None:
+    allowed = {value: None for value in form.values.values()}
+    wrong = [int(value) for value in np.unique(stored) if value not in allowed]
+    return f"value {some([str(v) for v in wrong])}; expected {ranges(allowed)}" if wrong else None

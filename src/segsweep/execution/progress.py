@@ -1,0 +1,56 @@
+"""How far a test has come: a bar on a terminal, a line a minute elsewhere, and status.json for a sweep."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from segsweep.runs.folder import RunFolder
+from segsweep.terminal import progress_bar
+
+log = logging.getLogger("segsweep")
+
+WRITTEN, SAID = 5.0, 60.0
+"""Seconds between two writes of status.json, and between two lines of the log."""
+TESTING = "testing"
+"""The field of status.json, there only while a test takes longer than `WRITTEN`."""
+
+
+@contextmanager
+def shown(folder: RunFolder, leads: bool) -> Iterator[Callable[[int, int], None]]:
+    """Yield what is to be called with (images done, images in all); of several ranks one shows its share."""
+    if not leads:
+        yield lambda done, total: None
+        return
+    teller = _Teller(folder)
+    teller.clear()  # a killed process's
+    with progress_bar("test") as draw:
+
+        def on_progress(done: int, total: int) -> None:
+            draw(done, total)
+            teller.tell(done, total)
+
+        yield on_progress
+    teller.clear()
+
+
+class _Teller:
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.started = self.written = self.said = time.monotonic()
+
+    def tell(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        left = (now - self.started) / done * (total - done)
+        if now - self.written >= WRITTEN:
+            self.written = now
+            self.folder.update_status(**{TESTING: {"done": done, "images": total, "seconds_left": left}})
+        if now - self.said >= SAID and not sys.stderr.isatty():
+            self.said = now
+            log.info(f"tested {done}/{total} images  {timedelta(seconds=round(left))} left")
+
+    def clear(self) -> None:
+        if self.folder.status().get(TESTING):
+            self.folder.update_status(**{TESTING: None})

@@ -1,0 +1,107 @@
+"""Where a run's weights come from when its process starts."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from segsweep.errors import ConfigError, UserError
+from segsweep.networks import Segmenter
+from segsweep.networks.segmenter import is_auxiliary
+from segsweep.networks.weight_files import read_weights
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import init_file, is_run
+from segsweep.runs.versions import current_names
+from segsweep.training.checkpoint_files import LAST, newest, read_checkpoint, segmenter_weights
+
+log = logging.getLogger("segsweep")
+
+
+def start(folder: RunFolder, config: Mapping[str, Any], segmenter: Segmenter) -> tuple[Path | None, str]:
+    """Give a fresh network the weights that the run begins with.
+
+    The start order, first that is there:
+
+    1. its own newest checkpoint, which Lightning loads with all else;
+    2. its parent's last weights, where it is a later stage of a chain;
+    3. `init`, a file or another run;
+    4. what the encoder was built with: ImageNet weights, or none.
+
+    Returns:
+        The checkpoint to resume from, if any, and what was taken, in words.
+
+    Raises:
+        UserError: what is named is not there, or is of another network.
+    """
+    if (own := newest(folder.checkpoints)) is not None:
+        return own, f"own checkpoint {own.name}"
+    if (parent := folder.plan.get("parent")) is not None:
+        last = _last_of(folder.path.parent / parent)
+        return None, f"parent {parent}{_load(segmenter, last, _checkpoint(last))}"
+    if config.get("init") is not None:
+        return None, f"init {config['init']}{_load(segmenter, *_init(config))}"
+    return None, "ImageNet weights" if segmenter.encoder.has_pretrained_weights else "random weights"
+
+
+def check_init(config: Mapping[str, Any], segmenter: Segmenter) -> None:
+    """Raise what `start` would of `init`, before anything trains; the network may be without weights."""
+    if config.get("init") is not None:
+        _fitting(segmenter, *_init(config))
+
+
+def _init(config: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """The file that `init` names, and what it holds: the checkpoint of a run of ours, or any weights."""
+    file = init_file(config)
+    return file, _checkpoint(file) if is_run(config) else read_weights(file, f"init={file}")
+
+
+def _checkpoint(file: Path) -> dict[str, Any]:
+    """What a checkpoint of a finished run holds."""
+    if not file.is_file():
+        raise UserError(f"{file}: these weights to start from are not there; train that run first")
+    return read_checkpoint(file)
+
+
+def _last_of(parent: Path) -> Path:
+    run = RunFolder(parent)
+    if run.status()["state"] != "done":
+        raise UserError(f"its parent {run.id} is {run.status()['state']}, not done; train that run first")
+    return run.checkpoints / LAST
+
+
+def _load(segmenter: Segmenter, file: Path, content: Mapping[str, Any]) -> str:
+    """Load what fits; what depends on the number of classes is made anew, and said."""
+    kept, other = _fitting(segmenter, file, content)
+    segmenter.load_state_dict(kept, strict=False)
+    return f" (made anew for its classes: {', '.join(_layers(other))})" if other else ""
+
+
+def _fitting(
+    segmenter: Segmenter, file: Path, content: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors of a file that fit the network, and the names of those that have another shape.
+
+    Raises:
+        ConfigError: they are of another network.
+    """
+    wanted = segmenter.state_dict()
+    state = current_names(segmenter_weights(content), wanted)
+    ours = {key: value for key, value in state.items() if not is_auxiliary(key)}
+    missing = sorted(key for key in wanted if key not in ours and not is_auxiliary(key))
+    foreign = sorted(ours.keys() - wanted.keys())
+    other = sorted(key for key in ours.keys() & wanted.keys() if ours[key].shape != wanted[key].shape)
+    wrong = missing + foreign + [key for key in other if not key.startswith("head.")]
+    if wrong:
+        raise ConfigError(
+            f"{file}: weights of another network: {len(missing)} tensors missing, {len(foreign)} unknown "
+            f"(first: {wrong[0]}); start from a run with the same backbone and head, or give weights of an "
+            "encoder alone as backbone.weights=FILE"
+        )
+    # Auxiliary branches are trained beside the network and may be others in each stage: kept where they fit.
+    return {k: v for k, v in state.items() if k in wanted and v.shape == wanted[k].shape}, other
+
+
+def _layers(keys: list[str]) -> list[str]:
+    return sorted({key.rpartition(".")[0] for key in keys})

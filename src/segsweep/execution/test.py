@@ -1,0 +1,236 @@
+"""Testing a trained run with the strategies that it has not been tested with, by one rank or by several.
+
+Of several ranks each tests every so many-th image. Rank 0 decides what is missing, and writes what one
+process would have written, byte for byte: counts are integers that add up, and files of predictions and
+pictures are each of one image. Between the ranks passes what is decided, and at the end what was counted.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from segsweep import build
+from segsweep.data.module import SegmentationData
+from segsweep.data.sample import Sample
+from segsweep.data.split import SplitDataset
+from segsweep.distributed.collectives import broadcast, gather
+from segsweep.distributed.ranks import Ranks
+from segsweep.distributed.shared_fate import shared_fate
+from segsweep.errors import UserError
+from segsweep.evaluation.counts import Counts
+from segsweep.evaluation.evaluate import OnImage, evaluate
+from segsweep.evaluation.pictures import PictureWriter
+from segsweep.evaluation.predictions import PredictionWriter, prediction_form
+from segsweep.evaluation.protocol import protocol_card, write_test
+from segsweep.evaluation.strategies import Strategy
+from segsweep.evaluation.submission import Size
+from segsweep.execution import progress as testing_progress
+from segsweep.networks import Segmenter
+from segsweep.networks.segmenter import is_auxiliary
+from segsweep.runs.documents import write_json
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import file_hash
+from segsweep.runs.tested import ASKED, COUNTS, PNG, PREDICTIONS, SUBMISSION, needed, test_suffix
+from segsweep.runs.versions import current_names
+from segsweep.training.checkpoint_files import BEST, LAST, read_checkpoint, segmenter_weights
+
+log = logging.getLogger("segsweep")
+
+_Part = tuple[dict[str, Counts], list[dict[str, Size]]]
+"""What a rank has found: counts by strategy, and the sizes of what each writer stored."""
+
+
+def run_tests(folder: RunFolder, config: dict[str, Any], ranks: Ranks) -> None:
+    """Test with what is missing, all of it in one pass over the images. Called by every rank.
+
+    A test yields counts, or predictions where its split has no public truth, and predictions where they are
+    asked for besides.
+
+    Raises:
+        UserError: the weights to be tested are not there, an image cannot be read, or the disk is full; on
+            all ranks, whichever met it.
+    """
+    strategies = build.build_strategies(config)
+    if not strategies:
+        return
+    with shared_fate(ranks):
+        data = build.build_data(config)
+        samples = data.split(config["split"] or data.test_split)
+        usual = COUNTS if samples.has_truth else SUBMISSION if data.submission else PNG
+        suffix, there = test_suffix(config), folder.yields()
+        wanted = needed(config["predictions"], usual)
+        missing = {name: wanted - there.get(name + suffix, set()) for name in strategies}
+    missing, token = broadcast((missing, uuid.uuid4().hex[:8]))
+    if any(missing.values()):
+        _Pass(folder, config, data, samples, strategies, missing, suffix, ranks, token).do()
+    with shared_fate(ranks):
+        folder.check_ours()
+        for node in config["test"].values() if ranks.rank == 0 else ():
+            name = build.build({"test": node}, "test").name + suffix
+            asked, path = {"strategy": node, "suffix": suffix, "usual": usual}, folder.tests / name / ASKED
+            if folder.asked(name) != asked:  # a finished run may be read-only
+                write_json(path, asked)
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """One pass over a split for all that is missing: `missing` has what each strategy has yet to yield."""
+
+    folder: RunFolder
+    config: dict[str, Any]
+    data: SegmentationData
+    samples: SplitDataset
+    strategies: dict[str, Strategy]
+    missing: Mapping[str, set[str | None]]
+    suffix: str
+    ranks: Ranks
+    token: str
+    """Of this pass, the same on all ranks."""
+
+    def do(self) -> None:
+        pending = [strategy for name, strategy in self.strategies.items() if self.missing[name]]
+        if self.ranks.rank == 0:
+            self._announce(pending)
+        with ExitStack() as stack:
+            with shared_fate(self.ranks):
+                self.samples.check()
+                writers = [stack.enter_context(writer) for writer in self._writers()]
+            with shared_fate(self.ranks):
+                counts = self._evaluate(pending, writers)
+            parts = gather((counts, [writer.stored() for writer in writers]))
+            with shared_fate(self.ranks):
+                if parts is not None:
+                    self._write(pending, writers, parts)
+
+    def _announce(self, pending: Sequence[Strategy]) -> None:
+        names = ", ".join(strategy.name for strategy in pending)
+        by = f" by {self.ranks.world} processes" if self.ranks.world > 1 else ""
+        log.info(f"testing on {len(self.samples)} images of {self.samples.name}{by}: {names}")
+        if not self.samples.has_truth:
+            log.info(f"{self.samples.name} has no public truth: its tests yield predictions and no figures")
+
+    def _write(
+        self, pending: Sequence[Strategy], writers: Sequence[PredictionWriter], parts: Sequence[_Part]
+    ) -> None:
+        """Write what all ranks have found, as if one had found it."""
+        for strategy in pending:
+            counts = Counts.merge([counts[strategy.name] for counts, _ in parts], map(str, self.samples.ids))
+            self._write_test(strategy, counts)
+        for index, writer in enumerate(writers):
+            for _, stored in parts:
+                writer.add_stored(stored[index])
+            self._finish(writer)
+
+    def _writers(self) -> Iterator[PredictionWriter]:
+        """One for each form in which a strategy's predictions are missing."""
+        for strategy, kinds in self.missing.items():
+            for kind in (kind for kind in PREDICTIONS if kind in kinds):
+                form = prediction_form(kind, self.data.submission, self.data.num_classes)
+                place, name = self.folder.path / PREDICTIONS[kind], strategy + self.suffix
+                yield PredictionWriter(
+                    place, name, strategy, self.samples.ids, form, self.data.palette, self.ranks.rank == 0,
+                    self.token,
+                )  # fmt: skip
+
+    def _evaluate(
+        self, strategies: Sequence[Strategy], writers: Sequence[PredictionWriter]
+    ) -> dict[str, Counts]:
+        checkpoint = _checkpoint(self.folder, self.config)
+        pictures = PictureWriter(
+            self.folder.path / "pictures", self.samples.ids, self.data.palette, self.suffix
+        )
+        with testing_progress.shown(self.folder, self.ranks.rank == 0) as progress:
+            return evaluate(
+                cache(lambda output_stride: load_network(self.config, checkpoint, output_stride)),
+                self.samples,
+                strategies,
+                num_classes=self.config["num_classes"],
+                device=device(self.config["trainer"]["accelerator"], self.ranks.local_rank),
+                num_workers=self.config["num_workers"],
+                # Pictures are for reports of figures, and show the truth.
+                on_image=_each([self._check_ours, *writers, *([pictures] if self.samples.has_truth else [])]),
+                progress=progress,
+                indices=range(self.ranks.rank, len(self.samples), self.ranks.world),
+            )
+
+    def _check_ours(self, *_: object) -> None:
+        self.folder.check_ours()
+
+    def _write_test(self, strategy: Strategy, counts: Counts) -> None:
+        """Keep the figures, or where there is no truth the protocol; figures that are there stay."""
+        target, card = self.folder.tests / (strategy.name + self.suffix), self._card(strategy, counts.sizes)
+        if not self.samples.has_truth:
+            write_test(target, None, self.data.classes, card, self.folder.check_ours)
+        elif COUNTS in self.missing[strategy.name]:
+            write_test(target, counts, self.data.classes, card, self.folder.check_ours)
+
+    def _finish(self, writer: PredictionWriter) -> None:
+        where = f"; hand it in at {writer.form.server}" if writer.form.server else ""
+        path = writer.finish(self.folder.check_ours)
+        log.info(f"{path}: {len(self.samples)} predictions, read back and checked{where}")
+
+    def _card(self, strategy: Strategy, sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
+        return protocol_card(
+            dataset=self.folder.plan["choices"]["dataset"],
+            split=self.samples.name,
+            split_hash=self.data.split_hash(self.samples.name),
+            image_sizes=sizes,
+            label_sizes=sizes if self.samples.has_truth else (),
+            strategy=strategy,
+            num_classes=self.config["num_classes"],
+            checkpoint=self.config["checkpoint"]["test"],
+            step=self.folder.status()["step"],
+            checkpoint_hash=file_hash(str(_checkpoint(self.folder, self.config))),
+            initial_weights=_initial_weights(self.folder.plan["identity"]),
+            precision="float32",
+        )
+
+
+def _each(consumers: Sequence[OnImage]) -> OnImage:
+    def on_image(sample: Sample, predictions: Mapping[str, NDArray[np.uint8]]) -> None:
+        for consumer in consumers:
+            consumer(sample, predictions)
+
+    return on_image
+
+
+def _checkpoint(folder: RunFolder, config: dict[str, Any]) -> Path:
+    which = BEST if config["checkpoint"]["test"] == "best" else LAST
+    path = folder.checkpoints / which
+    if not path.is_file():
+        raise UserError(
+            f"{path}: the weights that checkpoint.test={config['checkpoint']['test']} names are not there"
+        )
+    return path
+
+
+def _initial_weights(identity: dict[str, Any]) -> str:
+    if adopted := identity.get("adopted"):
+        return f"adopted, {adopted}"
+    given = identity.get("backbone.weights")
+    return str(given) if given else "timm" if identity["backbone.pretrained"] else "random"
+
+
+def load_network(config: dict[str, Any], checkpoint: Path, output_stride: int | None) -> Segmenter:
+    """The trained network without its auxiliary branches, at another output stride where one is given."""
+    network = build.build_segmenter(config, output_stride, load_weights=False, auxiliary=False)
+    wanted = network.state_dict().keys()
+    weights = current_names(segmenter_weights(read_checkpoint(checkpoint)), wanted)
+    training_only = [k for k in weights if is_auxiliary(k) and k not in wanted]
+    network.load_state_dict({k: v for k, v in weights.items() if k not in training_only})
+    return network
+
+
+def device(accelerator: str, local_rank: int) -> torch.device:
+    """What a rank tests on: its GPU where there are some and the configuration does not say cpu."""
+    usable = accelerator != "cpu" and torch.cuda.is_available()
+    return torch.device("cuda", local_rank) if usable else torch.device("cpu")

@@ -1,0 +1,134 @@
+"""Training one run: from its folder to last.ckpt at its last step."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from segsweep import build
+from segsweep.data.module import SegmentationData
+from segsweep.distributed.collectives import broadcast
+from segsweep.distributed.ranks import Ranks
+from segsweep.execution import environment
+from segsweep.execution.start import start
+from segsweep.execution.tracking import run_info
+from segsweep.networks.segmenter import inference_parameters
+from segsweep.runs.documents import DamagedFileError, write_json
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.lease import Lease
+from segsweep.runs.records import ENVIRONMENT as ENVIRONMENT_SHAPE
+from segsweep.runs.records import read_record
+from segsweep.training.fit import fit
+from segsweep.training.recorder import Progress, Recorder
+from segsweep.training.trackers import NoTracker
+
+log = logging.getLogger("segsweep")
+
+ENVIRONMENT = "environment.json"
+
+
+def train(
+    folder: RunFolder,
+    config: dict[str, Any],
+    status: dict[str, Any],
+    ranks: Ranks,
+    lease: Lease | None,
+    tracker: NoTracker,
+) -> None:
+    """Train the run to its end, from wherever it stands; `lease` is rank 0's, which alone writes.
+
+    Raises:
+        UserError: what the parts raise, see `failures.classify`.
+    """
+    data = build.build_data(config)
+    task = build.build_task(config, data)
+    settings = build.trainer_settings(config, status, ranks)
+    resume, origin = start(folder, config, task.segmenter)
+    resume = broadcast(resume)
+    parameters = inference_parameters(task.segmenter)
+    if lease is not None:
+        log.info(f"starting from {origin}")
+        micro_batches = settings.accumulate_grad_batches
+        _note_environment(folder, ranks.world, micro_batches, goes_on=resume is not None)
+        first = {} if resume is not None else {"origin": origin}
+        folder.update_status(
+            state="running",
+            max_steps=settings.max_steps,
+            params=parameters,
+            error=None,
+            failure=None,
+            **first,
+        )
+    recorder = _recorder(folder, config, data, tracker)
+    fit(task, data, settings, recorder, folder.checkpoints, resume, check=folder.check_ours)
+    if lease is not None:
+        folder.update_status(state="done")
+
+
+def _recorder(
+    folder: RunFolder, config: dict[str, Any], data: SegmentationData, tracker: NoTracker
+) -> Recorder:
+    write = _progress_writer(folder)
+    recorder = Recorder(
+        run=run_info(folder, config, data.classes),
+        tracker=tracker,
+        train_images=len(data.split(data.train_split)),
+        batch_size=config["batch_size"],
+        log_every=config["trainer"]["log_every"],
+        on_progress=lambda progress: write(progress, recorder),
+        check=folder.check_ours,
+    )
+    return recorder
+
+
+def _progress_writer(folder: RunFolder) -> Callable[[Progress, Recorder], None]:
+    """What keeps status.json and the log at the run's step; training time adds up over restarts."""
+    started, seconds_before = time.monotonic(), folder.status().get("train_seconds", 0.0)
+
+    def write(progress: Progress, recorder: Recorder) -> None:
+        folder.update_status(
+            step=progress.step,
+            loss=progress.loss,
+            val_miou=progress.val_miou,
+            best_miou=recorder.best_miou,
+            train_seconds=seconds_before + time.monotonic() - started,
+            seconds_left=progress.seconds_left,
+            dropped_batches=progress.dropped,
+        )
+        # On a terminal the progress bar shows this.
+        log.log(logging.DEBUG if sys.stderr.isatty() else logging.INFO, _line(progress))
+
+    return write
+
+
+def _note_environment(folder: RunFolder, world: int, micro_batches: int, goes_on: bool) -> None:
+    """Keep what the run runs on; if it goes on under other code or packages, say so."""
+    now, path = environment.describe(world), folder.path / ENVIRONMENT
+    before = _environment_before(path) if goes_on else None
+    if before is not None and (changes := environment.changes(before, now, micro_batches)):
+        log.warning(f"going on under another environment than before: {'; '.join(changes)}")
+        folder.update_status(environment_changes=folder.status().get("environment_changes", []) + changes)
+    folder.check_ours()
+    write_json(path, now)
+
+
+def _environment_before(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_record(path, ENVIRONMENT_SHAPE, "it is written anew")
+    except DamagedFileError as error:
+        log.warning(str(error))
+        return None
+
+
+def _line(progress: Progress) -> str:
+    figures = {"loss": progress.loss, "lr": progress.lr}
+    shown = "  ".join(f"{name} {value:.4g}" for name, value in figures.items() if value is not None)
+    if progress.val_miou is not None:
+        shown += f"  val mIoU {100 * progress.val_miou:.2f} %"
+    minutes, seconds = divmod(round(progress.seconds_left), 60)
+    return (
+        f"step {progress.step}/{progress.max_steps}  {shown}  "
+        f"{progress.images_per_s:.1f} images/s  {minutes}:{seconds:02d} left"
+    )

@@ -1,0 +1,124 @@
+"""`segsweep test ID`: a trained run's own configuration, with what the command says of its test.
+
+Nothing of this is written into the run: how it was tested is told by the tests themselves. What a run is
+cannot be changed by testing it, so options that are part of its identity are refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segsweep.config import groups as config_files
+from segsweep.config.explain import explain
+from segsweep.config.types import check_types
+from segsweep.config.values import check_values
+from segsweep.errors import ConfigError
+from segsweep.planning.plan import resolve
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import classed
+
+GROUPS = ("test", "logger")
+MACHINE = ("num_workers", "trainer.accelerator", "trainer.devices")
+"""What a test runs on: asked anew each time, as the run may have been trained on another machine."""
+OPTIONS = (*GROUPS, "split", "predictions", "checkpoint.test", "data_dir", "runs_dir", "wait", *MACHINE)
+"""What may be given with an id, besides where the dataset lies (`dataset.root` and its like)."""
+
+
+def check_options(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for an argument that would not change how a run is tested.
+
+    Args:
+        arguments: all that stands beside the ids on the command line.
+    """
+    for argument in arguments:
+        key, equals, _ = argument.partition("=")
+        if key == "force":
+            raise ConfigError("force=true trains again: give it to segsweep train with the run's overrides")
+        if not equals or not _is_of_a_test(key):
+            raise ConfigError(
+                f"{argument}: cannot be given with a run's id, which says what the run is; options that can: "
+                f"{', '.join(OPTIONS)}, and dataset.root and other folders of its dataset"
+            )
+
+
+def _is_of_a_test(key: str) -> bool:
+    group = key.partition(".")[0]
+    return key in OPTIONS or group in GROUPS or (group == "dataset" and classed(key) is False)
+
+
+def chooses(argument: str, *groups: str) -> bool:
+    """Whether an argument chooses from one of these groups, as `test=[single,flip]` does."""
+    return argument.partition("=")[0] in (groups or GROUPS)
+
+
+def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfig) -> dict[str, Any]:
+    """The configuration under which a run is to be tested.
+
+    Args:
+        folder: the run.
+        overrides: options of the command, all of which `check_options` has let pass.
+        chosen: a configuration with the tests and the logger that the command chooses, composed but not
+            resolved. The run's own stay unless the command chooses others.
+
+    Raises:
+        ConfigError: an option that the run's configuration does not have, or a value it cannot take.
+    """
+    own = folder.config()
+    config = OmegaConf.create(
+        {**own, "dataset": {**own["dataset"], **_following(own, folder.plan["choices"])}}
+    )
+    for group in GROUPS:
+        if any(chooses(override, group) for override in overrides) or not own[group]:
+            config[group] = chosen[group]
+    for key in MACHINE:
+        OmegaConf.update(config, key, OmegaConf.select(chosen, key))
+    OmegaConf.set_struct(config, True)
+    values = [override for override in overrides if not chooses(override)]
+    try:
+        for override in OverridesParser.create().parse_overrides(values):
+            _check_single(override)
+            ConfigLoaderImpl._apply_overrides_to_config([override], config)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error) from error
+    resolved = {**resolve(config), "runs_dir": str(folder.path.parent)}
+    _check_data_dir(overrides, own, resolved)
+    check_types(resolved, {})
+    check_values(resolved)
+    return resolved
+
+
+def _following(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, str]:
+    """Options of the run's dataset that follow from others, as `${data_dir}/camvid`, to follow again.
+
+    One that was given a value of its own keeps it.
+    """
+    choice = choices["dataset"]
+    if choice not in config_files.choices("dataset"):
+        return {}
+    options = config_files.own_options("dataset", choice)
+    references = {key: value for key, value in options.items() if isinstance(value, str) and "${" in value}
+    known = OmegaConf.create({**config, "followed": references})
+    found: Any = OmegaConf.to_container(known.followed, resolve=True)
+    return {key: text for key, text in references.items() if found[key] == config["dataset"].get(key)}
+
+
+def _check_single(override: Override) -> None:
+    if override.type != OverrideType.CHANGE or override.is_sweep_override():
+        raise ConfigError(f"{override.input_line}: with a run's id, give one value as key=value")
+
+
+def _check_data_dir(overrides: Sequence[str], own: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
+    """Raise ConfigError if data_dir was given and the run's dataset does not lie under it."""
+    given = [override for override in overrides if override.startswith("data_dir=")]
+    if given and own["data_dir"] != resolved["data_dir"] and own["dataset"] == resolved["dataset"]:
+        root = own["dataset"].get("root")
+        raise ConfigError(
+            f"{given[0]}: this run's dataset does not lie under data_dir"
+            + (f" but at dataset.root={root}; give dataset.root=… instead" if root else "; leave it out")
+        )

@@ -1,0 +1,178 @@
+"""Checking a configuration before anything starts: all that it names is built once, without weights.
+
+The members of a sweep differ in few options. Each part is checked once for all that agree in the options it
+is given, and it is given only those.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import torch
+
+from segsweep.build import (
+    Config,
+    build,
+    build_data,
+    build_segmenter,
+    build_strategies,
+    build_tracker,
+    trainer_settings,
+)
+from segsweep.config.values import check_values
+from segsweep.data.module import SegmentationData
+from segsweep.distributed.accelerators import processes
+from segsweep.errors import UserError
+from segsweep.evaluation.predictions import prediction_form
+from segsweep.execution.start import check_init
+from segsweep.networks import Segmenter
+from segsweep.networks.segmenter import check_input
+from segsweep.rules import micro_batch
+from segsweep.training.fit import TrainerSettings
+from segsweep.training.freezing import freeze
+from segsweep.training.losses import SegmentationLoss
+from segsweep.training.optimizers import with_schedule
+from segsweep.training.sync_batchnorm import synchronises
+
+T = TypeVar("T")
+NETWORK = ("backbone", "head", "num_classes")
+DATA = ("dataset", "augment", "sampling")
+
+
+def check(config: Config) -> None:
+    """Build everything once without weights, so that what cannot work fails before anything starts.
+
+    Raises:
+        UserError: what the parts themselves raise, the data set's missing files last.
+    """
+    for part in (*_options(), _files):
+        part(_without_seed(config))
+
+
+def check_test(config: Config) -> None:
+    """Build what a test of a trained run takes besides its network, as `check` does for training."""
+    for part in (_data, _tests, _predictions, _test_files):
+        part(_without_seed(config))
+
+
+def problems(config: Config) -> Iterator[tuple[UserError, bool]]:
+    """All that `check` might raise, and whether it is about files only: the run could be built."""
+    for part in (check_values, *_options(), _files):
+        try:
+            part(_without_seed(config))
+        except UserError as error:
+            yield error, part is _files
+
+
+def _options() -> tuple[Callable[[Config], object], ...]:
+    """The parts that ask for no files, in the order in which one would mend them."""
+    return _settings, _weights, _training, _loss, _tests, _tracker, _data, _predictions, _input
+
+
+def _without_seed(config: Config) -> Config:
+    return {**config, "dataset": {**config["dataset"], "seed": 0}}
+
+
+def _of(*keys: str, kept: int | None = None) -> Callable[[Callable[[Config], T]], Callable[[Config], T]]:
+    """Have a function called once for configurations that agree in these keys, with no others.
+
+    `kept` is how many results are kept at most; None for all.
+    """
+
+    def once(function: Callable[[Config], T]) -> Callable[[Config], T]:
+        cached = lru_cache(kept)(lambda text: function(json.loads(text)))
+        return lambda config: cached(json.dumps({key: config.get(key) for key in keys}, sort_keys=True))
+
+    return once
+
+
+@_of("trainer", "checkpoint")
+def _settings(config: Config) -> TrainerSettings:
+    return trainer_settings(config)
+
+
+@_of(*DATA)
+def _data(config: Config) -> SegmentationData:
+    return build_data(config)
+
+
+@_of("loss", "num_classes")
+def _loss(config: Config) -> None:
+    loss: SegmentationLoss = build(config, "loss")
+    loss.check(config["num_classes"])
+
+
+@_of("test")
+def _tests(config: Config) -> None:
+    build_strategies(config)
+
+
+@_of("predictions", *DATA)
+def _predictions(config: Config) -> None:
+    if config["predictions"] is not None:
+        prediction_form(config["predictions"], _data(config).submission, _data(config).num_classes)
+
+
+@_of("logger")
+def _tracker(config: Config) -> None:
+    build_tracker(config)
+
+
+@_of(*NETWORK, kept=8)  # a network is large even without its tensors
+def _network(config: Config) -> Segmenter:
+    with torch.device("meta"):
+        return build_segmenter(config, load_weights=False)
+
+
+@_of("backbone")
+def _weights(config: Config) -> None:
+    """Compare the file of weights, where there is one, with the encoder it is for."""
+    if config["backbone"].get("weights") is not None:
+        backbone = {**config["backbone"], "pretrained": False}
+        with torch.device("meta"):
+            build({"backbone": backbone}, "backbone")
+
+
+@_of("scheduler")
+def _schedule(config: Config) -> Callable[..., dict[str, Any]]:
+    factory: Callable[..., dict[str, Any]] = build(config, "scheduler")
+    return factory
+
+
+@_of(*NETWORK, "init", "runs_dir", "optimizer", "scheduler", "trainer", "checkpoint")
+def _training(config: Config) -> None:
+    segmenter, frozen = _network(config), config["trainer"]["freeze"]
+    if frozen:
+        segmenter = copy.deepcopy(segmenter)  # which others share
+        freeze(segmenter, frozen)
+    check_init(config, segmenter)
+    settings, optimizer = _settings(config), build(config, "optimizer")
+    with_schedule(
+        optimizer,
+        _schedule(config),
+        segmenter,
+        max_steps=settings.max_steps,
+        val_every=settings.val_every,
+    )
+
+
+@_of(*NETWORK, *DATA, "batch_size", "trainer", "checkpoint")
+def _input(config: Config) -> None:
+    settings, devices = _settings(config), processes(config)
+    images = micro_batch(config["batch_size"], devices, settings.accumulate_grad_batches)
+    together = devices if synchronises(settings.sync_batchnorm, devices, images) else 1
+    check_input(_network(config).encoder, _data(config).size, images * together)
+
+
+@_of(*DATA, "split")
+def _files(config: Config) -> None:
+    _data(config).setup("fit")
+    _test_files(config)
+
+
+@_of(*DATA, "split")
+def _test_files(config: Config) -> None:
+    data = _data(config)
+    data.split(config["split"] or data.test_split).check()

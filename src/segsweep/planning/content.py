@@ -1,0 +1,106 @@
+"""Which run a configuration is, now that its data are looked at: what they hold is part of what a run is.
+
+The path of a dataset is not, so a corrected copy makes another run and a moved folder the same one. Runs that
+were planned before data were looked at are found by what they have: their configuration alone.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from segsweep.errors import UserError
+from segsweep.runs.folder import all_runs
+from segsweep.runs.identity import CONTENT, id_of, is_generated
+
+log = logging.getLogger("segsweep")
+
+# Options that change nothing of which files are read, with values that any dataset takes.
+NEUTRAL: Mapping[str, Any] = {"seed": 0, "batch_size": 1, "num_workers": 0, "size": [64, 64], "cache": None}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The run that a configuration is.
+
+    identity: with the data's content, unless the run is older than that or the data cannot be read.
+    unread: why they cannot.
+    """
+
+    id: str
+    identity: dict[str, Any]
+    unread: UserError | None = None
+
+
+def find(own: dict[str, Any], config: Mapping[str, Any], parent: str | None) -> Found:
+    """The run of an identity without its data: an older one that is there, else the one of these data.
+
+    Args:
+        own: the flat identity of the configuration.
+        config: the resolved configuration.
+        parent: the id of the stage before.
+    """
+    older = Found(id_of(own, parent), own)
+    if is_generated(own):
+        return older
+    content = _content(_key(config["dataset"]), Path.cwd())
+    runs_dir = Path(config["runs_dir"]).absolute()
+    if isinstance(content, UserError):
+        return _known(older, runs_dir, content)
+    whole = dict(sorted({**own, CONTENT: f"sha256:{content}"}.items()))
+    found = Found(id_of(whole, parent), whole)
+    if config["force"] or _is_run(runs_dir / found.id) or not _is_run(runs_dir / older.id):
+        return found
+    return older
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "plan.json").exists()
+
+
+def _key(dataset: Mapping[str, Any]) -> str:
+    return json.dumps({**dataset, **{k: v for k, v in NEUTRAL.items() if k in dataset}}, sort_keys=True)
+
+
+@lru_cache(None)
+def _content(dataset: str, working_folder: Path) -> str | UserError:
+    """The fingerprint of a dataset, by its configuration: read once a process, for all members of a sweep.
+
+    Relative paths begin in the working folder, so that is part of what is remembered.
+    """
+    from segsweep.build import build
+    from segsweep.data.fingerprint import fingerprint  # torch takes seconds to import
+
+    try:
+        return fingerprint(build({"dataset": json.loads(dataset)}, "dataset"))
+    except UserError as error:
+        return error
+
+
+def _known(older: Found, runs_dir: Path, unread: UserError) -> Found:
+    """Without the data: the only run of this configuration, if there is one."""
+    modified = runs_dir.stat().st_mtime_ns if runs_dir.is_dir() else 0
+    found = _by_older_id(runs_dir, modified).get(older.id, {})
+    if len(found) > 1:
+        log.warning(
+            f"{' and '.join(found)} are runs of one configuration on unlike data, and the data that are "
+            "named here cannot be read: none of them is taken"
+        )
+    if len(found) == 1:
+        ((id, identity),) = found.items()
+        return Found(id, identity, unread)
+    return Found(older.id, older.identity, unread)
+
+
+@lru_cache(4)
+def _by_older_id(runs_dir: Path, modified: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """The identities of runs by their ids, by the id that each would have without its data."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for run in all_runs(runs_dir):
+        identity = dict(run.plan["identity"])
+        bare = {key: value for key, value in identity.items() if key != CONTENT}
+        found.setdefault(id_of(bare, run.plan.get("parent")), {})[run.id] = identity
+    return found

@@ -1,0 +1,239 @@
+"""Planning: from a composed configuration to a run folder that says what is to be done."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from segsweep.config.types import check_choices, check_types
+from segsweep.config.values import RULES, check_keys, check_values
+from segsweep.errors import ConfigError, UserError
+from segsweep.files import write_groups
+from segsweep.planning import paper_table as published
+from segsweep.planning.content import Found, find
+from segsweep.runs.documents import yaml_text
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import identity, is_without_data
+from segsweep.runs.targets import foreign
+from segsweep.runs.versions import IDENTITY_VERSION
+
+log = logging.getLogger("segsweep")
+
+GROUPS = ("backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler", "trainer")
+SHOWN = 3  # runs that a line names
+NOT_OF_A_RUN = ("hydra", published.KEY)
+"""What a composed configuration has beside the run's own: Hydra's settings, and a paper's table."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One planned run, as one command or one member of a sweep asks for it.
+
+    `own` is its identity without what its data hold: these are looked at when it is asked which run it is.
+    """
+
+    config: dict[str, Any]
+    own: dict[str, Any]
+    choices: dict[str, str]
+    overrides: tuple[str, ...]
+    stage: str | None = None
+    parent: "Member | None" = None
+    """The stage before this one in a chain."""
+
+    @cached_property
+    def found(self) -> Found:
+        """Which run it is."""
+        return find(self.own, self.config, self.parent.id if self.parent else None)
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.found.id
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes the run what it is."""
+        return self.found.identity
+
+    def lineage(self) -> "list[Member]":
+        """The stages before this one, the first of them first, and this one."""
+        return [*(self.parent.lineage() if self.parent else ()), self]
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it lives; what its configuration names was named by the command that planned it."""
+        return RunFolder(Path(self.config["runs_dir"]) / self.id, foreign(self.config))
+
+    def record(self) -> dict[str, Any]:
+        """What its plan.json says."""
+        record: dict[str, Any] = {
+            "id": self.id,
+            "identity_version": IDENTITY_VERSION,
+            "identity": self.identity,
+            "choices": self.choices,
+            "overrides": list(self.overrides),
+        }
+        if self.stage is not None:
+            record["stage"] = self.stage
+            record["parent"] = self.parent.id if self.parent else None
+            record["lineage"] = {str(member.stage): member.identity for member in self.lineage()[:-1]}
+        return record
+
+
+def plan(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Member:
+    """Resolve a composed configuration; nothing is built or written.
+
+    Raises:
+        ConfigError: a value that refers to nothing, or is of the wrong kind.
+    """
+    return planned(resolve(config), choices, overrides)
+
+
+def planned(
+    resolved: dict[str, Any],
+    choices: dict[str, str],
+    overrides: Sequence[str],
+    stage: str | None = None,
+    parent: Member | None = None,
+) -> Member:
+    """The member of a resolved configuration.
+
+    Raises:
+        ConfigError: a value of the wrong kind, or several choices where one is expected.
+    """
+    check_choices(overrides)
+    check_keys(resolved, overrides)
+    check_types(resolved, choices)
+    RULES["runs_dir"].check("runs_dir", resolved["runs_dir"])
+    resolved = _with_ignored_fill(resolved)
+    groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
+    return Member(resolved, identity(resolved), groups, tuple(overrides), stage, parent)
+
+
+def _with_ignored_fill(resolved: dict[str, Any]) -> dict[str, Any]:
+    """Write out what extra transforms fill labels with: it shapes the weights, so it is part of the run."""
+    if not resolved["augment"].get("extra"):
+        return resolved
+    # Imported here: it takes albumentations, which takes seconds to import.
+    from segsweep.data.extra import with_ignored_fill
+
+    return {**resolved, "augment": with_ignored_fill(resolved["augment"])}
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """A composed configuration as plain values, with a size of two numbers.
+
+    Raises:
+        ConfigError: a value that refers to nothing.
+    """
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_OF_A_RUN])
+    if isinstance(config.size, int):
+        config.size = [config.size, config.size]
+    try:
+        resolved = OmegaConf.to_container(config, resolve=True, throw_on_missing=True, enum_to_str=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(str(error).split("\n")[0]) from error
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def check_member(member: Member, may_train: bool = True, is_parent: bool = False) -> None:
+    """Build what the member names, unless all of it is done already.
+
+    Data that cannot be read are an error, as it is not known then which run is asked for; but a stage that is
+    done and that others start from may do without.
+
+    Raises:
+        UserError: it cannot be built, its data cannot be read, or it is not trained and may not be.
+    """
+    check_values(member.config)
+    if member.parent is not None:
+        check_member(member.parent, may_train, is_parent=True)
+    unread = member.found.unread
+    done = member.folder.is_complete(member.config) and not member.config["force"]
+    if done and (unread is None or is_parent):
+        return
+    if unread is None and not may_train and member.folder.status()["state"] != "done":
+        raise UserError(f"run {member.id} is not trained yet: give its command to segsweep train first")
+    # Imported here: the networks take seconds to import, and asking for a run that is done needs none.
+    from segsweep.planning.check import check
+
+    check(member.config)
+    if unread is not None:
+        raise unread
+
+
+def note_older(members: Sequence[Member]) -> None:
+    """Say of which runs it is not known whether they were trained on the data that are there now."""
+    for member in members:
+        if member.found.unread is not None:
+            log.info(f"{member.id} is done, and found without its data: {member.found.unread}")
+    older = [member.id for member in members if is_without_data(member.identity)]
+    if older:
+        named = ", ".join(older[:SHOWN]) + (" …" if len(older) > SHOWN else "")
+        log.info(
+            f"{named}: not fingerprinted, as an earlier segsweep planned it: whether it was trained on the "
+            "data that are there now is not known; force=true trains a run of which it is"
+        )
+
+
+def merge(members: Sequence[Member]) -> list[Member]:
+    """One member for each run, with the tests of all that ask for it, in the order of first mention.
+
+    Stages that members have in common are one run; each comes before those that start from it.
+    """
+    merged: dict[str, Member] = {}
+    for member in (stage for last in members for stage in last.lineage()):
+        tests = merged[member.id].config["test"] if member.id in merged else {}
+        config = {**member.config, "test": {**tests, **member.config["test"]}}
+        merged[member.id] = replace(member, config=config)
+    return list(merged.values())
+
+
+def documents(members: Sequence[Member]) -> str:
+    """The resolved configurations of runs as YAML documents, each under its id and stage."""
+    heads = [f"# run {m.id}" + (f", stage {m.stage}" if m.stage else "") for m in members]
+    return "".join(f"---\n{head}\n{_yaml(m)}" for head, m in zip(heads, members, strict=True))
+
+
+def write(member: Member) -> RunFolder:
+    """Write the member's run folder, or renew the part of it that may change.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    write_all([member])
+    return member.folder
+
+
+def write_all(members: Sequence[Member]) -> None:
+    """Write the run folders of merged members, as `write` does one.
+
+    Raises:
+        UserError: a folder cannot be written.
+    """
+    for member in members:
+        if member.config["force"]:
+            _set_aside(member.folder)
+    write_groups([member.folder.plan_files(member.record(), _yaml(member)) for member in members])
+
+
+def _yaml(member: Member) -> str:
+    return yaml_text({**member.config, "force": False})
+
+
+def _set_aside(folder: RunFolder) -> None:
+    """Move what stands there to runs_dir/replaced: force trains again, but nothing is lost."""
+    if not folder.path.exists():
+        return
+    with folder.hold():
+        replaced = folder.path.parent / "replaced"
+        replaced.mkdir(exist_ok=True)
+        ends = [path.suffix.removeprefix(".") for path in replaced.glob(f"{folder.id}.*")]
+        number = 1 + max((int(end) for end in ends if end.isdigit()), default=0)
+        folder.path.rename(replaced / f"{folder.id}.{number}")

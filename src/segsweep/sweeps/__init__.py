@@ -1,0 +1,10 @@
+"""Sweeps: from planned members to processes that execute run folders.
+
+sweep, journal        the members of a sweep and how each ended, in memory and on disk
+jobs                  what runs after what: stages that several members share come first
+worker                the work order for one worker process, and its execution
+outcome, early_stop   whether a run may begin, and how it ended
+display, live         what is said meanwhile: log lines, or a table on a terminal
+sweeper               Hydra's sweeper: which members a sweep has
+launchers             who starts the workers: this machine, a pool of GPUs, Slurm, any other launcher of Hydra's
+"""

@@ -1,0 +1,133 @@
+"""What a sweep says while it is done: a line as each run begins and ends, and one a minute in between."""
+
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from segsweep.commands.output import one_line, printable
+from segsweep.commands.runs.list import clock, max_steps, seconds_left, took
+from segsweep.runs.folder import RunFolder
+from segsweep.sweeps.sweep import Sweep, train_seconds
+
+log = logging.getLogger("segsweep")
+
+SAID = 60.0
+"""Seconds between two lines on a run that is at work."""
+WORK = {"running": "training", "done": "testing"}
+"""What a run at work does, by its state."""
+
+
+class InWork(Protocol):
+    """A run that is being executed."""
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it lives."""
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """Where it runs."""
+
+
+class Display(AbstractContextManager["Display"]):
+    """Log lines."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self._held: set[str] = set()
+        self.starts: dict[str, tuple[float, float]] = {}
+        """When the runs at work began, by the clock and in seconds that they had trained before."""
+        self._told: dict[str, float] = {}
+        numbers = {member["run"]: member["number"] for member in sweep.journal.members()}
+        self.number = {run.id: numbers.get(run.id, place) for place, run in enumerate(sweep.runs, 1)}
+        self.total = max(len(numbers), len(sweep.runs))
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to put away."""
+
+    def said(self, run: RunFolder, what: str) -> None:
+        """Something worth a line of one run."""
+        log.info(f"[{self.number[run.id]}/{self.total}] {one_line(self.sweep.label(run))}: {printable(what)}")
+
+    def began(self, run: RunFolder) -> None:
+        """A run's process was started."""
+        self.starts[run.id] = time.monotonic(), train_seconds(run)
+        self._told[run.id] = time.monotonic()
+        self.said(run, f"run {run.id} …")
+
+    def ended(self, run: RunFolder, reason: str | None) -> None:
+        """A run's process has ended, for a reason where the run is not finished."""
+        state = run.status()["state"]
+        took = self._took(run)
+        self.said(run, f"{state}{took}" if reason is None else f"{state}{took}: {reason} (see {run.log})")
+
+    def _took(self, run: RunFolder) -> str:
+        """How long it took, with start, tests and all, and how much of that was training."""
+        if run.id not in self.starts:  # another one began it, such as Slurm
+            return f" after {clock(train_seconds(run))} of training" if train_seconds(run) else ""
+        started, before = self.starts.pop(run.id)
+        return f" in {took(time.monotonic() - started, train_seconds(run) - before)}"
+
+    def found_done(self, run: RunFolder) -> None:
+        """There was nothing to do for a run."""
+        self.said(run, "done already")
+
+    def held(self, run: RunFolder) -> None:
+        """Another process is at work on a run: said once."""
+        if run.id not in self._held and (holder := run.holder()) is not None:
+            self._held.add(run.id)
+            self.said(run, f"held by {holder}: waiting")
+
+    def remark(self, what: str) -> None:
+        """Something worth a line of the sweep."""
+        log.info(what)
+
+    def tick(self, running: Sequence[InWork], waiting: Sequence[RunFolder]) -> None:
+        """Called several times a second, with the runs at work and those to come."""
+        for run in (one.folder for one in running):
+            if time.monotonic() - self._told[run.id] >= SAID:
+                self._told[run.id] = time.monotonic()
+                self.said(run, "  ".join(progress(run)))
+
+
+def progress(run: RunFolder) -> list[str]:
+    """Where a run at work stands: what it does, how far it is, loss, mIoU and time left."""
+    status = run.status()
+    done, total = counted(run, status)
+    figures = {
+        "loss": figure(status.get("loss"), "{:.4g}"),
+        "val mIoU": figure(status.get("val_miou"), "{:.2%}"),
+        "left": clock(left(status)),
+    }
+    doing = WORK.get(status["state"], "starting")
+    return [f"{doing} {done}/{total or '?'}", *(f"{name} {text}" for name, text in figures.items() if text)]
+
+
+def counted(run: RunFolder, status: Mapping[str, Any]) -> tuple[int, int | None]:
+    """Steps done and in all; images, while a run is tested and says how many."""
+    if (testing := status.get("testing")) and status["state"] == "done":
+        return testing["done"], testing["images"]
+    return status["step"], max_steps(run)
+
+
+def left(status: Mapping[str, Any]) -> float | None:
+    """Seconds until a run at work has trained, or is tested."""
+    testing = status.get("testing") if status["state"] == "done" else None
+    return testing["seconds_left"] if testing else seconds_left(dict(status))
+
+
+def figure(value: float | None, form: str) -> str:
+    """A figure as text; empty without one."""
+    return "" if value is None else form.format(value)
+
+
+def display(sweep: Sweep) -> Display:
+    """What shows a sweep's progress here: a live table on a terminal, else log lines."""
+    if not sys.stderr.isatty():
+        return Display(sweep)
+    from segsweep.sweeps.live import LiveTable
+
+    return LiveTable(sweep)

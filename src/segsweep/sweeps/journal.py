@@ -1,0 +1,163 @@
+"""A sweep's journal: which members it has, numbered once for all, and what became of each.
+
+sweeps/NAME.json    the members in their order, each with its number, run id and overrides; members that a
+                    later command adds come after those that are there
+sweeps/NAME.jsonl   what happened, a line each: a run began, was done, failed, was interrupted or left out,
+                    with its attempt, the host and the process that launched it
+
+Any number of launchers on any number of hosts may write at once: members are added under a lease, lines are
+appended under a record lock. Of a run's lines the furthest counts, by attempt and then by how far it came,
+so that no line, late or written twice, moves a state back. Whether a run *is* done is for its own folder to
+say; the journal tells a sweep's story and keeps its numbers.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from segsweep.files import cannot_write
+from segsweep.runs.documents import write_json
+from segsweep.runs.lease import hold
+from segsweep.runs.records import EVENT, SWEEP, read_record
+
+log = logging.getLogger("segsweep")
+
+FOLDER = "sweeps"
+BEGAN, INTERRUPTED, FAILED, LEFT_OUT, DONE = "began", "interrupted", "failed", "left out", "done"
+FORWARD = (BEGAN, INTERRUPTED, FAILED, LEFT_OUT, DONE)
+"""States within one attempt, in the order in which they may follow."""
+Event = dict[str, Any]
+SWEEP_AGAIN = "remove it, and the sweep's command, given again, writes it anew; its runs are not touched"
+
+
+class Journal:
+    """The journal of one sweep, as one launcher reads and writes it."""
+
+    def __init__(self, runs_dir: Path, name: str) -> None:
+        self.name = name
+        self.members_file = runs_dir / FOLDER / f"{name}.json"
+        self.events_file = runs_dir / FOLDER / f"{name}.jsonl"
+        self._furthest: dict[str, Event] = {}
+        self._read_to = 0
+        self._attempts: dict[str, int] = {}
+
+    def read(self) -> dict[str, Any] | None:
+        """What is known of the sweep; None where there is none.
+
+        Raises:
+            DamagedFileError: the file cannot be read.
+        """
+        return read_record(self.members_file, SWEEP, SWEEP_AGAIN)
+
+    def members(self) -> list[dict[str, Any]]:
+        """All members that the sweep ever had, in the order of their numbers."""
+        return _members(self.read() or {})
+
+    def delete(self) -> None:
+        """Forget the sweep; its runs are not touched."""
+        for file in (self.members_file, self.events_file):
+            file.unlink(missing_ok=True)
+
+    def extend(self, members: Sequence[Mapping[str, Any]], **facts: Any) -> int:
+        """Add those members that are new, behind those there are; how many were known.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        self.members_file.parent.mkdir(parents=True, exist_ok=True)
+        lease = self.members_file.with_name(f".{self.members_file.name}.lease")
+        with hold(lease, f"sweep {self.name}", wait=True, say=log.info) as held:
+            record = self.read() or {"name": self.name, "started": time.time(), **facts}
+            known = _members(record)
+            ids = {member["run"] for member in known}
+            new = [dict(member) for member in members if member["run"] not in ids]
+            if new:
+                numbered = [{**m, "number": number} for number, m in enumerate([*known, *new], 1)]
+                runs = [member["run"] for member in numbered]
+                held.check()
+                write_json(self.members_file, {**record, "members": numbered, "runs": runs})
+        return len(members) - len(new)
+
+    def note(self, run: str, state: str, **facts: Any) -> None:
+        """Append what became of a run, unless that is known: it was done already, before this command too.
+
+        What a launcher first notes of a run, and each beginning, is a new attempt; what it notes then is of
+        this attempt, whatever other launchers begin meanwhile.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        try:
+            self.events_file.parent.mkdir(parents=True, exist_ok=True)
+            with self.events_file.open("ab+") as file:
+                with suppress(OSError):  # a file system without record locks: lines are short
+                    fcntl.lockf(file, fcntl.LOCK_EX)
+                self._take_in(file)
+                if state == DONE and self._furthest.get(run, {}).get("state") == DONE:
+                    return
+                event = self._event(run, state) | facts
+                file.write(_fresh_line(file) + json.dumps(event).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise cannot_write(self.events_file, error) from error
+
+    def _event(self, run: str, state: str) -> Event:
+        if state == BEGAN or run not in self._attempts:
+            self._attempts[run] = 1 + self._furthest.get(run, {}).get("attempt", 0)
+        who = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
+        return {"run": run, "state": state, "attempt": self._attempts[run], **who}
+
+    def states(self) -> dict[str, Event]:
+        """The furthest event of each run that has any."""
+        with suppress(FileNotFoundError), self.events_file.open("rb") as file:
+            self._take_in(file)
+        return dict(self._furthest)
+
+    def _take_in(self, file: BinaryIO) -> None:
+        """Read the lines that are new, to the last one that is whole."""
+        file.seek(self._read_to)
+        lines = file.read()
+        lines = lines[: lines.rfind(b"\n") + 1]
+        self._read_to += len(lines)
+        events = [_event(line) for line in lines.splitlines() if line.strip()]
+        if damaged := events.count(None):  # a bit that flipped, or a line cut short where the power went
+            log.warning(f"{self.events_file}: {damaged} damaged of {len(events)} lines, left out")
+        for event in filter(None, events):
+            known = self._furthest.get(event["run"])
+            if known is None or _progress(event) > _progress(known):
+                self._furthest[event["run"]] = event
+
+
+def _event(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return event if EVENT(event) and event.get("state") in FORWARD else None
+
+
+def _members(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    # An older record has the ids of the runs alone.
+    first = [{"run": run, "number": number} for number, run in enumerate(record.get("runs", ()), 1)]
+    return list(record.get("members") or first)
+
+
+def _progress(event: Event) -> tuple[int, int]:
+    return event["attempt"], FORWARD.index(event["state"])
+
+
+def _fresh_line(file: BinaryIO) -> bytes:
+    """What ends a line that was cut short, so that the next is whole."""
+    size = file.seek(0, os.SEEK_END)
+    if not size:
+        return b""
+    file.seek(size - 1)
+    return b"" if file.read(1) == b"\n" else b"\n"

@@ -1,0 +1,171 @@
+"""Sweeps through Slurm: all jobs are submitted at once, as arrays, and Slurm is left to do them.
+
+submitit, on which Hydra's own Slurm launcher rests too, writes the batch scripts and requeues jobs at a time
+limit or a preemption. What Hydra's launcher does with it is not enough here: stages come after those they
+start from, without holding a device meanwhile, a job is requeued only when its run has saved, and what is in
+the queue already is not submitted twice.
+"""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from segsweep.errors import ConfigError, UserError
+from segsweep.planning.plan import Member
+from segsweep.runs.process import PYTHON
+from segsweep.sweeps.display import Display
+from segsweep.sweeps.jobs import Job, jobs_of
+from segsweep.sweeps.launchers.base import SweepLauncher
+from segsweep.sweeps.launchers.slurm_job import SlurmJob
+from segsweep.sweeps.launchers.slurm_queue import SlurmWork, note, noted, states
+from segsweep.sweeps.sweep import COMMAND, Sweep
+from segsweep.sweeps.worker import Order
+
+HERE = "hydra/launcher=submitit_slurm"
+SHARED = (
+    "name", "timeout_min", "mem_gb", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task",
+    "stderr_to_stdout",
+)  # fmt: skip
+"""Options that submitit has for every engine; its others take the engine's name before them."""
+ARRAY = 1000
+"""Jobs of an array: Slurm's MaxArraySize is 1001 where a cluster's administrators chose no other."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What jobs of one array ask Slurm for."""
+
+    nodes: int
+    tasks_per_node: int
+    cpus_per_task: int
+    gpus_per_node: int | None
+
+    @property
+    def ranks(self) -> int:
+        """The processes of a run."""
+        return self.nodes * self.tasks_per_node
+
+    def srun(self) -> tuple[str, ...]:
+        """How a run of several ranks is started within its job; nothing for one of a single rank."""
+        tasks = (
+            f"--nodes={self.nodes}",
+            f"--ntasks={self.ranks}",
+            f"--ntasks-per-node={self.tasks_per_node}",
+        )
+        step = ("srun", "--overlap", "--kill-on-bad-exit=1", *tasks, f"--cpus-per-task={self.cpus_per_task}")
+        return step if self.ranks > 1 else ()
+
+
+class SlurmLauncher(SweepLauncher):
+    """hydra/launcher=submitit_slurm; its options are described in conf/hydra/launcher/submitit_slurm.yaml."""
+
+    def __init__(self, submitit_folder: str, wait: bool, max_num_timeout: int, **options: Any) -> None:
+        self.folder, self.wait, self.max_num_timeout = submitit_folder, wait, max_num_timeout
+        plain = {key: OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for key, v in options.items()}
+        self.options: dict[str, Any] = {key: value for key, value in plain.items() if value is not None}
+
+    def check(self, members: Sequence[Member]) -> None:
+        """Raise ConfigError where submitit is missing, or options do not go together."""
+        try:
+            import submitit  # noqa: F401
+        except ImportError:
+            raise ConfigError(f"{HERE} needs submitit: pip install submitit") from None
+        seconds, notice = 60 * self.options["timeout_min"], self.options["signal_delay_s"]
+        if notice >= seconds:
+            raise ConfigError(
+                f"hydra.launcher.signal_delay_s={notice}: a job's whole time (timeout_min={seconds // 60}); "
+                "give a run more time than its notice"
+            )
+        for devices in {job.devices for job in jobs_of(members)}:
+            if devices != "auto" and int(devices) % self.options["nodes"]:
+                raise ConfigError(
+                    f"trainer.devices={devices} cannot be shared out among {self.options['nodes']} nodes "
+                    "evenly; change it or hydra.launcher.nodes"
+                )
+
+    def do(self, members: Sequence[Member], sweep: Sweep) -> None:
+        """Submit what is not done and not in the queue, and wait for all of it."""
+        display = Display(sweep)
+        ids = self._submit(jobs_of(members), display)
+        ids = {job: found for job, found in ids.items() if found}
+        if self.wait:
+            SlurmWork(sweep, display, ids, members[0].config["on_failure"]).wait()
+        else:
+            display.remark(f"{len(ids)} jobs are Slurm's now; segsweep runs tells how far they are")
+
+    def _submit(self, jobs: Sequence[Job], display: Display) -> dict[Job, list[str]]:
+        """Slurm's jobs for each of ours; none for what is done.
+
+        Raises:
+            UserError: Slurm is not there, or refuses.
+        """
+        queue = states()
+        if queue is None:
+            raise UserError(f"{HERE}: squeue does not answer; is this a machine of the cluster?")
+        ids: dict[Job, list[str]] = {}
+        groups: dict[tuple[Needs, tuple[Job, ...], tuple[str, ...]], list[Job]] = {}
+        for job in jobs:
+            left = [member.folder for member in job.runs if not member.folder.is_complete(member.config)]
+            ids[job] = sorted({noted(folder) for folder in left} & queue.keys())
+            if not left:
+                display.found_done(job.runs[-1].folder)
+            elif all(noted(folder) in queue for folder in left):
+                display.said(job.runs[-1].folder, f"is Slurm's job {', '.join(ids[job])} already")
+            else:
+                groups.setdefault((self._needs(job), job.after, tuple(ids[job])), []).append(job)
+        # Parents are first among jobs, and so are their groups.
+        for (needs, after, at_work), group in groups.items():
+            before = [*at_work, *(id for parent in after for id in ids[parent])]
+            ids.update(self._submit_group(needs, before, group))
+        return ids
+
+    def _submit_group(
+        self, needs: Needs, before: Sequence[str], group: Sequence[Job]
+    ) -> Iterator[tuple[Job, list[str]]]:
+        """Submit jobs that need the same and come after the same, as arrays."""
+        for first in range(0, len(group), ARRAY):
+            part = group[first : first + ARRAY]
+            orders = [Order.of(job, COMMAND.may_train) for job in part]
+            works = [SlurmJob(replace(order, prefix=needs.srun())) for order in orders]
+            try:
+                submitted = self._executor(needs, before).submit_array(works)
+            except RuntimeError as error:  # submitit's, of what sbatch said
+                raise UserError(f"{HERE}: {str(error).strip().splitlines()[-1]}") from error
+            for job, slurm in zip(part, submitted, strict=True):
+                for member in job.runs:
+                    note(member.folder, slurm.job_id)
+                yield job, [slurm.job_id]
+
+    def _executor(self, needs: Needs, before: Sequence[str]) -> Any:
+        import submitit
+
+        # The one process of a job of several ranks starts these itself, within the same devices.
+        single = ["--ntasks=1", "--nodes=1", "--overlap"] if needs.ranks > 1 else []
+        options = {**self.options, **asdict(needs), "srun_args": [*single, "--kill-on-bad-exit=1"]}
+        if before:
+            options["dependency"] = "afterany:" + ":".join(before)
+        executor = submitit.AutoExecutor(
+            self.folder,
+            cluster="slurm",
+            slurm_max_num_timeout=self.max_num_timeout,
+            slurm_python=shlex.join(PYTHON),
+        )
+        named = {key if key in SHARED else f"slurm_{key}": value for key, value in options.items()}
+        executor.update_parameters(**named)
+        return executor
+
+    def _needs(self, job: Job) -> Needs:
+        """As the options say, or else as the run needs it."""
+        config, said = job.runs[-1].config, self.options
+        ranks = 1 if job.devices == "auto" else int(job.devices) // said["nodes"]
+        tasks = said.get("tasks_per_node", ranks)
+        by_itself = config["trainer"]["accelerator"] != "cpu" and not {"gpus_per_task", "gres"} & said.keys()
+        return Needs(
+            said["nodes"],
+            tasks,
+            said.get("cpus_per_task", config["num_workers"] + 1),
+            said.get("gpus_per_node", tasks if by_itself else None),
+        )

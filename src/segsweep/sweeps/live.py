@@ -1,0 +1,145 @@
+"""A live table of a sweep on a terminal: a row for each run, as many as there is room for.
+
+It is drawn by whoever calls `tick`, without a thread of its own: runs are to be started by the main thread,
+and what is shown is read from their status.json, once a second. Log lines appear above it.
+"""
+
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console, Group, JustifyMethod
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from segsweep.commands.output import one_line
+from segsweep.commands.runs.list import clock
+from segsweep.runs.folder import RunFolder
+from segsweep.sweeps.display import WORK, Display, InWork, counted, figure, left, log
+from segsweep.sweeps.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
+from segsweep.sweeps.outcome import ending
+from segsweep.sweeps.sweep import Sweep
+
+EVERY = 1.0
+"""Seconds between two drawings."""
+MARGIN = 4
+"""Lines of the terminal that are no rows: the table's head, the summary, a log line and the cursor's."""
+RUNNING, WAITING, NOT_STARTED = "running", "waiting", "not started"
+SHOWN_FIRST = (RUNNING, FAILED, INTERRUPTED, WAITING, LEFT_OUT, DONE, NOT_STARTED)
+SUMMED_UP = (DONE, FAILED, INTERRUPTED, LEFT_OUT, RUNNING, WAITING, NOT_STARTED)
+COLUMNS = ("", "run", "state", "device", "done", "step", "loss", "val mIoU", "left")
+BAR = 10
+"""Characters of a run's bar."""
+
+
+class LiveTable(Display):
+    """Log lines, and below them where each run stands."""
+
+    def __init__(self, sweep: Sweep, console: Console | None = None) -> None:
+        super().__init__(sweep)
+        self.live = Live(console=console or Console(stderr=True), auto_refresh=False, transient=True)
+        self.ends: dict[str, tuple[str, dict[str, Any]]] = {}
+        """How runs ended that did, latest last: a state, and status.json."""
+        self.seconds: list[float] = []
+        """What runs took that were done from start to end."""
+        self._drawn = 0.0
+
+    def __enter__(self) -> "LiveTable":
+        """Begin to draw; what is logged goes above the table."""
+        plain = sys.stderr
+        self.live.start()
+        self._streams = [
+            h for h in log.handlers if isinstance(h, logging.StreamHandler) and h.stream is plain
+        ]
+        for handler in self._streams:
+            handler.setStream(sys.stderr)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wipe the table: the closing one follows."""
+        self.live.stop()
+        for handler in self._streams:
+            handler.setStream(sys.stderr)
+
+    def ended(self, run: RunFolder, reason: str | None) -> None:
+        """Remember how, and how long it took."""
+        started = self.starts.get(run.id)
+        super().ended(run, reason)
+        if reason is None and started is not None:
+            self.seconds.append(time.monotonic() - started[0])
+        state = LEFT_OUT if run.id in self.sweep.left_out else ending(run, reason)[0]
+        self.ends[run.id] = state, run.status()
+
+    def found_done(self, run: RunFolder) -> None:
+        """Remember it."""
+        super().found_done(run)
+        self.ends[run.id] = DONE, run.status()
+
+    def tick(self, running: Sequence[InWork], waiting: Sequence[RunFolder]) -> None:
+        """Draw, where the last drawing is old."""
+        if time.monotonic() - self._drawn >= EVERY:
+            self._drawn = time.monotonic()
+            self.live.update(self.drawing(running, waiting), refresh=True)
+
+    def drawing(self, running: Sequence[InWork], waiting: Sequence[RunFolder]) -> Group:
+        """The table as it is now."""
+        at_work = {one.folder.id: one for one in running}
+        states = {run.id: self.ends.get(run.id, (NOT_STARTED,))[0] for run in self.sweep.runs}
+        states |= dict.fromkeys((run.id for run in waiting), WAITING) | dict.fromkeys(at_work, RUNNING)
+        table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+        hidden = () if any(one.devices for one in running) else ("device",)
+        for name in (name for name in COLUMNS if name not in hidden):  # runs' names give way to the figures
+            justify: JustifyMethod = "left" if name in COLUMNS[1:5] else "right"
+            table.add_column(name, no_wrap=True, justify=justify, ratio=1 if name == COLUMNS[1] else None)
+        for run in self._chosen(states, self.live.console.height - MARGIN):
+            row = zip(COLUMNS, self._row(run, states[run.id], at_work.get(run.id)), strict=True)
+            table.add_row(*(Text(text) for name, text in row if name not in hidden))
+        return Group(table, Text(self._summary(states)))
+
+    def _chosen(self, states: dict[str, str], room: int) -> list[RunFolder]:
+        """The runs that matter most, in the sweep's order; of those that ended the latest."""
+        latest = {id: -place for place, id in enumerate(self.ends)}
+        by_weight = sorted(
+            self.sweep.runs, key=lambda run: (SHOWN_FIRST.index(states[run.id]), latest.get(run.id, 0))
+        )
+        return sorted(by_weight[: max(room, 1)], key=lambda run: self.number[run.id])
+
+    def _row(self, run: RunFolder, state: str, at_work: InWork | None) -> Iterator[str]:
+        status = run.status() if at_work else self.ends.get(run.id, (state, {}))[1]
+        if at_work:
+            state = WORK.get(status["state"], "starting")
+        elif state in (FAILED, INTERRUPTED) and status.get("failure"):
+            state = f"{state}: {status['failure']['class']}"
+        done, total = counted(run, status) if status else (0, None)
+        yield str(self.number[run.id])
+        yield one_line(self.sweep.label(run))
+        yield state
+        yield ",".join(at_work.devices) if at_work else ""
+        yield _bar(done / total) if at_work and total else ""
+        yield f"{done}/{total or '?'}" if status else ""
+        yield figure(status.get("loss"), "{:.4g}")
+        yield figure(status.get("val_miou"), "{:.2%}")
+        yield clock(left(status) if at_work else None)
+
+    def _summary(self, states: dict[str, str]) -> str:
+        count = Counter(states.values())
+        counts = ", ".join(f"{count[state]} {state}" for state in SUMMED_UP if count[state] or state == DONE)
+        rest = self._left(count[WAITING], count[RUNNING])
+        return counts + ("" if rest is None else f"; about {clock(rest)} left")
+
+    def _left(self, waiting: int, running: int) -> float | None:
+        """Seconds until all are done, if those to come take as long as those that are done took."""
+        if not self.seconds or not running:
+            return None
+        mean = sum(self.seconds) / len(self.seconds)
+        begun = sum(max(0.0, mean - (time.monotonic() - start)) for start, _ in self.starts.values())
+        return (begun + mean * waiting) / running
+
+
+def _bar(share: float) -> str:
+    filled = round(BAR * min(share, 1.0))
+    return "━" * filled + "╌" * (BAR - filled)

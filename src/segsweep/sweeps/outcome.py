@@ -1,0 +1,48 @@
+"""Whether a run may begin, and how it ended, read from run folders alone."""
+
+from collections.abc import Container, Sequence
+
+from segsweep.failures import PREEMPTED, class_of
+from segsweep.runs.folder import RunFolder
+from segsweep.sweeps.early_stop import poor
+from segsweep.sweeps.jobs import Job
+from segsweep.sweeps.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
+from segsweep.sweeps.sweep import Sweep
+
+Ending = tuple[str, str | None]
+"""A state of the journal, and the reason where it is not done."""
+
+
+def refusal(folder: RunFolder, peers: Sequence[RunFolder], left_out: Container[str] = ()) -> Ending | None:
+    """Why a run is not to be started: its parent did not get done, or was a poor one among its peers."""
+    if (id := folder.plan.get("parent")) is None:
+        return None
+    parent = RunFolder(folder.path.parent / id)
+    if id in left_out:
+        return LEFT_OUT, f"left out, as its parent {id} was"
+    if parent.status()["state"] != "done":
+        return FAILED, f"not started, as its parent {id} is not done"
+    begun = folder.status()["step"] > 0
+    reason = poor(parent, peers) if peers and not begun else None
+    return None if reason is None else (LEFT_OUT, reason)
+
+
+def ending(folder: RunFolder, reason: str | None) -> Ending:
+    """How a run's process left it."""
+    if reason is None:
+        return DONE, None
+    status = folder.status()
+    interrupted = status["state"] == "interrupted" or class_of(status) == PREEMPTED
+    return INTERRUPTED if interrupted else FAILED, reason
+
+
+def judge(job: Job, sweep: Sweep, told: str | None = None) -> None:
+    """Tell the sweep how each run of a job ended that was done elsewhere, from where `told` came."""
+    for member in job.runs:
+        folder = member.folder
+        if folder.is_complete(member.config):
+            sweep.end(folder, DONE, None)
+        elif refused := refusal(folder, [peer.folder for peer in job.peers], sweep.left_out):
+            sweep.end(folder, *refused)
+        else:
+            sweep.end(folder, *ending(folder, str(folder.status().get("error") or told or "not finished")))

@@ -1,0 +1,115 @@
+"""Whether a command's members are those of a sweep that was there before.
+
+A sweep is the same one while its members grow along its axes. What was one value for all of its runs and is
+another one now would train all of it anew under the old name: that is refused, with what differs.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from segsweep.errors import ConfigError
+from segsweep.planning.plan import Member
+from segsweep.runs.compare import show
+from segsweep.runs.documents import DamagedFileError
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import CONTENT
+from segsweep.sweeps.journal import FOLDER, Journal
+
+log = logging.getLogger("segsweep")
+
+ALWAYS_AN_AXIS = ("seed", "dataset.seed")
+"""A table's seeds may be trained one at a time. What is no part of a run's identity is free as well."""
+SHOWN = 3
+
+Settings = dict[str | None, list[dict[str, Any]]]
+"""What makes each run what it is, by stages."""
+
+
+def unnamed_sweep_of(runs_dir: Path, ids: set[str]) -> str | None:
+    """The oldest unnamed sweep of some or all of these runs and no others, or of these and more."""
+    found = []
+    for path in (runs_dir / FOLDER).glob("*.json"):
+        try:
+            record = Journal(runs_dir, path.stem).read() or {}
+        except DamagedFileError as error:
+            log.warning(f"left out: {error}")
+            continue
+        known = set(record.get("runs", ()))
+        if known and not record.get("named", True) and (known <= ids or ids <= known):
+            found.append((record.get("started", 0.0), path.stem))
+    return min(found)[1] if found else None
+
+
+def check_settings(journal: Journal, runs_dir: Path, members: Sequence[Member]) -> None:
+    """Raise ConfigError where a sweep's name is given to runs that all differ from all of its own alike.
+
+    With a run in common the others are on a new axis. A sweep of one run has no axis yet: any may be one.
+    """
+    known = {member["run"] for member in journal.members()}
+    before = [run for run in (RunFolder(runs_dir / id) for id in known) if (run.path / "plan.json").exists()]
+    if len(before) < 2 or known & {member.id for member in members}:
+        return
+    old, new = _of_runs(before), _of_members(members)
+    changes = _changes(old, new)
+    if changes:
+        shown = ", ".join(f"{key} was {was} and is {is_now}" for key, (was, is_now) in changes[:SHOWN])
+        more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+        key, (was, is_now) = changes[0]
+        raise ConfigError(
+            f"sweep={journal.name}: none of its {len(before)} runs is asked for, as {shown}{more}; give "
+            f"another name, the old value, or both as an axis ({key}={was},{is_now})"
+        )
+
+
+def _changes(old: Settings, new: Settings) -> list[tuple[str, tuple[str, str]]]:
+    """Keys with one value in all old runs of a stage and another one in all new runs of it."""
+    found: dict[str, dict[str | None, tuple[str, str]]] = {}
+    stages = [stage for stage in new if stage in old]
+    for stage in stages:
+        for key in dict.fromkeys(key for one in [*old[stage], *new[stage]] for key in one):
+            if _of_another_choice(key, old[stage], new[stage]):
+                continue
+            was, is_now = (_values(key, some[stage]) for some in (old, new))
+            if len(was) == len(is_now) == 1 and was != is_now and key not in ALWAYS_AN_AXIS:
+                found.setdefault(key, {})[stage] = (was.pop(), is_now.pop())
+    changes = []
+    for key, by_stage in found.items():
+        if "." in key and key.split(".")[0] in found:
+            continue  # another choice has other options
+        if len(by_stage) == len(stages) and len(set(by_stage.values())) == 1:
+            changes.append((key, next(iter(by_stage.values()))))
+        else:
+            changes += [(f"stages.{stage}.{key}", change) for stage, change in by_stage.items()]
+    return changes
+
+
+def _values(key: str, some: Sequence[Mapping[str, Any]]) -> set[str]:
+    """What runs have of a key; of what their data hold, what is known."""
+    return {show(one.get(key)) for one in some if key != CONTENT or key in one}
+
+
+def _of_another_choice(key: str, *both: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an option belongs to a choice that only new runs have: the choice is the axis."""
+    old, new = ({one.get(key.split(".")[0]) for one in some} for some in both) if "." in key else ((), ())
+    return len(old) > 1 and not set(new) <= set(old)
+
+
+def _of_runs(runs: Sequence[RunFolder]) -> Settings:
+    found: Settings = {}
+    for run in runs:
+        found.setdefault(run.plan.get("stage"), []).append(_joined(run.plan["choices"], run.plan["identity"]))
+    return found
+
+
+def _of_members(members: Sequence[Member]) -> Settings:
+    found: Settings = {}
+    for member in members:
+        found.setdefault(member.stage, []).append(_joined(member.choices, member.identity))
+    return found
+
+
+def _joined(choices: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Choices first: they say in a word what their options say in ten."""
+    return {**choices, **own}

@@ -1,0 +1,163 @@
+"""A sweep: a name for a set of runs, and for the journal of their doing."""
+
+import hashlib
+import logging
+import re
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from segsweep.errors import ConfigError, UserError
+from segsweep.planning.plan import Member
+from segsweep.runs import compare
+from segsweep.runs.folder import RunFolder
+from segsweep.sweeps.journal import FOLDER, LEFT_OUT, Journal
+from segsweep.sweeps.same_sweep import check_settings, unnamed_sweep_of
+
+log = logging.getLogger("segsweep")
+
+
+@dataclass
+class Sweep:
+    """The runs that one `-m` command asked for."""
+
+    name: str
+    runs_dir: Path
+    runs: list[RunFolder]
+    named: bool = True
+    """Whether its name was given, and not made from its members."""
+    reasons: dict[str, str] = field(default_factory=dict)
+    """Why runs failed, by id."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Why runs were left out as poor ones, by id."""
+    gone: Sequence[str] = ()
+    """Ids of its members whose folders are not there."""
+    started: float = field(default_factory=time.monotonic)
+    trained_before: dict[str, float] = field(default_factory=dict)
+    """Seconds of training that each run had behind it when the command began."""
+
+    @classmethod
+    def of(cls, members: Sequence[Member]) -> "Sweep":
+        """The sweep of these members: the one that `sweep=` names, or an unnamed one that has them.
+
+        Raises:
+            ConfigError: the name is none, or is that of a sweep of other runs.
+        """
+        config = members[0].config
+        runs_dir, given = Path(config["runs_dir"]), config["sweep"]
+        if given is None:
+            name = unnamed_sweep_of(runs_dir, {m.id for m in members}) or _hash(members)
+        elif re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", str(given)):
+            name = str(given)
+            check_settings(Journal(runs_dir, name), runs_dir, members)
+        else:
+            raise ConfigError(
+                f"sweep={given}: expected a name of letters, digits, '.', '_' and '-', with '/' between parts"
+            )
+        return cls(name, runs_dir, [member.folder for member in members], named=given is not None)
+
+    @classmethod
+    def read(cls, runs_dir: Path, name: str) -> "Sweep":
+        """A sweep that was started before, with all members that it ever had.
+
+        Raises:
+            UserError: there is none of this name.
+        """
+        record = Journal(runs_dir, name).read()
+        if record is None:
+            known = ", ".join(names(runs_dir)) or "none"
+            raise UserError(f"sweep={name}: no such sweep in {runs_dir}; known: {known}")
+        runs = [RunFolder(runs_dir / run) for run in record["runs"]]
+        gone = [run.id for run in runs if not run.path.exists()]
+        if gone:
+            log.warning(f"sweep {name}: {len(gone)} of its {len(runs)} runs were removed: {', '.join(gone)}")
+        return cls(name, runs_dir, [run for run in runs if run.id not in gone], gone=gone)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """Where its members and their fates are kept."""
+        return Journal(self.runs_dir, self.name)
+
+    def write(self, members: Sequence[Member]) -> None:
+        """Number the members and keep them in the journal; those of a later batch come behind."""
+        there = {run.id for run in self.runs}
+        self.runs += [member.folder for member in members if member.id not in there]
+        for member in members:
+            self.trained_before.setdefault(member.id, train_seconds(member.folder))
+        self.__dict__.pop("_axes", None)
+        known = self.journal.extend([_record(member) for member in members], named=self.named)
+        if known:
+            log.info(f"sweep {self.name}: {known} runs as before, {len(members) - known} new")
+
+    def end(self, run: RunFolder, state: str, reason: str | None) -> None:
+        """Take note of how a run of it ended."""
+        for known in (self.reasons, self.left_out):  # of a batch before
+            known.pop(run.id, None)
+        if reason is not None:
+            (self.left_out if state == LEFT_OUT else self.reasons)[run.id] = reason
+        self.journal.note(run.id, state, reason=reason)
+
+    def seconds(self) -> tuple[float, float]:
+        """Seconds since the command began, and those that its runs have trained since."""
+        trained = sum(map(train_seconds, self.runs)) - sum(self.trained_before.values())
+        return time.monotonic() - self.started, max(0.0, trained)
+
+    def label(self, run: RunFolder) -> str:
+        """What tells a run from the others of the sweep."""
+        return compare.label(run, self._axes) or run.id
+
+    @cached_property
+    def _axes(self) -> list[str]:
+        # Asked for at every member, and a comparison of all runs.
+        return compare.axes(self.runs)
+
+
+def train_seconds(run: RunFolder) -> float:
+    """Seconds that a run has trained, over all its starts."""
+    return float(run.status().get("train_seconds") or 0.0)
+
+
+def names(runs_dir: Path) -> list[str]:
+    """Names of the sweeps of a folder of runs."""
+    files = (runs_dir / FOLDER).rglob("*.json")
+    return sorted(path.relative_to(runs_dir / FOLDER).with_suffix("").as_posix() for path in files)
+
+
+def _record(member: Member) -> dict[str, Any]:
+    return {
+        "run": member.id,
+        "overrides": list(member.overrides),
+        "stage": member.stage,
+        "parent": member.parent.id if member.parent else None,
+    }
+
+
+def _hash(members: Sequence[Member]) -> str:
+    return hashlib.sha256(" ".join(sorted(member.id for member in members)).encode()).hexdigest()[:8]
+
+
+@dataclass
+class Command:
+    """What the command line tells a launcher and hears from it, as Hydra makes and keeps the launcher."""
+
+    may_train: bool = True
+    collect: Callable[[Member], None] | None = None
+    """What is done with each composed member, where none is to be planned as a run."""
+    problem: Callable[[str, UserError], None] | None = None
+    """What is told of each member that cannot be composed, by its overrides, where that is no error."""
+    forced: frozenset[str] = frozenset()
+    """Keys of options that Hydra was told to add, so that it leaves it to the composer to check them."""
+    members: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+    """The overrides of the members that each row of an experiment became."""
+    sweeps: list[Sweep] = field(default_factory=list)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a run of a sweep failed."""
+        return any(sweep.reasons for sweep in self.sweeps)
+
+
+COMMAND = Command()

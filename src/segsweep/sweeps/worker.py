@@ -1,0 +1,209 @@
+"""Doing: run folders executed one after the other, each in a fresh process.
+
+An order is plain values, so that any launcher can hand it to another process or another machine. Whatever
+becomes of a run's process, its status.json tells it afterwards: what the process could not write itself, as
+it was killed, is written here.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from segsweep import failures
+from segsweep.planning.plan import Member
+from segsweep.processes import ASKING, signal_name
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.process import execute_command
+from segsweep.sweeps.jobs import Job
+from segsweep.sweeps.outcome import refusal
+
+ATTACHED = "--attached="
+"""Said to a run's process, with that of its launcher: it ends when this does, and waits for no held run."""
+HELD = os.EX_TEMPFAIL
+"""Its exit status then."""
+LOGGED = "--logged"
+"""Said to it too: its output goes to the run's log."""
+ASKED = "--asked="
+"""Said to it if the run is done: the configuration to test it under, as JSON."""
+TRACEBACK = 1
+"""Python's exit status after an error, which it prints when the run has told its status already."""
+POLL = 1.0
+
+
+@dataclass(frozen=True)
+class Order:
+    """Run folders to execute in this order; the first that fails ends it."""
+
+    folders: tuple[str, ...]
+    configs: tuple[str, ...] = ()
+    """What is asked of each run, see `asked_of`."""
+    peers: tuple[str, ...] = ()
+    """Runs that the first one's parent is compared with, where poor members are left out."""
+    train: bool = True
+    retries: int = 0
+    prefix: tuple[str, ...] = ()
+    """What a run's command is started by, such as srun for several ranks."""
+    allowed: tuple[str, ...] = ()
+    """Classes that the user's own command names for these runs."""
+
+    @classmethod
+    def of(cls, job: Job, train: bool) -> "Order":
+        """What a job's process has to do."""
+        return cls(
+            tuple(str(member.folder.path.absolute()) for member in job.runs),
+            tuple(asked_of(member) for member in job.runs),
+            tuple(str(member.folder.path.absolute()) for member in job.peers),
+            train,
+            job.runs[-1].config["retries"],
+            allowed=tuple(sorted({name for member in job.runs for name in member.folder.allowed})),
+        )
+
+    def plain(self) -> dict[str, Any]:
+        """Lists and values, of which `Order(**plain)` makes the same order."""
+        return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
+
+
+def asked_of(member: Member) -> str:
+    """What is asked of a run that is done, its configuration as JSON; empty if config.yaml says it."""
+    done = member.folder.status()["state"] == "done"
+    return json.dumps(member.config, ensure_ascii=False) if done else ""
+
+
+class Attempt:
+    """A run folder being executed in a process of its own, whose output goes to the run's log."""
+
+    asked = False
+    """Whether it was asked to stop."""
+    config = ""
+    """See `asked_of`."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        train: bool,
+        prefix: Sequence[str] = (),
+        config: str = "",
+        **environment: str,
+    ) -> None:
+        self.folder, self.prefix, self.config = folder, prefix, config
+        self._oom_kills, self._told = _oom_kills(), folder.status().get("updated")
+        # What srun starts is attached to srun.
+        attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
+        command = [*prefix, *execute_command(folder), LOGGED, *attached]
+        with folder.log.open("a") as output:
+            self.process = subprocess.Popen(
+                command + ([] if train else ["--no-train"]) + ([f"{ASKED}{config}"] if config else []),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                # A group of its own: the terminal's Ctrl-C is for the launcher, which asks runs to stop.
+                start_new_session=True,
+                env={**os.environ, **environment},
+            )
+
+    def ask(self, signum: int) -> None:
+        """Ask the process to stop at the end of its step."""
+        self.asked = True
+        self.process.send_signal(signum)
+
+    def kill(self) -> None:
+        """End the process and all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def ended(self) -> str | None:
+        """Once the process has ended: why the run is not finished, or None where it is."""
+        self.kill()  # what a killed process left behind: loader workers, ranks
+        returncode, status = self.process.returncode, self.folder.status()
+        if _is_complete(self.folder, self.config):
+            return None  # however its process ended after that
+        silent = status.get("failure") is None or status.get("updated") == self._told
+        # Who holds it by now goes on with it, and says so itself.
+        if (silent or returncode < 0) and self.folder.holder() is None:
+            self._record(returncode, status)
+        elif returncode == TRACEBACK and status.get("failure"):
+            log = failures.log_tail(self.folder.log)
+            self.folder.update_status(failure={**status["failure"], "log": log})
+        return str(self.folder.status().get("error") or _how(returncode))
+
+    def _record(self, returncode: int, status: Mapping[str, Any]) -> None:
+        if returncode > 128:  # as srun, shells and segsweep itself say of a signal
+            returncode = 128 - returncode
+        kind, error = failures.UNKNOWN, _how(returncode)
+        if returncode == -signal.SIGKILL:
+            kind = failures.OUT_OF_MEMORY if _oom_kills() > self._oom_kills else failures.KILLED
+            error += " for want of memory" if kind == failures.OUT_OF_MEMORY else ""
+        if -returncode in ASKING or (self.asked and returncode < 0):
+            kind = failures.PREEMPTED
+        state = "done" if status["state"] == "done" else "failed" if returncode >= 0 else "interrupted"
+        log = failures.log_tail(self.folder.log)
+        if returncode == failures.USER_STATUS and log:
+            kind, error = failures.USER, log[-1].removeprefix("segsweep: ")
+        self.folder.update_status(state=state, error=error, failure={"class": kind, "log": log})
+
+
+def perform(order: Order, watch: Callable[[Attempt], None] = lambda _: None) -> str | None:
+    """Execute an order to its end; why it was not finished, or None.
+
+    A run that another process holds is waited for. `watch` is told of each process as it starts: whoever
+    receives signals has to pass them on to it.
+    """
+    peers = [RunFolder(Path(path)) for path in order.peers]
+    for path, config in zip_longest(order.folders, order.configs, fillvalue=""):
+        folder = RunFolder(Path(path), order.allowed)
+        refused = refusal(folder, peers)
+        reason = refused[1] if refused else _finish(folder, order, config, watch)
+        if reason is not None:
+            return reason
+    return None
+
+
+def may_pass(folder: RunFolder) -> bool:
+    """Whether the fault that ended a run may be gone at the next attempt."""
+    return failures.class_of(folder.status()) in failures.PASSING
+
+
+def _is_complete(folder: RunFolder, config: str) -> bool:
+    return folder.is_complete(json.loads(config) if config else folder.config())
+
+
+def _finish(folder: RunFolder, order: Order, config: str, watch: Callable[[Attempt], None]) -> str | None:
+    tries = 0
+    while not _is_complete(folder, config):
+        if folder.holder() is not None:
+            time.sleep(POLL)
+            continue
+        attempt = Attempt(folder, order.train, order.prefix, config)
+        watch(attempt)
+        returncode = attempt.process.wait()
+        if returncode == HELD:
+            continue
+        reason = attempt.ended()
+        tries += 1
+        if reason is not None and (tries > order.retries or not may_pass(folder)):
+            return reason
+    return None
+
+
+def _how(returncode: int) -> str:
+    if returncode < 0:
+        return f"killed by {signal_name(-returncode)}"
+    if returncode - 128 in ASKING:
+        return f"stopped by {signal_name(returncode - 128)}"
+    return f"exit status {returncode} before its end"
+
+
+def _oom_kills() -> int:
+    """Processes that the kernel has ended for want of memory since the machine started."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text().splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0

@@ -1,0 +1,84 @@
+"""The options that users type, frozen: renaming one breaks their commands and their notes."""
+
+from segsweep.config import groups as config_files
+
+TOP = {
+    "seed", "batch_size", "num_workers", "num_classes", "size", "checkpoint", "split", "predictions",
+    "runs_dir", "data_dir", "sweep", "init", "wait", "force", "skip_invalid",
+    "on_failure", "retries", "early_stop",
+}  # fmt: skip
+
+CHOICES: dict[str, set[str]] = {
+    "backbone": {
+        "mobilenetv2",
+        "xception65",
+        "resnet18",
+        "resnet101",
+        "mobilenetv3_large",
+        "mobilenetv3_small",
+    },
+    "head": {
+        "ksac", "aspp", "none", "dual_aspp", "deeplabv3plus", "atonet", "encoder_decoder", "multi_pathway",
+    },
+    "dataset": {
+        "shapes", "camvid", "camvid720", "cityscapes", "ade20k",
+        "voc2012", "sbd", "voc_sbd", "coco_voc", "coco_sbd_voc",
+    },
+    "augment": {"paper", "none"},
+    "sampling": {"repeat_factor", "class_uniform"},
+    "loss": {"cross_entropy", "ohem"},
+    "optimizer": {"sgd", "adamw"},
+    "scheduler": {"poly", "cosine", "step", "staircase", "plateau"},
+    "stages": {
+        "single", "ksac_voc", "ksac_sbd_voc", "ksac_ade20k",
+        "atonet_cityscapes", "atonet_camvid", "dual_aspp_cityscapes",
+    },
+    "trainer": {"default"},
+    "test": {"single", "flip", "ms", "ms_flip", "slide", "square"},
+    "logger": {"none", "csv", "wandb"},
+}  # fmt: skip
+
+OPTIONS = {
+    "backbone": {
+        "name", "output_stride", "last_expansion", "pretrained", "weights", "mean", "std", "options",
+    },
+    "head": {
+        "rates", "fuse", "separable", "width", "depth", "decoder", "dropout", "fine_rates", "fine_width",
+        "skip", "spp", "aux", "aux_weights", "aux_target",
+    },
+    "augment": {"size", "scale_min", "scale_max", "scale_step", "flip", "fill", "extra"},
+    "sampling": {"threshold", "share"},
+    "loss": {"class_weights", "threshold", "min_kept"},
+    "optimizer": {
+        "lr", "momentum", "weight_decay", "nesterov", "betas",
+        "pretrained_lr_factor", "pretrained_weight_decay_factor",
+    },
+    "scheduler": {"power", "min_lr", "milestones", "gamma", "every", "factor", "patience"},
+    "trainer": {
+        "max_steps", "val_every", "accelerator", "devices", "precision", "accumulate_grad_batches",
+        "gradient_clip_val", "ema_decay", "log_every", "freeze", "on_nan", "on_oom", "sync_batchnorm",
+    },
+    "logger": {"project", "mode", "pictures"},
+}  # fmt: skip
+
+
+def test_top_level_options():
+    assert config_files.options("") == TOP
+    checkpoint = config_files.read(config_files.root() / "conf" / "config.yaml")["checkpoint"]
+    assert set(checkpoint) == {"every", "minutes", "test"}
+
+
+def test_axes_and_choices():
+    assert set(config_files.GROUPS) == set(CHOICES)
+    assert {group: set(config_files.choices(group)) for group in CHOICES} == CHOICES
+
+
+def test_options_of_each_axis():
+    assert {group: config_files.options(group) for group in OPTIONS} == OPTIONS
+
+
+def test_test_strategies_share_their_options():
+    for name in CHOICES["test"]:
+        content = config_files.read(dict(config_files.files("test"))[name])
+        assert set(content) == {name}
+        assert set(content[name]) == {"_target_", "scales", "flip", "window", "stride", "output_stride"}

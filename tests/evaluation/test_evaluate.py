@@ -1,0 +1,235 @@
+"""Test strategies on real small networks: one pass for all, exact in any company."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from segsweep.data.sample import Sample
+from segsweep.errors import ConfigError
+from segsweep.evaluation.evaluate import evaluate
+from segsweep.evaluation.predictor import largest
+from segsweep.evaluation.strategies import DEEPLAB_SCALES, Strategy, View
+from segsweep.evaluation.windows import sliding_logits, windows
+from segsweep.networks import Encoder, Segmenter
+from segsweep.networks.heads.ksac import Ksac
+
+ALL = (Strategy(), Strategy(flip=True), Strategy(DEEPLAB_SCALES), Strategy(DEEPLAB_SCALES, flip=True))
+
+
+class Samples(torch.utils.data.Dataset):
+    """Random images of odd, different sizes."""
+
+    sizes = ((37, 45), (50, 33), (41, 64), (33, 33), (48, 36))
+
+    def __len__(self):
+        return len(self.sizes)
+
+    def __getitem__(self, index):
+        if index >= len(self):
+            raise IndexError(index)
+        rng = np.random.default_rng(index)
+        image = rng.integers(0, 256, (*self.sizes[index], 3), dtype=np.uint8)
+        label = rng.integers(0, 4, self.sizes[index], dtype=np.uint8)
+        label[rng.random(label.shape) < 0.1] = 255
+        return Sample(image, label, f"image{index}")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Threads cost more than they bring on images of this size, and most on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    torch.manual_seed(0)
+    body = Encoder("resnet18")
+    network = Segmenter(body, Ksac(body.channels, body.reductions, 4, rates=(1, 2), width=8))
+    network.train()(torch.rand(4, 3, 48, 48) * 255)  # some running statistics
+    return network.eval()
+
+
+def run(segmenter, strategies, **options):
+    return evaluate(lambda output_stride: segmenter, Samples(), strategies, num_classes=4, **options)
+
+
+def test_nested_strategies_in_one_pass_equal_each_alone(segmenter):
+    together = run(segmenter, ALL)
+    assert list(together) == ["single", "flip", "ms", "ms_flip"]
+    for strategy in ALL:
+        alone = run(segmenter, [strategy])[strategy.name]
+        assert np.array_equal(alone.region, together[strategy.name].region)
+        assert np.array_equal(alone.confusion, together[strategy.name].confusion)
+
+
+def test_each_view_is_computed_once(segmenter):
+    calls = []
+    hook = segmenter.encoder.register_forward_hook(lambda *_: calls.append(1))
+    run(segmenter, ALL)
+    hook.remove()
+    assert len(calls) == 12 * len(Samples())
+
+
+def test_ms_flip_is_the_mean_of_probabilities(segmenter):
+    got = {}
+    run(segmenter, [ALL[3]], on_image=lambda sample, p: got.update({sample.id: p["ms_flip"]}))
+    for sample in Samples():
+        image = torch.from_numpy(sample.image).permute(2, 0, 1)[None].float()
+        total = 0
+        for scale in DEEPLAB_SCALES:
+            for flip in (False, True):
+                size = [round(side * scale) for side in image.shape[-2:]]
+                x = F.interpolate(image, size, mode="bilinear", align_corners=False)
+                x = x.flip(-1) if flip else x
+                with torch.no_grad():
+                    coarse = segmenter.head(segmenter.features(x))
+                y = F.interpolate(coarse, image.shape[-2:], mode="bilinear", align_corners=False)
+                total = total + (y.flip(-1) if flip else y).double().softmax(1)
+        top2 = total[0].topk(2, dim=0).values
+        clear = (top2[0] - top2[1] > 1e-4).numpy()
+        assert np.array_equal(got[sample.id][clear], total[0].argmax(0).numpy()[clear])
+        assert clear.mean() > 0.99
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_shares_of_the_images_merge_to_the_whole(segmenter, processes):
+    from segsweep.evaluation.counts import Counts
+
+    whole = run(segmenter, ALL[:2])["flip"]
+    shares = [
+        run(segmenter, ALL[:2], indices=range(rank, len(Samples()), processes))["flip"]
+        for rank in range(processes)
+    ]
+    merged = Counts.merge(shares, whole.ids)
+    assert np.array_equal(merged.region, whole.region)
+    assert np.array_equal(merged.confusion, whole.confusion)
+
+
+def test_workers_change_nothing(segmenter):
+    alone, workers = run(segmenter, ALL[:1])["single"], run(segmenter, ALL[:1], num_workers=2)["single"]
+    assert alone.ids == workers.ids
+    assert np.array_equal(alone.region, workers.region)
+
+
+def test_a_training_is_left_as_it_was(segmenter):
+    """Frozen modules stay frozen, the others train on, and the random state has not moved."""
+    segmenter.train()
+    segmenter.encoder.eval()
+    modes = [module.training for module in segmenter.modules()]
+    state = torch.get_rng_state()
+    run(segmenter, ALL[:1])
+    assert [module.training for module in segmenter.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), state)
+    segmenter.eval()
+
+
+def test_a_network_of_other_classes_is_refused():
+    with pytest.raises(ConfigError, match="gives 4 classes, the data set has 3"):
+        evaluate(lambda output_stride: Position(), Samples(), ALL[:1], num_classes=3)
+
+
+def test_strategies_need_names_of_their_own():
+    with pytest.raises(ConfigError, match="two are named 'single'"):
+        evaluate(lambda output_stride: Position(), Samples(), [Strategy(), Strategy()], num_classes=4)
+
+
+def test_the_largest_score_is_torchs():
+    scores = torch.randint(0, 5, (21, 33, 47)).float()  # many ties: the first of equals
+    assert np.array_equal(largest(scores), scores.argmax(0).numpy())
+
+
+class Position(nn.Module):
+    """Logits that know left from right: class 0 grows with the column, and with the image's own red."""
+
+    def forward(self, image, size=None):
+        height, width = size or image.shape[-2:]
+        ramp = torch.linspace(-1, 1, image.shape[-1]).expand(1, 1, *image.shape[-2:])
+        logits = torch.cat([ramp + image[:, :1] / 255, -ramp, torch.zeros_like(ramp), ramp * 0 - 5], dim=1)
+        return F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
+
+
+def test_a_flip_is_undone():
+    image = torch.rand(1, 3, 6, 8) * 255
+    mirrored = View(flip=True)(Position(), image)
+    torch.testing.assert_close(mirrored, View()(Position(), image.flip(-1)).flip(-1))
+    assert not torch.allclose(mirrored, View()(Position(), image))
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "stride"), [((37, 45), (16, 20), (9, 7)), ((10, 50), (16, 16), (16, 16))]
+)
+def test_windows_cover_every_pixel_and_stay_inside(size, window, stride):
+    seen = np.zeros(size, int)
+    for rows, columns in windows(size, window, stride):
+        assert (rows.stop - rows.start, columns.stop - columns.start) == (
+            min(window[0], size[0]),
+            min(window[1], size[1]),
+        )
+        assert rows.stop <= size[0]
+        assert columns.stop <= size[1]
+        seen[rows, columns] += 1
+    assert seen.min() >= 1
+
+
+def test_a_network_without_context_sees_the_same_through_windows():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(3, 4, 1)
+
+    class Pointwise(nn.Module):
+        def forward(self, image, size=None):
+            return conv(image)
+
+    image = torch.rand(1, 3, 37, 45)
+    with torch.no_grad():
+        torch.testing.assert_close(sliding_logits(Pointwise(), image, (16, 20), (9, 7)), conv(image))
+
+
+def test_the_output_stride_of_the_test_is_asked_for():
+    asked = []
+
+    def network_at(output_stride):
+        asked.append(output_stride)
+        return Position()
+
+    evaluate(network_at, Samples(), [Strategy(), Strategy(output_stride=8)], num_classes=4)
+    assert asked == [None, 8]
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({}, "single"),
+        ({"flip": True}, "flip"),
+        ({"scales": DEEPLAB_SCALES}, "ms"),
+        ({"scales": DEEPLAB_SCALES[::-1], "flip": True}, "ms_flip"),
+        ({"scales": [0.75, 1, 1.25]}, "ms0.75+1+1.25"),
+        ({"output_stride": 8}, "os8_single"),
+        ({"window": [321, 321], "stride": [160, 200], "flip": True}, "slide321x321+160x200_flip"),
+        ({"window": [300, 300]}, "slide300x300+200x200"),
+    ],
+)
+def test_a_strategys_name_is_its_settings(options, name):
+    assert Strategy(**options).name == name
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scales": []}, "scales"),
+        ({"scales": [1, 0]}, "scales"),
+        ({"scales": 0.5}, "scales"),
+        ({"flip": "yes"}, "flip"),
+        ({"window": [10]}, "window"),
+        ({"stride": [10, 10]}, "without a window"),
+        ({"window": [10, 10], "stride": [11, 5]}, "leaves pixels unseen"),
+        ({"output_stride": 0}, "output_stride"),
+    ],
+)
+def test_wrong_settings_are_named(options, message):
+    with pytest.raises(ConfigError, match=message):
+        Strategy(**options)

@@ -1,0 +1,114 @@
+"""What wandb holds of a run that was trained and tested for real, offline."""
+
+import json
+import shutil
+import signal
+
+import pytest
+
+from segsweep.commands.runs import verify
+from segsweep.errors import ConfigError
+from segsweep.execution.execute import execute
+from segsweep.execution.tracking import run_info
+from segsweep.planning.plan import Member, write_all
+from segsweep.runs.folder import RunFolder
+from segsweep.sweeps.sweep import Sweep
+from segsweep.training.metrics_file import MetricsFile
+from tests.execution.test_resume import LONGER, kill_when
+from tests.support.commands import TINY, segsweep
+from tests.support.composing import composed, configuration, member
+from tests.training.wandb_records import found, history, summary
+
+WANDB = ("logger=wandb", "logger.mode=offline", "logger.pictures=1", "trainer.val_every=2")
+
+
+def swept(*members: tuple[str, ...]) -> list[RunFolder]:
+    """The planned runs of a sweep."""
+    with configuration():
+        found: list[Member] = [composed(*TINY, *WANDB, "sweep=mine", *own) for own in members]
+    write_all(found)
+    Sweep.of(found).write(found)
+    return [member.folder for member in found]
+
+
+def figures(run: RunFolder, test: str) -> dict[str, float]:
+    """A test's figures as its folder has them."""
+    metrics = json.loads((run.tests / test / "metrics.json").read_text())
+    names = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")
+    return {f"test/{test}/{name}": metrics[name] for name in names if metrics[name] is not None}
+
+
+def test_a_run_its_tests_and_a_later_test(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGSWEEP_RUNS", str(tmp_path / "runs"))
+    run, _ = swept(("seed=0", "head.rates=[1,2]"), ("seed=1", "head.rates=[1,3]"))
+    execute(run)
+    started = found(run.path)["run"][-1].run
+    assert (started.run_id, started.run_group, started.job_type) == (run.id, "mine", "train")
+    assert set(started.tags) == {"head.rates=[1,2]", "seed=0"}
+    assert started.display_name == f"head.rates=[1,2] seed=0 {run.id[:6]}"
+    rows = history(run.path)
+    assert [row["_step"] for row in rows] == [1, 2, 3, 4]
+    assert [row["step"] for row in rows if "val_miou" in row and "iou/ring" in row] == [2, 4]
+    status, known = run.status(), summary(run.path)
+    assert known["best_val_miou"] == status["best_miou"]
+    assert known["params"] == status["params"]
+    assert figures(run, "single").items() <= known.items()
+    assert "exit" in found(run.path)
+    assert len(list(run.path.glob("wandb/offline-run-*/files/media/images/validation/*.png"))) == 2
+    assert list(verify.check(run)) == []  # validation.csv is there beside any logger
+    assert run.is_complete(run.config())
+    config = {**run.config(), "test": {"flip": {**run.config()["test"]["single"], "flip": True}}}
+    execute(run, train=False, asked=config)
+    files = sorted(run.path.glob("wandb/offline-run-*"))
+    shutil.rmtree(files[-1])  # as if killed between the test's last file and wandb's
+    run.update_status(untold=True)
+    assert not run.is_complete(config)
+    execute(run, train=False, asked=config)
+    assert run.is_complete(config)
+    later = summary(run.path)
+    assert {**figures(run, "single"), **figures(run, "flip")}.items() <= later.items()
+    assert later["best_val_miou"] == status["best_miou"]
+    assert [row["_step"] for row in history(run.path)] == [1, 2, 3, 4]
+
+
+def test_a_stage_is_the_job_type_and_part_of_the_name(chain):
+    told = run_info(chain[1], chain[1].config())
+    assert told.job_type == "stage1"
+    assert told.name.startswith("stage1 ")
+
+
+def test_a_run_alone_is_told_by_what_it_was_asked_for(tmp_path):
+    one = member(*TINY, *WANDB, f"runs_dir={tmp_path}", "test=[ms]")
+    write_all([one])
+    tags = run_info(one.folder, one.folder.config()).tags
+    assert {"head=aspp", "head.rates=[1,2]"} <= set(tags)
+    assert not {"logger=wandb", "test=[ms]", "trainer.accelerator=cpu"} & set(tags)
+
+
+@pytest.mark.parametrize(
+    ("override", "instead"),
+    [
+        ("logger=[csv,wandb]", "logger=wandb has both"),
+        ("head=[aspp,ksac]", "-m head=aspp,ksac takes one after the other"),
+    ],
+)
+def test_several_choices_of_a_group_are_refused(override, instead):
+    with pytest.raises(ConfigError) as error:
+        member(override)
+    assert str(error.value).startswith(f"{override}: expected one choice; ")
+    assert instead in str(error.value)
+
+
+@pytest.mark.slow
+def test_kill_9_and_the_same_command_again(tmp_path):
+    for step in (1, 6, 11, 19):
+        kill_when(tmp_path, step, signal.SIGKILL, *WANDB)
+    segsweep("train", *LONGER, *WANDB, cwd=tmp_path)
+    (run,) = (plan.parent for plan in tmp_path.glob("runs/*/plan.json"))
+    rows = history(run)
+    assert [row["_step"] for row in rows] == [row["step"] for row in rows] == list(range(1, 25))
+    told = {row["step"]: row["val_miou"] for row in rows if "val_miou" in row}
+    recorded = MetricsFile.read(run / "metrics.csv")
+    assert told == {row["step"]: row["val_miou"] for row in recorded if "val_miou" in row}
+    assert {record.run.run_id for record in found(run)["run"]} == {run.name}
+    assert figures(RunFolder(run), "single").items() <= summary(run).items()

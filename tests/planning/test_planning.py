@@ -1,0 +1,172 @@
+"""Planning at speed: what is written, and that each distinct part is checked once and no part too little."""
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+import yaml
+from omegaconf import OmegaConf
+
+from segsweep import build
+from segsweep.errors import ConfigError, UserError
+from segsweep.files import write_groups
+from segsweep.planning import check
+from segsweep.planning.plan import check_member, merge, plan, write_all
+from segsweep.runs.documents import yaml_text
+from segsweep.runs.folder import all_runs
+from tests.support.composing import member
+
+CONTENT = {
+    "text": "1e3", "yes": "on", "float": 1e-3, "none": None, "list": [1, [2, "it's"]], "empty": {}, "no": [],
+    "nested": {"a": {"_target_": "x.Y", "path": "ä: b"}, "long": "word " * 60}, "true": True, }  # fmt: skip
+
+
+def test_yaml_is_omegaconfs():
+    for content in (CONTENT, member("head=ksac").config, member("head=atonet", "test=[ms_flip]").config):
+        assert yaml_text(content) == OmegaConf.to_yaml(content)
+        assert yaml_text({**content, "text": 1000.0}) == OmegaConf.to_yaml({**content, "text": 1000.0})
+        assert yaml.safe_load(yaml_text(content)) == content
+
+
+def test_what_extra_transforms_fill_labels_with_is_written_out_and_part_of_the_run():
+    affine = "augment.extra=[{_target_: albumentations.Affine, rotate: 20%s}]"
+    ours, same, theirs = (member(affine % fill) for fill in ("", ", fill_mask: 255", ", fill_mask: 0"))
+    assert ours.config["augment"]["extra"][0]["fill_mask"] == 255
+    assert ours.id == same.id != theirs.id
+    assert member().config["augment"]["extra"] is None
+
+
+def test_a_list_that_two_options_share_is_written_twice():
+    shared = [1, 2]
+    assert yaml.safe_load(yaml_text({"a": shared, "b": {"c": shared, "d": shared}}))["b"]["d"] == [1, 2]
+    assert "&" not in yaml_text({"a": {"b": shared, "c": shared}})
+
+
+def test_runs_are_written_in_order_and_their_plans_last(tmp_path):
+    one = member(f"runs_dir={tmp_path}")
+    configs = [OmegaConf.create({**one.config, "seed": seed}) for seed in range(40)]
+    members = merge([plan(config, one.choices, one.overrides) for config in configs])
+    write_all(members)
+    runs = all_runs(tmp_path)
+    assert [run.id for run in runs] == [one.id for one in members]
+    for run, one in zip(runs, members, strict=True):
+        assert {path.name for path in run.path.iterdir()} == {"config.yaml", "status.json", "plan.json"}
+        assert run.config() == {"sampling": None, **one.config}
+        assert run.plan == one.record()
+        assert run.status()["state"] == "planned"
+
+
+def test_a_run_that_was_begun_keeps_its_plan_and_status(tmp_path):
+    one = member("seed=3", f"runs_dir={tmp_path}", "test=[]")
+    write_all([one])
+    one.folder.update_status(state="interrupted", step=7)
+    before = (one.folder.path / "plan.json").read_bytes()
+    write_all([member("seed=3", f"runs_dir={tmp_path}", "test=[flip]")])
+    assert one.folder.status()["step"] == 7
+    assert list(one.folder.config()["test"]) == ["flip"]
+    assert (one.folder.path / "plan.json").read_bytes() == before
+
+
+def test_force_goes_on_counting_where_an_older_replacement_was_removed(tmp_path):
+    one = member("force=true", f"runs_dir={tmp_path}")
+    for _ in range(3):
+        write_all([one])
+    shutil.rmtree(tmp_path / "replaced" / f"{one.id}.1")
+    write_all([one])
+    assert {path.name for path in (tmp_path / "replaced").iterdir()} == {f"{one.id}.2", f"{one.id}.3"}
+
+
+def test_what_cannot_be_written_leaves_nothing_half(tmp_path):
+    (tmp_path / "b").write_text("a file where a folder is wanted")
+    groups = [[(tmp_path / name / "one", b"1"), (tmp_path / name / "two", b"2")] for name in "abc"]
+    with pytest.raises(UserError, match="runs_dir=…"):
+        write_groups(groups)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from segsweep import files
+folder, number, replace = Path(sys.argv[1]), int(sys.argv[2]), Path.replace
+def counted(self, target):
+    global number
+    if number == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    number -= 1
+    return replace(self, target)
+Path.replace = counted
+files.write_groups([[(folder / str(i) / name, b"x") for name in ("config", "plan")] for i in range(20)])
+"""
+
+
+@pytest.mark.parametrize("number", [0, 1, 13, 39])
+def test_whoever_is_killed_leaves_no_plan_without_its_configuration(number, tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(number)], env=os.environ)
+    assert done.returncode == -signal.SIGKILL
+    assert sum(path.suffix != ".tmp" for path in tmp_path.glob("*/*")) <= number
+    assert all((plan.parent / "config").exists() for plan in tmp_path.glob("*/plan"))
+
+
+def test_each_part_is_built_once(monkeypatch):
+    built = []
+
+    def counting(config, part, **arguments):
+        built.append(part)
+        return build_part(config, part, **arguments)
+
+    build_part = build.build
+    monkeypatch.setattr(build, "build", counting)
+    monkeypatch.setattr(check, "build", counting)
+    one = member("backbone=resnet18").config
+    for width, lr, seed in itertools.product((23, 29), (0.0123, 0.0129, 0.0131), range(5)):
+        optimizer, head = {**one["optimizer"], "lr": lr}, {**one["head"], "width": width}
+        check.check({**one, "optimizer": optimizer, "head": head, "seed": seed})
+    assert (built.count("head"), built.count("optimizer")) == (2, 6)
+    assert built.count("dataset") <= 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["optimizer.lr=-1"], "optimizer"),
+        (["scheduler=step", "scheduler.milestones=[x]"], "scheduler"),
+        (["trainer.freeze=[encodr]"], "trainer.freeze"),
+        (["loss.class_weights=[1]"], "loss.class_weights"),
+        (["test=[slide]", "test.slide.stride=0"], "stride"),
+        (["dataset.train_split=trian"], "dataset.train_split"),
+        (["checkpoint.test=bset"], "checkpoint.test"),
+        (["trainer.precision=8"], "trainer.precision"),
+        (["split=tset"], "split"),
+        (["size=8"], "size"),
+    ],
+)
+def test_a_part_that_is_wrong_in_one_member_only(overrides, words):
+    """What was found right before must not hide it."""
+    check_member(member("backbone=resnet18"))
+    with pytest.raises(ConfigError, match=words):
+        check_member(member("backbone=resnet18", *overrides))
+
+
+def test_all_that_is_wrong_with_one_configuration(tmp_path):
+    wrong = ("dataset=camvid", f"data_dir={tmp_path}", "trainer.freeze=[encodr]", "loss.class_weights=[1]")
+    found = [(str(error), files) for error, files in check.problems(member(*wrong).config)]
+    assert [files for _, files in found] == [False, False, True]
+    for (message, _), words in zip(found, ("encodr", "class_weights", "no such folder"), strict=True):
+        assert words in message
+
+
+def test_a_sweep_writes_what_single_commands_write(tmp_path):
+    """The record of a member does not depend on the company in which it was planned."""
+    one = member("seed=5", f"runs_dir={tmp_path / 'one'}")
+    many = [member(f"seed={seed}", f"runs_dir={tmp_path / 'many'}") for seed in (4, 5, 6)]
+    write_all([one])
+    write_all(many)
+    plans = [json.loads((folder.path / "plan.json").read_text()) for folder in (one.folder, many[1].folder)]
+    assert plans[0]["identity"] == plans[1]["identity"]
+    assert plans[0]["id"] == plans[1]["id"]

@@ -1,9 +1,0 @@
-"""Processes that start at one instant: forks of a server that has made the imports of seconds once."""
-
-import multiprocessing
-
-FORKS = multiprocessing.get_context("forkserver")
-# There is one server for all tests of a process, so all name what they need here.
-FORKS.set_forkserver_preload(
-    ["pytest", "segsweep.runs.execution.execute", "tests.runs.faulty", "segsweep.networks"]
-)

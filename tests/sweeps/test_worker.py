@@ -1,0 +1,40 @@
+"""How a run's process ended, and what is said of it."""
+
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from segsweep.runs.folder import RunFolder
+from tests.support.inside import OPEN, AttemptInside, planned
+
+
+class Killed(AttemptInside):
+    """One whose process is ended by SIGKILL after it did what it did."""
+
+    def __init__(self, folder: RunFolder, asked: bool = False) -> None:
+        super().__init__(folder, train=True)
+        self.asked = asked
+        over: Any = SimpleNamespace(returncode=-signal.SIGKILL)
+        self.process = over
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return planned(*OPEN, "trainer.max_steps=1", f"runs_dir={tmp_path}")
+
+
+def test_what_is_done_is_done_however_its_process_ended(folder):
+    assert Killed(folder).ended() is None
+    assert (folder.status()["state"], folder.status()["failure"]) == ("done", None)
+
+
+@pytest.mark.parametrize(("asked", "kind"), [(False, "killed"), (True, "preempted")])
+def test_who_asked_a_run_to_stop_takes_its_death_for_no_failure(folder, monkeypatch, asked, kind):
+    monkeypatch.setattr(
+        "tests.support.inside.run", lambda run, *_: run.update_status(state="running", failure=None)
+    )
+    assert Killed(folder, asked).ended() == "killed by SIGKILL"
+    assert (folder.status()["state"], folder.status()["failure"]["class"]) == ("interrupted", kind)
