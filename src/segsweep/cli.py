@@ -148,7 +148,7 @@ def _closed(command: Command, arguments: Sequence[str]) -> int:
         return command(arguments)
     finally:
         for sweep in COMMAND.sweeps:
-            from segsweep.reports.closing import print_closing
+            from segsweep.commands.closing import print_closing
 
             print_closing(sweep)
 
@@ -172,9 +172,9 @@ def _data(arguments: Sequence[str]) -> int:
 
 
 def _report(arguments: Sequence[str]) -> int:
-    from segsweep.reports import page
+    from segsweep.commands import report
 
-    return page.main(arguments)
+    return report.main(arguments)
 
 
 def _execute(arguments: Sequence[str]) -> int:

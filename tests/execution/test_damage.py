@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from segsweep.reports import page
+from segsweep.commands import report
 from tests.support.commands import TINY, segsweep, table
 from tests.support.in_process import run
 
@@ -32,7 +32,7 @@ def test_the_others_are_listed_and_reported(damaged, tmp_path, file, capsys, mon
     monkeypatch.setattr(logging.getLogger("segsweep"), "warning", lines.append)
     (damaged / file).write_text("{gar")
     (other,) = {path.parent.name for path in damaged.parent.glob("*/plan.json")} - {damaged.name}
-    for command, arguments in ((run, ()), (lambda *a: page.main(a), (f"out={tmp_path / 'report'}",))):
+    for command, arguments in ((run, ()), (lambda *a: report.main(a), (f"out={tmp_path / 'report'}",))):
         lines.clear()
         assert command(f"runs_dir={damaged.parent}", "format=json", *arguments) == 0
         assert other in capsys.readouterr().out

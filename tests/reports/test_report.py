@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from segsweep.commands import report
 from segsweep.commands.output import print_rows
 from segsweep.data.check.problems import Problem
 from segsweep.data.check.report import Report
 from segsweep.planning.paper_table import Published
 from segsweep.planning.plan import write
-from segsweep.reports import page
-from segsweep.reports.markdown import escape
 from segsweep.reports.page import CellText, Column, Section, write_page
 from segsweep.reports.paper import Comparison, Line
 from segsweep.reports.table import tables
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
+from segsweep.terminal import escape_markdown
 from tests.shared import shared
 from tests.support.commands import TINY
 from tests.support.composing import composed, configuration
@@ -100,7 +100,7 @@ def test_only_what_is_told_apart_is_bold(runs):
 
 
 def test_what_failed_is_named_and_its_axis_shown(runs, tmp_path, capsys):
-    assert page.main([f"runs_dir={tmp_path}", f"out={tmp_path / 'out'}"]) == 0
+    assert report.main([f"runs_dir={tmp_path}", f"out={tmp_path / 'out'}"]) == 0
     printed = capsys.readouterr().out
     assert "optimizer.lr" in printed.splitlines()[2]
     assert "not in the tables: 1 run (1 failed)" in printed
@@ -117,7 +117,7 @@ def test_a_sweep_that_was_cut_short_says_so(tmp_path, capsys):
     """A real one: 24 members of which 8 finished, none of them a ksac."""
     shutil.copytree(shared("data/runs_camvid"), tmp_path / "runs", copy_function=shutil.copyfile)
     options = ["sweep=camvid_gpu", f"runs_dir={tmp_path / 'runs'}", f"out={tmp_path / 'out'}"]
-    assert page.main([*options, "format=json"]) == 0
+    assert report.main([*options, "format=json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     states = [row["state"] for row in rows]
     assert [states.count(state) for state in ("done", "interrupted", "planned")] == [3, 8, 8]
@@ -143,7 +143,7 @@ def test_names_of_the_user_s_are_shown_as_they_stand(tmp_path):
         assert cells == expected
     assert [f"<p>{name}</p>" in rendered for name in expected] == [True] * len(EVIL)
     assert "<i>x</i>" not in html
-    assert escape("head.rates=[1,6,12]") == "head.rates=[1,6,12]"
+    assert escape_markdown("head.rates=[1,6,12]") == "head.rates=[1,6,12]"
 
 
 def test_a_check_of_data_shows_file_names_as_they_stand():

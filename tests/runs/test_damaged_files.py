@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from segsweep.commands import report
 from segsweep.config.groups import GROUPS, choices
 from segsweep.errors import DataError, UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.planning.plan import write
-from segsweep.reports import page
 from segsweep.runs.documents import DamagedFileError
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.sweeps.journal import DONE, Journal
@@ -185,7 +185,7 @@ def test_a_report_leaves_out_a_damaged_test(two, tmp_path, capsys, file):
     shutil.copytree(bad.path / "tests" / "single", bad.path / "tests" / "flip")
 
     def look(damage: str) -> None:
-        assert page.main([f"runs_dir={bad.path.parent}", f"out={tmp_path / 'report'}"]) == 0, damage
+        assert report.main([f"runs_dir={bad.path.parent}", f"out={tmp_path / 'report'}"]) == 0, damage
         assert "flip" in capsys.readouterr().out, damage
 
     _each(bad.path / file, file, look)

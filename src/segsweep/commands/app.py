@@ -236,7 +236,7 @@ def _execute(
     if ranks.world > 1 or not done:  # the others wait for rank 0, though there be nothing to do
         _do(folder, config, train)
     if not done:
-        from segsweep.commands.runs.list import took
+        from segsweep.terminal import took
 
         log.info(f"done in {took(time.monotonic() - began, train_seconds(folder) - trained_before)}")
     _print_results(folder)

@@ -2,14 +2,13 @@
 
 import csv
 import json
-import os
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from segsweep.commands import fitting
 from segsweep.errors import ConfigError, near
+from segsweep.terminal import cell, one_line, width
 
 FORMATS = ("table", "json", "csv")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -65,37 +64,6 @@ def _print_table(
     print()
 
 
-def width() -> int | None:
-    """Characters in a line of the terminal, or as COLUMNS says; None without either, as in a pipe."""
-    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
-        return None
-    return shutil.get_terminal_size().columns
-
-
-def cell(value: Any) -> str:
-    """A value as it stands in a table, on one line."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return "[" + ",".join(map(cell, value)) + "]" if isinstance(value, list) else one_line(str(value))
-
-
 def _csv_cell(value: Any) -> Any:
     """A value for a spreadsheet, which takes text that begins so for a formula: an apostrophe marks text."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-
-
-def percent(share: float | None) -> str | None:
-    """A share such as mIoU as people read it, in %, without the sign; None without one."""
-    return None if share is None else f"{100 * share:.2f}"
-
-
-def one_line(text: str) -> str:
-    """Text on one line, whatever white space and control characters are in what users name."""
-    return printable(" ".join(text.split()))
-
-
-def printable(text: str) -> str:
-    """Text with control characters as escapes, which a terminal does not obey."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from segsweep.commands import help as help_text
 from segsweep.commands import options
-from segsweep.commands.output import cell, check_format, print_rows
+from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import ConfigError, UserError
+from segsweep.terminal import cell
 
 if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
     from segsweep.planning.plan import Member

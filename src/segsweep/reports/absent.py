@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segsweep.commands.runs.list import max_steps, read_statuses
-from segsweep.commands.runs.rm import counted
 from segsweep.reports.table import compared_axes
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lineage import source
+from segsweep.runs.progress import max_steps, read_statuses
 from segsweep.sweeps.journal import LEFT_OUT
 from segsweep.sweeps.sweep import Sweep
+from segsweep.terminal import plural
 
 COLUMNS = ("run", "member", "state", "why")
 _REMOVED = {"member": "", "state": "removed", "why": "its folder is not there"}
@@ -33,7 +33,7 @@ def rows(runs: Sequence[RunFolder], sweep: Sweep | None = None) -> list[dict[str
 def how_many(rows: Sequence[Mapping[str, str]]) -> str:
     """Their number and their states: `16 runs (8 interrupted, 8 planned)`."""
     states = Counter(row["state"] for row in rows)
-    return f"{counted(len(rows), 'run')} ({', '.join(f'{n} {state}' for state, n in states.items())})"
+    return f"{plural(len(rows), 'run')} ({', '.join(f'{n} {state}' for state, n in states.items())})"
 
 
 def _is_there(run: RunFolder, status: Mapping[str, Any], is_parent: bool) -> bool:

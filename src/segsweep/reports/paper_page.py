@@ -1,15 +1,11 @@
 """`segsweep report EXPERIMENT`: a paper's table beside our measurements, for people and for programs."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from segsweep.commands import options
-from segsweep.commands.output import check_format, print_rows
-from segsweep.errors import ConfigError
 from segsweep.planning.paper_table import Published
-from segsweep.reports.page import DEFAULTS, CellText, Column, Section, intro, section, write_page
-from segsweep.reports.paper import Comparison, Line, compared
+from segsweep.reports.page import CellText, Column, Section, intro, section, write_page
+from segsweep.reports.paper import Comparison, Line
 from segsweep.reports.table import measured, tables
 from segsweep.runs.compare import MISSING, show
 from segsweep.runs.remarks import of_runs
@@ -23,27 +19,7 @@ COUNTED = {"params": "params_m", "gflops": "gmacs"}
 QUOTED, OTHERWISE = "quoted", "≠"
 
 
-def main(names: Sequence[str], arguments: Sequence[str]) -> int:
-    """Compare one experiment's table; all options but the report's own are overrides of its runs."""
-    if len(names) > 1:
-        raise ConfigError(
-            f"{' '.join(names)}: expected one experiment; segsweep report takes them one by one"
-        )
-    own = [a for a in arguments if a.partition("=")[0] in OWN]
-    asked = options.parse(own, {key: DEFAULTS[key] for key in OWN})
-    check_format(asked["format"])
-    comparison = compared(names[0], [a for a in arguments if a not in own])
-    _write(comparison, Path(asked["out"]), asked["title"])
-    if asked["format"] != "table":
-        print_rows(flat(comparison), asked["format"])
-        return 0
-    print_rows(shown(comparison), "table", title=heading(comparison))
-    for note in notes(comparison):
-        print(note)
-    return 0
-
-
-def _write(comparison: Comparison, out: Path, title: str) -> None:
+def write(comparison: Comparison, out: Path, title: str) -> None:
     """The comparison, then the measured runs as every report shows them, with their pictures."""
     rows = shown(comparison)
     descriptions = set(comparison.published.columns())

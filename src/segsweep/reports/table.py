@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from segsweep.commands.output import print_rows
-from segsweep.commands.runs.rm import counted
 from segsweep.evaluation.protocol import comparable
 from segsweep.runs import compare, remarks
 from segsweep.runs.folder import RunFolder
+from segsweep.terminal import plural
 
 SEED = "seed"
 FIRST_TO_GO = ("remarks", "params (M)", "seeds")
@@ -86,7 +85,7 @@ class Row:
         """A cell, with its number of seeds if that is not the same in all of the row; – if there is none."""
         if (cell := self.cells.get(strategy)) is None:
             return compare.MISSING
-        return f"{cell} ({counted(len(cell.values), SEED)})" if len(self._counts) > 1 else str(cell)
+        return f"{cell} ({plural(len(cell.values), SEED)})" if len(self._counts) > 1 else str(cell)
 
 
 @dataclass(frozen=True)
@@ -176,13 +175,6 @@ def _row(axes: dict[str, str], found: Sequence[tuple[RunFolder, str, float]]) ->
     runs = tuple({run.id: run for run, _, _ in found}.values())
     cells = {name: Cell(tuple(mious)) for name, mious in values.items()}
     return Row(axes, runs, runs[0].status().get("params"), cells, tests)
-
-
-def print_tables(runs: Sequence[RunFolder], title: str = "") -> None:
-    """The tables on the terminal."""
-    for table in tables(runs):
-        heading = f"{title}: mIoU in %, {table.measured}"
-        print_rows(shown(table), "table", title=heading, first_to_go=FIRST_TO_GO)
 
 
 def shown(table: Table) -> list[dict[str, str]]:

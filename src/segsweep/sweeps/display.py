@@ -3,14 +3,14 @@
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
-from segsweep.commands.output import one_line, printable
-from segsweep.commands.runs.list import clock, max_steps, seconds_left, took
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.progress import seconds_until_idle, steps_done
 from segsweep.sweeps.sweep import Sweep, train_seconds
+from segsweep.terminal import clock, one_line, printable, took
 
 log = logging.getLogger("segsweep")
 
@@ -96,27 +96,14 @@ class Display(AbstractContextManager["Display"]):
 def progress(run: RunFolder) -> list[str]:
     """Where a run at work stands: what it does, how far it is, loss, mIoU and time left."""
     status = run.status()
-    done, total = counted(run, status)
+    done, total = steps_done(run, status)
     figures = {
         "loss": figure(status.get("loss"), "{:.4g}"),
         "val mIoU": figure(status.get("val_miou"), "{:.2%}"),
-        "left": clock(left(status)),
+        "left": clock(seconds_until_idle(status)),
     }
     doing = WORK.get(status["state"], "starting")
     return [f"{doing} {done}/{total or '?'}", *(f"{name} {text}" for name, text in figures.items() if text)]
-
-
-def counted(run: RunFolder, status: Mapping[str, Any]) -> tuple[int, int | None]:
-    """Steps done and in all; images, while a run is tested and says how many."""
-    if (testing := status.get("testing")) and status["state"] == "done":
-        return testing["done"], testing["images"]
-    return status["step"], max_steps(run)
-
-
-def left(status: Mapping[str, Any]) -> float | None:
-    """Seconds until a run at work has trained, or is tested."""
-    testing = status.get("testing") if status["state"] == "done" else None
-    return testing["seconds_left"] if testing else seconds_left(dict(status))
 
 
 def figure(value: float | None, form: str) -> str:

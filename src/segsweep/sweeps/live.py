@@ -16,13 +16,13 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from segsweep.commands.output import one_line
-from segsweep.commands.runs.list import clock
 from segsweep.runs.folder import RunFolder
-from segsweep.sweeps.display import WORK, Display, InWork, counted, figure, left, log
+from segsweep.runs.progress import seconds_until_idle, steps_done
+from segsweep.sweeps.display import WORK, Display, InWork, figure, log
 from segsweep.sweeps.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
 from segsweep.sweeps.outcome import ending
 from segsweep.sweeps.sweep import Sweep
+from segsweep.terminal import clock, one_line
 
 EVERY = 1.0
 """Seconds between two drawings."""
@@ -114,7 +114,7 @@ class LiveTable(Display):
             state = WORK.get(status["state"], "starting")
         elif state in (FAILED, INTERRUPTED) and status.get("failure"):
             state = f"{state}: {status['failure']['class']}"
-        done, total = counted(run, status) if status else (0, None)
+        done, total = steps_done(run, status) if status else (0, None)
         yield str(self.number[run.id])
         yield one_line(self.sweep.label(run))
         yield state
@@ -123,7 +123,7 @@ class LiveTable(Display):
         yield f"{done}/{total or '?'}" if status else ""
         yield figure(status.get("loss"), "{:.4g}")
         yield figure(status.get("val_miou"), "{:.2%}")
-        yield clock(left(status) if at_work else None)
+        yield clock(seconds_until_idle(status) if at_work else None)
 
     def _summary(self, states: dict[str, str]) -> str:
         count = Counter(states.values())

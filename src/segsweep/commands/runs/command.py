@@ -8,6 +8,7 @@ from segsweep.commands.options import RUNS_DIR, parse
 from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import ConfigError, near
 from segsweep.runs.folder import RunFolder, all_runs, find_run
+from segsweep.runs.progress import LISTED_STATES, read_statuses
 
 LISTING: dict[str, Any] = {"format": "table", "state": None, "sweep": None, "sort": None, "best": None}
 """The listing's options; any other is a setting that the listed runs must have."""
@@ -83,12 +84,12 @@ def list_runs(words: Sequence[str], options: Sequence[str]) -> int:
     filters = [option for option in options if option not in own]
     asked = _parse(own, **LISTING)
     state, runs_dir = asked["state"], Path(asked["runs_dir"])
-    if state is not None and state not in listing.LISTED_STATES:
-        raise ConfigError(f"state={state}: {near(state, listing.LISTED_STATES)}")
+    if state is not None and state not in LISTED_STATES:
+        raise ConfigError(f"state={state}: {near(state, LISTED_STATES)}")
     best = _best(asked["best"])
     runs = all_runs(runs_dir)
     # Of all of them: whether a run waits is told by another.
-    statuses = listing.read_statuses(runs)
+    statuses = read_statuses(runs)
     numbers = _numbers(runs_dir, asked["sweep"]) if asked["sweep"] else None
     if numbers is not None:
         runs = sorted((run for run in runs if run.id in numbers), key=lambda run: numbers[run.id])

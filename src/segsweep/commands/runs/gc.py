@@ -13,12 +13,13 @@ from pathlib import Path
 
 from segsweep import files
 from segsweep.commands.output import print_rows
-from segsweep.commands.runs.rm import TRASH, agrees, counted, discard, disk_use, megabytes, mentioned
+from segsweep.commands.runs.rm import TRASH, agrees, discard, disk_use, mentioned
 from segsweep.errors import UserError
 from segsweep.runs.drafts import drafts, is_stale
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import ID_LENGTH
 from segsweep.runs.lineage import source, with_ancestors
+from segsweep.terminal import mebibytes, plural
 
 RUNS, REPLACED, DRAFTS = KINDS = ("runs", "replaced", "drafts")
 WHY = {
@@ -57,10 +58,10 @@ def collect(runs_dir: Path, what: str, yes: bool) -> int:
         print(f"{runs_dir}: nothing to remove")
         return 0
     rows = [
-        {"what": str(item.path.relative_to(runs_dir)), "size": megabytes(size), "why": WHY[item.kind]}
+        {"what": str(item.path.relative_to(runs_dir)), "size": mebibytes(size), "why": WHY[item.kind]}
         for item, size in zip(items, sizes, strict=True)
     ]
-    total = f"{counted(len(items), 'item')}, {megabytes(sum(sizes))}"
+    total = f"{plural(len(items), 'item')}, {mebibytes(sum(sizes))}"
     print_rows(rows, "table", title=f"{runs_dir}: {total}")
     if not yes and not sys.stdin.isatty():
         print("nothing removed: yes=true removes them")
@@ -74,7 +75,7 @@ def collect(runs_dir: Path, what: str, yes: bool) -> int:
         if not gone:
             print(f"{item.path.relative_to(runs_dir)} stays: it was taken up or went meanwhile")
     size = sum(size for size, gone in zip(sizes, removed, strict=True) if gone)
-    print(f"removed {counted(sum(removed), 'item')}, {megabytes(size)}")
+    print(f"removed {plural(sum(removed), 'item')}, {mebibytes(size)}")
     return 0
 
 

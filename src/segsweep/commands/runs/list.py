@@ -1,20 +1,15 @@
 """`segsweep runs`: the runs of a folder, a row each."""
 
-import math
-import time
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
 from typing import Any
 
-from segsweep.commands.output import percent
 from segsweep.failures import class_of
 from segsweep.runs import compare, remarks
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.lineage import is_waiting, source
-from segsweep.runs.records import STATES
+from segsweep.runs.lineage import source
+from segsweep.runs.progress import max_steps, seconds_left
+from segsweep.terminal import clock, percent
 
-LISTED_STATES = (*STATES, "waiting")
-"""What a folder says of itself, and what only another one tells: that its parent is being trained."""
 FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")
 LEFT_OUT_FIRST = ("holder", "train time", "test", "remarks", "error")
 LEFT_OUT_LAST = ("left", "stage", "failure", "step", "mIoU %")
@@ -27,15 +22,6 @@ def rows(runs: Sequence[RunFolder], statuses: Mapping[str, Status]) -> list[dict
     """One row a run, with a column for each axis on which they differ."""
     axes = compare.axes(runs)
     return [_row(run, statuses[run.id], axes) for run in runs]
-
-
-def read_statuses(runs: Sequence[RunFolder]) -> dict[str, Status]:
-    """Each run's status, of which the state may be `waiting`."""
-    statuses = {run.id: run.status() for run in runs}
-    states = {id: str(status["state"]) for id, status in statuses.items()}
-    known = {run.id: run for run in runs}
-    waiting = [run.id for run in runs if is_waiting(run, states, known)]
-    return statuses | {id: {**statuses[id], "state": "waiting"} for id in waiting}
 
 
 def _row(run: RunFolder, status: Status, axes: Sequence[str]) -> dict[str, Any]:
@@ -60,21 +46,6 @@ def _row(run: RunFolder, status: Status, axes: Sequence[str]) -> dict[str, Any]:
         **remarks.facts(run, status),
         "error": status.get("error"),
     }
-
-
-def max_steps(run: RunFolder) -> int | None:
-    """Optimizer steps that make the run; None for one whose weights were trained elsewhere."""
-    steps: int | None = run.plan["identity"].get("trainer.max_steps")
-    return None if "adopted" in run.plan else steps
-
-
-def seconds_left(status: Status) -> float | None:
-    """What a running run had left when it last said so, less what has passed since."""
-    left = status.get("seconds_left")
-    if status["state"] != "running" or left is None or not math.isfinite(left):
-        return None
-    passed: float = time.time() - status.get("updated", time.time())
-    return max(0.0, float(left) - passed)
 
 
 def _headline(run: RunFolder, status: Status) -> tuple[float | None, str | None]:
@@ -127,13 +98,3 @@ def results_for_people(run: RunFolder) -> list[dict[str, Any]]:
         {"test": row["test"], **{f"{key} %": percent(row[key]) for key in shares}, "images": row["images"]}
         for row in results(run)
     ]
-
-
-def took(seconds: float, trained: float) -> str:
-    """What a run took by the clock, and how much of that was training."""
-    return f"{clock(seconds)} ({clock(max(0.0, trained))} of it training)"
-
-
-def clock(seconds: float | None) -> str:
-    """A time as hours, minutes and seconds, `0:02:05`; empty for none."""
-    return "" if seconds is None else str(timedelta(seconds=round(seconds)))

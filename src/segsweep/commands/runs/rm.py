@@ -16,6 +16,7 @@ from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.lineage import descendants
 from segsweep.sweeps.journal import Journal
 from segsweep.sweeps.sweep import Sweep, names
+from segsweep.terminal import mebibytes, plural
 
 TRASH = ".trash-"
 
@@ -36,7 +37,7 @@ def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:
         also = f", of the sweep {' and '.join(mentions)}" if mentions else ""
         link = f", a link: {run.path.resolve()} stays" if run.path.is_symlink() else ""
         print(f"{run.id}  {run.status()['state']}{also}{link}")
-    if not (yes or _agreed(f"remove {counted(len(chosen), 'run')}, {megabytes(size)}?")):
+    if not (yes or _agreed(f"remove {plural(len(chosen), 'run')}, {mebibytes(size)}?")):
         return 1
     if [run.id for run in _with_children(runs, with_children)] != [run.id for run in chosen]:
         raise UserError(
@@ -44,7 +45,7 @@ def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:
         )
     for run in chosen:
         discard(run)
-    print(f"removed {counted(len(chosen), 'run')}, {megabytes(size)}")
+    print(f"removed {plural(len(chosen), 'run')}, {mebibytes(size)}")
     return 0
 
 
@@ -145,13 +146,3 @@ def disk_use(path: Path) -> int:
         return 0
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files)
-
-
-def megabytes(size: int) -> str:
-    """A size for people."""
-    return f"{size / 2**20:,.1f} MiB"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from segsweep.commands.output import percent, print_rows
-from segsweep.commands.runs.list import FIGURES, clock, max_steps, read_statuses, seconds_left
+from segsweep.commands.output import print_rows
+from segsweep.commands.runs.list import FIGURES
 from segsweep.commands.runs.sweeps import of_run
 from segsweep.failures import ADVICE
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import is_without_data
 from segsweep.runs.lineage import children, source
+from segsweep.runs.progress import max_steps, read_statuses, seconds_left
 from segsweep.sweeps.launchers.slurm_queue import noted
+from segsweep.terminal import clock, percent
 
 OF_STATUS = (
     "params", "best_miou", "train_seconds", "shrunk_to", "dropped_batches", "origin", "environment_changes",

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segsweep.commands.output import print_rows
-from segsweep.commands.runs.rm import counted
 from segsweep.errors import UserError
 from segsweep.runs.documents import DamagedFileError
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import id_of
 from segsweep.runs.lineage import source
 from segsweep.runs.records import ASKED, CARD, METRICS, PLAN, STATES, STATUS, read_record
+from segsweep.terminal import plural
 
 AGAIN = "its training command, given again, mends it"
 
@@ -46,7 +46,7 @@ def verify(runs_dir: Path, prefixes: Sequence[str], format: str) -> int:
     for run, file, problem, repair in problems:
         print(f"{run}/{file}: {problem}\n    {repair}")
     bad = len({problem.run for problem in problems})
-    print(f"{counted(len(chosen), 'run')} checked: " + (f"{bad} with problems" if bad else "all are whole"))
+    print(f"{plural(len(chosen), 'run')} checked: " + (f"{bad} with problems" if bad else "all are whole"))
     return 1 if problems else 0
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsweep.data.check.problems import Problem
-from segsweep.reports.markdown import escape
+from segsweep.terminal import escape_markdown
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,18 @@ class Report:
 
     def markdown(self) -> str:
         """The report as a page: every problem with its file."""
-        parts = [f"# {escape(self.title)}", "", f"{self.verdict()}.", "", *_table(self.split_rows()), ""]
+        parts = [
+            f"# {escape_markdown(self.title)}",
+            "",
+            f"{self.verdict()}.",
+            "",
+            *_table(self.split_rows()),
+            "",
+        ]
         if self.problems:
             parts += ["## Problems", "", *_table([problem._asdict() for problem in self.problems]), ""]
         if self.notes:
-            parts += ["## Notes", "", *(f"- {escape(note)}" for note in self.notes), ""]
+            parts += ["## Notes", "", *(f"- {escape_markdown(note)}" for note in self.notes), ""]
         parts += ["## Classes", "", "Shares of labelled pixels; the last row's of all pixels.", ""]
         return "\n".join([*parts, *_table(self.class_rows())]) + "\n"
 
@@ -99,4 +106,4 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None else escape(value)
+    return "" if value is None else escape_markdown(value)

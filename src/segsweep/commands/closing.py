@@ -6,12 +6,12 @@ All of it is read from run folders and from what the launcher noted; nothing her
 from collections.abc import Iterator
 from typing import Any
 
-from segsweep.commands.output import one_line, print_rows, printable
-from segsweep.commands.runs.list import clock
+from segsweep.commands.output import print_rows
 from segsweep.failures import ADVICE, PREEMPTED, class_of
-from segsweep.reports.table import print_tables
+from segsweep.reports.table import FIRST_TO_GO, shown, tables
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.sweep import Sweep
+from segsweep.terminal import clock, one_line, printable
 
 LOGS = 5
 """Failed runs of which the end of the log is printed."""
@@ -19,7 +19,9 @@ LOGS = 5
 
 def print_closing(sweep: Sweep) -> None:
     """Print results over seeds, which runs failed and why, which were interrupted, which were left out."""
-    print_tables(sweep.runs, title=f"sweep {sweep.name}")
+    for table in tables(sweep.runs):
+        title = f"sweep {sweep.name}: mIoU in %, {table.measured}"
+        print_rows(shown(table), "table", title=title, first_to_go=FIRST_TO_GO)
     took, trained = sweep.seconds()
     print(f"sweep {sweep.name}: {clock(took)} in all, {clock(trained)} of it training, summed over its runs")
     ended = [run for run in sweep.runs if run.id in sweep.reasons]
