@@ -17,7 +17,7 @@ from segsweep.planning.paper_table import Published
 from segsweep.planning.plan import write
 from segsweep.reports.page import CellText, Column, Section, write_page
 from segsweep.reports.paper import Comparison, Line
-from segsweep.reports.table import tables
+from segsweep.reports.table import shown, tables
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.terminal import escape_markdown
@@ -78,7 +78,7 @@ def runs(tmp_path):
 
 def test_seeds_are_counted_cell_by_cell(runs):
     (table,) = tables(runs)
-    first, second = page.shown(table)
+    first, second = shown(table)
     assert (first["seeds"], first["single"], first["flip"]) == (
         "1 to 2",
         "51.00 ± 1.41 (2 seeds)",
