@@ -1,10 +1,13 @@
-"""The errors that are the user's to mend: one line each, naming what was found and what to do.
+"""Errors that the user can correct: fields that say what is wrong, and one line that is made of them.
 
 The command line prints these without a traceback; every other exception is a fault of ours and keeps it.
+Ground floors name an option as they know it, `rates`; whoever builds them adds the part of the configuration,
+`error.within("head")`. All can be pickled, as they travel between processes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any, Self
 
 from segsweep.processes import signal_name
 
@@ -12,23 +15,98 @@ MANY = 100  # names that a message may list
 
 
 class UserError(Exception):
-    """Something the user wrote or gave is wrong; the message names it and its remedy."""
+    """Something the user wrote or gave is wrong; the text names it and its remedy."""
+
+    def within(self, part: str) -> Self:
+        """Return the error; one about an option names it as an option of `part` from now on."""
+        return self
 
 
 class ConfigError(UserError, ValueError):
     """A configuration key or value is wrong."""
 
 
-class DataError(UserError, ValueError):
-    """A file of a data set is missing, unreadable or not what its layout promises."""
+class OptionError(ConfigError):
+    """An option has a wrong value, or does not exist.
+
+    The text is `option=found: problem; expected …; did you mean …?; remedy`, without what is not given. Of
+    `near`, the names that there are, it shows those that are close to the wrong one.
+    """
+
+    def __init__(
+        self,
+        option: str,
+        found: Any = ...,
+        expected: str | None = None,
+        *,
+        problem: str | None = None,
+        near: Iterable[str] | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(option)
+        self.option, self.expected, self.problem, self.remedy = option, expected, problem, remedy
+        self.found = None if found is ... else as_typed(found)
+        self.near = None if near is None else tuple(near)
+
+    def __str__(self) -> str:
+        subject = self.option if self.found is None else f"{self.option}={self.found}"
+        expected = f"expected {self.expected}" if self.expected else None
+        name = self.option.rpartition(".")[2] if self.found is None else self.found
+        names = None if self.near is None else near(name, self.near)
+        return f"{subject}: {'; '.join(filter(None, (self.problem, expected, names, self.remedy)))}"
+
+    def within(self, part: str) -> Self:
+        """Name the option as one of `part`: `rates` within `head` is `head.rates`."""
+        self.option = f"{part}.{self.option}"
+        return self
+
+
+class FileError(UserError):
+    """A file is missing, unreadable or not what it should be; the text is `file: problem; remedy`."""
+
+    def __init__(self, file: object, problem: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(str(file), problem, remedy)
+        self.file, self.problem, self.remedy = str(file), problem, remedy
+
+    def __str__(self) -> str:
+        told = "; ".join(filter(None, (self.problem, self.remedy)))
+        return f"{self.file}: {told}" if told else self.file
+
+
+class DataError(FileError, ValueError):
+    """A file of a dataset is missing, unreadable or not what its layout promises."""
+
+
+class DamagedFileError(FileError):
+    """A file of a run cannot be read."""
+
+
+class DivergenceError(UserError):
+    """The loss of some samples, or a weight, became NaN or infinite in a step (the first is step 1)."""
+
+    def __init__(self, what: str, step: int, ids: Sequence[str] = ()) -> None:
+        super().__init__(what, step, ids)
+        self.what, self.step, self.ids = what, step, list(ids)
+
+    def __str__(self) -> str:
+        what, remedy = self.what, "lower optimizer.lr, or set trainer.gradient_clip_val"
+        if self.ids:
+            what += f" on samples {', '.join(self.ids[:16])}{' …' if len(self.ids) > 16 else ''}"
+            remedy = (
+                "look at these samples, lower optimizer.lr, or drop such batches with trainer.on_nan=skip"
+            )
+        return f"step {self.step}: {what}; the last checkpoint is from before it: {remedy}"
 
 
 class PreemptedError(UserError):
     """The process was asked to end; the same command goes on from the last checkpoint."""
 
     def __init__(self, signum: int, where: str) -> None:
-        super().__init__(f"stopped by {signal_name(signum)} {where}; the same command goes on")
-        self.signum = signum
+        super().__init__(signum, where)
+        self.signum, self.where = signum, where
+
+    def __str__(self) -> str:
+        return f"stopped by {signal_name(self.signum)} {self.where}; the same command goes on"
 
 
 def causes(error: BaseException) -> list[BaseException]:
@@ -40,7 +118,7 @@ def causes(error: BaseException) -> list[BaseException]:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """Names close to a mistyped one, as a phrase for an error message; all where none is close.
+    """Names close to a mistyped one, as a phrase for an error message; all if none is close.
 
     Of very many only the first are named: timm has 1300 models.
     """
@@ -48,3 +126,12 @@ def near(name: str, known: Iterable[str]) -> str:
     matches = get_close_matches(name, known, n=3, cutoff=0.5)
     listed = known if len(known) <= MANY else [*known[:5], f"… ({len(known)} in all)"]
     return f"did you mean {' or '.join(matches)}?" if matches else f"known: {', '.join(listed)}"
+
+
+def as_typed(value: Any) -> str:
+    """A value as a command line has it: `null`, `true`, `[1,2]`, `{a:1}`."""
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(as_typed, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{as_typed(item)}" for key, item in value.items()) + "}"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segsweep.errors import ConfigError, DataError, PreemptedError, UserError, causes
+from segsweep.errors import ConfigError, DataError, DivergenceError, PreemptedError, UserError, causes
 
 PREEMPTED, KILLED, OUT_OF_MEMORY, DIVERGED, DATA, DISK, USER, UNKNOWN = (
     "preempted", "killed", "out of memory", "diverged", "data", "disk", "user's error", "unknown",
@@ -63,8 +63,6 @@ def of_rank(rank: int, error: BaseException) -> RankFailedError:
 
 def classify(error: BaseException) -> str:
     """The class of what a run ended with, one of the names above."""
-    from segsweep.training.divergence import DivergenceError
-
     if isinstance(error, RankFailedError):
         return error.kind
     if isinstance(error, KeyboardInterrupt | PreemptedError):

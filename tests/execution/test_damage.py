@@ -36,7 +36,7 @@ def test_the_others_are_listed_and_reported(damaged, tmp_path, file, capsys, mon
         lines.clear()
         assert command(f"runs_dir={damaged.parent}", "format=json", *arguments) == 0
         assert other in capsys.readouterr().out
-        assert any(f"{damaged.name}/{file} is damaged" in line for line in lines)
+        assert any(f"{damaged.name}/{file}: damaged" in line for line in lines)
 
 
 def test_a_lost_status_is_written_anew(damaged, tmp_path):

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
+from segsweep.errors import DivergenceError
 from segsweep.runs.folder import RunFolder
-from segsweep.training.divergence import DivergenceError
 from tests.execution.test_resume import equal
 from tests.support.commands import command, environment
 from tests.support.inside import ROOT, checkpoint, different, faulty, planned, rows, run, step_of, weights

@@ -12,10 +12,9 @@ import pytest
 
 from segsweep.commands import report
 from segsweep.config.groups import GROUPS, choices
-from segsweep.errors import DataError, UserError
+from segsweep.errors import DamagedFileError, DataError, UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.planning.plan import write
-from segsweep.runs.documents import DamagedFileError
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.sweeps.journal import DONE, Journal
 from segsweep.training.metrics_file import MetricsFile

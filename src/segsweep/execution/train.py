@@ -11,11 +11,12 @@ from segsweep import build
 from segsweep.data.module import SegmentationData
 from segsweep.distributed.collectives import broadcast
 from segsweep.distributed.ranks import Ranks
+from segsweep.errors import DamagedFileError
 from segsweep.execution import environment
 from segsweep.execution.start import start
 from segsweep.execution.tracking import run_info
 from segsweep.networks.segmenter import inference_parameters
-from segsweep.runs.documents import DamagedFileError, write_json
+from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease
 from segsweep.runs.records import ENVIRONMENT as ENVIRONMENT_SHAPE

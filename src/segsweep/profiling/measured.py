@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from segsweep.runs.documents import DamagedFileError
+from segsweep.errors import DamagedFileError
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.records import ENVIRONMENT, read_record
 

@@ -8,12 +8,8 @@ from typing import Any
 
 import yaml
 
-from segsweep.errors import UserError
+from segsweep.errors import DamagedFileError
 from segsweep.files import write_bytes
-
-
-class DamagedFileError(UserError):
-    """A file of a run that cannot be read."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,7 +75,7 @@ def read_yaml(path: Path, repair: str) -> Any:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DamagedFileError(f"{path} is damaged ({' '.join(str(error).split())}): {repair}") from error
+        raise DamagedFileError(path, f"damaged ({' '.join(str(error).split())})", repair) from error
 
 
 def _loader() -> Any:
@@ -112,6 +108,6 @@ def read_json(path: Path, repair: str) -> Any:
     except FileNotFoundError:
         return None
     except (ValueError, RecursionError) as error:
-        raise DamagedFileError(f"{path} is damaged (no JSON): {repair}") from error
+        raise DamagedFileError(path, "damaged (no JSON)", repair) from error
     except OSError as error:
-        raise DamagedFileError(f"{path} cannot be read ({error.strerror}): {repair}") from error
+        raise DamagedFileError(path, f"cannot be read ({error.strerror})", repair) from error

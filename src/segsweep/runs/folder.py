@@ -24,11 +24,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from segsweep.errors import UserError
+from segsweep.errors import DamagedFileError, UserError
 from segsweep.files import File, write_groups
 from segsweep.runs import records
 from segsweep.runs import versions as compatibility
-from segsweep.runs.documents import DamagedFileError, json_bytes, write_json
+from segsweep.runs.documents import json_bytes, write_json
 from segsweep.runs.holder import Holder
 from segsweep.runs.lease import Lease, hold, holder
 from segsweep.runs.targets import foreign

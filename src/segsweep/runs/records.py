@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from segsweep.errors import DamagedFileError
 from segsweep.rules import is_number, is_whole
-from segsweep.runs.documents import DamagedFileError, read_json, read_yaml
+from segsweep.runs.documents import read_json, read_yaml
 
 Check = Callable[[Any], bool]
 
@@ -56,7 +57,7 @@ def read_record(path: Path, shape: Shape, repair: str) -> dict[str, Any] | None:
         return None
     problem = shape.problem(content)
     if problem is not None:
-        raise DamagedFileError(f"{path} is damaged ({problem}): {repair}")
+        raise DamagedFileError(path, f"damaged ({problem})", repair)
     return dict(content)
 
 

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segsweep.errors import ConfigError
+from segsweep.errors import ConfigError, DamagedFileError
 from segsweep.planning.plan import Member
 from segsweep.runs.compare import show
-from segsweep.runs.documents import DamagedFileError
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import CONTENT
 from segsweep.sweeps.journal import FOLDER, Journal

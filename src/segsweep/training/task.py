@@ -14,10 +14,10 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from segsweep.data.keys import key
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.distributed.sums import mean_over_ranks, names_over_ranks, share_buffers, world
+from segsweep.errors import DivergenceError
 from segsweep.evaluation import metrics
 from segsweep.networks import Segmenter
 from segsweep.training import freezing
-from segsweep.training.divergence import DivergenceError
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.optimizers import with_schedule
 from segsweep.training.schedules import Schedule

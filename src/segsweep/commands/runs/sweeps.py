@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from segsweep.runs.documents import DamagedFileError
+from segsweep.errors import DamagedFileError
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.journal import LEFT_OUT, Journal
 from segsweep.sweeps.sweep import names

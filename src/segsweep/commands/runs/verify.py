@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from segsweep.commands.output import print_rows
-from segsweep.errors import UserError
-from segsweep.runs.documents import DamagedFileError
+from segsweep.errors import DamagedFileError, UserError
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import id_of
 from segsweep.runs.lineage import source

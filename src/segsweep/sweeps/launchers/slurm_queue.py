@@ -11,8 +11,9 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from segsweep.errors import DamagedFileError
 from segsweep.planning.plan import Member
-from segsweep.runs.documents import DamagedFileError, write_json
+from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.records import JOB, read_record
 from segsweep.sweeps.display import Display
