@@ -2,8 +2,6 @@
 
 import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
@@ -11,15 +9,9 @@ import pytest
 from rich.console import Console
 
 from segsweep.runs.folder import RunFolder
-from segsweep.sweeps.display import Display
+from segsweep.sweeps.display import Display, InWork
 from segsweep.sweeps.live import LiveTable
 from segsweep.sweeps.sweep import Sweep
-
-
-@dataclass
-class AtWork:
-    folder: RunFolder
-    devices: Sequence[str] = ()
 
 
 @pytest.fixture
@@ -55,7 +47,7 @@ def table(runs, tmp_path) -> LiveTable:
     return found
 
 
-def drawn(table: LiveTable, running: list[AtWork], waiting: list[RunFolder]) -> list[str]:
+def drawn(table: LiveTable, running: list[InWork], waiting: list[RunFolder]) -> list[str]:
     console = table.live.console
     with console.capture() as capture:
         console.print(table.drawing(running, waiting))
@@ -63,20 +55,20 @@ def drawn(table: LiveTable, running: list[AtWork], waiting: list[RunFolder]) -> 
 
 
 def test_no_more_rows_than_the_terminal_has(table, runs):
-    lines = drawn(table, [AtWork(runs[5], ["0"]), AtWork(runs[6], ["1"])], runs[7:])
+    lines = drawn(table, [(runs[5], ["0"]), (runs[6], ["1"])], runs[7:])
     assert len(lines) <= 20 - 2
     numbers = [int(line.split()[0]) for line in lines[1:-1]]
     assert numbers == [4, *range(6, 21)], "failed, at work, and those that come next"
 
 
 def test_the_summary_counts_all(table, runs):
-    summary = drawn(table, [AtWork(runs[5], ["0"]), AtWork(runs[6], ["1"])], runs[7:90])[-1]
+    summary = drawn(table, [(runs[5], ["0"]), (runs[6], ["1"])], runs[7:90])[-1]
     assert summary.startswith("3 done, 1 failed, 1 left out, 2 running, 83 waiting, 10 not started")
 
 
 def test_a_row_tells_where_a_run_stands(table, runs, monkeypatch):
     monkeypatch.setattr(RunFolder, "holder", lambda _: "somebody")
-    lines = drawn(table, [AtWork(runs[5], ["0", "1"]), AtWork(runs[6], ["2"])], runs[7:])
+    lines = drawn(table, [(runs[5], ["0", "1"]), (runs[6], ["2"])], runs[7:])
     (at_work,) = [line.split() for line in lines if line.split()[0] == "6"]
     bar = "━━━━╌╌╌╌╌╌"
     assert at_work == ["6", "seed=5", "training", "0,1", bar, "20/50", "0.1235", "25.00%", "0:00:00"]
@@ -95,14 +87,14 @@ def test_where_there_is_room_every_run_has_a_row(runs, tmp_path):
 def test_the_time_left_is_that_of_the_runs_that_are_done(table, runs, monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: 1000.0)
     table.seconds, table.starts = [50.0, 70.0], {runs[5].id: (970.0, 0), runs[6].id: (980.0, 0)}
-    summary = drawn(table, [AtWork(runs[5], ["0"]), AtWork(runs[6], ["1"])], runs[7:17])[-1]
+    summary = drawn(table, [(runs[5], ["0"]), (runs[6], ["1"])], runs[7:17])[-1]
     assert summary.endswith("; about 0:05:35 left"), "(30 + 40 + 10 runs of 60 s) / 2"
 
 
 def test_a_test_has_a_bar_of_its_images(table, runs):
     testing = {"done": 12, "images": 48, "seconds_left": 30.0}
     status(runs[5].path, state="done", step=50, val_miou=0.25, testing=testing)
-    (row,) = [line.split() for line in drawn(table, [AtWork(runs[5])], []) if line.split()[0] == "6"]
+    (row,) = [line.split() for line in drawn(table, [(runs[5], ())], []) if line.split()[0] == "6"]
     assert row == ["6", "seed=5", "testing", "━━╌╌╌╌╌╌╌╌", "12/48", "25.00%", "0:00:30"], "and no device"
 
 
@@ -123,7 +115,7 @@ def test_elsewhere_each_run_has_a_line_a_minute(runs, tmp_path, monkeypatch, sai
     display.began(runs[0])
     status(runs[0].path, state="running", step=20, loss=0.5, val_miou=0.25, seconds_left=70, updated=1000)
     for _ in range(125):
-        display.tick([AtWork(runs[0])], runs[1:])
+        display.tick([(runs[0], ())], runs[1:])
     line = "[1/2] seed=0: training 20/50  loss 0.5  val mIoU 25.00%  left 0:01:05"
     assert said == [f"[1/2] seed=0: run {runs[0].id} …", line, line]
 

@@ -7,8 +7,8 @@ from typing import Any
 from segsweep.reports.table import compared_axes
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.lineage import source
-from segsweep.runs.progress import max_steps, read_statuses
+from segsweep.runs.lineage import read_statuses, source
+from segsweep.runs.steps import max_steps
 from segsweep.sweeps.journal import LEFT_OUT
 from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import plural

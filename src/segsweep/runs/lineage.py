@@ -1,8 +1,13 @@
 """Which run starts from the weights of which: a stage from its parent, a run from what its `init` names."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.records import STATES
+
+LISTED_STATES = (*STATES, "waiting")
+"""The states that a run records, and the one that only another run tells: its parent is in training."""
 
 
 def source(run: RunFolder) -> str | None:
@@ -43,3 +48,12 @@ def is_waiting(run: RunFolder, states: dict[str, str], runs: dict[str, RunFolder
     if states.get(run.id) != "planned" or origin not in runs:
         return False
     return states[origin] == "running" or is_waiting(runs[origin], states, runs)
+
+
+def read_statuses(runs: Sequence[RunFolder]) -> dict[str, dict[str, Any]]:
+    """Each run's status by its id; here a state may be `waiting`."""
+    statuses = {run.id: run.status() for run in runs}
+    states = {id: str(status["state"]) for id, status in statuses.items()}
+    known = {run.id: run for run in runs}
+    waiting = [run.id for run in runs if is_waiting(run, states, known)]
+    return statuses | {id: {**statuses[id], "state": "waiting"} for id in waiting}

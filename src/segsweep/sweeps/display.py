@@ -1,14 +1,12 @@
 """What a sweep says while it is done: a line as each run begins and ends, and one a minute in between."""
 
 import logging
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
 
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.progress import seconds_until_idle, steps_done
+from segsweep.runs.steps import seconds_until_idle, steps_done
 from segsweep.sweeps.sweep import Sweep, train_seconds
 from segsweep.terminal import clock, one_line, printable, took
 
@@ -20,16 +18,8 @@ WORK = {"running": "training", "done": "testing"}
 """What a run at work does, by its state."""
 
 
-class InWork(Protocol):
-    """A run that is being executed."""
-
-    @property
-    def folder(self) -> RunFolder:
-        """Where it lives."""
-
-    @property
-    def devices(self) -> Sequence[str]:
-        """Where it runs."""
+InWork = tuple[RunFolder, Sequence[str]]
+"""A run that is being executed, and its devices."""
 
 
 class Display(AbstractContextManager["Display"]):
@@ -87,7 +77,7 @@ class Display(AbstractContextManager["Display"]):
 
     def tick(self, running: Sequence[InWork], waiting: Sequence[RunFolder]) -> None:
         """Called several times a second, with the runs at work and those to come."""
-        for run in (one.folder for one in running):
+        for run, _ in running:
             if time.monotonic() - self._told[run.id] >= SAID:
                 self._told[run.id] = time.monotonic()
                 self.said(run, "  ".join(progress(run)))
@@ -109,12 +99,3 @@ def progress(run: RunFolder) -> list[str]:
 def figure(value: float | None, form: str) -> str:
     """A figure as text; empty without one."""
     return "" if value is None else form.format(value)
-
-
-def display(sweep: Sweep) -> Display:
-    """What shows a sweep's progress here: a live table on a terminal, else log lines."""
-    if not sys.stderr.isatty():
-        return Display(sweep)
-    from segsweep.sweeps.live import LiveTable
-
-    return LiveTable(sweep)

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.progress import seconds_until_idle, steps_done
+from segsweep.runs.steps import seconds_until_idle, steps_done
 from segsweep.sweeps.display import WORK, Display, InWork, figure, log
 from segsweep.sweeps.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
 from segsweep.sweeps.outcome import ending
@@ -87,11 +87,11 @@ class LiveTable(Display):
 
     def drawing(self, running: Sequence[InWork], waiting: Sequence[RunFolder]) -> Group:
         """The table as it is now."""
-        at_work = {one.folder.id: one for one in running}
+        at_work = {run.id: devices for run, devices in running}
         states = {run.id: self.ends.get(run.id, (NOT_STARTED,))[0] for run in self.sweep.runs}
         states |= dict.fromkeys((run.id for run in waiting), WAITING) | dict.fromkeys(at_work, RUNNING)
         table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-        hidden = () if any(one.devices for one in running) else ("device",)
+        hidden = () if any(at_work.values()) else ("device",)
         for name in (name for name in COLUMNS if name not in hidden):  # runs' names give way to the figures
             justify: JustifyMethod = "left" if name in COLUMNS[1:5] else "right"
             table.add_column(name, no_wrap=True, justify=justify, ratio=1 if name == COLUMNS[1] else None)
@@ -108,7 +108,8 @@ class LiveTable(Display):
         )
         return sorted(by_weight[: max(room, 1)], key=lambda run: self.number[run.id])
 
-    def _row(self, run: RunFolder, state: str, at_work: InWork | None) -> Iterator[str]:
+    def _row(self, run: RunFolder, state: str, devices: Sequence[str] | None) -> Iterator[str]:
+        at_work = devices is not None
         status = run.status() if at_work else self.ends.get(run.id, (state, {}))[1]
         if at_work:
             state = WORK.get(status["state"], "starting")
@@ -118,7 +119,7 @@ class LiveTable(Display):
         yield str(self.number[run.id])
         yield one_line(self.sweep.label(run))
         yield state
-        yield ",".join(at_work.devices) if at_work else ""
+        yield ",".join(devices or ())
         yield _bar(done / total) if at_work and total else ""
         yield f"{done}/{total or '?'}" if status else ""
         yield figure(status.get("loss"), "{:.4g}")

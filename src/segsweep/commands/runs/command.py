@@ -8,7 +8,7 @@ from segsweep.commands.options import RUNS_DIR, parse
 from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import ConfigError, near
 from segsweep.runs.folder import RunFolder, all_runs, find_run
-from segsweep.runs.progress import LISTED_STATES, read_statuses
+from segsweep.runs.lineage import LISTED_STATES, read_statuses
 
 LISTING: dict[str, Any] = {"format": "table", "state": None, "sweep": None, "sort": None, "best": None}
 """The listing's options; any other is a setting that the listed runs must have."""

@@ -7,7 +7,7 @@ from segsweep.failures import class_of
 from segsweep.runs import compare, remarks
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lineage import source
-from segsweep.runs.progress import max_steps, seconds_left
+from segsweep.runs.steps import max_steps, seconds_left
 from segsweep.terminal import clock, percent
 
 FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")

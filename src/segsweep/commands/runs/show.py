@@ -9,8 +9,8 @@ from segsweep.failures import ADVICE
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import is_without_data
-from segsweep.runs.lineage import children, source
-from segsweep.runs.progress import max_steps, read_statuses, seconds_left
+from segsweep.runs.lineage import children, read_statuses, source
+from segsweep.runs.steps import max_steps, seconds_left
 from segsweep.sweeps.launchers.slurm_queue import noted
 from segsweep.terminal import clock, percent
 

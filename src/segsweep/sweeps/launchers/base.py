@@ -10,6 +10,7 @@ all of it is one sweep.
 
 import logging
 import math
+import sys
 from collections.abc import Sequence
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -22,9 +23,10 @@ from segsweep.errors import ConfigError, UserError
 from segsweep.planning.plan import Member, merge, note_older, write_all
 from segsweep.planning.planner import Planner
 from segsweep.sweeps.devices import Devices, one_at_a_time
-from segsweep.sweeps.display import display
+from segsweep.sweeps.display import Display
 from segsweep.sweeps.jobs import jobs_of
 from segsweep.sweeps.launchers.local import LocalWork
+from segsweep.sweeps.live import LiveTable
 from segsweep.sweeps.options import check_options
 from segsweep.sweeps.sweep import COMMAND, Sweep
 
@@ -89,7 +91,7 @@ class SweepLauncher(Launcher):
             sweep,
             jobs_of(members, single=True),
             devices,
-            display(sweep),
+            LiveTable(sweep) if sys.stderr.isatty() else Display(sweep),
             train=COMMAND.may_train,
             on_failure=config["on_failure"],
             retries=config["retries"],

@@ -102,7 +102,9 @@ class LocalWork:
         if ended or time.monotonic() - self.looked > LOOK:
             self.looked = time.monotonic()
             self._begin_some()
-        self.display.tick(self.running, [job.runs[0].folder for job in self.waiting])
+        self.display.tick(
+            [(one.folder, one.devices) for one in self.running], [job.runs[0].folder for job in self.waiting]
+        )
 
     def _heed(self, signum: int) -> None:
         """Ask the runs to stop at the end of their step; kill them where the keyboard asks once more."""

@@ -1,26 +1,13 @@
-"""How far a run is: its steps, the time it needs yet, and whether it waits for its parent."""
+"""How many steps of a run are done, and how long the others will take."""
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.lineage import is_waiting
-from segsweep.runs.records import STATES
 
-LISTED_STATES = (*STATES, "waiting")
-"""The states that a run records, and the one that only another run tells: its parent is in training."""
 Status = Mapping[str, Any]
-
-
-def read_statuses(runs: Sequence[RunFolder]) -> dict[str, dict[str, Any]]:
-    """Each run's status by its id; here a state may be `waiting`."""
-    statuses = {run.id: run.status() for run in runs}
-    states = {id: str(status["state"]) for id, status in statuses.items()}
-    known = {run.id: run for run in runs}
-    waiting = [run.id for run in runs if is_waiting(run, states, known)]
-    return statuses | {id: {**statuses[id], "state": "waiting"} for id in waiting}
 
 
 def max_steps(run: RunFolder) -> int | None:
