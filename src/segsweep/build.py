@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 
 from segsweep.config.values import CLOSED, check_group
+from segsweep.data.extra import import_albumentations
 from segsweep.data.module import SegmentationData
 from segsweep.distributed.ranks import Ranks
 from segsweep.errors import ConfigError, UserError
@@ -84,6 +85,8 @@ def build_segmenter(
 
 def build_data(config: Config) -> SegmentationData:
     """The data set with its augmentation and order."""
+    if config["augment"].get("extra"):
+        import_albumentations()  # before Hydra imports what the transforms name
     sampling = build(config, "sampling") if config.get("sampling") else None
     data: SegmentationData = build(config, "dataset", augment=build(config, "augment"), sampling=sampling)
     return data

@@ -7,6 +7,7 @@ checked, and what they fill in a label is ignored by default.
 import copy
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pydoc import locate
 from random import Random
 from typing import Any
@@ -15,12 +16,31 @@ import numpy as np
 
 from segsweep.data.keys import key
 from segsweep.data.sample import IGNORE_INDEX, Sample
-from segsweep.errors import ConfigError
+from segsweep.errors import ConfigError, UserError
 
 FILL = "fill_mask"
 """albumentations' name for the label of pixels that a transform brings in or takes out."""
 TRIES = 4
 """How often a pipeline is tried, as some of its transforms may be alternatives."""
+
+
+def import_albumentations() -> Any:
+    """Import albumentations, which takes two seconds, and return it.
+
+    Raises:
+        UserError: AlbumentationsX, another package with the same import name, is installed in its place.
+    """
+    try:
+        other = version("albumentationsx")
+    except PackageNotFoundError:
+        import albumentations
+
+        return albumentations
+    raise UserError(
+        f"AlbumentationsX {other} is installed in place of albumentations; it is AGPL and sends usage "
+        "statistics, so it is not imported: pip uninstall albumentationsx, then "
+        "pip install --force-reinstall --no-deps 'albumentations<2.1'"
+    )
 
 
 def with_ignored_fill(extra: Any) -> Any:
@@ -40,6 +60,7 @@ def _fills(target: object) -> bool:
     """Whether the name is that of a transform of albumentations that fills labels unless told otherwise."""
     if not str(target).startswith("albumentations."):
         return False
+    import_albumentations()
     found = locate(str(target))
     option = inspect.signature(found).parameters.get(FILL) if inspect.isclass(found) else None
     return option is not None and isinstance(option.default, int | float)
@@ -54,12 +75,10 @@ class Extra:
         Raises ConfigError, naming the transform, where one is none of albumentations, has an unknown option,
         cannot be applied, or gives anything but an image uint8 [H, W, 3] with a label uint8 [H, W].
         """
-        # Imported here, as it takes two seconds.
-        import albumentations as A
-
+        library = import_albumentations()
         self.size = size
         for transform in transforms:
-            if not isinstance(transform, A.BasicTransform | A.BaseCompose):
+            if not isinstance(transform, library.BasicTransform | library.BaseCompose):
                 raise ConfigError(
                     f"augment.extra: {transform!r} is no transform of albumentations; give a list of them, "
                     "as {_target_: albumentations.RandomBrightnessContrast, p: 0.5}"
@@ -70,7 +89,7 @@ class Extra:
                 setattr(leaf, FILL, IGNORE_INDEX)
         try:
             # An unknown option of a transform is only a warning unless strict.
-            self._pipeline = A.Compose(list(transforms), strict=True)
+            self._pipeline = library.Compose(list(transforms), strict=True)
         except ValueError as error:
             raise ConfigError(f"augment.extra: {_line(error)}") from error
         self._try()
@@ -146,15 +165,14 @@ def _leaves(transforms: Sequence[Any]) -> Iterator[Any]:
 
 def _certain(pipeline: Any) -> Any:
     """A copy in which every transform is applied, of alternatives one."""
-    import albumentations as A
-
+    library = import_albumentations()
     certain = copy.deepcopy(pipeline)
     stack = [certain]
     while stack:
         transform = stack.pop()
         stack += getattr(transform, "transforms", None) or []
         # There p is the share of the first of two alternatives.
-        if not isinstance(transform, A.OneOrOther):
+        if not isinstance(transform, library.OneOrOther):
             transform.p = 1.0
     return certain
 

@@ -22,6 +22,7 @@ from hydra._internal.utils import _locate
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from segsweep import build
+from segsweep.data.extra import import_albumentations
 from segsweep.errors import ConfigError
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.targets import configured, named, shipped
@@ -61,11 +62,8 @@ def _is_of_a_library(target: str) -> bool:
 
         return _is_subclass(target, "torch", (Optimizer, LRScheduler))
     if target.startswith("albumentations."):
-        import albumentations  # takes two seconds
-
-        return _is_subclass(
-            target, "albumentations", (albumentations.BasicTransform, albumentations.BaseCompose)
-        )
+        library = import_albumentations()
+        return _is_subclass(target, "albumentations", (library.BasicTransform, library.BaseCompose))
     return False
 
 
