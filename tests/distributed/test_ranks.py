@@ -3,9 +3,8 @@
 import pytest
 import torch
 
-from segsweep.distributed.accelerators import check_devices, devices_wanted
 from segsweep.distributed.collectives import barrier, broadcast, gather
-from segsweep.distributed.ranks import Ranks
+from segsweep.distributed.ranks import Ranks, check_devices, devices_wanted
 from segsweep.errors import ConfigError, UserError
 from tests.support.faulty import HEAD
 from tests.support.inside import faulty, planned

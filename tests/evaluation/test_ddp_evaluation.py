@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from segsweep import build
+from segsweep.distributed.collectives import portable_chain
 from segsweep.distributed.ranks import Ranks
-from segsweep.distributed.shared_fate import _chain
 from segsweep.evaluation.protocol import read_test
 from segsweep.networks import Segmenter
 from segsweep.planning.plan import write
@@ -248,7 +248,7 @@ def test_an_error_that_cannot_travel_is_told_by_its_line():
 
     error = OddError("a.png", "odd")
     error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
-    told, cause = pickle.loads(pickle.dumps(_chain(error)))
+    told, cause = pickle.loads(pickle.dumps(portable_chain(error)))
     assert str(told) == "OddError: a.png: odd"
     assert (type(cause), cause.errno) == (OSError, errno.ENOSPC)
 

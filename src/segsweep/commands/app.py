@@ -131,7 +131,7 @@ def _check_and_write(member: Member) -> None:
     check_member(member, COMMAND.may_train)
     note_older([member])
     if not member.folder.is_complete(member.config):
-        from segsweep.distributed.accelerators import check_devices
+        from segsweep.distributed.ranks import check_devices
 
         check_devices(member.config)
     write(member)

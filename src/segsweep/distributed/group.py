@@ -1,8 +1,8 @@
 """One run by one rank or many: joined into a group, watched, ended with one cause.
 
-Rank 0 is the process that was asked to execute the run. Under torchrun and srun the others are there; else
-it starts them on this machine: each executes the same run folder, and learns nothing from the command line
-that this process came from.
+Rank 0 is the process that was asked to execute the run. Under torchrun and srun the others exist
+already; else it starts them on this machine: each executes the same run folder, and knows nothing of the
+command line that this process came from.
 """
 
 import os
@@ -20,7 +20,7 @@ from segsweep import failures
 from segsweep.distributed.children import GRACE, Children, stay_with_parent
 from segsweep.distributed.collectives import barrier
 from segsweep.distributed.ranks import Ranks, name_address
-from segsweep.distributed.rendezvous import Wire
+from segsweep.distributed.rendezvous import Rendezvous
 from segsweep.errors import PreemptedError, UserError
 from segsweep.processes import STOP_SIGNALS, listening
 
@@ -29,11 +29,11 @@ POLL = 0.2
 OnDeath = Callable[[failures.RankFailedError], None]
 
 
-class Together:
+class Group:
     """This process among the ranks of a run."""
 
     def __init__(self) -> None:
-        """Take the place that the environment gives, and connect where something else started the ranks.
+        """Take the place that the environment gives, and connect if something else started the ranks.
 
         Raises:
             UserError: rank 0 cannot be reached.
@@ -44,20 +44,20 @@ class Together:
         if self.ranks.world > 1:
             os.environ.update(self.ranks.variables())
             name_address()
-            self.wire = Wire(self.ranks, int(os.environ["MASTER_PORT"]))
+            self.rendezvous = Rendezvous(self.ranks, int(os.environ["MASTER_PORT"]))
 
     @property
     def started_here(self) -> bool:
-        """Whether all ranks end with this process, which may start them anew."""
+        """Whether all ranks end with this process, which may start them again."""
         return self.ranks.world == 1 or bool(self.children.processes)
 
     @contextmanager
     def lead(
         self, devices: int, gpu: bool, command: Sequence[str], logs: Path, on_death: OnDeath
     ) -> Iterator[None]:
-        """Rank 0's part: alone, or first of `devices` ranks, of which the others are started with `command`.
+        """Play rank 0's part: alone, or first of `devices` ranks, whose others are started with `command`.
 
-        `on_death` is called where this process has to end from within, as a call of its waits for ever.
+        `on_death` is called if this process has to end itself because one of its calls waits forever.
 
         Raises:
             RankFailedError: another rank failed first.
@@ -65,11 +65,14 @@ class Together:
         before = dict(os.environ)
         try:
             if self.ranks.world == 1 and devices > 1:
-                self._start(devices, command, logs)
+                self.ranks = Ranks(0, devices, 0, devices)
+                os.environ.update(self.ranks.variables() | {"MASTER_ADDR": "127.0.0.1"})
+                self.rendezvous = Rendezvous(self.ranks, port=0)  # any free port
+                self.children.start(devices, command, logs)
             if self.ranks.world == 1:
                 yield
                 return
-            self.wire.call(gpu)
+            self.rendezvous.call(gpu)
             with self._member(on_death):
                 yield
         finally:
@@ -82,23 +85,17 @@ class Together:
 
     @contextmanager
     def follow(self) -> Iterator[None]:
-        """The part of the others: wait until rank 0 has the run."""
-        while not self.wire.called():
+        """Play the part of the other ranks: wait until rank 0 has the run."""
+        while not self.rendezvous.called():
             if failure := self._failure():
                 raise failure
             time.sleep(POLL)
         with self._member(lambda failure: print(f"segsweep: {failure}", file=sys.stderr, flush=True)):
             yield
 
-    def _start(self, devices: int, command: Sequence[str], logs: Path) -> None:
-        self.ranks = Ranks(0, devices, 0, devices)
-        os.environ.update(self.ranks.variables() | {"MASTER_ADDR": "127.0.0.1"})
-        self.wire = Wire(self.ranks, port=0)  # any that is free
-        self.children.start(devices, command, logs)
-
     @contextmanager
     def _member(self, on_death: OnDeath) -> Iterator[None]:
-        """Be in the group; a failure is told to the others, and theirs told here in place of what it causes.
+        """Be in the group: tell the others of a failure here, and report theirs instead of what it causes.
 
         Raises:
             RankFailedError: another rank failed first.
@@ -107,7 +104,7 @@ class Together:
         watch.start()
         try:
             with self._signals():
-                self.wire.join()
+                self.rendezvous.join()
                 yield
                 barrier()
             self.over.set()
@@ -115,7 +112,7 @@ class Together:
             distributed.destroy_process_group()
         except BaseException as error:
             cause = self._first_cause(error)
-            self.wire.tell(failures.of_rank(self.ranks.rank, cause))
+            self.rendezvous.tell(failures.of_rank(self.ranks.rank, cause))
             self.over.set()
             watch.join()
             if distributed.is_initialized() and distributed.get_backend() == "gloo":
@@ -126,10 +123,10 @@ class Together:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """Have signals end this rank so that the others hear of it; training has a way of its own."""
+        """Have signals end this rank so that the others hear of it; training handles signals itself."""
 
         def end(signum: int, frame: FrameType | None) -> None:
-            # torchrun sends one because of a failure that is known: that is what is to be told.
+            # torchrun sends a signal after a failure that is known: report that failure, not the signal.
             if self._failure() is None:
                 raise PreemptedError(signum, "outside of training")
 
@@ -137,7 +134,7 @@ class Together:
             yield
 
     def _first_cause(self, error: BaseException) -> BaseException:
-        """The failure of the rank that failed first, where this rank's error may be but its consequence."""
+        """Return the failure of the rank that failed first, if this rank's error may follow from it."""
         own = isinstance(error, UserError) or not isinstance(error, Exception)
         if own or failures.is_out_of_memory(error):
             return error
@@ -150,7 +147,7 @@ class Together:
         return failure.cause()
 
     def _watch(self, on_death: OnDeath) -> None:
-        """End this process where another rank failed and this one waits for it, as NCCL may for ever."""
+        """End this process if another rank failed and this one waits for it, as NCCL may forever."""
         while not self.over.wait(POLL):
             if (failure := self._failure()) is not None and failure.rank != self.ranks.rank:
                 if not self.over.wait(GRACE):
@@ -160,7 +157,7 @@ class Together:
                 return
 
     def _failure(self) -> failures.RankFailedError | None:
-        """What is known of the first rank that failed."""
+        """Return what is known of the first rank that failed."""
         for failure in self.children.failed():
-            self.wire.tell(failure)
-        return self.wire.failure()
+            self.rendezvous.tell(failure)
+        return self.rendezvous.failure()

@@ -1,15 +1,17 @@
-"""Who this process is among those that do one run together.
+"""Which rank of a run this process is, and how many ranks a run wants.
 
-Ranks are processes that something started with torchrun's variables, or Slurm's, in their environment: what
-starts them here (children.py) does as torchrun does, so that there is one way to be a rank. Asked without
-importing torch, as every command asks.
+Ranks are processes that were started with torchrun's variables, or Slurm's, in their environment: what starts
+them here (children.py) does as torchrun does, so that there is one way to be a rank. Nothing here imports
+torch before it is asked about GPUs, as every command asks for its rank.
 """
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from segsweep.errors import UserError
+from segsweep.errors import ConfigError, UserError
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Ranks:
 
     @staticmethod
     def of_environment() -> "Ranks":
-        """As torchrun says it, else as srun does for a step of several tasks, else alone.
+        """Read torchrun's variables, else srun's if its step has several tasks; else this process is alone.
 
         Raises:
             UserError: srun gave the machines different numbers of tasks.
@@ -31,9 +33,12 @@ class Ranks:
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         if all(os.environ.get(name, "").isdigit() for name in names):
             return Ranks(*(int(os.environ[name]) for name in names))
-        if not os.environ.get("SLURM_STEP_ID", "").isdigit() or int(_step("NUM_TASKS", "1")) == 1:
-            return Ranks()  # the batch script is no step, and a pool of runs is one of a single task
-        tasks = _tasks_per_node(_step("TASKS_PER_NODE", _step("NUM_TASKS", "1")))
+        in_all = os.environ.get("SLURM_STEP_NUM_TASKS", "1")
+        if not os.environ.get("SLURM_STEP_ID", "").isdigit() or int(in_all) == 1:
+            return Ranks()  # a batch script is no step, and a pool of runs is a step of one task
+        # Slurm writes [2, 2, 2, 1] as 2(x3),1.
+        per_node = re.findall(r"(\d+)(?:\(x(\d+)\))?", os.environ.get("SLURM_STEP_TASKS_PER_NODE", in_all))
+        tasks = [int(count) for count, times in per_node for _ in range(int(times or 1))]
         if len(set(tasks)) > 1:
             raise UserError(f"srun started {tasks} tasks a node: give all the same with --ntasks-per-node")
         ranks = (int(os.environ["SLURM_PROCID"]), sum(tasks), int(os.environ["SLURM_LOCALID"]), tasks[0])
@@ -41,11 +46,11 @@ class Ranks:
 
     @property
     def nodes(self) -> int:
-        """The machines that take part."""
+        """The number of machines that take part."""
         return self.world // self.local_world
 
     def variables(self) -> dict[str, str]:
-        """What torchrun would have put into the environment of this rank, without the address."""
+        """Return what torchrun would put into the environment of this rank, without the address."""
         node = os.environ.get("SLURM_NODEID", "0") if self.nodes > 1 else "0"
         values = {
             "RANK": self.rank, "WORLD_SIZE": self.world,
@@ -54,18 +59,8 @@ class Ranks:
         return {name: str(value) for name, value in values.items()}
 
 
-def _step(name: str, default: str) -> str:
-    return os.environ.get(f"SLURM_STEP_{name}", default)
-
-
-def _tasks_per_node(text: str) -> list[int]:
-    """Slurm's `2(x3),1` as [2, 2, 2, 1]."""
-    parts = re.findall(r"(\d+)(?:\(x(\d+)\))?", text)
-    return [int(tasks) for tasks, times in parts for _ in range(int(times or 1))]
-
-
 def name_address() -> None:
-    """Under srun, which names none: a step's first machine, and a port that follows from job and step."""
+    """Set the address of rank 0 under srun, which sets none: the step's first machine, a port of its own."""
     if "MASTER_ADDR" not in os.environ:
         from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
@@ -74,3 +69,54 @@ def name_address() -> None:
     if "MASTER_PORT" not in os.environ:
         job, step = int(os.environ["SLURM_JOB_ID"]), int(os.environ["SLURM_STEP_ID"])
         os.environ["MASTER_PORT"] = str(15000 + (job + 101 * step) % 10000)
+
+
+def gpus(accelerator: str) -> int:
+    """Return how many GPUs a run with this accelerator may use; 0 if it runs on the CPU."""
+    if accelerator not in ("auto", "gpu", "cuda"):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def devices_wanted(config: Mapping[str, Any]) -> int:
+    """Return `trainer.devices` as a number: of GPUs, or of processes on the CPU.
+
+    Raises:
+        ConfigError: it is neither a number nor `auto`.
+    """
+    wanted = config["trainer"]["devices"]
+    if wanted in ("auto", -1):
+        return max(gpus(config["trainer"]["accelerator"]), 1)
+    if type(wanted) is not int or wanted < 1:
+        raise ConfigError(
+            f"trainer.devices={wanted}: expected a number from 1, or auto (all GPUs of the machine)"
+        )
+    return wanted
+
+
+def check_devices(config: Mapping[str, Any]) -> None:
+    """Raise ConfigError if this machine has fewer GPUs than a run wants.
+
+    Call it for runs that execute here only: a sweep for Slurm may be planned on a machine without GPUs.
+    """
+    accelerator = config["trainer"]["accelerator"]
+    wanted, there = devices_wanted(config), gpus(accelerator)
+    if accelerator in ("gpu", "cuda") and there == 0:
+        raise ConfigError(
+            f"trainer.accelerator={accelerator}: torch finds no GPU on this machine; with "
+            "trainer.accelerator=auto its CPU is used"
+        )
+    if wanted > there > 0:
+        named = f"{there} GPU{'s' if there > 1 else ''}"
+        raise ConfigError(
+            f"trainer.devices={wanted}: this machine has {named}; use trainer.devices={there}, or "
+            "trainer.accelerator=cpu"
+        )
+
+
+def processes(config: Mapping[str, Any]) -> int:
+    """Return how many ranks a run has if this process executes it: ranks already started win."""
+    ranks = Ranks.of_environment()
+    return ranks.world if ranks.world > 1 else devices_wanted(config)

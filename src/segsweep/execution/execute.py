@@ -1,6 +1,6 @@
 """Doing: a process, or several ranks together, execute one run folder, from wherever the run stands.
 
-Rank 0 holds the run and writes what is to be written of it; the others follow (together.py).
+Rank 0 holds the run and writes what is to be written of it; the others follow (distributed/group.py).
 """
 
 import logging
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from segsweep import failures
-from segsweep.distributed.accelerators import check_devices, devices_wanted, gpus, processes
 from segsweep.distributed.children import rank_log
 from segsweep.distributed.collectives import broadcast
-from segsweep.distributed.group import Together
+from segsweep.distributed.group import Group
+from segsweep.distributed.ranks import check_devices, devices_wanted, gpus, processes
 from segsweep.errors import UserError
 from segsweep.execution.test import run_tests
 from segsweep.execution.tracking import tracked
@@ -43,21 +43,21 @@ def execute(
         UserError: another process holds the run, or what the parts raise.
         AgainError: memory ran out and the micro-batches were made smaller.
     """
-    together = Together()
-    if together.ranks.rank > 0:
-        with together.follow():
-            _execute(folder, train, together, None, asked)
+    group = Group()
+    if group.ranks.rank > 0:
+        with group.follow():
+            _execute(folder, train, group, None, asked)
         return
     wait = _config(folder, asked)["wait"]
     with folder.hold(wait=wait) as lease, _log_file(folder.log, logged):
         sweep_up(folder.path)
         try:
-            with _recorded(folder), _all_ranks(folder, train, together, asked):
-                _execute(folder, train, together, lease, asked)
+            with _recorded(folder), _all_ranks(folder, train, group, asked):
+                _execute(folder, train, group, lease, asked)
         except Exception as error:
             # While the run is held: whoever waits for it takes it up with the smaller micro-batches.
             if failures.is_out_of_memory(error) and _shrink(folder):
-                raise _again(folder, together) from error
+                raise _again(folder, group) from error
             raise
 
 
@@ -74,17 +74,17 @@ def _config(folder: RunFolder, asked: Mapping[str, Any] | None) -> dict[str, Any
 
 
 def _all_ranks(
-    folder: RunFolder, train: bool, together: Together, asked: Mapping[str, Any] | None
+    folder: RunFolder, train: bool, group: Group, asked: Mapping[str, Any] | None
 ) -> AbstractContextManager[None]:
     config = _config(folder, asked)
-    wanted, devices = config["trainer"]["devices"], together.ranks.world
+    wanted, devices = config["trainer"]["devices"], group.ranks.world
     if devices == 1:
         check_devices(config)
         devices = devices_wanted(config)
     elif devices != wanted:
         log.info(f"{devices} ranks were started; trainer.devices={wanted} is left aside")
     command = execute_command(folder)
-    return together.lead(
+    return group.lead(
         devices,
         gpus(config["trainer"]["accelerator"]) > 0,
         command + ([] if train else ["--no-train"]),
@@ -96,7 +96,7 @@ def _all_ranks(
 def _execute(
     folder: RunFolder,
     train: bool,
-    together: Together,
+    group: Group,
     lease: Lease | None,
     asked: Mapping[str, Any] | None,
 ) -> None:
@@ -109,16 +109,16 @@ def _execute(
                 raise UserError(
                     f"run {folder.id} is not trained yet: give its command to segsweep train first"
                 )
-            train_run(folder, config, status, together.ranks, lease, tracker)
+            train_run(folder, config, status, group.ranks, lease, tracker)
             # Another command may ask for more tests by now.
             config = broadcast(_config(folder, None) if leads else None)
-        run_tests(folder, config, together.ranks)
+        run_tests(folder, config, group.ranks)
     if leads and (status.get("error") or status.get("failure")):
         folder.update_status(error=None, failure=None)
 
 
-def _again(folder: RunFolder, together: Together) -> UserError:
-    if together.started_here:
+def _again(folder: RunFolder, group: Group) -> UserError:
+    if group.started_here:
         return failures.AgainError(f"run {folder.id}: again with smaller micro-batches")
     return UserError(
         f"run {folder.id}: out of memory, so it will go on with smaller micro-batches: give the same command "

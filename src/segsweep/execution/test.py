@@ -22,9 +22,8 @@ from segsweep import build
 from segsweep.data.module import SegmentationData
 from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
-from segsweep.distributed.collectives import broadcast, gather
+from segsweep.distributed.collectives import broadcast, gather, shared_fate
 from segsweep.distributed.ranks import Ranks
-from segsweep.distributed.shared_fate import shared_fate
 from segsweep.errors import UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.evaluate import OnImage, evaluate

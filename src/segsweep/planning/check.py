@@ -23,7 +23,7 @@ from segsweep.build import (
 )
 from segsweep.config.values import check_values
 from segsweep.data.module import SegmentationData
-from segsweep.distributed.accelerators import processes
+from segsweep.distributed.ranks import processes
 from segsweep.errors import UserError
 from segsweep.evaluation.predictions import prediction_form
 from segsweep.execution.start import check_init

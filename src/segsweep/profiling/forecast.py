@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from segsweep.build import build, build_segmenter, trainer_settings
-from segsweep.distributed.accelerators import processes
+from segsweep.distributed.ranks import processes
 from segsweep.networks import Segmenter
 from segsweep.profiling import counts, memory
 from segsweep.rules import micro_batch

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from segsweep.distributed.accelerators import processes
+from segsweep.distributed.ranks import processes
 from segsweep.planning.plan import Member, merge
 from segsweep.profiling import forecast
 from segsweep.profiling.forecast import Cost

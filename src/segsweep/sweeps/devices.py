@@ -51,7 +51,7 @@ class Devices:
             ConfigError: they are no number, or more than there are.
         """
         # Imported here: torch takes seconds, and a sweep that is done needs none of it.
-        from segsweep.distributed.accelerators import devices_wanted
+        from segsweep.distributed.ranks import devices_wanted
 
         if not self.pins:
             return 1

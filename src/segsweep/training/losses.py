@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.distributed.sums import mean_over_ranks
+from segsweep.distributed.collectives import mean_over_ranks
 from segsweep.errors import ConfigError
 from segsweep.training.whole_step import MicroBatch, labelled_mass, labels_at
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, Checkpoint
 
-from segsweep.distributed.sums import largest_of_ranks
+from segsweep.distributed.collectives import largest_of_ranks
 from segsweep.errors import PreemptedError
 from segsweep.processes import KEYBOARD, listening
 from segsweep.training.checkpoints import LastCheckpoint

@@ -13,7 +13,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 from segsweep.data.keys import key
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.distributed.sums import mean_over_ranks, names_over_ranks, share_buffers, world
+from segsweep.distributed.collectives import mean_over_ranks, names_over_ranks, share_buffers, world
 from segsweep.errors import DivergenceError
 from segsweep.evaluation import metrics
 from segsweep.networks import Segmenter

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.distributed.sums import mean_over_ranks
+from segsweep.distributed.collectives import mean_over_ranks
 
 Size = tuple[int, int]
 

@@ -74,7 +74,7 @@ class SweepLauncher(Launcher):
 
     def check(self, members: Sequence[Member]) -> None:
         """Raise ConfigError where this launcher cannot do some of the members; nothing is written yet."""
-        from segsweep.distributed.accelerators import check_devices
+        from segsweep.distributed.ranks import check_devices
 
         for member in members:
             if not member.folder.is_complete(member.config):  # what is done needs no device, nor torch
