@@ -67,6 +67,9 @@ def _are(value: object, item: Callable[[Any], bool], least: int = 0) -> bool:
 SIGNED_64 = 2**63
 SEED = Rule(lambda v: is_whole(v, -SIGNED_64, 2 * SIGNED_64 - 1), "a whole number of at most 64 bits")
 COUNT, STEPS = whole(1), whole(1, "a number of steps")
+DEVICES = Rule(
+    lambda v: is_whole(v) or v in ("auto", -1), "a number from 1, or auto (all GPUs of the machine)"
+)
 ABOVE_0 = Rule(lambda v: is_number(v) and v > 0, "a number above 0")
 FROM_0 = Rule(lambda v: is_number(v) and v >= 0, "a number from 0 up")
 DECAY = Rule(lambda v: is_number(v) and 0 <= v < 1, "a number from 0 to below 1, such as 0.999")

@@ -1,8 +1,13 @@
 """`segsweep train --help`: the axes and their choices, read from the configuration as it is."""
 
+import textwrap
 from collections.abc import Sequence
 
 from segsweep.config import groups as config_files
+from segsweep.config.schema import OPTIONS, UNSET, Option
+
+WIDTH = 110
+"""Columns of the help."""
 
 USAGE = {
     "train": "Train and test one run, or with -m all combinations of comma-separated values.",
@@ -34,9 +39,6 @@ FLAGS = (
     ("--cfg job", "print the composed configuration, of a chain that of each stage, and do nothing"),
     ("hydra.sweeper.rows=[…]", "members that are no product of axes: a string of overrides each, as"),
     ("", '["head=none","head=ksac head.rates=[6,12]"]; each is combined with every axis'),
-    ("on_failure=stop", "start no further run of a sweep after one that failed; else the others go on"),
-    ("retries=N", "try a sweep's run again after a fault that may pass: it was killed, or nobody knows"),
-    ("early_stop=median", "do not continue chains of a sweep whose val mIoU is below their stage's median"),
     ("trust=true", "with an ID: build any class that the run folder names, not only segsweep's and your own"),
     (
         "hydra/launcher=NAME",
@@ -59,11 +61,19 @@ def text(command: str, own: Sequence[tuple[str, str]] = ()) -> str:
     if own:
         lines += ["", f"options of {command}"] + [f"  {option:<22}{meaning}" for option, meaning in own]
     lines += ["", "options (with their defaults)"]
-    lines += [f"  {key}={value}" for key, value in config_files.scalars()]
-    for group in (g for g in config_files.GROUPS if g != "test"):
+    lines += [line for key, option in OPTIONS.items() for line in _lines(key, option)]
+    for group in (g for g in config_files.GROUPS if g not in ("test", "trainer")):
         options = " ".join(sorted(config_files.options(group)))
         lines.append(f"  {group}.…: {options}")
     lines.append("  test.NAME.…: scales flip window stride output_stride")
     lines += ["", "flags"] + [f"  {flag:<22}{meaning}" for flag, meaning in FLAGS]
     lines += ["", "examples"] + [f"  {example}" for example in EXAMPLES[command]]
     return "\n".join(lines) + "\n"
+
+
+def _lines(key: str, option: Option) -> list[str]:
+    """An option with its default and what it means, which may take several lines."""
+    default = option.default
+    shown = "null" if default is None else str(default).lower() if isinstance(default, bool) else default
+    begins = f"  {key}={'…' if default == UNSET else shown}".ljust(39) + " "
+    return textwrap.wrap(begins + option.meaning, WIDTH, subsequent_indent=" " * 40)

@@ -8,24 +8,12 @@ from typing import Any
 
 import yaml
 
+from segsweep.config import schema
 from segsweep.errors import ConfigError, near
 
 _ELSEWHERE = "mend it, or name another folder of configuration with SEGSWEEP_CONF"
 PACKAGE = Path(__file__).parents[1]
-GROUPS = (
-    "backbone",
-    "head",
-    "dataset",
-    "augment",
-    "sampling",
-    "loss",
-    "optimizer",
-    "scheduler",
-    "stages",
-    "trainer",
-    "test",
-    "logger",
-)
+GROUPS = tuple(schema.GROUPS)
 
 
 def root() -> Path:
@@ -69,11 +57,10 @@ def choices(group: str) -> list[str]:
 
 def options(group: str) -> set[str]:
     """Options that any choice of a group has; of the top level, for an empty name."""
-    top = _options(read(root() / "conf" / "config.yaml"))
     if not group:
-        return set(top) - set(GROUPS)
+        return {key.partition(".")[0] for key in schema.OPTIONS} - set(GROUPS)
     if group == "checkpoint":
-        return set(top[group])
+        return set(schema.defaults(group))
     return {key for name in choices(group.split(".")[0]) for key in own_options(group, name)}
 
 
@@ -120,21 +107,6 @@ def defaults() -> dict[str, Any]:
     """The choice that each group has by default."""
     entries = read(root() / "conf" / "config.yaml")["defaults"]
     return {key: value for entry in entries if isinstance(entry, dict) for key, value in entry.items()}
-
-
-def scalars() -> list[tuple[str, Any]]:
-    """The single options of the primary configuration, dotted, with their defaults."""
-    content = read(root() / "conf" / "config.yaml")
-    flat: list[tuple[str, Any]] = []
-    for key, value in content.items():
-        if key in ("defaults", "hydra", *GROUPS):
-            continue
-        flat += [(f"{key}.{k}", v) for k, v in value.items()] if isinstance(value, dict) else [(key, value)]
-    flat = [(key, "set by the data set" if value == "???" else value) for key, value in flat]
-    return [
-        (key, "null" if value is None else str(value).lower() if isinstance(value, bool) else value)
-        for key, value in flat
-    ]
 
 
 @cache

@@ -1,7 +1,9 @@
 """Values and keys that no run can have, found as soon as a configuration is composed and before torch is.
 
-The parts that take the values ask the same rules; what they alone know (how many stages an encoder has,
-which files there are) they say when they are built.
+A value must be of the kind of its default, so that `optimizer.lr=abc`, or a `1e-3` that some YAML reader took
+for text, is an error here and not after hours of training; and it must keep the rule of its option. The parts
+that take the values ask the same rules. What they alone know (how many stages an encoder has, which files
+there are) they say when they are built.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,71 +13,33 @@ from typing import Any
 
 from segsweep.config import groups as config_files
 from segsweep.config.explain import near_option
+from segsweep.config.schema import OPTIONS, defaults
 from segsweep.errors import ConfigError, near
 from segsweep.rules import (
-    ABOVE_0,
     AUX_TARGET,
     BETAS,
     BINS,
     CHANNELS,
     CONVOLUTIONS,
-    COUNT,
-    DECAY,
     DROPOUT,
-    FROM_0,
     FUSIONS,
     RATES,
-    SEED,
-    SIDES,
-    STEPS,
     TAPS,
     WEIGHTS,
-    WORDS,
     Rule,
     check_crop,
     is_whole,
     micro_batch,
-    one_of,
-    whole,
-)
+)  # fmt: skip
 
 OURS = "segsweep."
 """What the targets of shipped parts begin with: another part's options are its own."""
-PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")  # Lightning's names
 NULL = {"sampling", "stages"}
 """Groups of which a run may have none."""
-LONGEST = 200
-"""Bytes of a name, to which file names add some: file systems take 255."""
-
-
-def _is_short(name: str) -> bool:
-    return all(len(part.encode()) <= LONGEST for part in name.split("/"))
-
-
+FREE = ("size", "num_classes", "stages", "trainer.devices", "test", "head.aux_weights")
+"""Options and groups that take more kinds than their defaults show."""
 RULES: Mapping[str, Rule] = {
-    "seed": SEED,
-    "batch_size": whole(1, "a number of images"),
-    "num_workers": whole(0, "a number of processes"),
-    "size": SIDES,
-    "num_classes": whole(1, "a number of classes"),
-    "runs_dir": Rule(bool, "a folder"),
-    "sweep": Rule(lambda v: v is None or _is_short(str(v)), f"a name of at most {LONGEST} bytes"),
-    "predictions": Rule(lambda v: v in (None, "png", "submission"), "null, png or submission"),
-    "trainer.accelerator": one_of("auto", "cpu", "gpu", "cuda"),
-    "trainer.freeze": WORDS.or_null(),
-    "trainer.max_steps": STEPS,
-    "trainer.val_every": STEPS.or_null(),
-    "trainer.log_every": STEPS,
-    "trainer.precision": one_of(*PRECISIONS),
-    "trainer.accumulate_grad_batches": COUNT,
-    "trainer.gradient_clip_val": FROM_0.or_null(),
-    "trainer.ema_decay": DECAY.or_null(),
-    "trainer.sync_batchnorm": Rule(lambda v: v in ("auto", True, False), "auto, true or false"),
-    "trainer.on_nan": one_of("stop", "skip"),
-    "trainer.on_oom": one_of("fail", "shrink"),
-    "checkpoint.every": STEPS,
-    "checkpoint.minutes": ABOVE_0.or_null(),
-    "checkpoint.test": Rule(lambda v: v in ("last", "best"), "last or best"),
+    **{key: option.rule for key, option in OPTIONS.items() if option.rule is not None},
     "optimizer.betas": BETAS,
     "loss.class_weights": WEIGHTS.or_null(),
     "head.width": CHANNELS.or_null(),
@@ -91,6 +55,58 @@ RULES: Mapping[str, Rule] = {
 }
 CLOSED = ("trainer", "checkpoint")
 """Groups that no part is built of, so that nobody else would miss an option that there is not."""
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Raise ConfigError where a list is chosen of a group, whose files Hydra would lay over one another."""
+    for override in overrides:
+        group, _, choice = override.lstrip("+").partition("=")
+        if group in config_files.GROUPS and group != "test" and choice.startswith("["):
+            some = choice.strip("[]")
+            instead = f"-m {group}={some} takes one after the other"
+            if group == "logger":
+                instead = "every run keeps metrics.csv and validation.csv, so logger=wandb has both"
+            raise ConfigError(f"{override}: expected one choice; {instead}")
+
+
+def check_types(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
+    """Compare every value with the default of its option, where that is not null.
+
+    Raises:
+        ConfigError: the first that is of another kind.
+    """
+    for key, default in _defaults(tuple(choices.items()), tuple(config_files.folders())).items():
+        group, _, option = key.rpartition(".")
+        value = (config.get(group) or {}).get(option) if group else config.get(option)
+        if value is not None and not _is_kind(value, default):
+            raise ConfigError(f"{key}={value}: expected {_expected(default)}, such as {default}")
+
+
+@cache
+def _defaults(chosen: tuple[tuple[str, str], ...], folders: tuple[Path, ...]) -> dict[str, Any]:
+    """The defaults that show a kind, for choices of groups from these folders."""
+    choices = dict(chosen)
+    flat = {key: option.default for key, option in OPTIONS.items()}
+    for group in config_files.GROUPS:
+        if choices.get(group) is not None and group not in (*FREE, "trainer"):
+            own = config_files.own_options(group, choices[group])
+            flat |= {f"{group}.{key}": value for key, value in own.items()}
+    free = {key for key in flat if key.split(".")[0] in FREE or key in FREE}
+    return {key: value for key, value in flat.items() if key not in free and _expected(value) is not None}
+
+
+def _expected(default: Any) -> str | None:
+    """What kind a default shows; None for null and for values that stand elsewhere."""
+    if isinstance(default, str) and ("${" in default or default == "???"):
+        return None
+    kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", list: "a list"}
+    return kinds.get(type(default))
+
+
+def _is_kind(value: Any, default: Any) -> bool:
+    if isinstance(default, float):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is type(default)
 
 
 def check_values(config: Mapping[str, Any]) -> None:
@@ -130,7 +146,7 @@ def check_group(config: Mapping[str, Any], group: str) -> None:
     """
     options = config[group] if group else config
     if group in CLOSED:
-        known = _options_of(group, tuple(config_files.folders()))
+        known = defaults(group).keys()
         for key in sorted(options.keys() - known):
             raise ConfigError(f"{group}.{key}: no such option; {near(key, known)}")
     if not str(options.get("_target_", OURS)).startswith(OURS):
@@ -139,12 +155,6 @@ def check_group(config: Mapping[str, Any], group: str) -> None:
         place, _, option = key.rpartition(".")
         if place == group and option in options:
             rule.check(key, options[option])
-
-
-@cache
-def _options_of(group: str, folders: tuple[Path, ...]) -> frozenset[str]:
-    """What a group's files, in these folders, have: the members of a sweep ask a thousand times."""
-    return frozenset(config_files.options(group))
 
 
 def _check_size_and_batch(config: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from segsweep.errors import ConfigError, UserError
+from segsweep.rules import DEVICES
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,10 @@ def devices_wanted(config: Mapping[str, Any]) -> int:
     Raises:
         ConfigError: it is neither a number nor `auto`.
     """
-    wanted = config["trainer"]["devices"]
-    if wanted in ("auto", -1):
-        return max(gpus(config["trainer"]["accelerator"]), 1)
-    if type(wanted) is not int or wanted < 1:
-        raise ConfigError(
-            f"trainer.devices={wanted}: expected a number from 1, or auto (all GPUs of the machine)"
-        )
-    return wanted
+    wanted: int | str = DEVICES.check("trainer.devices", config["trainer"]["devices"])
+    return (
+        wanted if isinstance(wanted, int) and wanted > 0 else max(gpus(config["trainer"]["accelerator"]), 1)
+    )
 
 
 def check_devices(config: Mapping[str, Any]) -> None:

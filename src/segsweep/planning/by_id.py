@@ -16,8 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.config import groups as config_files
 from segsweep.config.explain import explain
-from segsweep.config.types import check_types
-from segsweep.config.values import check_values
+from segsweep.config.values import check_types, check_values
 from segsweep.errors import ConfigError
 from segsweep.planning.plan import resolve
 from segsweep.runs.folder import RunFolder

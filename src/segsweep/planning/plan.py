@@ -10,8 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segsweep.config.types import check_choices, check_types
-from segsweep.config.values import RULES, check_keys, check_values
+from segsweep.config.values import RULES, check_choices, check_keys, check_types, check_values
 from segsweep.errors import ConfigError, UserError
 from segsweep.files import write_groups
 from segsweep.planning import paper_table as published

@@ -1,8 +1,8 @@
 """Which run a configuration is.
 
 The id is a hash of what can change the trained weights, and of nothing else: moving to another machine,
-using more workers or testing in another way finds the same run. Every field of the shipped configuration
-stands in exactly one of the two lists below; a test sees to it.
+using more workers or testing in another way finds the same run. Every field of the shipped configuration is
+in exactly one of the two lists below, most as config/schema.py has it; a test sees to it.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from segsweep.config.schema import GROUPS, OPTIONS
 from segsweep.errors import ConfigError
 from segsweep.files import digest
 from segsweep.runs.folder import find_run
@@ -20,12 +21,10 @@ from segsweep.runs.versions import IDENTITY_VERSION, class_name
 ID_LENGTH = 12
 
 IDENTITY = (
-    "backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler",
-    "seed", "batch_size", "num_classes", "size",
-    "trainer.max_steps", "trainer.val_every", "trainer.precision", "trainer.accumulate_grad_batches",
-    "trainer.gradient_clip_val", "trainer.ema_decay", "trainer.freeze", "init",
+    *(group for group, counts in GROUPS.items() if counts and group != "trainer"),
+    *(key for key, option in OPTIONS.items() if option.identity),
     "adopted",  # the hash of weights that were trained elsewhere
-)  # fmt: skip
+)
 
 CONTENT = "dataset.content"
 """What a run's data hold, as a hash: a part of its identity that no option sets (planning/content.py)."""
@@ -36,11 +35,9 @@ GENERATED = ("Shapes",)
 NOT_IDENTITY = (
     "dataset.root", "dataset.voc_root", "dataset.coco_root", "dataset.prepared",
     "dataset.cache", "dataset.release_size", "dataset.num_workers", "dataset.test_images",
-    "trainer.accelerator", "trainer.devices", "trainer.sync_batchnorm", "trainer.log_every",
-    "trainer.on_nan", "trainer.on_oom",
-    "stages", "checkpoint", "test", "split", "predictions", "logger",
-    "num_workers", "runs_dir", "data_dir", "sweep", "wait", "force", "skip_invalid",
-    "on_failure", "retries", "early_stop",
+    *(group for group, counts in GROUPS.items() if not counts),
+    *(key for key, option in OPTIONS.items() if not option.identity),
+    "checkpoint",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from segsweep.config import groups as config_files
+from segsweep.config.schema import defaults
 from segsweep.errors import UserError
 from segsweep.runs.targets import references
 
@@ -156,11 +157,15 @@ def _targets_in(value: Any) -> Iterator[str]:
 
 def _filled(config: dict[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
     """The configuration with the shipped defaults of what it lacks."""
-    top = config_files.read(config_files.root() / "conf" / "config.yaml")
-    defaults = {key: value for key, value in top.items() if key not in ("defaults", "hydra")}
     parts = {group: _shipped(group, choices[group]) for group in config_files.GROUPS if group in choices}
-    filled = {**{group: None for group in config_files.GROUPS}, **defaults, **config}
-    for key, options in {"checkpoint": defaults["checkpoint"], **parts}.items():
+    filled = {
+        **{group: None for group in config_files.GROUPS},
+        **defaults(),
+        "checkpoint": {},
+        "test": {},
+        **config,
+    }
+    for key, options in {"checkpoint": defaults("checkpoint"), **parts}.items():
         if isinstance(own := filled.get(key), dict):
             filled[key] = {**options, **own}
     if filled == config:
