@@ -154,9 +154,9 @@ def _closed(command: Command, arguments: Sequence[str]) -> int:
 
 
 def _runs(arguments: Sequence[str]) -> int:
-    from segsweep.commands.runs import command as runs_command
+    from segsweep.commands import runs
 
-    return runs_command.main(arguments)
+    return runs.main(arguments)
 
 
 def _profile(arguments: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from segsweep.commands.runs import command as runs_command
+from segsweep.commands import runs as runs_command
 
 
 def listed(runs: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, dict[str, Any]]:

@@ -121,9 +121,6 @@ def _parse(arguments: Sequence[str], own: Mapping[str, Any]) -> tuple[dict[str, 
     defaults = {**own, "workers": len(os.sched_getaffinity(0))}
     mine = [argument for argument in arguments if argument.partition("=")[0] in defaults]
     asked = options.parse(mine, defaults)
-    for key, default in defaults.items():
-        if isinstance(default, bool) and not isinstance(asked[key], bool):
-            raise ConfigError(f"{key}={asked[key]}: expected true or false")
     if type(asked["workers"]) is not int or asked["workers"] < 0:
         raise ConfigError(f"workers={asked['workers']}: expected a number of processes, 0 for none but this")
     rest = [argument for argument in arguments if argument not in mine]

@@ -1,24 +1,80 @@
-"""Tables for people and for programs: `format=table|json|csv`, with nothing but the data on stdout."""
+"""Tables for people and for programs: `format=table|json|csv`, with nothing but the data on stdout.
+
+A table for people has one line a row, however narrow the terminal is. If the columns do not fit, some are
+left out, in an order that the caller states, and then long text is cut with "…". Figures are shown whole or
+not at all.
+"""
 
 import csv
 import json
+import re
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from segsweep.commands import fitting
-from segsweep.errors import ConfigError, near
+from segsweep.errors import OptionError
 from segsweep.terminal import cell, one_line, width
 
 FORMATS = ("table", "json", "csv")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a spreadsheet takes for the beginning of a formula."""
+GAP = 2
+"""Spaces between two columns, and before the first."""
+SHORTEST = 10
+"""Characters that text keeps when it is cut."""
+SHORTEST_FOLDED = 24
+SHORTEST_FIRST = 40
+"""The first column tells the rows apart, and its texts may begin alike."""
+ELLIPSIS = "…"
+ID = re.compile("[0-9a-f]{12}|")
+"""A run's id is there to be copied, and never cut."""
+NUMBER = re.compile(r"[-<]?[\d.,]+%?( ± [\d.]+)?|[\d:/]+|–|nan|")
 Row = Mapping[str, Any]
 
 
+@dataclass
+class Column:
+    """A column's heading and cells, and the width that they get."""
+
+    name: str
+    cells: list[str]
+    is_folded: bool = False
+    """Whether long cells are folded instead of cut; for the last column of a table."""
+    width: int = 0
+
+    def __post_init__(self) -> None:
+        self.is_number = all(NUMBER.fullmatch(cell) for cell in self.cells)
+        body = max(map(len, self.cells), default=0)
+        self.width = max(body, len(self.name))
+        is_whole = self.is_number or all(map(ID.fullmatch, self.cells))
+        kept = body if is_whole else min(body, SHORTEST_FOLDED if self.is_folded else SHORTEST)
+        self.least = max(kept, min(len(self.name), SHORTEST))
+
+    def line(self, index: int) -> str:
+        """The cell of a row at the column's width; numbers are aligned right."""
+        text = cut(self.cells[index], self.width)
+        return text.rjust(self.width) if self.is_number else text.ljust(self.width)
+
+    def lines(self, index: int) -> list[str]:
+        """The cell of a row folded to the column's width, or the one line of a column that is not folded."""
+        if not self.is_folded:
+            return [self.line(index)]
+        return textwrap.wrap(self.cells[index], self.width, break_on_hyphens=False) or [""]
+
+    def heading(self) -> str:
+        """The name at the column's width; of a dotted name the end is kept, which says most."""
+        name = self.name
+        if len(name) > self.width:
+            name = ELLIPSIS + name[1 - self.width :] if "." in name else cut(name, self.width)
+        return name.rjust(self.width) if self.is_number else name.ljust(self.width)
+
+
 def check_format(name: str) -> None:
-    """Raise ConfigError for a format that does not exist."""
+    """Raise OptionError for a format that does not exist."""
     if name not in FORMATS:
-        raise ConfigError(f"format={name}: {near(name, FORMATS)}")
+        raise OptionError("format", name, near=FORMATS)
 
 
 def print_rows(
@@ -29,41 +85,71 @@ def print_rows(
     first_to_go: Sequence[str] = (),
     fold: str | None = None,
 ) -> None:
-    """Print rows of equal keys; in a table, numbers are rounded for reading, elsewhere they are whole.
+    """Print rows of equal keys; numbers are rounded in a table, and whole in the other formats.
 
-    A table is as wide as the terminal at most: see `fitting`. `fold` names a last column of long text that is
-    folded and not cut.
+    A table is as wide as the terminal at most, and `first_to_go` names the columns that it leaves out first.
+    `fold` names a last column of long text that is folded and not cut.
     """
     check_format(format)
-    columns = list(columns or (rows[0] if rows else ()))
+    names = list(columns or (rows[0] if rows else ()))
     if format == "json":
         json.dump([dict(row) for row in rows], sys.stdout, indent=1)
         print()
     elif format == "csv":
-        writer = csv.DictWriter(sys.stdout, columns, extrasaction="ignore", lineterminator="\n")
+        writer = csv.DictWriter(sys.stdout, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows({key: _csv_cell(value) for key, value in row.items()} for row in rows)
+        for row in rows:  # an apostrophe marks text for a spreadsheet
+            formulas = {k: f"'{v}" for k, v in row.items() if isinstance(v, str) and v.startswith(FORMULA)}
+            writer.writerow({**row, **formulas})
     elif not rows:
         print(f"{one_line(title)}: none")
     else:
-        _print_table(rows, title, columns, first_to_go, fold)
+        room = width()
+        found = [Column(one_line(n), [cell(row.get(n)) for row in rows], is_folded=n == fold) for n in names]
+        kept = fit(found, room, first_to_go)
+        print(*([one_line(title)] if title else ()), "", *lines(kept), sep="\n")
+        if left_out := [column.name for column in found if column not in kept]:
+            print(cut(f"  no room for: {', '.join(left_out)}", room or sys.maxsize))
+        print()
 
 
-def _print_table(
-    rows: Sequence[Row], title: str, columns: Sequence[str], first_to_go: Sequence[str], fold: str | None
-) -> None:
-    room = width()
-    all_columns = [
-        fitting.Column(one_line(name), [cell(row.get(name)) for row in rows], is_folded=name == fold)
-        for name in columns
-    ]
-    kept = fitting.fit(all_columns, room, first_to_go)
-    print(*([one_line(title)] if title else ()), "", *fitting.lines(kept), sep="\n")
-    if left_out := [column.name for column in all_columns if column not in kept]:
-        print(fitting.cut(f"  no room for: {', '.join(left_out)}", room or sys.maxsize))
-    print()
+def cut(text: str, width: int) -> str:
+    """The beginning of a text that is too long, with "…" at its end."""
+    return text if len(text) <= width else text[: width - 1] + ELLIPSIS
 
 
-def _csv_cell(value: Any) -> Any:
-    """A value for a spreadsheet, which takes text that begins so for a formula: an apostrophe marks text."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+def fit(columns: Sequence[Column], room: int | None, first_to_go: Sequence[str]) -> list[Column]:
+    """Set the columns' widths so that a line has at most `room` characters; return the columns that stay.
+
+    `first_to_go` names the columns that are left out first, in order; after them go the others from the
+    right. The first column always stays, and is cut last.
+    """
+    kept = list(columns)
+    if room is None:
+        return kept
+    columns[0].least = min(columns[0].width, SHORTEST_FIRST)
+    named = [column for name in first_to_go for column in columns[1:] if column.name == name]
+    others = [column for column in reversed(columns[1:]) if column not in named]
+    for column in [*named, *others]:
+        if sum(each.least + GAP for each in kept) <= room:
+            break
+        kept.remove(column)
+    while sum(column.width + GAP for column in kept) > room:
+        widest = max(kept, key=lambda one: (one.width > one.least, one.is_folded, one.width))
+        if widest.width == widest.least:
+            break  # the first column alone is wider than the terminal
+        widest.width -= 1
+    return kept
+
+
+def lines(columns: Sequence[Column]) -> list[str]:
+    """Heading, rule and rows of columns that are fitted."""
+    gap = " " * GAP
+    heading = gap + gap.join(column.heading() for column in columns)
+    found = [heading.rstrip(), " " + "─" * (sum(column.width + GAP for column in columns) - 1)]
+    *before, last = columns
+    for index in range(len(last.cells)):
+        line = gap + "".join(column.line(index) + gap for column in before)
+        first, *others = last.lines(index)
+        found += [(line + first).rstrip(), *(" " * len(line) + other for other in others)]
+    return found

@@ -103,8 +103,6 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     check_format(asked["format"])
     if not _is_number(asked["tflops"]) or not asked["tflops"] > 0:
         raise ConfigError(f"tflops={asked['tflops']}: expected a number above 0")
-    if not isinstance(asked["configs"], bool):
-        raise ConfigError(f"configs={asked['configs']}: expected true or false")
     if asked["gpus"] is not None:
         if not asked["gpus"].isdigit() or int(asked["gpus"]) < 1:
             raise ConfigError(f"gpus={asked['gpus']}: expected a number of GPUs, at least 1")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from segsweep.commands.runs import command as runs_command
+from segsweep.commands import runs as runs_command
 from segsweep.errors import ConfigError, UserError
 from tests.support.commands import command, environment
 from tests.support.in_process import listed, run
@@ -113,9 +113,11 @@ def test_mistakes_name_what_is_near():
 
 
 def test_help_tells_of_every_command(capsys):
-    run("rm", "--help")
+    run("--help")
     shown = capsys.readouterr().out
-    assert all(f"\n  {name} " in shown for name in runs_command.COMMANDS)
+    assert all(f"\n  {name} " in shown for name in runs_command.COMMANDS if name != "list")
+    run("rm", "--help")
+    assert "usage: segsweep runs rm ID" in capsys.readouterr().out
 
 
 def test_show_tells_family_failure_and_origin(chain, runs, capsys):

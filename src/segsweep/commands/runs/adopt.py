@@ -26,18 +26,31 @@ from segsweep.runs.identity import file_hash, identity, run_id
 from segsweep.runs.versions import IDENTITY_VERSION
 from segsweep.training.checkpoint_files import LAST, SEGMENTER, AtomicCheckpointIO
 
+HELP = """usage: segsweep runs adopt FILE [axis=choice ...] [key=value ...]
+
+Turn weights that were trained elsewhere (a state dict, a Lightning checkpoint or safetensors) into a run that
+is done. Name its network and dataset as for segsweep train; then segsweep test ID tests it.
+
+example
+  segsweep runs adopt theirs.pth backbone=resnet101 head=aspp dataset=camvid data_dir=DIR
+"""
 log = logging.getLogger("segsweep")
 
 SHOWN = 3
 """Tensors that an error names at most, of each kind."""
 
 
-def adopt(file: Path, overrides: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Write a done run with the weights of a file; the exit status.
 
     Raises:
         UserError: the file cannot be read, or is of another network than the overrides name.
     """
+    words = [argument for argument in arguments if "=" not in argument]
+    overrides = [argument for argument in arguments if argument not in words]
+    if len(words) != 1:
+        raise ConfigError("runs adopt: expected one file of weights, then the options of segsweep train")
+    file = Path(words[0])
     member = _member(overrides)
     config = {**member.config, "adopted": f"sha256:{file_hash(str(file))}", "force": False}
     folder = RunFolder(Path(config["runs_dir"]) / run_id(config))

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,7 +11,7 @@ import yaml
 from segsweep.config import groups as config_files
 from segsweep.errors import ConfigError, UserError, near
 from segsweep.runs.compare import known, show
-from segsweep.runs.folder import RunFolder
+from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.identity import canonical, flatten
 
 log = logging.getLogger("segsweep")
@@ -19,7 +20,7 @@ HIGHEST_FIRST = ("miou",)
 Row = dict[str, Any]
 
 
-def matching(runs: Sequence[RunFolder], filters: Sequence[str], options: Sequence[str]) -> list[RunFolder]:
+def matching(runs: Sequence[RunFolder], filters: Sequence[str], options: Iterable[str]) -> list[RunFolder]:
     """The runs that have all of these settings, each `key=value` or `key=value,value` as in a command.
 
     `options` are those of the listing itself, of which a key may be a mistyped one.
@@ -30,7 +31,7 @@ def matching(runs: Sequence[RunFolder], filters: Sequence[str], options: Sequenc
     found = list(runs)
     for key, _, wanted in (text.partition("=") for text in filters):
         having = {run.id: _values(run, key) for run in runs}
-        names = {*options, "runs_dir", *(name for run in runs for name in known(run))}
+        names = {*options, *(name for run in runs for name in known(run))}
         if not runs:  # a key that some run might have is no mistake
             names |= {*config_files.GROUPS, *config_files.options("")}
         if not any(having.values()) and (runs or key.partition(".")[0] not in names):
@@ -101,3 +102,15 @@ def _weight(value: Any) -> tuple[bool, Any]:
     """Numbers before text."""
     is_number = isinstance(value, int | float)
     return not is_number, value if is_number else show(value)
+
+
+def one_run(command: str, words: Sequence[str], runs_dir: str) -> RunFolder:
+    """The run whose id the only word begins.
+
+    Raises:
+        ConfigError: there is not exactly one word.
+        UserError: no run has such an id, or several have.
+    """
+    if len(words) != 1:
+        raise ConfigError(f"runs {command}: expected one id; segsweep runs lists them")
+    return find_run(Path(runs_dir), words[0])

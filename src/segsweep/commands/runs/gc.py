@@ -12,15 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segsweep import files
+from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.commands.output import print_rows
 from segsweep.commands.runs.rm import TRASH, agrees, discard, disk_use, mentioned
-from segsweep.errors import UserError
+from segsweep.errors import ConfigError, OptionError, UserError
 from segsweep.runs.drafts import drafts, is_stale
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import ID_LENGTH
 from segsweep.runs.lineage import source, with_ancestors
 from segsweep.terminal import mebibytes, plural
 
+HELP = """usage: segsweep runs gc [key=value ...]
+
+List what nothing refers to any more, and remove it after asking: unfinished runs that no sweep lists, what
+force=true replaced, and what killed processes left behind.
+
+options
+  runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
+  what=all           all, runs, replaced or drafts
+  yes=false          do not ask; without a terminal to ask on, gc only lists
+"""
 RUNS, REPLACED, DRAFTS = KINDS = ("runs", "replaced", "drafts")
 WHY = {
     RUNS: "not done, and no sweep mentions it",
@@ -50,8 +61,14 @@ class Item:
         return True
 
 
-def collect(runs_dir: Path, what: str, yes: bool) -> int:
-    """List what may go and remove it after asking; where there is nobody to ask it only lists."""
+def main(arguments: Sequence[str]) -> int:
+    """List what may go and remove it after asking; without a terminal to ask on, only list it."""
+    words, asked = parse_words(arguments, {"runs_dir": RUNS_DIR, "what": "all", "yes": False})
+    if words:
+        raise ConfigError(f"runs gc {words[0]}: gc takes no ids; segsweep runs rm removes runs by id")
+    if asked["what"] not in ("all", *KINDS):
+        raise OptionError("what", asked["what"], near=("all", *KINDS))
+    runs_dir, what, yes = Path(asked["runs_dir"]), asked["what"], asked["yes"]
     items = [item for item in found(runs_dir) if what in ("all", item.kind)]
     sizes = [disk_use(item.path) for item in items]
     if not items:

@@ -1,14 +1,25 @@
 """`segsweep runs`: the runs of a folder, a row each."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from segsweep.commands import runs as command
+from segsweep.commands.options import RUNS_DIR, parse
+from segsweep.commands.output import check_format, print_rows
+from segsweep.commands.runs.choice import matching, ordered
+from segsweep.errors import OptionError
 from segsweep.failures import class_of
 from segsweep.runs import compare, remarks
-from segsweep.runs.folder import RunFolder
-from segsweep.runs.lineage import source
+from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.runs.lineage import LISTED_STATES, read_statuses, source
 from segsweep.runs.steps import max_steps, seconds_left
+from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import clock, percent
+
+HELP = command.HELP
+DEFAULTS = {"runs_dir": RUNS_DIR, "format": "table", "state": None, "sweep": None, "sort": None, "best": None}
+"""The list's options; any other is a setting that the listed runs must have."""
 
 FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")
 LEFT_OUT_FIRST = ("holder", "train time", "test", "remarks", "error")
@@ -16,6 +27,35 @@ LEFT_OUT_LAST = ("left", "stage", "failure", "step", "mIoU %")
 OWN_COLUMNS = ("number", "id", "state", *LEFT_OUT_FIRST, *LEFT_OUT_LAST)
 """Columns of the table for people; all others are axes, which go between the first and the last."""
 Status = dict[str, Any]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """List the runs that the options and settings choose."""
+    own = [argument for argument in arguments if argument.partition("=")[0] in DEFAULTS]
+    settings = [argument for argument in arguments if argument not in own]
+    asked = parse(own, DEFAULTS)
+    check_format(asked["format"])
+    state, runs_dir, best = asked["state"], Path(asked["runs_dir"]), asked["best"]
+    if state is not None and state not in LISTED_STATES:
+        raise OptionError("state", state, near=LISTED_STATES)
+    if best is not None and not (best.isdigit() and int(best) > 0):
+        raise OptionError("best", best, "a number of runs, at least 1")
+    runs = all_runs(runs_dir)
+    statuses = read_statuses(runs)  # of all of them: whether a run waits is told by another
+    numbers: dict[str, int] = {}
+    if asked["sweep"]:
+        members = Sweep.read(runs_dir, asked["sweep"]).journal.members()
+        numbers = {member["run"]: member["number"] for member in members}
+        runs = sorted((run for run in runs if run.id in numbers), key=lambda run: numbers[run.id])
+    chosen = [run for run in matching(runs, settings, DEFAULTS) if state in (None, statuses[run.id]["state"])]
+    found = rows(chosen, statuses)
+    if asked["sweep"]:
+        found = [{"number": numbers[row["id"]], **row} for row in found]
+    found = ordered(found, asked["sort"], None if best is None else int(best))
+    shown = for_people(found) if asked["format"] == "table" else found
+    title = " ".join([f"runs in {runs_dir}", *settings])
+    print_rows(shown, asked["format"], title=title, first_to_go=first_to_go(shown))
+    return 0
 
 
 def rows(runs: Sequence[RunFolder], statuses: Mapping[str, Status]) -> list[dict[str, Any]]:

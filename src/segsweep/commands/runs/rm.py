@@ -10,15 +10,39 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segsweep import files
+from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.commands.runs.sweeps import numbers
-from segsweep.errors import UserError
-from segsweep.runs.folder import RunFolder, all_runs
+from segsweep.errors import ConfigError, UserError
+from segsweep.runs.folder import RunFolder, all_runs, find_run
 from segsweep.runs.lineage import descendants
 from segsweep.sweeps.journal import Journal
 from segsweep.sweeps.sweep import Sweep, names
 from segsweep.terminal import mebibytes, plural
 
+HELP = """usage: segsweep runs rm ID ... [key=value ...]
+       segsweep runs rm sweep=NAME [key=value ...]
+
+Remove runs after asking. A run that a process holds, or that others start from, is refused. sweep=NAME
+removes a sweep: its record, and its runs except those that another sweep lists too.
+
+options
+  runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
+  children=false     remove the runs that start from it as well
+  yes=false          do not ask; without a terminal to ask on, rm refuses
+"""
 TRASH = ".trash-"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Remove runs by id, or a sweep; the exit status."""
+    defaults = {"runs_dir": RUNS_DIR, "sweep": None, "children": False, "yes": False}
+    words, asked = parse_words(arguments, defaults)
+    runs_dir, sweep = Path(asked["runs_dir"]), asked["sweep"]
+    if bool(words) == bool(sweep):
+        raise ConfigError("runs rm: which? expected ids, or sweep=NAME; segsweep runs lists them")
+    if sweep:
+        return remove_sweep(runs_dir, sweep, asked["children"], asked["yes"])
+    return remove([find_run(runs_dir, word) for word in words], asked["children"], asked["yes"])
 
 
 def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:

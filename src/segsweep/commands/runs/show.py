@@ -1,8 +1,11 @@
 """`segsweep runs show`: all that is known of one run."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from segsweep.commands.output import print_rows
+from segsweep.commands.options import RUNS_DIR, parse_words
+from segsweep.commands.output import check_format, print_rows
+from segsweep.commands.runs.choice import one_run
 from segsweep.commands.runs.list import FIGURES
 from segsweep.commands.runs.sweeps import of_run
 from segsweep.failures import ADVICE
@@ -14,6 +17,14 @@ from segsweep.runs.steps import max_steps, seconds_left
 from segsweep.sweeps.launchers.slurm_queue import noted
 from segsweep.terminal import clock, percent
 
+HELP = """usage: segsweep runs show ID [key=value ...]
+
+Print all about one run: origin, parent and children, identity, environment, failure, tests.
+
+options
+  runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
+  format=table       table, json or csv
+"""
 OF_STATUS = (
     "params", "best_miou", "train_seconds", "shrunk_to", "dropped_batches", "origin", "environment_changes",
     "error", "failure",
@@ -24,12 +35,16 @@ NO_FINGERPRINT = "not fingerprinted: an earlier segsweep planned it, and did not
 LOG_LINES = 20
 
 
-def show(run: RunFolder, format: str) -> None:
+def main(arguments: Sequence[str]) -> int:
     """Print one run: state, what it comes from and differs in, identity, tests with their protocols."""
+    words, asked = parse_words(arguments, {"runs_dir": RUNS_DIR, "format": "table"})
+    format = asked["format"]
+    check_format(format)
+    run = one_run("show", words, asked["runs_dir"])
     explained = explain(run)
     if format == "json":
         print_rows([explained], "json")
-        return
+        return 0
     failure = explained.get("failure") or {}
     log = failure.pop("log", [])
     if failure:
@@ -40,6 +55,7 @@ def show(run: RunFolder, format: str) -> None:
     print_rows(pairs, format, title=f"run {run.id}", fold="value")
     if log and format == "table":
         print("the end of log.txt when it failed:", *log[-LOG_LINES:], sep="\n  ")
+    return 0
 
 
 def _as_it_is(key: str, value: Any) -> tuple[str, str]:

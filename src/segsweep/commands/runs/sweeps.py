@@ -3,20 +3,44 @@
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from segsweep.errors import DamagedFileError
+from segsweep.commands.options import RUNS_DIR, parse_words
+from segsweep.commands.output import check_format, print_rows
+from segsweep.errors import ConfigError, DamagedFileError
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.journal import LEFT_OUT, Journal
 from segsweep.sweeps.sweep import names
 
+HELP = """usage: segsweep runs sweeps [key=value ...]
+
+List the sweeps: how many of their runs are in which state, and when and where the last event was.
+
+options
+  runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
+  format=table       table, json or csv
+"""
 log = logging.getLogger("segsweep")
 
 REMOVED = "removed"
 STATES = ("done", "failed", "interrupted", "running", LEFT_OUT, "planned", REMOVED)
 """As run folders tell them; which of the planned ones were left out is for the journal to tell."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """List the sweeps of a folder of runs."""
+    words, asked = parse_words(arguments, {"runs_dir": RUNS_DIR, "format": "table"})
+    check_format(asked["format"])
+    if words:
+        raise ConfigError(
+            f"runs sweeps {words[0]}: sweeps takes no names; segsweep runs sweep=NAME lists its runs"
+        )
+    found = rows(Path(asked["runs_dir"]))
+    shown = for_people(found) if asked["format"] == "table" else found
+    print_rows(shown, asked["format"], title=f"sweeps in {asked['runs_dir']}")
+    return 0
 
 
 def rows(runs_dir: Path) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from segsweep.commands.output import print_rows
+from segsweep.commands.options import RUNS_DIR, parse_words
+from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import DamagedFileError, UserError
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import id_of
@@ -14,6 +15,14 @@ from segsweep.runs.lineage import source
 from segsweep.runs.records import ASKED, CARD, METRICS, PLAN, STATES, STATUS, read_record
 from segsweep.terminal import plural
 
+HELP = """usage: segsweep runs verify [ID ...] [key=value ...]
+
+Check ids, checksums and every file, of all runs or of those named; the exit status is 1 if anything is wrong.
+
+options
+  runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
+  format=table       table, json or csv
+"""
 AGAIN = "its training command, given again, mends it"
 
 
@@ -26,12 +35,15 @@ class Problem(NamedTuple):
     repair: str
 
 
-def verify(runs_dir: Path, prefixes: Sequence[str], format: str) -> int:
-    """Check all runs, or those whose ids begin so, and print what is wrong; 1 where something is.
+def main(arguments: Sequence[str]) -> int:
+    """Check all runs, or those whose ids are given, and print what is wrong; 1 if anything is.
 
     Raises:
         UserError: there is no run of that id.
     """
+    prefixes, asked = parse_words(arguments, {"runs_dir": RUNS_DIR, "format": "table"})
+    runs_dir, format = Path(asked["runs_dir"]), asked["format"]
+    check_format(format)
     # Not `all_runs`, which leaves out what is damaged.
     folders = [RunFolder(plan.parent) for plan in sorted(runs_dir.glob("[!.]*/plan.json"))]
     for prefix in prefixes:
