@@ -1,4 +1,9 @@
-"""The options that users type, frozen: renaming one breaks their commands and their notes."""
+"""The options that users type, frozen: renaming or removing one breaks their commands and their notes.
+
+An addition passes. Enter it here once it is released.
+"""
+
+import pytest
 
 from segsweep.config import groups as config_files
 
@@ -63,21 +68,26 @@ OPTIONS = {
 
 
 def test_top_level_options():
-    assert config_files.options("") == TOP
-    assert config_files.options("checkpoint") == {"every", "minutes", "test"}
+    assert config_files.options("") >= TOP
+    assert config_files.options("checkpoint") >= {"every", "minutes", "test"}
 
 
-def test_axes_and_choices():
-    assert set(config_files.GROUPS) == set(CHOICES)
-    assert {group: set(config_files.choices(group)) for group in CHOICES} == CHOICES
+def test_axes():
+    assert set(config_files.GROUPS) >= set(CHOICES)
 
 
-def test_options_of_each_axis():
-    assert {group: config_files.options(group) for group in OPTIONS} == OPTIONS
+@pytest.mark.parametrize("axis", CHOICES)
+def test_choices_of_each_axis(axis):
+    assert set(config_files.choices(axis)) >= CHOICES[axis]
 
 
-def test_test_strategies_share_their_options():
-    for name in CHOICES["test"]:
-        content = config_files.read(dict(config_files.files("test"))[name])
-        assert set(content) == {name}
-        assert set(content[name]) == {"_target_", "scales", "flip", "window", "stride", "output_stride"}
+@pytest.mark.parametrize("axis", OPTIONS)
+def test_options_of_each_axis(axis):
+    assert config_files.options(axis) >= OPTIONS[axis]
+
+
+@pytest.mark.parametrize("name", sorted(CHOICES["test"]))
+def test_test_strategies_share_their_options(name):
+    content = config_files.read(dict(config_files.files("test"))[name])
+    assert set(content) == {name}
+    assert set(content[name]) >= {"_target_", "scales", "flip", "window", "stride", "output_stride"}

@@ -10,7 +10,7 @@ import pytest
 from segsweep import cli
 from segsweep.commands import app
 from segsweep.config import groups as config_files
-from segsweep.errors import ConfigError
+from segsweep.errors import ConfigError, UserError
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.process import PYTHON, execute_command
 from tests.support.inside import ROOT
@@ -44,6 +44,24 @@ def test_a_file_that_is_no_configuration_is_named(here, text):
     file = write(here / "conf" / "head" / "broken.yaml", text)
     with pytest.raises(ConfigError, match=re.escape(str(file)) + ".*SEGSWEEP_CONF"):
         config_files.options("head")
+
+
+OWN_SET = "num_classes: 6\nsize: [32, 32]\ndataset: {_target_: segsweep.data.sets.shapes.Shapes}\n"
+
+
+@pytest.mark.parametrize("given", [[], ["size=32", "num_classes=6"]])
+def test_a_dataset_without_its_first_line_is_named(here, given):
+    file = write(here / "conf" / "dataset" / "mine.yaml", OWN_SET)
+    with pytest.raises(UserError, match=re.escape(str(file)) + ".*first line must be '# @package _global_'"):
+        app.compose("train", ["dataset=mine", *given], lambda member: None)
+
+
+@pytest.mark.parametrize("missing", ["size", "num_classes"])
+def test_a_dataset_that_lacks_an_option_of_the_top_level_is_told(here, missing):
+    lines = [line for line in OWN_SET.splitlines() if not line.startswith(missing)]
+    write(here / "conf" / "dataset" / "mine.yaml", "\n".join(["# @package _global_", *lines]))
+    with pytest.raises(ConfigError, match=f"^{missing}: "):
+        app.compose("train", ["dataset=mine"], lambda member: None)
 
 
 def test_own_experiments_lie_in_conf(here):

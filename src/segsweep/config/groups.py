@@ -12,6 +12,7 @@ from segsweep.config import schema
 from segsweep.errors import ConfigError, near
 
 _ELSEWHERE = "mend it, or name another folder of configuration with SEGSWEEP_CONF"
+GLOBAL = "# @package _global_"
 PACKAGE = Path(__file__).parents[1]
 GROUPS = tuple(schema.GROUPS)
 
@@ -45,9 +46,12 @@ def files(group: str) -> Iterator[tuple[str, Path]]:
 
 def _is_choice(group: str, file: Path) -> bool:
     """Beside the experiments stand parts that they share, with a leading underscore, and other data."""
-    if group != "experiments":
-        return True
-    return not file.name.startswith("_") and file.read_text().startswith("# @package _global_")
+    return group != "experiments" or (not file.name.startswith("_") and is_global(file))
+
+
+def is_global(file: Path) -> bool:
+    """Whether a file sets options of the top level, in the way that Hydra is told so."""
+    return file.read_text().startswith(GLOBAL)
 
 
 def choices(group: str) -> list[str]:

@@ -10,8 +10,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segsweep.config.groups import GLOBAL, files, is_global, read
 from segsweep.config.values import RULES, check_choices, check_keys, check_types, check_values
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import ConfigError, FileError, OptionError, UserError
 from segsweep.files import write_groups
 from segsweep.planning import paper_table as published
 from segsweep.planning.content import Found, find
@@ -125,11 +126,17 @@ def _with_ignored_fill(resolved: dict[str, Any]) -> dict[str, Any]:
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """A composed configuration as plain values, with a size of two numbers.
+    """Return a composed configuration as plain values, with a size of two numbers.
 
     Raises:
-        ConfigError: a value that refers to nothing.
+        ConfigError: a value that refers to nothing, or one that the dataset's file does not set.
     """
+    for _, file in files("dataset") if "dataset" in config.dataset else ():
+        if "dataset" in read(file) and not is_global(file):
+            raise FileError(file, "it sets options outside dataset too", f"its first line must be '{GLOBAL}'")
+    for key in ("num_classes", "size"):
+        if OmegaConf.is_missing(config, key):
+            raise OptionError(key, problem="the dataset's file does not set it", remedy=f"add {key}: … there")
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key not in NOT_OF_A_RUN])
     if isinstance(config.size, int):
         config.size = [config.size, config.size]
