@@ -46,3 +46,20 @@ def test_a_part_of_the_configuration_is_added_by_whoever_builds_it():
 def test_near_names_of_an_option_within_a_part():
     error = OptionError("rats", problem="no such option", near=["rates", "width"]).within("head")
     assert str(error) == "head.rats: no such option; did you mean rates?"
+
+
+class OddError(Exception):
+    """An error of a user's own code that pickle cannot restore."""
+
+    def __init__(self, image: str, reason: str) -> None:
+        super().__init__(f"{image}: {reason}")
+
+
+class OddUserError(OddError, errors.UserError):
+    """The same, as a user's mistake."""
+
+
+def test_an_error_that_cannot_travel_is_replaced_by_its_line():
+    assert str(errors.portable(OddError("a.png", "odd"))) == "OddError: a.png: odd"
+    told = errors.portable(OddUserError("a.png", "odd"))
+    assert (type(told), str(told)) == (errors.UserError, "a.png: odd")

@@ -5,6 +5,7 @@ Ground floors name an option as they know it, `rates`; whoever builds them adds 
 `error.within("head")`. All can be pickled, as they travel between processes.
 """
 
+import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Self
@@ -64,17 +65,23 @@ class OptionError(ConfigError):
 class FileError(UserError):
     """A file is missing, unreadable or not what it should be; the text is `file: problem; remedy`."""
 
-    def __init__(self, file: object, problem: str | None = None, remedy: str | None = None) -> None:
+    def __init__(self, file: object, problem: str, remedy: str | None = None) -> None:
         super().__init__(str(file), problem, remedy)
         self.file, self.problem, self.remedy = str(file), problem, remedy
 
     def __str__(self) -> str:
-        told = "; ".join(filter(None, (self.problem, self.remedy)))
-        return f"{self.file}: {told}" if told else self.file
+        return f"{self.file}: {self.problem}" + (f"; {self.remedy}" if self.remedy else "")
 
 
 class DataError(FileError, ValueError):
     """A file of a dataset is missing, unreadable or not what its layout promises."""
+
+
+class UnpreparedError(DataError):
+    """Files still have to be made from those of a dataset; the remedy is the command that makes them."""
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.problem}; run: {self.remedy}"
 
 
 class DamagedFileError(FileError):
@@ -115,6 +122,16 @@ def causes(error: BaseException) -> list[BaseException]:
     while (cause := chain[-1].__cause__) is not None and not any(cause is known for known in chain):
         chain.append(cause)
     return chain
+
+
+def portable(error: BaseException) -> BaseException:
+    """Return the error, or a plain one of its text if pickle cannot restore it, which is up to its class."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # anything, for the same reason
+        user = isinstance(error, UserError)
+        return UserError(str(error)) if user else RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -38,7 +38,7 @@ def listed(folder: Path, tasks: list[Task], source: str) -> Preparation:
 
 def text(content: str) -> bytes:
     if content == "wrong":
-        raise DataError("source.mat: is not a label file")
+        raise DataError("source.mat", "is not a label file")
     return content.encode()
 
 

@@ -1,8 +1,6 @@
 """Testing by several ranks over gloo: what one process writes, byte for byte, and one error for all."""
 
-import errno
 import os
-import pickle
 import re
 import shutil
 import subprocess
@@ -19,7 +17,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from segsweep import build
-from segsweep.distributed.collectives import portable_chain
 from segsweep.distributed.ranks import Ranks
 from segsweep.evaluation.protocol import read_test
 from segsweep.networks import Segmenter
@@ -239,18 +236,6 @@ def test_a_full_disk_is_told_on_all_ranks_and_by_its_class(tested, name, place):
     assert re.fullmatch(rf"disk: {folder.path}/{place}/single.* could not be written \(No space left.*", line)
     assert len(said(folder)) == 2
     assert list((folder.path / place).iterdir()) == [], "drafts are cleared away"
-
-
-def test_an_error_that_cannot_travel_is_told_by_its_line():
-    class OddError(Exception):
-        def __init__(self, image: str, reason: str) -> None:
-            super().__init__(f"{image}: {reason}")
-
-    error = OddError("a.png", "odd")
-    error.__cause__ = OSError(errno.ENOSPC, "No space left on device")
-    told, cause = pickle.loads(pickle.dumps(portable_chain(error)))
-    assert str(told) == "OddError: a.png: odd"
-    assert (type(cause), cause.errno) == (OSError, errno.ENOSPC)
 
 
 def test_by_torchrun(tested):

@@ -82,7 +82,7 @@ def test_a_class_without_a_value_is_refused(tmp_path, form):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.testing.test_predictions import PNGS, TAR, ZIP, give, writer
+from tests.evaluation.test_predictions import PNGS, TAR, ZIP, give, writer
 with writer(Path(sys.argv[1]), dict(png=PNGS, zip=ZIP, tar=TAR)[sys.argv[2]]) as killed:
     give(killed, ["a", "b"])
     if sys.argv[3] == "packing":

@@ -128,7 +128,7 @@ def test_a_configuration_of_other_values_is_damaged(two):
     _, run = two
     path = run.path / "config.yaml"
     path.write_text(path.read_text().replace("width: 8", "width: 9"))
-    with pytest.raises(DamagedFileError, match=r"config.yaml .*head.width is 9, but in plan.json 8"):
+    with pytest.raises(DamagedFileError, match=r"config.yaml: damaged .*head.width is 9, but in plan.json 8"):
         run.config()
 
 

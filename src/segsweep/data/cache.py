@@ -129,8 +129,9 @@ def _announce(
     needed, free = int(sizes.prod(axis=1).sum()) * CHANNELS, shutil.disk_usage(target.parent).free
     if needed > free:
         raise DataError(
-            f"dataset.cache: {split.name} needs {needed / 1e9:.1f} GB under {target.parent}, "
-            f"{free / 1e9:.1f} GB are free; give another folder, or null for none"
+            "dataset.cache",
+            (f"{split.name} needs {needed / 1e9:.1f} GB under {target.parent}, {free / 1e9:.1f} GB are free"),
+            "give another folder, or null for none",
         )
     start = time.perf_counter()
     tried = min(3, len(split))
@@ -159,7 +160,7 @@ def _write(file: Path, part: tuple[FileSplit, NDArray[np.int64]]) -> None:
         for index, start in enumerate(starts.tolist()):
             image, label, _ = split[index]
             if label.shape != image_size(str(split.images[index])):
-                raise DataError(f"{split.images[index]}: its header gives another size than its pixels")
+                raise DataError(split.images[index], "its header gives another size than its pixels")
             out.seek(start)
             out.write(image.data)
             out.write(np.ascontiguousarray(label).data)

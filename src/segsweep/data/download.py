@@ -73,8 +73,12 @@ def download(archives: Sequence[tuple[Archive, Path]], on_progress: Progress) ->
         except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
             reason = getattr(error, "reason", error)
             raise DataError(
-                f"{archive.url}: cannot be fetched ({reason}); the same command goes on where it stopped, "
-                f"or fetch it by hand and put it at {target.parent / archive.name}"
+                archive.url,
+                f"cannot be fetched ({reason})",
+                (
+                    "the same command goes on where it stopped, or fetch it by hand and put it at "
+                    f"{target.parent / archive.name}"
+                ),
             ) from error
         except OSError as error:
             raise cannot_write(target, error, PLACES) from error
@@ -121,8 +125,9 @@ def _check(archive: Archive, file: Path) -> None:
             found, expected = hashlib.file_digest(content, "md5").hexdigest(), archive.md5
     if found != expected:
         raise DataError(
-            f"{file}: {'MD5' if archive.md5 else 'size'} {found} is not the official archive's {expected}; "
-            "remove it if it is still there, then the same command again"
+            file,
+            f"{'MD5' if archive.md5 else 'size'} {found} is not the official archive's {expected}",
+            "remove it if it is still there, then the same command again",
         )
 
 
@@ -144,7 +149,7 @@ def _unpack(archive: Archive, file: Path, target: Path) -> None:
             with tarfile.open(file) as unpacked:
                 unpacked.extractall(aside, filter="data")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(f"{file}: cannot be unpacked ({error}); remove it and fetch it again") from error
+        raise DataError(file, f"cannot be unpacked ({error})", "remove it and fetch it again") from error
     _refuse_others(aside / archive.inside, target)
     _merge(aside / archive.inside, target)
     shutil.rmtree(aside)
@@ -161,8 +166,9 @@ def _refuse_others(source: Path, target: Path) -> None:
     ]
     if others:
         raise DataError(
-            f"{others[0]}: is another file than the archive's, as {len(others)} of {len(places)} are; move "
-            "them elsewhere, then the same command again"
+            others[0],
+            f"is another file than the archive's, as {len(others)} of {len(places)} are",
+            "move them elsewhere, then the same command again",
         )
 
 

@@ -51,7 +51,7 @@ def _contents(split: SplitDataset) -> Iterator[str | list[int]]:
             yield from (digest(Path(file)) for file in _spread(source))
         except OSError as error:
             split.check()  # which names what is missing and where it is listed
-            raise DataError(f"{error.filename}: cannot be read ({error.strerror})") from error
+            raise DataError(error.filename, f"cannot be read ({error.strerror})") from error
 
 
 def _spread(files: Sequence[str]) -> list[str]:

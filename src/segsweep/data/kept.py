@@ -42,7 +42,7 @@ def source_key(files: Sequence[str] | NDArray[Any], *settings: object) -> str:
             found = path.stat()
         except OSError as error:
             raise DataError(
-                f"{file}: {error.strerror}; restore it or take it off its split's list"
+                file, str(error.strerror), "restore it or take it off its split's list"
             ) from error
         digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
     return digest.hexdigest()

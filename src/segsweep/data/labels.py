@@ -67,8 +67,12 @@ class IndexLabels(LabelFormat):
         if (label == UNKNOWN).any():
             wrong = np.unique(stored[label == UNKNOWN])
             raise DataError(
-                f"{file}: label value {', '.join(map(str, wrong[:8]))} stands for no class; expected "
-                f"{ranges(self.values)}, correct the file (segsweep data check tells what it may be)"
+                file,
+                f"label value {', '.join(map(str, wrong[:8]))} stands for no class",
+                (
+                    f"expected {ranges(self.values)}, correct the file (segsweep data check tells what "
+                    "it may be)"
+                ),
             )
         return label
 
@@ -96,8 +100,9 @@ class ColourLabels(LabelFormat):
         if int(wrong.sum()) > self.stray.get(Path(file).name, 0):
             shown = [tuple(int(v) for v in colour) for colour in np.unique(colours[wrong], axis=0)[:4]]
             raise DataError(
-                f"{file}: colour {', '.join(map(str, shown))} ({int(wrong.sum())} pixels) stands for no "
-                "class; expected the data set's own colours, saved without loss and never resized"
+                file,
+                f"colour {', '.join(map(str, shown))} ({int(wrong.sum())} pixels) stands for no class",
+                "expected the data set's own colours, saved without loss and never resized",
             )
         label[wrong] = IGNORE_INDEX
         return np.asarray(label, dtype=np.uint8)
@@ -117,14 +122,16 @@ def indices(image: Image.Image, file: str | Path) -> LabelMap:
     """What an open label stores, as `read_indices`."""
     if image.mode not in ("P", "L"):
         raise DataError(
-            f"{file}: label of mode {image.mode} holds colours or wide numbers, not class indices; expected "
-            "a palette or 8-bit grey PNG, convert each to its class index"
+            file,
+            f"label of mode {image.mode} holds colours or wide numbers, not class indices",
+            "expected a palette or 8-bit grey PNG, convert each to its class index",
         )
     if image.mode == "L" and image.info[BITS] != 8:
         # Readers stretch such values to 0..255.
         raise DataError(
-            f"{file}: label of {image.info[BITS]} bits a grey value; expected a palette or 8-bit grey PNG, "
-            "save its class indices as one"
+            file,
+            f"label of {image.info[BITS]} bits a grey value",
+            "expected a palette or 8-bit grey PNG, save its class indices as one",
         )
     return np.array(image, dtype=np.uint8)
 

@@ -9,7 +9,7 @@ from errno import ENOSPC
 from functools import partial
 from itertools import islice
 from logging import getLogger
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from segsweep.data.pool import MORE_ROOM, SHARED
 from segsweep.data.sample import Sample
 from segsweep.data.sampler import Position
 from segsweep.data.split import SplitDataset
-from segsweep.errors import DataError, UserError
+from segsweep.errors import DataError, UserError, portable
 from segsweep.processes import heed_parent_alone
 
 Augmentation = Callable[[Sample, int, int, int], Sample]
@@ -47,20 +47,40 @@ class TrainingView(Dataset[Sample]):
         return self.augment(self.dataset[draw % len(self.dataset)], self.seed, epoch, draw)
 
 
-class Loader(DataLoader[Sample]):
-    """A DataLoader that passes on a user's mistake met in a worker as one line, and may be resumed.
+class Attempts(Dataset[Sample | BaseException]):
+    """Samples as a loader's worker sends them, or the user's mistake that was met in reading one.
 
-    torch would put the worker's whole traceback into the message. The loader has no state to save: where
-    it starts follows from the trainer's step. Saying so keeps Lightning from warning of a lost position.
+    torch would send an exception as the text of its traceback.
+    """
+
+    def __init__(self, dataset: Dataset[Sample]) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: Any) -> Sample | BaseException:
+        try:
+            return self.dataset[index]
+        except UserError as error:
+            return portable(error)
+
+
+class Loader(DataLoader[Sample]):
+    """A DataLoader that raises a user's mistake met in a worker as it was raised there, and may be resumed.
+
+    The loader has no state to save: where it starts follows from the trainer's step. Saying so keeps
+    Lightning from warning of a lost position.
 
     If a step has several `micro_batches`, the first of each brings the labels of all.
 
-    Where shared memory has no room for a batch, it comes through a pipe: torch would wait for it for ever.
+    If shared memory has no room for a batch, it comes through a pipe: torch would wait for it for ever.
     """
 
     def __init__(self, dataset: Dataset[Sample], micro_batches: int = 1, **options: Any) -> None:
         self.in_batches = options.get("batch_size", 1) is not None  # or each sample as it is
-        if self.in_batches and options.get("num_workers"):
+        if options.get("num_workers"):
+            dataset = cast(Dataset[Sample], Attempts(dataset))
             options["collate_fn"] = partial(handed_over, options["collate_fn"])
         super().__init__(dataset, **options)
         self.micro_batches = micro_batches
@@ -75,22 +95,19 @@ class Loader(DataLoader[Sample]):
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         try:
-            batches: Iterator[Any] = super().__iter__()
-            if self.in_batches:
-                batches = map(self._received, batches)
+            batches: Iterator[Any] = map(self._received, super().__iter__())
             several = self.micro_batches > 1
             yield from with_labels_of_step(batches, self.micro_batches) if several else batches
-        except UserError as error:
-            kind, line = type(error), str(error).strip().splitlines()[-1]
-            raise kind(line.removeprefix(f"{kind.__module__}.{kind.__qualname__}: ")) from None
         except OSError as error:
             if not self.num_workers or error.errno != ENOSPC:
                 raise
             raise UserError(f"{SHARED} has no room for the loader's processes; {NO_WORKERS}") from error
 
-    def _received(self, batch: Batch) -> Batch:
-        """A batch of tensors, whichever way it came; a single sample, as tests read them, as it is."""
-        if not isinstance(batch, dict):
+    def _received(self, batch: Any) -> Any:
+        """A batch of tensors, whichever way it came; a single sample, as evaluation reads them, as it is."""
+        if isinstance(batch, BaseException):
+            raise batch
+        if not self.in_batches or not isinstance(batch, dict):
             return batch
         arrays = {name: value for name, value in batch.items() if isinstance(value, np.ndarray)}
         if arrays and not self._told:
@@ -117,9 +134,17 @@ def with_labels_of_step(batches: Iterator[Batch], micro_batches: int) -> Iterato
             ahead.extend(islice(batches, 1))
 
 
-def handed_over(collate: Callable[[Sequence[Sample]], Batch], samples: Sequence[Sample]) -> Batch:
-    """Collate in a loader's worker: tensors in shared memory, or arrays where that has no room."""
-    batch = collate(samples)
+def handed_over(collate: Callable[[Any], Any], samples: Any) -> Any:
+    """Collate in a loader's worker: tensors in shared memory, or arrays if that has no room; or a mistake."""
+    mistakes = [one for one in (samples, *samples) if isinstance(one, BaseException)]
+    if mistakes:
+        return mistakes[0]
+    try:
+        batch = collate(samples)
+    except UserError as error:
+        return portable(error)
+    if not isinstance(batch, dict):
+        return batch
     tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
     try:
         # Here, where it fails in time: torch does it in a thread, whose error loses the batch.
@@ -136,7 +161,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     if len(sizes) > 1:
         ids = ", ".join(sample.id for sample in samples)
         raise DataError(
-            f"samples {ids}: sizes {sorted(sizes)} in one batch; crop them with augment to one size"
+            f"samples {ids}", f"sizes {sorted(sizes)} in one batch", "crop them with augment to one size"
         )
     height, width = samples[0].label.shape
     image = torch.empty(len(samples), 3, height, width, dtype=torch.uint8)

@@ -93,11 +93,12 @@ def _read_by_pillow(path: str | Path) -> NDArray[np.uint8]:
 def check_depth(image: Image.Image, path: str | Path) -> None:
     """Raise DataError, naming the file, where an image by `open_image` is not of 8 bits a channel."""
     if image.mode not in ("RGB", "RGBA", "CMYK", "L", "P"):
-        raise DataError(f"{path}: image of mode {image.mode}; expected 8 bits a channel, convert it to RGB")
+        raise DataError(path, f"image of mode {image.mode}", "expected 8 bits a channel, convert it to RGB")
     if image.info[BITS] > 8:
         raise DataError(
-            f"{path}: image of {image.info[BITS]} bits a channel; expected 8 bits a channel, convert it to "
-            "RGB with its values scaled to 0..255"
+            path,
+            f"image of {image.info[BITS]} bits a channel",
+            "expected 8 bits a channel, convert it to RGB with its values scaled to 0..255",
         )
 
 
@@ -121,19 +122,23 @@ def open_image(path: str | Path, decode: bool = True) -> Image.Image:
             if decode:
                 image.load()
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; restore it or take it off its split's list") from error
+        raise DataError(path, "no such file", "restore it or take it off its split's list") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{path}: is not an image file; fetch the file again") from error
+        raise DataError(path, "is not an image file", "fetch the file again") from error
     except Image.DecompressionBombError as error:
         found = re.search(r"\d+", str(error))
         raise DataError(
-            f"{path}: image of {int(found[0]) / 1e6 if found else 0:,.0f} megapixels, more than the "
-            f"{2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:,.0f} that are read; cut it into smaller ones"
+            path,
+            (
+                f"image of {int(found[0]) / 1e6 if found else 0:,.0f} megapixels, more than "
+                f"the {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:,.0f} that are read"
+            ),
+            "cut it into smaller ones",
         ) from error
     # Pillow reports damage in a header as SyntaxError or ValueError, in the data as OSError.
     except (OSError, SyntaxError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be read as an image ({reason}); fetch the file again") from error
+        raise DataError(path, f"cannot be read as an image ({reason})", "fetch the file again") from error
     return image
 
 
@@ -169,6 +174,7 @@ def check_sizes(
     if image.shape[:2] != label.shape:
         (h, w), (label_h, label_w) = image.shape[:2], label.shape
         raise DataError(
-            f"{label_file}: label of {label_h}x{label_w} pixels (height x width) for image {image_file} "
-            f"of {h}x{w}; expected equal sizes, replace the wrong one"
+            label_file,
+            f"label of {label_h}x{label_w} pixels (height x width) for image {image_file} of {h}x{w}",
+            "expected equal sizes, replace the wrong one",
         )

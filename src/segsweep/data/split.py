@@ -24,9 +24,8 @@ PATH = re.compile(r"\S.*?\.(?:png|jpe?g|bmp|tiff?|ppm|pgm|webp|mat)(?=\s|$)", re
 _collected: ContextVar[list[DataError] | None] = ContextVar("collected faults", default=None)
 
 
-def fault(message: str) -> None:
-    """Raise DataError for what is wrong with a split as a whole; within `faults_collected`, note it."""
-    error = DataError(message)
+def fault(error: DataError) -> None:
+    """Raise the error, about a split as a whole; within `faults_collected`, note it."""
     faults = _collected.get()
     if faults is None:
         raise error
@@ -56,12 +55,13 @@ class SplitDataset(Dataset[Sample]):
     def __init__(self, name: str, ids: Sequence[str], source: str | Path) -> None:
         """Take a split's name, its samples' ids and where they were read (for error messages)."""
         if not len(ids):
-            raise DataError(f"{source}: split {name!r} is empty; expected at least one sample")
+            raise DataError(source, f"split {name!r} is empty", "expected at least one sample")
         self.name = name
         self.ids: NDArray[np.str_] = np.array(ids, dtype=np.str_)
         unique, counts = np.unique(self.ids, return_counts=True)
         if len(unique) < len(self.ids):
-            fault(f"{source}: split {name!r} lists {some(unique[counts > 1])} twice; list each id once")
+            twice = f"split {name!r} lists {some(unique[counts > 1])} twice"
+            fault(DataError(source, twice, "list each id once"))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -136,8 +136,9 @@ class FileSplit(SplitDataset):
             missing = [file for file in files if not Path(file).is_file()]
             if missing:
                 raise DataError(
-                    f"{missing[0]}: {kind} listed in {self.source} is missing ({len(missing)} of "
-                    f"{len(files)} are); restore it or take it off the list"
+                    missing[0],
+                    f"{kind} listed in {self.source} is missing ({len(missing)} of {len(files)} are)",
+                    "restore it or take it off the list",
                 )
 
 
@@ -173,8 +174,9 @@ def check_disjoint(train: SplitDataset, val: SplitDataset) -> None:
     shared = np.intersect1d(train.ids, val.ids)
     if len(shared):
         raise DataError(
-            f"splits {train.name!r} and {val.name!r} share {len(shared)} of {len(val)} ids ({some(shared)}); "
-            "expected none, take them off one of the lists"
+            f"splits {train.name!r} and {val.name!r}",
+            f"they share {len(shared)} of {len(val)} ids ({some(shared)})",
+            "expected none, take them off one of the lists",
         )
 
 
@@ -184,13 +186,13 @@ def read_list(path: Path, layout: str) -> list[str]:
     Raises DataError, showing the expected `layout` of the folder, where there is none to read.
     """
     if not path.parent.is_dir():
-        raise DataError(f"{path.parent}: no such folder (dataset.root, under data_dir); expected {layout}")
+        raise DataError(path.parent, "no such folder (dataset.root, under data_dir)", f"expected {layout}")
     try:
         text = path.read_text(encoding="utf-8-sig")  # Windows editors begin files with a mark
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such list file; expected {layout}") from error
+        raise DataError(path, "no such list file", f"expected {layout}") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as a text file; expected {layout}") from error
+        raise DataError(path, "cannot be read as a text file", f"expected {layout}") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

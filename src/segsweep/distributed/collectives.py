@@ -4,7 +4,6 @@ Objects travel over gloo and the CPU, whatever the devices; tensors stay on thei
 may have no process group, everything is what it is.
 """
 
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -14,8 +13,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from segsweep.distributed.ranks import Ranks
-from segsweep.errors import PreemptedError, causes
-from segsweep.failures import one_line
+from segsweep.errors import PreemptedError, causes, portable
 
 
 def world() -> int:
@@ -108,7 +106,8 @@ def shared_fate(ranks: Ranks) -> Iterator[None]:
         raise
     except Exception as error:
         own = error
-    told = gather(None if own is None else portable_chain(own))
+    # Causes one by one: pickle drops them, and they tell of a full disk.
+    told = gather(None if own is None else [portable(one) for one in causes(own)])
     failed = broadcast(next(((rank, chain) for rank, chain in enumerate(told or ()) if chain), None))
     if failed is None:
         return
@@ -118,18 +117,3 @@ def shared_fate(ranks: Ranks) -> Iterator[None]:
     for effect, cause in pairwise(chain):
         effect.__cause__ = cause
     raise chain[0]
-
-
-def portable_chain(error: BaseException) -> list[BaseException]:
-    """Return an error and its causes one by one: pickle drops causes, and they tell of a full disk.
-
-    An error that cannot be rebuilt from what pickle keeps of it becomes a RuntimeError with its line.
-    """
-    chain: list[BaseException] = []
-    for one in causes(error):
-        try:
-            pickle.loads(pickle.dumps(one))
-            chain.append(one)
-        except Exception:  # anything: that is up to the error's own class
-            chain.append(RuntimeError(one_line(one)))
-    return chain

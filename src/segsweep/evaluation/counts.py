@@ -79,14 +79,18 @@ class Counts:
             DataError: the image was counted before, the sizes differ or a label is no class.
         """
         if prediction.shape != label.shape:
-            raise DataError(f"{id}: prediction of {prediction.shape} for a label of {label.shape} [H, W]")
+            raise DataError(id, f"prediction of {prediction.shape} for a label of {label.shape} [H, W]")
         assert not prediction.size or 0 <= prediction.min() <= prediction.max() < self.num_classes
         joint = joint_histogram(prediction.astype(np.uint8, copy=False), label, self.num_classes)
         wrong = np.flatnonzero(joint[:, :, self.num_classes : IGNORE_INDEX].sum((0, 1, 3)))
         if wrong.size:
             raise DataError(
-                f"{id}: label {wrong[0] + self.num_classes} is neither a class (0 to {self.num_classes - 1}) "
-                f"nor ignored ({IGNORE_INDEX}): correct the file or num_classes"
+                id,
+                (
+                    f"label {wrong[0] + self.num_classes} is neither a class (0 to "
+                    f"{self.num_classes - 1}) nor ignored ({IGNORE_INDEX}): correct the file or "
+                    "num_classes"
+                ),
             )
         joint = joint[:, :, : self.num_classes]
         row = np.stack([*metrics.marginals(joint.sum((0, 1))), *boundary_counts(joint)])
@@ -95,7 +99,7 @@ class Counts:
 
     def _append(self, id: str, size: tuple[int, int], row: Integers) -> None:
         if id in self._seen:
-            raise DataError(f"{id}: counted twice; every image of a split needs an id of its own")
+            raise DataError(id, "counted twice", "every image of a split needs an id of its own")
         self._seen.add(id)
         self.ids.append(id)
         self._sizes.append(size)
@@ -116,7 +120,9 @@ class Counts:
             for id, size, row in zip(part.ids, part._sizes, part._rows, strict=True)
         }
         if len(images) != len(counted) or sorted(wanted) != sorted(counted):
-            raise DataError(f"{len(counted)} images were counted, not each of the {len(wanted)} exactly once")
+            raise DataError(
+                "counts", f"of {len(counted)} images, not of each of the {len(wanted)} exactly once"
+            )
         merged = cls(parts[0].num_classes)
         merged.confusion += sum(part.confusion for part in parts)
         for id in wanted:
@@ -172,7 +178,7 @@ class Counts:
         # What zip files, zlib and numpy's headers raise where a bit has flipped, and arrays that do not fit.
         except (BadZipFile, zlib.error, ArithmeticError, LookupError, TypeError, ValueError, EOFError,
                 NotImplementedError, OSError, SyntaxError, MemoryError, struct.error) as error:  # fmt: skip
-            raise DataError(f"{path} is damaged: remove {folder} and run `segsweep test` again") from error
+            raise DataError(path, "damaged", f"remove {folder} and run `segsweep test` again") from error
 
     @classmethod
     def _of_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Counts":

@@ -99,8 +99,9 @@ def _check_sizes(sample: Sample) -> None:
     image, label = sample.image.shape[:2], sample.label.shape
     if image != label:
         raise DataError(
-            f"{sample.id}: image of {image} and label of {label} [H, W]: expected one size; figures are "
-            "of whole images at their labels' resolution"
+            sample.id,
+            f"image of {image} and label of {label} [H, W]: expected one size",
+            "figures are of whole images at their labels' resolution",
         )
 
 

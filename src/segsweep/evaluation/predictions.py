@@ -109,9 +109,12 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
         self.sizes[sample.id] = self.form.size or (height, width)
         if self.sizes[sample.id] != (height, width):
             raise DataError(
-                f"{sample.id}: image of {height}x{width} pixels (height x width), but the benchmark has "
-                f"{'x'.join(map(str, self.form.size or ()))}; restore the data set's own image (a resized "
-                "prediction would be another one)"
+                sample.id,
+                (
+                    f"image of {height}x{width} pixels (height x width), but the benchmark has "
+                    f"{'x'.join(map(str, self.form.size or ()))}"
+                ),
+                "restore the data set's own image (a resized prediction would be another one)",
             )
         with _disk(self.target):
             path = self.draft / self.form.member.format(id=sample.id)
@@ -131,8 +134,9 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
         stored = self._values[prediction]
         if stored.size and stored.min() < 0:
             raise DataError(
-                f"{id}: class {prediction[stored < 0][0]} has no value in the benchmark's files; "
-                f"expected 0 to {max(self.form.values)}, name one in the data set's submission"
+                id,
+                f"class {prediction[stored < 0][0]} has no value in the benchmark's files",
+                f"expected 0 to {max(self.form.values)}, name one in the data set's submission",
             )
         return np.asarray(stored, np.uint8)
 

@@ -156,7 +156,7 @@ def read_test(folder: Path) -> Test:
     """
     if not is_test(folder):
         raise DataError(
-            f"{folder}: not a complete test (expected {', '.join(FILES)}): run `segsweep test` again"
+            folder, f"not a complete test (expected {', '.join(FILES)}): run `segsweep test` again"
         )
     figures, card = (json.loads((folder / name).read_text("utf-8")) for name in FILES[:2])
     return Test(figures, card, Counts.load(folder))

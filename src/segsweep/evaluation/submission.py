@@ -70,16 +70,16 @@ def check(path: Path, form: Submission, sizes: Mapping[str, Size | None], palett
     try:
         for name, content in members(path, form.archive):
             if name in found or expected.get(name) is None:
-                raise DataError(f"{path}: holds {name} twice, or it is no prediction of the split")
+                raise DataError(path, f"holds {name} twice, or it is no prediction of the split")
             found.add(name)
             problem = _problem(content, form, expected[name], palette)
             if problem:
-                raise DataError(f"{path}: {name}: {problem}")
+                raise DataError(path, f"{name}: {problem}")
     except (tarfile.TarError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: cannot be read as a {form.archive} ({error}); write it again") from error
+        raise DataError(path, f"cannot be read as a {form.archive} ({error})", "write it again") from error
     missing = sorted(expected.keys() - found)
     if missing:
-        raise DataError(f"{path}: {len(missing)} of {len(expected)} predictions are missing: {some(missing)}")
+        raise DataError(path, f"{len(missing)} of {len(expected)} predictions are missing: {some(missing)}")
 
 
 def members(path: Path, archive: str) -> Iterator[tuple[str, bytes]]:

@@ -103,7 +103,7 @@ class RunFolder:
         path = self.path / "config.yaml"
         config = records.read_record(path, records.CONFIG, AGAIN)
         if config is None:
-            raise DamagedFileError(f"{path} is not there: {AGAIN}")
+            raise DamagedFileError(path, "is not there", AGAIN)
         current = compatibility.current_config(config, self.plan, self._read_status()["state"] == "done")
         self._check_agreement(current)
         return current
@@ -121,10 +121,8 @@ class RunFolder:
         for key in known.keys() & has.keys() - BY_CONTENT:
             was, is_now = show(known[key]), show(canonical(has[key]))
             if was != is_now and not key.endswith("_target_"):
-                raise DamagedFileError(
-                    f"{self.path / 'config.yaml'} is damaged ({key} is {is_now:.40}, but in plan.json "
-                    f"{was:.40}): {AGAIN}"
-                )
+                found = f"damaged ({key} is {is_now:.40}, but in plan.json {was:.40})"
+                raise DamagedFileError(self.path / "config.yaml", found, AGAIN)
 
     def trust(self) -> None:
         """Allow the classes that the run's configuration names now."""

@@ -10,7 +10,7 @@ from segsweep.data.check import lists
 from segsweep.data.check.files import Finding, View, count
 from segsweep.data.check.lists import Listed
 from segsweep.data.check.present import Present, look
-from segsweep.data.check.problems import PREPARE, Problem, from_error
+from segsweep.data.check.problems import Problem
 from segsweep.data.check.report import Report, SplitReport
 from segsweep.data.check.scan import Progress, scan
 from segsweep.data.check.values import problems_of_values
@@ -32,7 +32,7 @@ def check(data: SegmentationData, partial: bool, workers: int, on_progress: Prog
     all_listed = [lists.read(data, name) for name in data.splits]
     absent = [listed.absent for listed in all_listed if listed.absent]
     if len(absent) == len(all_listed):
-        raise DataError(f"{absent[0].file}: {absent[0].problem}; {absent[0].repair}")
+        raise DataError(*absent[0])
     problems, notes = _of_lists(data, all_listed, partial)
     places = {
         each.name: look(each, partial, lists.is_official(data, each)) for each in all_listed if each.split
@@ -69,8 +69,8 @@ def _of_lists(
     problems = [problem for listed in all_listed for problem in listed.problems]
     unmade = [problem for listed in all_listed for problem in listed.unmade]
     # What is there of a partial set may be right before anything is made of it.
-    problems += [] if partial else unmade
-    notes = [f"{each.file}: {each.problem}; {PREPARE}{each.repair}" for each in unmade if partial]
+    problems += [] if partial else map(Problem.of, unmade)
+    notes = [str(each) for each in unmade if partial]
     for listed in all_listed:
         if listed.absent and not partial and listed.name in _used(data):
             what = f"the split {listed.name} is not there: {listed.absent.problem}"
@@ -124,7 +124,7 @@ def _drawn(split: SplitDataset, index: int, view: View) -> Finding:
     try:
         count(split[index].label, view, finding)
     except DataError as error:
-        finding.problems.append(from_error(error))
+        finding.problems.append(Problem.of(error))
     return finding
 
 

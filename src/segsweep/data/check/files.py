@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segsweep.data.check.problems import Problem, from_error, python
+from segsweep.data.check.problems import Problem, python
 from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, indices
 from segsweep.data.sample import IGNORE_INDEX, check_depth, check_sizes, open_image
 from segsweep.errors import DataError
@@ -91,7 +91,7 @@ def _image(file: str, finding: Finding) -> Image.Image | None:
         image = open_image(file)
         check_depth(image, file)
     except DataError as error:
-        finding.problems.append(from_error(error))
+        finding.problems.append(Problem.of(error))
         return None
     finding.size = image.height, image.width
     if image.mode in UNUSUAL:
@@ -108,7 +108,7 @@ def _label(pair: Pair, view: View, finding: Finding) -> LabelMap | None:
             return _indices(pair.label, table, view, finding)
         label = pair.format.read(pair.label)
     except DataError as error:
-        finding.problems.append(from_error(error))
+        finding.problems.append(Problem.of(error))
         return None
     count(label, view, finding)
     return label
@@ -119,12 +119,12 @@ def _indices(file: str, table: IndexLabels, view: View, finding: Finding) -> Lab
     try:
         stored = indices(picture, file)
     except DataError as error:
-        raise DataError(_narrowed(error, picture, file)) from error
+        raise _narrowed(error, picture, file) from error
     finding.stored = frozenset(np.flatnonzero(np.bincount(stored.ravel())).tolist())
     try:
         label = table.look_up(stored, file)
     except DataError as error:
-        finding.refused = from_error(error)
+        finding.refused = Problem.of(error)
         return stored
     if picture.mode == "P" and _other_colours(picture, finding.stored, table, view):
         finding.remarks.append(
@@ -134,16 +134,16 @@ def _indices(file: str, table: IndexLabels, view: View, finding: Finding) -> Lab
     return label
 
 
-def _narrowed(error: DataError, picture: Image.Image, file: str) -> str:
+def _narrowed(error: DataError, picture: Image.Image, file: str) -> DataError:
     """The error of a label of a wide mode, with the command where its values need no such width."""
     values = np.asarray(picture)
     grey = values.ndim == 2 or (values == values[..., :1]).all()
     if values.dtype.kind not in "iu" or values.max() > IGNORE_INDEX or not grey:
-        return str(error)
+        return error
     plane = "" if values.ndim == 2 else "[..., 0]"
     code = f'a = np.array(Image.open(f[0])){plane}; Image.fromarray(a.astype("uint8")).save(f[0])'
-    what = str(error).partition("; ")[0]
-    return f"{what}, though all its values fit 8 bits; {python(f'import numpy as np; {code}', file)}"
+    what = f"{error.problem}, though all its values fit 8 bits"
+    return DataError(file, what, python(f"import numpy as np; {code}", file))
 
 
 def _other_colours(picture: Image.Image, stored: frozenset[int], table: IndexLabels, view: View) -> bool:
@@ -164,7 +164,7 @@ def _compare(image: Image.Image, label: LabelMap | None, pair: Pair, finding: Fi
         try:
             check_sizes(np.asarray(image), label, pair.image, str(pair.label))
         except DataError as error:
-            finding.problems.append(from_error(error))
+            finding.problems.append(Problem.of(error))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from segsweep.data.check.problems import PREPARE, Problem, from_error
+from segsweep.data.check.problems import Problem
 from segsweep.data.module import SegmentationData
 from segsweep.data.official import ids_hash
 from segsweep.data.sets.pairs import visible
 from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset, faults_collected, some
-from segsweep.errors import DataError
+from segsweep.errors import DataError, UnpreparedError
 
 ODD = 0.05
 """Share of a folder's labels up to which those that no list names are an oversight, not a choice."""
@@ -26,7 +26,7 @@ class Listed:
     """How many of its samples are in a split to evaluate on too."""
     absent: Problem | None = None
     """Why there is nothing to read."""
-    unmade: list[Problem] = field(default_factory=list)
+    unmade: list[UnpreparedError] = field(default_factory=list)
     """What is still to be made of files that may be right."""
 
     @property
@@ -56,9 +56,8 @@ def read(data: SegmentationData, name: str) -> Listed:
             split = data.read_split(name)
         except DataError as error:
             return _unread(name, error, faults)
-    to_make = [fault for fault in faults if f"; {PREPARE}" in str(fault)]
-    problems = [from_error(fault) for fault in faults if fault not in to_make]
-    return Listed(name, split, problems, unmade=list(map(from_error, to_make)))
+    unmade = [fault for fault in faults if isinstance(fault, UnpreparedError)]
+    return Listed(name, split, [Problem.of(fault) for fault in faults if fault not in unmade], unmade=unmade)
 
 
 def file_parts(split: SplitDataset) -> list[FileSplit] | None:
@@ -72,11 +71,10 @@ def file_parts(split: SplitDataset) -> list[FileSplit] | None:
 
 
 def _unread(name: str, error: DataError, faults: Sequence[DataError]) -> Listed:
-    problem = from_error(error)
-    to_prepare = f"; {PREPARE}" in str(error)
-    if not to_prepare and not Path(problem.file).exists():
+    problem = Problem.of(error)
+    if not isinstance(error, UnpreparedError) and not Path(problem.file).exists():
         return Listed(name, absent=problem)
-    return Listed(name, problems=[*map(from_error, faults), problem])
+    return Listed(name, problems=[*map(Problem.of, faults), problem])
 
 
 def compare_official(

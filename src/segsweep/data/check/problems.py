@@ -8,9 +8,6 @@ from typing import NamedTuple
 
 from segsweep.errors import DataError
 
-PREPARE = "run: "
-"""How an error begins its remedy where that is a command of segsweep's own."""
-
 
 class Problem(NamedTuple):
     """Something that would stop a training or falsify it."""
@@ -20,12 +17,10 @@ class Problem(NamedTuple):
     repair: str
     """A command, or what to do by hand."""
 
-
-def from_error(error: DataError) -> Problem:
-    """The parts of a DataError's line, which reads `file: what is wrong; what to do`."""
-    file, _, rest = str(error).partition(": ")
-    what, _, repair = rest.partition("; ")
-    return Problem(file, what, repair.removeprefix(PREPARE))
+    @classmethod
+    def of(cls, error: DataError) -> "Problem":
+        """What an error says."""
+        return cls(error.file, error.problem, error.remedy or "")
 
 
 def python(code: str, *files: str) -> str:

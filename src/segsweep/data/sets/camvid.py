@@ -95,7 +95,7 @@ class CamVid(SegmentationData):
             images, labels = [self._below(row[0]) for row in rows], [self._below(row[1]) for row in rows]
             return FileSplit(name, ids, images, labels, plain(self.num_classes, SOURCE_VOID), source)
         raise DataError(
-            f"{source}: lines of {sorted(columns)} paths; expected a stem, or image and label path, a line"
+            source, f"lines of {sorted(columns)} paths", "expected a stem, or image and label path, a line"
         )
 
     def _image(self, split: str, stem: str) -> Path:

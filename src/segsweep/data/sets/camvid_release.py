@@ -83,8 +83,9 @@ def release_split(root: Path, name: str, classes: Sequence[str], layout: str) ->
         lost = [frame for frame in ids if frame not in files]
         if lost:
             raise DataError(
-                f"{root}: split {name!r} has {len(lost)} of {len(ids)} frames without {kind} ({some(lost)}); "
-                "restore the files, or list the frames that are whole in train.txt, val.txt and test.txt"
+                root,
+                f"split {name!r} has {len(lost)} of {len(ids)} frames without {kind} ({some(lost)})",
+                "restore the files, or list the frames that are whole in train.txt, val.txt and test.txt",
             )
     return FileSplit(name, ids, [images[i] for i in ids], [labels[i] for i in ids], label_format, source)
 
@@ -99,8 +100,12 @@ def split_of(frame: str) -> str:
     place = int(number.removeprefix("f")) if number.removeprefix("f").isdigit() else -1
     if place < 0 or drive not in ("0001TP", "0006R0", "0016E5", "Seq05VD"):
         raise DataError(
-            f"frame {frame}: in none of CamVid's four drives; expected names as 0001TP_006690, or list the "
-            "frames in train.txt, val.txt and test.txt of dataset.root"
+            f"frame {frame}",
+            "in none of CamVid's four drives",
+            (
+                "expected names as 0001TP_006690, or list the frames in train.txt, val.txt and "
+                "test.txt of dataset.root"
+            ),
         )
     if drive == "0016E5" and 7959 <= place <= 8159:
         return "val"
@@ -127,6 +132,7 @@ def _check_colours(root: Path, layout: str) -> None:
     theirs = {" ".join(line.split()) for line in read_list(file, layout)}
     if ours != theirs:
         raise DataError(
-            f"{file}: differs from the release's table in {some(sorted(ours ^ theirs))}; labels of other "
-            "colours are not CamVid's own, fetch the release"
+            file,
+            f"differs from the release's table in {some(sorted(ours ^ theirs))}",
+            "labels of other colours are not CamVid's own, fetch the release",
         )

@@ -57,8 +57,12 @@ class LabelIds(IndexLabels):
         """Look up the ids; DataError where a value is none, or where all of them are train ids."""
         if (stored == LICENSE_PLATE).any() and not ((stored >= len(IDS)) & (stored < LICENSE_PLATE)).any():
             raise DataError(
-                f"{file}: holds train ids (0..18 and 255), not label ids 0..33; restore the file of the "
-                "release, or set dataset.labels to train_ids for files named _labelTrainIds.png"
+                file,
+                "holds train ids (0..18 and 255), not label ids 0..33",
+                (
+                    "restore the file of the release, or set dataset.labels to train_ids for files "
+                    "named _labelTrainIds.png"
+                ),
             )
         return super().look_up(stored, file)
 

@@ -75,12 +75,12 @@ def read_annotations(file: Path) -> list[CocoImage]:
                 image.regions.extend([region] if region.segmentation else [])
     except FileNotFoundError as error:
         raise DataError(
-            f"{file}: no such file; unpack COCO's annotations under the data set's root"
+            file, "no such file", "unpack COCO's annotations under the data set's root"
         ) from error
     except DataError:
         raise
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: is not a COCO instances file ({error!r}); fetch it again") from error
+        raise DataError(file, f"is not a COCO instances file ({error!r})", "fetch it again") from error
     return sorted(images.values(), key=lambda image: image.stem)
 
 
@@ -95,8 +95,12 @@ def _region(row: Mapping[str, Any], image: CocoImage, file: Path) -> Region:
         form = [polygon for polygon in form if len(polygon) >= 6]
     elif not isinstance(form, dict) or form["size"] != size or not _fills(form["counts"], image):
         raise DataError(
-            f"{file}: annotation {row.get('id')} of image {image.stem} is neither polygons nor run lengths "
-            f"of {size[0]}x{size[1]} pixels; fetch the file again, or correct or remove the annotation"
+            file,
+            (
+                f"annotation {row.get('id')} of image {image.stem} is neither polygons nor run "
+                f"lengths of {size[0]}x{size[1]} pixels"
+            ),
+            "fetch the file again, or correct or remove the annotation",
         )
     return Region(voc, row["area"], bool(row["iscrowd"]), form)
 
@@ -111,8 +115,9 @@ def _check_categories(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     for number, (_, name) in VOC_OF_COCO.items():
         if named.get(number) != name:
             raise DataError(
-                f"{file}: category {number} is {named.get(number)!r}; expected COCO's {name!r}, as labels "
-                "follow COCO's own numbers"
+                file,
+                f"category {number} is {named.get(number)!r}",
+                f"expected COCO's {name!r}, as labels follow COCO's own numbers",
             )
 
 

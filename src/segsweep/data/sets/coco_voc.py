@@ -17,7 +17,7 @@ from segsweep.data.prepare import Preparation, Task, plan, prepared_from
 from segsweep.data.sets.coco_draw import LEAST_AREA, draw_png, read_annotations
 from segsweep.data.sets.voc_classes import CLASSES, PALETTE
 from segsweep.data.split import FileSplit, SplitDataset, fault, read_list
-from segsweep.errors import ConfigError, DataError
+from segsweep.errors import ConfigError, DataError, UnpreparedError
 from segsweep.files import digest
 
 OFFICIAL_IMAGES = {
@@ -62,12 +62,17 @@ class CocoFiles:
         made_from = prepared_from(self.folder, name)
         if made_from is None:
             self._size(name)
-            fault(f"{self.folder / name}.txt: COCO's label maps are not made yet; run: {self.command}")
+            fault(
+                UnpreparedError(
+                    self.folder / f"{name}.txt", "COCO's label maps are not made yet", self.command
+                )
+            )
             return self._without_labels(name)
         if self._annotations(name).is_file() and not made_from.startswith(self._size(name)):
-            raise DataError(
-                f"{self.folder / name}: label maps were made from other annotations than "
-                f"{self._annotations(name)}; run: {self.command}"
+            raise UnpreparedError(
+                self.folder / name,
+                f"label maps were made from other annotations than {self._annotations(name)}",
+                self.command,
             )
         source = self.folder / f"{name}.txt"
         ids = read_list(source, LAYOUT)
@@ -99,7 +104,7 @@ class CocoFiles:
         images = read_annotations(self._annotations(name))
         taken = [image for image in images if image.taken]
         if not taken:
-            raise DataError(f"{self._annotations(name)}: no image shows a VOC class; give COCO's own file")
+            raise DataError(self._annotations(name), "no image shows a VOC class", "give COCO's own file")
         ids = [image.stem for image in taken]
         tasks = [Task(folder / f"{i.stem}.png", draw_png, (i.height, i.width, i.regions)) for i in taken]
         makes = (
@@ -120,7 +125,7 @@ class CocoFiles:
         """The part of `_source` that is known without reading hundreds of megabytes."""
         file = self._annotations(name)
         if not file.is_file():
-            raise DataError(f"{file}: no such file; expected {LAYOUT}; from {FETCH}")
+            raise DataError(file, "no such file", f"expected {LAYOUT}; from {FETCH}")
         return f"{file.name}, {file.stat().st_size} bytes"
 
     def archives(self) -> list[tuple[Archive, Path]]:

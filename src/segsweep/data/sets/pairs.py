@@ -26,11 +26,11 @@ def by_id(folder: Path, pattern: str, expected: str) -> dict[str, Path]:
     Raises DataError, saying what was `expected`, where there is no folder or no such file in it.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder (dataset.root, under data_dir); expected {expected}")
+        raise DataError(folder, "no such folder (dataset.root, under data_dir)", f"expected {expected}")
     suffix = pattern.rpartition("*")[2]
     files = {path.name.removesuffix(suffix): path for path in visible(folder, pattern)}
     if not files:
-        raise DataError(f"{folder}: holds no {pattern}; expected {expected}")
+        raise DataError(folder, f"holds no {pattern}", f"expected {expected}")
     return files
 
 
@@ -51,9 +51,7 @@ def paired(
     ):
         alone = sorted(files.keys() - partners.keys())
         for i in alone:
-            fault(
-                f"{files[i]}: {kind} without {other} of the same name ({len(alone)} of {len(files)} "
-                f"have none); restore the {other} or remove the {kind}"
-            )
+            what = f"{kind} without {other} of the same name ({len(alone)} of {len(files)} have none)"
+            fault(DataError(files[i], what, f"restore the {other} or remove the {kind}"))
     ids = sorted(images.keys() & labels.keys())
     return FileSplit(name, ids, [images[i] for i in ids], [labels[i] for i in ids], label_format, source)

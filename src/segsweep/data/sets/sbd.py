@@ -121,7 +121,7 @@ class Sbd(Voc2012):
             if file.is_file():
                 return sorted(read_ids(file, self.layout)), file
         if not self.aug.is_dir():
-            raise DataError(f"{self.aug}: no such folder; expected {self.layout}; {self.fetch}")
+            raise DataError(self.aug, "no such folder", f"expected {self.layout}; {self.fetch}")
         return self._without_val({file.stem for file in visible(self.aug, "*.png")}), self.aug
 
     def _without_val(self, ids: set[str]) -> list[str]:

@@ -33,15 +33,16 @@ class SbdLabels(LabelFormat):
             content = loadmat(file, squeeze_me=True, struct_as_record=False, variable_names=["GTcls"])
             label = np.asarray(content["GTcls"].Segmentation)
         except FileNotFoundError as error:
-            raise DataError(f"{file}: no such file; restore it or take it off its split's list") from error
+            raise DataError(file, "no such file", "restore it or take it off its split's list") from error
         # scipy reports damage by whatever it met first.
         except (OSError, ValueError, TypeError, KeyError, AttributeError, zlib.error, MatReadError) as error:
             reason = " ".join(str(error).split())
-            raise DataError(f"{file}: is not a label file of SBD ({reason}); fetch the file again") from error
+            raise DataError(file, f"is not a label file of SBD ({reason})", "fetch the file again") from error
         if label.ndim != 2 or (label >= len(CLASSES)).any():
             raise DataError(
-                f"{file}: GTcls.Segmentation of shape {label.shape} with values up to {label.max()}; "
-                f"expected a map of 0..{len(CLASSES) - 1}"
+                file,
+                f"GTcls.Segmentation of shape {label.shape} with values up to {label.max()}",
+                f"expected a map of 0..{len(CLASSES) - 1}",
             )
         return label.astype(np.uint8)
 
