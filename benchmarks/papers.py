@@ -13,15 +13,13 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import yaml
-
 from segsweep.commands import app
 from segsweep.config import groups as config_files
 from segsweep.planning.plan import Member, merge
-from segsweep.profiling.network import Network
+from segsweep.profiling.forecast import hours
+from segsweep.profiling.network import Network, counted_rows, printed
 
-MACS_A_SECOND = 5e12
-PASSES = 3
+TFLOPS = 10.0
 DOC = Path(__file__).parents[1] / "docs" / "papers.md"
 COUNTED: dict[str, float] = {}  # G of each network
 MARK = re.compile(r"(<!-- python benchmarks/papers.py write: (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
@@ -44,7 +42,7 @@ def gpu_hours(member: Member) -> float:
     network = Network.of(member, None)
     if network.key not in COUNTED:
         COUNTED[network.key] = network.counted()["gmacs"]
-    return PASSES * COUNTED[network.key] * 1e9 * images / MACS_A_SECOND / 3600
+    return hours(COUNTED[network.key] * 1e9, images, TFLOPS)
 
 
 @cache
@@ -74,8 +72,9 @@ def sizes() -> str:
         "| network | input | params (M), printed | counted | MACs (G), printed | counted | remark |",
         "| --- | --- | ---: | ---: | ---: | ---: | --- |",
     ]
-    for row in yaml.safe_load((config_files.root() / "experiments" / "counted.yaml").read_text())["rows"]:
-        figures = [row[key] for key in ("published_params_m", "params_m", "published_gflops", "gmacs")]
+    for row in counted_rows():
+        sizes = printed(row)
+        figures = [sizes["params"], row["params_m"], sizes["gflops"], row["gmacs"]]
         cells = ["" if value is None else str(value) for value in figures]
         size = "×".join(map(str, row["size"] or ["any"]))
         lines.append(f"| {row['name']} | {size} | {' | '.join(cells)} | {row['discrepancy'] or ''} |")

@@ -10,7 +10,7 @@ import pytest
 from segsweep import cli
 from segsweep.commands.profile import DEFAULTS
 from segsweep.config import groups as config_files
-from segsweep.profiling import counted as published
+from segsweep.profiling import network as published
 from tests.commands.test_user_errors import complaint
 from tests.support.commands import table
 
@@ -85,13 +85,14 @@ def run(capfd, *arguments):
     return capfd.readouterr().out
 
 
-def test_published_figures_stand_beside(capfd, monkeypatch, tmp_path):
+def test_published_figures_stand_beside(capfd, monkeypatch):
     row = {
         "name": "Table 9, row 2", "config": {"backbone": "resnet18", "head": "aspp"}, "size": [64, 64],
-        "params_m": 15.31, "gmacs": None, "published_params_m": 15.0, "discrepancy": "it is made up",
+        "params_m": 15.31, "gmacs": None, "printed": {"a/table9": "head=aspp"}, "discrepancy": "it is made up",
     }  # fmt: skip
-    (tmp_path / "counted.yaml").write_text(json.dumps({"rows": [row]}))
-    monkeypatch.setattr(published, "_file", lambda: tmp_path / "counted.yaml")
+    table = {"rows": [{"run": "head=aspp", "params": 15.0}]}
+    monkeypatch.setattr(published, "counted_rows", lambda: [row])
+    monkeypatch.setattr(published, "published_table", lambda name: table)
     (found,) = json.loads(run(capfd, "backbone=resnet18", "head=aspp", "format=json"))
     assert found["published"] == "Table 9, row 2"
     assert found["params_off_percent"] == pytest.approx(100 * (found["params_m"] / 15 - 1))

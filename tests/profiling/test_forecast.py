@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from segsweep.build import build, build_segmenter
-from segsweep.profiling import memory
 from segsweep.profiling.forecast import cost
+from segsweep.profiling.size import saved_for_backward
 from tests.support.composing import member
 
 SMALL = ("backbone=resnet18", "head=none", "head.width=8", "size=[64,96]", "batch_size=4")
@@ -44,7 +44,7 @@ def test_activations_are_those_kept_and_three_times_the_logits():
     with torch.device("meta"):
         segmenter = build_segmenter(config(), load_weights=False)
         image = torch.empty(4, 3, 64, 96, dtype=torch.uint8)
-    kept = memory.saved_for_backward(segmenter, image)
+    kept = saved_for_backward(segmenter, image)
     classes = config()["num_classes"]
     assert cost(config()).activations == kept + 3 * (4 * 4 * classes * 64 * 96)
     halves = cost(config("trainer.accumulate_grad_batches=2"))

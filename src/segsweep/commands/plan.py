@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     members = _compose([argument for argument in arguments if argument not in own], problems)
     if not members and not problems.found:  # Hydra was asked to print the configuration
         return 0
-    from segsweep.profiling.measured import paces
+    from segsweep.profiling.forecast import paces
     from segsweep.profiling.outlook import Outlook
 
     sound = _check(members, problems)

@@ -1,5 +1,4 @@
-"""What a network costs: parameters, multiply-accumulates, memory and time, beside what the papers print.
+"""What a network or a run costs: parameters, multiply-accumulates, memory and time, beside published figures.
 
-Nothing here may know of data sets or training: a configuration is profiled without a file on disk. Only
-`command` knows that configurations are composed by Hydra.
+Nothing here reads a dataset or trains: a configuration is profiled without a file on disk.
 """

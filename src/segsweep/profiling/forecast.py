@@ -1,28 +1,47 @@
-"""What one run will cost: memory of a training step, arithmetic, and disk for its checkpoints.
+"""What one run will cost: memory of a training step, arithmetic, time, and disk for its checkpoints.
 
-All of it is estimated from the configuration on the meta device, with nothing of the data set read. Runs that
-differ in their seed alone, or in whatever changes no cost, are counted once.
+Memory and arithmetic are estimated from the configuration on the meta device; nothing of the dataset is read.
+Time is that of finished runs of the same network, crop and batch, if there are any, else it is estimated from
+the arithmetic. Runs that differ in nothing that changes the cost are counted once.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from segsweep.build import build, build_segmenter, trainer_settings
+from segsweep.build import build, trainer_settings
 from segsweep.distributed.ranks import processes
+from segsweep.errors import DamagedFileError
 from segsweep.networks import Segmenter
-from segsweep.profiling import counts, memory
+from segsweep.profiling.size import macs, on_meta, parameters, saved_for_backward
 from segsweep.rules import micro_batch
+from segsweep.runs.folder import all_runs
+from segsweep.runs.identity import flatten
+from segsweep.runs.records import ENVIRONMENT, read_record
 from segsweep.training.freezing import freeze
 
 Config = Mapping[str, Any]
 PASSES = 3  # forward, and backward for the maps and for the weights
 AT_THE_LOSS = 3  # of the logits' size in float32: themselves, their log-softmax and its gradient
+PARTS = ("backbone", "head", "num_classes", "size", "batch_size")
+SETTINGS = ("trainer.precision", "trainer.accumulate_grad_batches", "trainer.freeze")
+NO_COST = ("backbone.pretrained", "backbone.weights")
+
+
+def kind(settings: Mapping[str, Any]) -> str:
+    """Equal for runs whose steps cost the same on one device; `settings` have dotted keys."""
+    kept = {
+        key: value
+        for key, value in settings.items()
+        if (key.split(".")[0] in PARTS or key in SETTINGS) and key not in NO_COST
+    }
+    return repr(sorted(kept.items()))
 
 
 @dataclass(frozen=True)
@@ -52,66 +71,46 @@ class Cost:
         return 2 * self.weights + self.optimizer + self.average
 
 
+_costs: dict[str, Cost] = {}
+
+
 def cost(config: Config) -> Cost:
     """The cost of a run of this resolved configuration.
 
     Raises:
         UserError: as the network's parts raise it.
     """
-    accumulated = trainer_settings(config).accumulate_grad_batches
-    images = micro_batch(config["batch_size"], processes(config), accumulated)
-    key = json.dumps([images, *_shape(config)], sort_keys=True)
-    if key not in _known:
-        _known[key] = _cost(config, images)
-    return _known[key]
-
-
-_known: dict[str, Cost] = {}
-
-
-def _shape(config: Config) -> list[Any]:
-    """What of a configuration decides its cost: not where weights come from, nor a learning rate."""
-    trainer, encoder = config["trainer"], {"pretrained": False, "weights": None}
-    optimizer = {key: _is_used(value) for key, value in config["optimizer"].items()}
-    return [
-        {**config["backbone"], **encoder},
-        *(config[key] for key in ("head", "num_classes", "size")),
-        optimizer,
-        *(trainer[key] for key in ("precision", "freeze")),
-        trainer["ema_decay"] is None,
+    # Numbers of the optimizer count by whether they are zero: SGD keeps no momentum if it is 0.
+    optimizer = {k: bool(v) if isinstance(v, int | float) else v for k, v in config["optimizer"].items()}
+    averaged = config["trainer"]["ema_decay"] is not None
+    key = f"{kind(dict(flatten(config)))} {processes(config)} {sorted(optimizer.items())} {averaged}"
+    if key in _costs:
+        return _costs[key]
+    precision = config["trainer"]["precision"]
+    computed = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}[
+        precision.partition("-")[0]
     ]
-
-
-def _is_used(value: Any) -> Any:
-    """A number only counts by whether it is zero, as SGD keeps no momentum of none."""
-    return bool(value) if isinstance(value, int | float) else value
-
-
-def hours(cost: Cost, images: int, tflops: float) -> float:
-    """Hours of training on so many images, at so many 10^12 operations a second."""
-    return PASSES * 2 * cost.macs * images / (tflops * 1e12) / 3600
-
-
-def _cost(config: Config, images: int) -> Cost:
-    precision, parts = config["trainer"]["precision"], counts.parameters(_on_meta(config))
-    segmenter = _frozen(config, _stored(precision))
+    stored = computed if precision.endswith("-true") else torch.float32  # mixed precision keeps float32
+    segmenter, parts = _frozen(config, stored), parameters(on_meta(config))
     weights = _bytes([*segmenter.parameters(), *segmenter.buffers()])
-    return Cost(
+    _costs[key] = Cost(
         parameters=parts["encoder"] + parts["head"],
-        macs=counts.macs(_on_meta(config), config["size"]),
+        macs=macs(on_meta(config), config["size"]),
         weights=weights,
         gradients=_bytes([p for p in segmenter.parameters() if p.requires_grad]),
         optimizer=_optimizer_state(config, segmenter),
-        average=weights if config["trainer"]["ema_decay"] is not None else 0,
-        activations=_activations(config, images),
+        average=weights if averaged else 0,
+        activations=_activations(config, computed),
     )
+    return _costs[key]
 
 
-def _activations(config: Config, images: int) -> int:
-    segmenter = _frozen(config, _computed(config["trainer"]["precision"]))
+def _activations(config: Config, dtype: torch.dtype) -> int:
+    accumulated = trainer_settings(config).accumulate_grad_batches
+    images = micro_batch(config["batch_size"], processes(config), accumulated)
     image = torch.empty(images, 3, *config["size"], dtype=torch.uint8, device="meta")
     logits = 4 * images * int(config["num_classes"]) * prod(config["size"])
-    return memory.saved_for_backward(segmenter, image) + AT_THE_LOSS * logits
+    return saved_for_backward(_frozen(config, dtype), image) + AT_THE_LOSS * logits
 
 
 def _optimizer_state(config: Config, segmenter: Segmenter) -> int:
@@ -124,13 +123,8 @@ def _optimizer_state(config: Config, segmenter: Segmenter) -> int:
     return _bytes([value for value in kept if isinstance(value, Tensor)])
 
 
-def _on_meta(config: Config) -> Segmenter:
-    with torch.device("meta"):
-        return build_segmenter(config, load_weights=False)
-
-
 def _frozen(config: Config, dtype: torch.dtype) -> Segmenter:
-    segmenter = _on_meta(config).to(dtype)
+    segmenter = on_meta(config, dtype)
     freeze(segmenter, config["trainer"]["freeze"])
     return segmenter
 
@@ -139,12 +133,34 @@ def _bytes(tensors: list[Tensor]) -> int:
     return sum(int(tensor.nbytes) for tensor in tensors)
 
 
-def _stored(precision: str) -> torch.dtype:
-    """The type of weights: mixed precision keeps them in float32."""
-    return _computed(precision) if precision.endswith("-true") else torch.float32
+def hours(macs: float, images: int, tflops: float) -> float:
+    """Hours of training on so many images of `macs` MACs each, at `tflops` 10^12 operations a second."""
+    return PASSES * 2 * macs * images / (tflops * 1e12) / 3600
 
 
-def _computed(precision: str) -> torch.dtype:
-    """The type of most activations."""
-    kinds = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
-    return kinds[precision.partition("-")[0]]
+@dataclass(frozen=True)
+class Pace:
+    """Device seconds of a step, validation included: the median of finished runs on one kind of device."""
+
+    seconds: float
+    device: str
+
+
+def paces(runs_dir: Path) -> dict[str, Pace]:
+    """The pace of each kind of run that is done in a folder, on the device of the newest one."""
+    found: dict[str, list[Pace]] = {}
+    for run in all_runs(runs_dir):
+        status = run.status()
+        if status["state"] != "done" or not status.get("train_seconds") or not status["step"]:
+            continue
+        try:
+            environment = read_record(run.path / "environment.json", ENVIRONMENT, "") or {}
+        except DamagedFileError:
+            environment = {}
+        device = (environment.get("gpus") or ["a CPU"])[0]
+        pace = Pace(environment.get("ranks", 1) * status["train_seconds"] / status["step"], device)
+        found.setdefault(kind(run.plan["identity"]), []).append(pace)
+    return {
+        key: Pace(median(pace.seconds for pace in some if pace.device == some[-1].device), some[-1].device)
+        for key, some in found.items()
+    }

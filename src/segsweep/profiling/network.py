@@ -1,32 +1,41 @@
-"""One network of a profile: the part of a configuration that decides what a network costs."""
+"""One network of a profile, and what the papers print for it.
+
+A network is the part of a configuration that decides what an inference costs. Each row of
+experiments/counted.yaml is a network of a paper: the configuration that repeats it, the input size, what a
+faithful build counts, the rows of the papers' tables that print its size, and why the two differ if they do.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
 
 from segsweep.build import build_segmenter
 from segsweep.config import groups as config_files
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 from segsweep.networks import Segmenter
+from segsweep.planning.experiment import published_table
 from segsweep.planning.plan import Member
-from segsweep.profiling import counted as published
-from segsweep.profiling import counts, memory
+from segsweep.profiling.size import macs, on_meta, parameters, peak_activations, saved_for_backward
 from segsweep.runs.compare import show
-from segsweep.runs.identity import flatten
+from segsweep.runs.identity import canonical, flatten
 
-WEIGHTS = ("pretrained", "weights")  # where an encoder's weights come from, which changes no cost
+WEIGHTS = ("pretrained", "weights")
+"""Options of an encoder that say where its weights come from, and change no cost."""
+ROUNDING = 0.005
+"""The counted figures are rounded; another atrous rate, width or stride changes one of them by more."""
 MIB = 2**20
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Network:
     """A network at an input size (height, width).
 
-    `config` is what builds it, `values` all options of the member with groups by their choice.
+    `config` is what builds it, `values` all options of the member, with groups by their choice.
     """
 
     config: Mapping[str, Any]
@@ -35,7 +44,7 @@ class Network:
 
     @classmethod
     def of(cls, member: Member, size: tuple[int, int] | None) -> "Network":
-        """The network of a composed configuration, at the size of its training crop where none is given."""
+        """The network of a composed configuration, at the size of its training crop if no other is given."""
         config = {part: member.config[part] for part in ("backbone", "head", "num_classes")}
         config["backbone"] = {k: v for k, v in config["backbone"].items() if k not in WEIGHTS}
         height, width = size or member.config["size"]
@@ -61,36 +70,34 @@ class Network:
         return build_segmenter(self.config, load_weights=False)
 
     def check(self, batch: int) -> None:
-        """Build it and hold the input against it.
+        """Build it and check that the input is large enough for it.
 
         Raises:
-            UserError: as the network's parts raise it, or a ConfigError for an input that is too small or no
-                number of classes.
+            UserError: as the network's parts raise it.
+            OptionError: the input is too small, or `num_classes` is not a number of classes.
         """
         classes = self.config["num_classes"]
         if not isinstance(classes, int) or classes < 1:
-            raise ConfigError(f"num_classes={classes}: expected a number of classes, at least 1")
-        stride = max(self._on_meta().encoder.reductions)
+            raise OptionError("num_classes", classes, "a number of classes, at least 1")
+        stride = max(on_meta(self.config).encoder.reductions)
         cells = -(-self.size[0] // stride) * -(-self.size[1] // stride)
         if min(self.size) < stride or (cells == 1 and batch == 1):
-            raise ConfigError(
-                f"input={list(self.size)}: smaller than two cells of the encoder's coarsest map, of {stride} "
-                f"pixels each; use input={2 * stride} or more"
-            )
+            problem = f"smaller than two cells of the encoder's coarsest map, of {stride} pixels each"
+            remedy = f"use input={2 * stride} or more"
+            raise OptionError("input", list(self.size), problem=problem, remedy=remedy)
 
     def counted(self) -> dict[str, float]:
         """Parameters of the network that predicts, in millions, and MACs of an image in G."""
-        parts = counts.parameters(self._on_meta())
+        parts = parameters(on_meta(self.config))
         return {
             "params_m": (parts["encoder"] + parts["head"]) / 1e6,
-            "gmacs": counts.macs(self._on_meta(), self.size) / 1e9,
+            "gmacs": macs(on_meta(self.config), self.size) / 1e9,
         }
 
     def figures(self, batch: int, dtype: torch.dtype) -> dict[str, Any]:
         """The columns that need no clock: counts in millions and G, memory of a batch in MiB."""
-        parts, counted = counts.parameters(self._on_meta()), self.counted()
+        parts, counted = parameters(on_meta(self.config)), self.counted()
         image = torch.empty(batch, 3, *self.size, dtype=torch.uint8, device="meta")
-        found = published.find(self.values, counted, self.size)
         return {
             "network": self.label,
             "num_classes": self.config["num_classes"],
@@ -100,28 +107,69 @@ class Network:
             "training_params_m": sum(parts.values()) / 1e6,
             "batch": batch,
             "precision": str(dtype).removeprefix("torch."),
-            "activations_mib": memory.peak_activations(self._on_meta(dtype), image) / MIB,
-            "saved_mib": memory.saved_for_backward(self._on_meta(dtype), image) / MIB,
-            **published.beside(found, counted),
+            "activations_mib": peak_activations(on_meta(self.config, dtype), image) / MIB,
+            "saved_mib": saved_for_backward(on_meta(self.config, dtype), image) / MIB,
+            **beside(find(self.values, counted, self.size), counted),
         }
-
-    def _on_meta(self, dtype: torch.dtype = torch.float32) -> Segmenter:
-        with torch.device("meta"):
-            return self.build().to(dtype)
 
 
 def reference(labels: Sequence[str], words: str | None) -> int:
     """Which network the others are compared with: the first, or the one whose label has all the words.
 
     Raises:
-        ConfigError: no label has them, or several have.
+        OptionError: no label has them, or several have.
     """
     if words is None:
         return 0
     fitting = [i for i, label in enumerate(labels) if set(words.split()) <= set(label.split())]
     if len(fitting) != 1:
-        raise ConfigError(
-            f"reference={words}: {'no network is' if not fitting else f'{len(fitting)} networks are'} called "
-            f"so; known: {', '.join(labels)}"
+        found = f"{len(fitting)} networks are" if fitting else "no network is"
+        raise OptionError(
+            "reference", words, problem=f"{found} called so", remedy=f"known: {', '.join(labels)}"
         )
     return fitting[0]
+
+
+@cache
+def counted_rows() -> list[Row]:
+    """The networks of experiments/counted.yaml."""
+    rows: list[Row] = config_files.read(config_files.root() / "experiments" / "counted.yaml")["rows"]
+    return rows
+
+
+def find(values: Mapping[str, Any], figures: Mapping[str, float], size: Sequence[int]) -> Row | None:
+    """The row of a network in experiments/counted.yaml; of several, the one that names most options.
+
+    A row is the network's if all entries of its `config` are among `values` (dotted keys, groups by their
+    choice), the input sizes are equal, and the network counts what the row counts: an option that the row
+    does not mention, such as `head.width`, may make it another network.
+    """
+    missing = object()
+    rows = [
+        row
+        for row in counted_rows()
+        if all(
+            canonical(values.get(key, missing)) == canonical(value) for key, value in row["config"].items()
+        )
+        and row.get("size") in (None, list(size))
+        and all(abs(figures[key] / row[key] - 1) < ROUNDING for key in ("params_m", "gmacs") if row.get(key))
+    ]
+    return max(rows, key=lambda row: len(row["config"]), default=None)
+
+
+def printed(row: Row) -> dict[str, float | None]:
+    """The size that the papers print for a row's network: parameters in millions and MACs in G, or None."""
+    tables = {name: published_table(name)["rows"] for name in row["printed"]}
+    rows = [each for name, run in row["printed"].items() for each in tables[name] if each.get("run") == run]
+    return {key: next((each[key] for each in rows if key in each), None) for key in ("params", "gflops")}
+
+
+def beside(row: Row | None, figures: Mapping[str, float]) -> dict[str, Any]:
+    """The published figures of a row, and by how many percent the counted ones differ from them."""
+    sizes = printed(row) if row else {}
+    columns: dict[str, Any] = {"published": row and row["name"]}
+    for key, name, column in (("params_m", "params", "params_m"), ("gmacs", "gflops", "gflops")):
+        value = sizes.get(name)
+        columns[f"published_{column}"] = value
+        columns[f"{name}_off_percent"] = 100 * (figures[key] / value - 1) if value else None
+    return {**columns, "discrepancy": row and row.get("discrepancy")}

@@ -8,9 +8,7 @@ from typing import Any
 
 from segsweep.distributed.ranks import processes
 from segsweep.planning.plan import Member, merge
-from segsweep.profiling import forecast
-from segsweep.profiling.forecast import Cost
-from segsweep.profiling.measured import Pace, kind
+from segsweep.profiling.forecast import Cost, Pace, cost, hours, kind
 from segsweep.runs import compare
 
 GIB = 2**30
@@ -34,7 +32,7 @@ class PlannedRun:
         """The run as its folder has it now."""
         state, step = _state(member)
         pace = paces.get(kind(member.identity))
-        return cls(member, state, step, forecast.cost(member.config), pace, tflops)
+        return cls(member, state, step, cost(member.config), pace, tflops)
 
     @property
     def steps(self) -> int:
@@ -51,7 +49,7 @@ class PlannedRun:
         """Device hours left, of training alone."""
         if self.pace is not None:
             return self.steps * self.pace.seconds / 3600
-        return forecast.hours(self.cost, self.images, self.tflops)
+        return hours(self.cost.macs, self.images, self.tflops)
 
     def row(self, label: str) -> dict[str, Any]:
         """The columns of a table; memory and hours are estimates, the latter unless a pace was measured."""

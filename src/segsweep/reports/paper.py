@@ -19,8 +19,7 @@ from segsweep.planning.experiment import published_table
 from segsweep.planning.paper_table import Published
 from segsweep.planning.plan import Member
 from segsweep.planning.stages import key_of
-from segsweep.profiling.counted import find
-from segsweep.profiling.network import Network
+from segsweep.profiling.network import Network, find
 from segsweep.reports.table import Cell
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity

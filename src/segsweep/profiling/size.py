@@ -1,21 +1,59 @@
-"""Memory of activations: what a network keeps beside its weights, in inference and for training.
+"""How large a network is: parameters, multiply-accumulates and bytes of activations.
 
-Both figures follow torch's own storages through a forward pass on the meta device: they are exact to the
-byte, equal on every machine, and need none of the memory they speak of. What a device adds of its own, as
-workspaces of convolutions and rounding by the allocator, is not in them.
+All of it is counted on torch's meta device: exact, equal on every machine, and without the memory or the time
+that it tells of. Bytes of activations follow torch's own storages through a forward pass; what a device adds,
+as workspaces of convolutions and rounding by the allocator, is not in them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from weakref import finalize
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
+from torch.utils.flop_counter import FlopCounterMode
 
+from segsweep.build import build_segmenter
 from segsweep.networks import Segmenter
+
+AUXILIARY = "auxiliary"
+"""The submodule in which a head keeps what it needs in training only."""
+
+
+def on_meta(config: Mapping[str, Any], dtype: torch.dtype = torch.float32) -> Segmenter:
+    """The network of a configuration on the meta device."""
+    with torch.device("meta"):
+        return build_segmenter(config, load_weights=False).to(dtype)
+
+
+def parameters(segmenter: Segmenter) -> dict[str, int]:
+    """Trained parameters by part: encoder, head and auxiliary, which leave none out and count none twice.
+
+    Auxiliary branches are found by name, as a submodule `auxiliary` anywhere in the head; inference does
+    without them. A parameter that several modules share is counted once.
+    """
+    parts = {"encoder": 0, "head": 0, AUXILIARY: 0}
+    for name, parameter in segmenter.named_parameters():
+        part, *modules = name.split(".")
+        parts[AUXILIARY if AUXILIARY in modules else part] += parameter.numel()
+    return parts
+
+
+def macs(segmenter: nn.Module, size: Sequence[int]) -> float:
+    """Multiply-accumulates of an inference of one image of `size` (height, width).
+
+    Counted by torch from convolutions, matrix products and attention, padding included; BatchNorm,
+    activations and upsampling are not counted. Torch counts two operations a MAC, the papers' "FLOPs (G)"
+    one. The network must be on the meta device, where nothing is computed.
+    """
+    image = torch.empty(1, 3, *size, device="meta")
+    segmenter.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        segmenter(image)
+    return float(counter.get_total_flops() / 2)
 
 
 class LiveStorages(TorchDispatchMode):
@@ -80,10 +118,9 @@ def saved_for_backward(segmenter: Segmenter, image: Tensor) -> int:
     def keep(tensor: Tensor) -> None:
         kept[_key(tensor)] = tensor.untyped_storage()
 
-    with saved_tensors_hooks(keep, _never_asked):
+    def unpack(_: Any) -> Tensor:
+        raise AssertionError("there is no backward pass here")
+
+    with saved_tensors_hooks(keep, unpack):
         segmenter.forward_train(image)
     return sum(storage.nbytes() for key, storage in kept.items() if key not in weights)
-
-
-def _never_asked(_: Any) -> Tensor:
-    raise AssertionError("there is no backward pass here")

@@ -1,40 +1,42 @@
 """Published rows beside measured figures."""
 
-from pathlib import Path
-
 import pytest
 
-from segsweep.profiling import counted as published
+from segsweep.profiling import network as published
 
-COUNTED = """
-rows:
-  - name: A
-    config: {backbone: resnet18, head: aspp}
-    size: [512, 1024]
-    params_m: 15.31
-    gmacs: 30.0
-    published_params_m: 16.0
-    published_gflops: 25
-    discrepancy: the paper counts otherwise
-  - name: B
-    config: {backbone: resnet18, head: aspp, head.rates: [6, 12], num_classes: 19}
-    size: [512, 1024]
-    params_m: 15.31
-    gmacs: 30.0
-    published_params_m: 15.3
-    published_gflops: null
-    discrepancy: null
-"""
+ROWS = [
+    {
+        "name": "A",
+        "config": {"backbone": "resnet18", "head": "aspp"},
+        "size": [512, 1024],
+        "params_m": 15.31,
+        "gmacs": 30.0,
+        "printed": {"a/table1": "head=aspp", "a/table2": "head=aspp"},
+        "discrepancy": "the paper counts otherwise",
+    },
+    {
+        "name": "B",
+        "config": {"backbone": "resnet18", "head": "aspp", "head.rates": [6, 12], "num_classes": 19},
+        "size": [512, 1024],
+        "params_m": 15.31,
+        "gmacs": 30.0,
+        "printed": {"a/table2": "head=aspp head.rates=[6,12]"},
+        "discrepancy": None,
+    },
+]
+TABLES = {
+    "a/table1": [{"run": "head=none", "params": 1.0}, {"run": "head=aspp", "params": 16.0, "gflops": 25}],
+    "a/table2": [{"params": 2.0}, {"run": "head=aspp head.rates=[6,12]", "params": 15.3}],
+}
 VALUES = {"backbone": "resnet18", "head": "aspp", "head.rates": [6, 12], "head.width": 256, "num_classes": 19}
 FIGURES = {"params_m": 15.312, "gmacs": 30.01}
 SIZE = (512, 1024)
 
 
 @pytest.fixture(autouse=True)
-def _counted(monkeypatch, tmp_path):
-    file: Path = tmp_path / "counted.yaml"
-    file.write_text(COUNTED)
-    monkeypatch.setattr(published, "_file", lambda: file)
+def _counted(monkeypatch):
+    monkeypatch.setattr(published, "counted_rows", lambda: ROWS)
+    monkeypatch.setattr(published, "published_table", lambda name: {"rows": TABLES[name]})
 
 
 def found(size=SIZE, figures=FIGURES, **changes):
