@@ -88,7 +88,8 @@ def run(capfd, *arguments):
 def test_published_figures_stand_beside(capfd, monkeypatch):
     row = {
         "name": "Table 9, row 2", "config": {"backbone": "resnet18", "head": "aspp"}, "size": [64, 64],
-        "params_m": 15.31, "gmacs": None, "printed": {"a/table9": "head=aspp"}, "discrepancy": "it is made up",
+        "params_m": 15.31, "gmacs": None, "printed": {"a/table9": "head=aspp"},
+        "discrepancy": "it is made up",
     }  # fmt: skip
     table = {"rows": [{"run": "head=aspp", "params": 15.0}]}
     monkeypatch.setattr(published, "counted_rows", lambda: [row])
