@@ -23,6 +23,7 @@ from segsweep.errors import ConfigError, UserError
 from segsweep.evaluation.strategies import Strategy
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
+from segsweep.networks.heads.base import Head
 from segsweep.training.fit import TrainerSettings, val_interval
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.task import SegmentationTask
@@ -75,11 +76,16 @@ def build_segmenter(
     if not load_weights:
         backbone |= {"pretrained": False, "weights": None}
     encoder: Encoder = build({"backbone": backbone}, "backbone")
-    options = () if auxiliary else AuxiliaryOptions.__annotations__
-    head = build(
-        {"head": {key: value for key, value in config["head"].items() if key not in options}}, "head",
-        channels=encoder.channels, reductions=encoder.reductions, num_classes=config["num_classes"],
-    )  # fmt: skip
+    options = dict(config["head"])
+    of_auxiliary: Any = {key: options.pop(key) for key in AuxiliaryOptions.__annotations__ if key in options}
+    shape = {
+        "channels": encoder.channels,
+        "reductions": encoder.reductions,
+        "num_classes": config["num_classes"],
+    }
+    head: Head = build({"head": options}, "head", **shape)
+    if auxiliary:
+        head.add_auxiliary(**shape, **of_auxiliary)
     return Segmenter(encoder, head)
 
 

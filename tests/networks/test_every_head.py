@@ -7,7 +7,7 @@ from segsweep.build import build_segmenter
 from segsweep.config.groups import choices, own_options
 from segsweep.execution.test import load_network
 from segsweep.networks import Segmenter
-from segsweep.networks.heads.features import stages
+from segsweep.networks.heads.base import stages
 from tests.support.composing import composed, configuration
 
 HEADS = choices("head")

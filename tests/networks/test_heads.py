@@ -8,14 +8,13 @@ from segsweep.errors import ConfigError
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.blocks import ImagePooling, resize
 from segsweep.networks.heads.aspp import Aspp
-from segsweep.networks.heads.atonet import AtoNet
+from segsweep.networks.heads.atonet import AtoNet, SpatialPyramidPooling, grid
 from segsweep.networks.heads.base import rates_at
 from segsweep.networks.heads.dual_aspp import DualAspp
 from segsweep.networks.heads.encoder_decoder import EncoderDecoder
 from segsweep.networks.heads.ksac import Ksac
 from segsweep.networks.heads.multi_pathway import MultiPathway
 from segsweep.networks.heads.none import NoPyramid
-from segsweep.networks.heads.spp import SpatialPyramidPooling, grid
 from segsweep.networks.segmenter import check_input
 
 VARIANTS = [
@@ -135,8 +134,11 @@ def test_image_pooling_survives_a_batch_of_one():
     ],
 )
 def test_wrong_options_are_named(head, options, word):
+    auxiliary = {key: options[key] for key in options if key.startswith("aux")}
+    own = {key: options[key] for key in options if key not in auxiliary}
+    channels, reductions = [2, 4, 8, 8], [2, 4, 8, 16]
     with pytest.raises(ConfigError, match=word):
-        head([2, 4, 8, 8], [2, 4, 8, 16], 2, **options)
+        head(channels, reductions, 2, **own).add_auxiliary(channels, reductions, 2, **auxiliary)
 
 
 def test_a_decoder_needs_a_feature_at_stride_4():

@@ -27,10 +27,11 @@ class Pointwise(Head):
     def __init__(self, auxiliary):
         super().__init__()
         self.classifier = nn.Conv2d(8, 5, 1)
-        self.add_auxiliary(Quarter.channels, Quarter.reductions, 5, aux=[1] if auxiliary else [])
+        if auxiliary:
+            self.add_auxiliary(Quarter.channels, Quarter.reductions, 5, aux=[1])
 
     def forward(self, features):
-        return self.output(self.classifier(features[-1]), features)
+        return self.classifier(features[-1])
 
 
 class Given(nn.Module):

@@ -89,9 +89,10 @@ def tapped(taps, target, weights=WEIGHTS) -> Segmenter:
     """A network of three stages whose head offers them as taps, in double precision."""
     torch.manual_seed(0)
     encoder = Encoder("resnet18", output_stride=16, options={"out_indices": (1, 2, 3)})
-    head = NoPyramid(
+    head = NoPyramid(encoder.channels, encoder.reductions, 5, width=8, dropout=0)
+    head.add_auxiliary(
         encoder.channels, encoder.reductions, 5,
-        width=8, dropout=0, aux=taps, aux_weights=[weights[t] for t in taps], aux_target=target,
+        aux=taps, aux_weights=[weights[t] for t in taps], aux_target=target,
     )  # fmt: skip
     return Segmenter(encoder, head).double()
 

@@ -76,6 +76,9 @@ def own_options(group: str, choice: str) -> dict[str, Any]:
     for base in content.get("defaults", []):
         if base in choices(axis):
             content = {**own_options(axis, base), **content}
+    shared = root() / "conf" / f"every_{axis}.yaml"
+    if shared.is_file():  # options of all choices
+        content = {**read(shared), **content}
     # A data set's file speaks of the top level.
     for part in [axis] * (axis in content) + parts:
         content = content.get(part) or {}

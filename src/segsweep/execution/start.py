@@ -9,8 +9,8 @@ from torch import Tensor
 
 from segsweep.errors import ConfigError, UserError
 from segsweep.networks import Segmenter
+from segsweep.networks.encoder import read_weights
 from segsweep.networks.segmenter import is_auxiliary
-from segsweep.networks.weight_files import read_weights
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import init_file, is_run
 from segsweep.runs.versions import current_names

@@ -1,4 +1,4 @@
-"""The few layers that all heads are made of."""
+"""The layers that heads are made of."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,9 +11,8 @@ from torch.nn import functional as F
 class PooledBatchNorm(nn.BatchNorm2d):
     """BatchNorm for 1×1 maps that survives a batch of one.
 
-    The variance of a single value is zero and says nothing, so torch refuses it. A last batch or a device
-    batch of one is no mistake of the user's: such a batch is normalised with the running statistics, as in
-    evaluation, and leaves them as they are.
+    The variance of a single value is zero and says nothing, so torch refuses it. But a device batch of one is
+    not a mistake: it is normalised with the running statistics, as in evaluation, and leaves them unchanged.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,3 +87,34 @@ def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     if x.shape[-2:] == torch.Size(size):
         return x
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+
+
+class Merge(nn.Module):
+    """1×1 conv-BN on both maps, the coarse one upsampled, sum, ReLU, 3×3 conv-BN-ReLU."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.coarse, self.fine = conv_bn(width, width), conv_bn(channels, width)
+        self.refine = conv_bn_relu(width, width, 3)
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """[B, width, h, w] and [B, channels, H, W] → [B, width, H, W]."""
+        upsampled = resize(self.coarse(coarse), fine.shape[-2:])
+        refined: Tensor = self.refine(F.relu(upsampled + self.fine(fine)))
+        return refined
+
+
+class TopDown(nn.Module):
+    """Maps merged from coarse to fine: 3×3 conv-BN-ReLU on the coarsest, then `Merge` with each finer one."""
+
+    def __init__(self, channels: Sequence[int], width: int) -> None:
+        super().__init__()
+        self.top = conv_bn_relu(channels[-1], width, 3)
+        self.merges = nn.ModuleList(Merge(c, width) for c in reversed(channels[:-1]))
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """Maps of `channels`, finest first → [B, width, h, w] at the finest one's size."""
+        x: Tensor = self.top(maps[-1])
+        for merge, fine in zip(self.merges, reversed(maps[:-1]), strict=True):
+            x = merge(x, fine)
+        return x

@@ -9,13 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors.torch import load_file
 from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 from torch.nn import functional
 
 from segsweep.errors import ConfigError
 from segsweep.networks.timm_models import channels_first, create
-from segsweep.networks.weight_files import read_weights
 
 
 class Encoder(nn.Module):
@@ -132,3 +133,28 @@ def _load_weights(body: nn.Module, name: str, file: Path) -> None:
 def _classifiers(key: str) -> str:
     """A tensor's name in the classifier, where timm's `features_only` model has another (layers_0.…)."""
     return re.sub(r"^(\w+?)_(\d+)\.", r"\1.\2.", key.removeprefix("model."))
+
+
+def read_weights(file: Path, name: str) -> dict[str, Any]:
+    """Read a file on the CPU: a state dict, or a checkpoint with one under `state_dict`.
+
+    Only tensors and plain values are read, so a file from elsewhere cannot run code.
+
+    Args:
+        name: how messages call the file, such as `init=FILE`.
+
+    Raises:
+        ConfigError: it does not exist, or holds something else.
+    """
+    if not file.is_file():
+        raise ConfigError(f"{name}: no such file; give a file of weights")
+    try:
+        if file.suffix == ".safetensors":
+            return dict(load_file(file))
+        return dict(torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as error:  # whichever the reader meets first in a file of another kind
+        reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+        raise ConfigError(
+            f"{name}: not readable as weights (expected *.safetensors, or a state dict or checkpoint that "
+            f"torch.load reads with weights_only=True): {reason}"
+        ) from error

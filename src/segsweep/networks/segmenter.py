@@ -52,21 +52,22 @@ class Segmenter(nn.Module):
         return logits
 
     def forward_train(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Logits [B, K, H, W], and the auxiliary logits by name.
+        """Return the logits [B, K, H, W], and the auxiliary logits by name.
 
-        These are at their own strides, to meet labels brought down to them, or at the image's size where the
-        head says `aux_target=features_up`.
+        These are at their own strides, to meet labels brought down to them, or with `aux_target=features_up`
+        at the image's size.
         """
-        size = image.shape[-2:]
-        output = self.head(self.features(image))
-        logits, auxiliary = output if isinstance(output, tuple) else (output, {})
+        size, features = image.shape[-2:], self.features(image)
+        output = self.head(features)
+        logits, own = output if isinstance(output, tuple) else (output, ())
+        auxiliary = self.head.auxiliary_logits(features, own)
         if self.head.auxiliary is not None and self.head.auxiliary.upsampled:
             auxiliary = {name: resize(other, size) for name, other in auxiliary.items()}
         return resize(logits, size), auxiliary
 
     @property
     def auxiliary_weights(self) -> dict[str, float]:
-        """The weight of each auxiliary loss, by the names that `forward_train` gives."""
+        """Weight of each auxiliary loss, by the names that `forward_train` gives."""
         return {} if self.head.auxiliary is None else self.head.auxiliary.weights
 
     def features(self, image: Tensor) -> list[Tensor]:

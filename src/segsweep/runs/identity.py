@@ -28,6 +28,7 @@ IDENTITY = (
 
 CONTENT = "dataset.content"
 """What a run's data hold, as a hash: a part of its identity that no option sets (planning/content.py)."""
+AUXILIARY = ("head.aux", "head.aux_weights", "head.aux_target")
 GENERATED = ("Shapes",)
 """Datasets without files, which their options fix."""
 
@@ -64,6 +65,10 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     of weights counts by its content, not by its path.
     """
     flat = {key: canonical(value) for key, value in flatten(config) if is_identity(key)}
+    if not (flat.get("head.aux") or str(flat.get("head._target_")).startswith("segsweep.")):
+        # Options of every head, which count in those of ours alone as long as there is no auxiliary loss: a
+        # user's own head had none of them at first.
+        flat = {key: value for key, value in flat.items() if key not in AUXILIARY}
     for key in (key for key, value in flat.items() if key.endswith("_target_") and value):
         flat[key] = class_name(str(flat[key]))
     weights = flat.get("backbone.weights")

@@ -18,7 +18,7 @@ from segsweep import build
 from segsweep.commands import app
 from segsweep.errors import ConfigError
 from segsweep.files import digest
-from segsweep.networks import weight_files
+from segsweep.networks.encoder import read_weights as read_tensors
 from segsweep.networks.segmenter import inference_parameters, is_auxiliary
 from segsweep.planning.plan import Member
 from segsweep.runs.folder import RunFolder
@@ -82,7 +82,7 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], int]:
     Raises:
         ConfigError: the file holds something else.
     """
-    content = weight_files.read_weights(file, str(file))
+    content = read_tensors(file, str(file))
     state = content.get("state_dict", content)
     tensors = {str(key): value for key, value in state.items() if isinstance(value, Tensor)}
     step = content.get("global_step", 0)

@@ -1,15 +1,12 @@
 """Atrous spatial pyramid pooling (DeepLabV3, §3.3): a kernel of its own for each rate."""
 
 from collections.abc import Sequence
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from segsweep.networks.blocks import ImagePooling, conv_bn_relu
-from segsweep.networks.heads.auxiliary import AuxiliaryOptions
-from segsweep.networks.heads.base import PyramidHead, rates_at
-from segsweep.networks.heads.options import check_width
+from segsweep.networks.heads.base import PyramidHead, check_width, rates_at
 
 
 class AtrousPyramid(nn.Module):
@@ -49,11 +46,10 @@ class Aspp(PyramidHead):
         width: int = 256,
         decoder: bool = False,
         dropout: float = 0.1,
-        **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
         check_width(width)
         context = AtrousPyramid(channels[-1], width, rates_at(rates, reductions[-1], least=0), separable)
         super().__init__(
             channels, reductions, num_classes, context,
-            width=width, decoder=decoder, dropout=dropout, separable=separable, **auxiliary,
+            width=width, decoder=decoder, dropout=dropout, separable=separable,
         )  # fmt: skip

@@ -1,32 +1,28 @@
 """ATONet's aggregation architecture (poster, Fig. 1 (d) and Fig. 2): all stages straight into one sum."""
 
 from collections.abc import Sequence
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsweep.networks.blocks import conv_bn, conv_bn_relu, resize
-from segsweep.networks.heads.auxiliary import AuxiliaryOptions
-from segsweep.networks.heads.base import Head, HeadOutput
-from segsweep.networks.heads.features import level, stages
-from segsweep.networks.heads.options import check_width, pixel_classifier
-from segsweep.networks.heads.spp import SpatialPyramidPooling
+from segsweep.networks.blocks import conv_bn, conv_bn_relu, pooled_conv, resize
+from segsweep.networks.heads.base import Head, HeadOutput, check_width, level, pixel_classifier, stages
+from segsweep.rules import BINS
 
 
 class AtoNet(Head):
     """Each stage and the SPP: 3×3 conv-BN, upsampled to 1/4; their sum, ReLU, 3×3 conv-BN-ReLU, classifier.
 
-    The text speaks of a 1×1 layer in the `up` modules; the published 13.3 M come out with a 3×3. Taps for
-    auxiliary losses are the stages (1 to 4 with ResNet-18) and, after them, the SPP (5).
+    The text speaks of a 1×1 layer in the `up` modules; the published 13.3 M come out with a 3×3. Auxiliary
+    losses may be on the stages (taps 1 to 4 with ResNet-18) and on the SPP (tap 5).
 
     Args:
-        spp: rows of the SPP's grids, of any number; empty or None leaves the SPP out (Table 3).
+        spp: rows of the SPP's grids, as many as you like; empty or None leaves the SPP out (Table 3).
         width: channels of every `up` module.
 
     Raises:
-        ConfigError: the encoder has no feature at stride 4, or the bins are none.
+        ConfigError: the encoder has no feature at stride 4, or the bins are not whole numbers from 1 up.
     """
 
     def __init__(
@@ -37,18 +33,17 @@ class AtoNet(Head):
         spp: Sequence[int] | None = (8, 4, 2),
         width: int = 128,
         dropout: float = 0.1,
-        **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
         super().__init__()
         level(reductions, 4, "head=atonet", "use another backbone")
         check_width(width)
         self.stages = stages(reductions)
         self.spp = SpatialPyramidPooling(channels[-1], width, spp) if spp else None
-        own = [] if self.spp is None else [width]
-        self.up = nn.ModuleList(conv_bn(c, width, 3) for c in [*(channels[i] for i in self.stages), *own])
+        self.own_channels = () if self.spp is None else (width,)
+        up = [*(channels[i] for i in self.stages), *self.own_channels]
+        self.up = nn.ModuleList(conv_bn(c, width, 3) for c in up)
         self.final = conv_bn_relu(width, width, 3)
         self.seg = classifier(width, num_classes, dropout)
-        self.add_auxiliary(channels, reductions, num_classes, own, **auxiliary)
 
     def forward(self, features: list[Tensor]) -> HeadOutput:
         """Logits at stride 4."""
@@ -56,9 +51,47 @@ class AtoNet(Head):
         maps = [*(features[i] for i in self.stages), *context]
         size = maps[0].shape[-2:]
         summed = torch.stack([resize(up(x), size) for up, x in zip(self.up, maps, strict=True)]).sum(dim=0)
-        return self.output(self.seg(self.final(F.relu(summed))), features, *context)
+        logits: Tensor = self.seg(self.final(F.relu(summed)))
+        return (logits, context) if self.training else logits
+
+
+class SpatialPyramidPooling(nn.Module):
+    """ATONet's spatial pyramid pooling (Fig. 2; SwiftNet's, with grids in the map's own shape).
+
+    1×1 C→C; for each bin the map averaged over a grid, 1×1 → width, upsampled; concatenated; 1×1 → width. Bin
+    b has b rows and round(b·w/h) columns, so that its cells are nearly square. A grid is never finer than the
+    map: a bin with more rows or columns than the map takes the map's own.
+
+    Raises:
+        ConfigError: bins that are not whole numbers from 1 up.
+    """
+
+    def __init__(self, channels: int, width: int, bins: Sequence[int]) -> None:
+        super().__init__()
+        self.bins = tuple(BINS.check("head.spp", bins))
+        self.input = conv_bn_relu(channels, channels)
+        self.levels = nn.ModuleList(pooled_conv(channels, width) for _ in self.bins)
+        self.project = conv_bn_relu(channels + len(self.bins) * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, C, h, w] → [B, width, h, w]."""
+        x = self.input(x)
+        size = x.shape[-2:]
+        pooled = [
+            resize(conv(F.adaptive_avg_pool2d(x, grid(rows, size))), size)
+            for rows, conv in zip(self.bins, self.levels, strict=True)
+        ]
+        projected: Tensor = self.project(torch.cat([x, *pooled], dim=1))
+        return projected
+
+
+def grid(rows: int, size: Sequence[int]) -> tuple[int, int]:
+    """Return the grid (rows, columns) of one bin on a map of this size (height, width)."""
+    height, width = int(size[0]), int(size[1])
+    columns = max(1, round(rows * width / height))
+    return min(rows, height), min(columns, width)
 
 
 def classifier(width: int, num_classes: int, dropout: float) -> nn.Sequential:
-    """The poster's `seg` module, which its Table 3's three architectures share: 3×3, dropout, 1×1."""
+    """Return the `seg` module that the architectures of the poster's Table 3 share: 3×3, dropout, 1×1."""
     return nn.Sequential(conv_bn_relu(width, width, 3), *pixel_classifier(width, num_classes, dropout))

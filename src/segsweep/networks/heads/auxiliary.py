@@ -1,8 +1,8 @@
 """Auxiliary losses as one mechanism: small classifiers on maps inside the network, in training only.
 
-ATONet (abstract b, Fig. 2) brought the ground truth down to each map's size, and compared that with
-bringing the map up to the ground truth. What is learned with these branches stays in the network when they
-are gone: no network that predicts has them.
+ATONet (abstract b, Fig. 2) brought the ground truth down to each map's size, and compared that with bringing
+the map up to the ground truth. What is learned with these branches stays in the network when they are gone: a
+network that predicts has none.
 """
 
 import math
@@ -19,7 +19,7 @@ WIDTH = 128  # ATONet's branches: 64→64, 128→128, 256→128, 512→128, 128�
 
 
 class AuxiliaryOptions(TypedDict, total=False):
-    """The options of a head that has taps.
+    """The options that every head has; their defaults are in conf/every_head.yaml.
 
     aux: the taps that carry a loss, counted from 1; none by default.
     aux_weights: one weight for all, or one for each entry of `aux`.
@@ -32,15 +32,15 @@ class AuxiliaryOptions(TypedDict, total=False):
 
 
 class Auxiliary(nn.Module):
-    """A branch (3×3 conv-BN-ReLU, 1×1 to classes) on each chosen tap; `channels` are those of all taps.
+    """A branch (3×3 conv-BN-ReLU, 1×1 to classes) on each chosen tap.
 
     Args:
-        channels: of each tap, in the order in which `forward` is given their maps.
+        channels: channels of every tap, in the order in which `forward` is given their maps.
         num_classes: K.
         aux, aux_weights, aux_target: see AuxiliaryOptions.
 
     Raises:
-        ConfigError: a tap that there is not, a weight that is none, an unknown target.
+        ConfigError: a tap index out of range, an invalid weight, an unknown target.
     """
 
     def __init__(
@@ -55,24 +55,18 @@ class Auxiliary(nn.Module):
         AUX_TARGET.check("head.aux_target", aux_target)
         self.taps = _check_taps(() if aux is None else aux, len(channels))
         self.upsampled = aux_target == FEATURES_UP
-        weights = _check_weights(aux_weights, len(self.taps))
-        self.weights = {_name(tap): weight for tap, weight in zip(self.taps, weights, strict=True)}
-        self.branches = nn.ModuleDict(
-            {_name(tap): _branch(channels[tap - 1], num_classes) for tap in self.taps}
-        )
+        names = [f"aux{tap}" for tap in self.taps]
+        self.weights = dict(zip(names, _check_weights(aux_weights, len(names)), strict=True))
+        self.branches = nn.ModuleDict()
+        for name, tap in zip(names, self.taps, strict=True):
+            width = min(channels[tap - 1], WIDTH)
+            conv = conv_bn_relu(channels[tap - 1], width, 3)
+            self.branches[name] = nn.Sequential(conv, nn.Conv2d(width, num_classes, 1))
 
     def forward(self, maps: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Maps of all taps → {"aux3": logits [B, K, h, w] at that map's own size, …}."""
-        return {_name(tap): self.branches[_name(tap)](maps[tap - 1]) for tap in self.taps}
-
-
-def _name(tap: int) -> str:
-    return f"aux{tap}"
-
-
-def _branch(channels: int, num_classes: int) -> nn.Sequential:
-    width = min(channels, WIDTH)
-    return nn.Sequential(conv_bn_relu(channels, width, 3), nn.Conv2d(width, num_classes, 1))
+        """Maps of all taps → {"aux3": logits [B, K, h, w] at the size of that map, …}."""
+        branches = zip(self.branches.items(), self.taps, strict=True)
+        return {name: branch(maps[tap - 1]) for (name, branch), tap in branches}
 
 
 def _check_taps(aux: Sequence[int], taps: int) -> tuple[int, ...]:
@@ -87,13 +81,11 @@ def _check_taps(aux: Sequence[int], taps: int) -> tuple[int, ...]:
 def _check_weights(weights: float | Sequence[float], taps: int) -> list[float]:
     one = isinstance(weights, int | float)
     numbers: Sequence[float] = [weights] if isinstance(weights, int | float) else weights
-    good = isinstance(numbers, list | tuple) and all(map(_is_weight, numbers))
+    good = isinstance(numbers, list | tuple) and all(
+        isinstance(n, int | float) and not isinstance(n, bool) and 0 <= n < math.inf for n in numbers
+    )
     if not good or len(numbers) != (1 if one else taps):
         raise ConfigError(
             f"head.aux_weights={weights}: expected a number from 0 up, or a list of {taps}, one for each tap"
         )
     return [float(weight) for weight in numbers] * (taps if one else 1)
-
-
-def _is_weight(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf

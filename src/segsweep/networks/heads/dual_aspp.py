@@ -1,18 +1,22 @@
 """Dual ASPP (§3.2, Fig. 2 and 3): one pyramid on the coarsest map, another on the 1/8 map."""
 
 from collections.abc import Sequence
-from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from segsweep.networks.blocks import conv_block, resize
 from segsweep.networks.heads.aspp import AtrousPyramid
-from segsweep.networks.heads.auxiliary import AuxiliaryOptions
-from segsweep.networks.heads.base import Head, HeadOutput, check_rates, rates_at
-from segsweep.networks.heads.decoder import Decoder
-from segsweep.networks.heads.features import level
-from segsweep.networks.heads.options import check_width, pixel_classifier
+from segsweep.networks.heads.base import (
+    Decoder,
+    Head,
+    HeadOutput,
+    check_rates,
+    check_width,
+    level,
+    pixel_classifier,
+    rates_at,
+)
 
 
 class DualAspp(Head):
@@ -48,7 +52,6 @@ class DualAspp(Head):
         skip: bool = False,
         separable: bool = True,
         dropout: float = 0.1,
-        **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
         super().__init__()
         self.fine_level = level(reductions, 8, "head=dual_aspp", "use another backbone")
@@ -62,7 +65,6 @@ class DualAspp(Head):
         self.block = conv_block(fused, fused, 2, separable)
         self.skip = Decoder(channels, reductions, fused, separable, depth=1, option="skip") if skip else None
         self.classifier = pixel_classifier(fused, num_classes, dropout)
-        self.add_auxiliary(channels, reductions, num_classes, **auxiliary)
 
     def forward(self, features: list[Tensor]) -> HeadOutput:
         """Logits at stride 8, or at 4 with the skip."""
@@ -71,4 +73,5 @@ class DualAspp(Head):
         x = self.block(torch.cat([coarse, fine], dim=1))
         if self.skip is not None:
             x = self.skip(x, features)
-        return self.output(self.classifier(x), features)
+        logits: Tensor = self.classifier(x)
+        return logits

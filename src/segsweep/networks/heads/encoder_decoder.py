@@ -1,24 +1,20 @@
 """The encoder-decoder that ATONet's Table 3 compares with (Fig. 1 (b): merged layer by layer)."""
 
 from collections.abc import Sequence
-from typing import Unpack
 
 from torch import Tensor
 
+from segsweep.networks.blocks import TopDown
 from segsweep.networks.heads.atonet import classifier
-from segsweep.networks.heads.auxiliary import AuxiliaryOptions
-from segsweep.networks.heads.base import Head, HeadOutput
-from segsweep.networks.heads.features import level, stages
-from segsweep.networks.heads.merge import TopDown
-from segsweep.networks.heads.options import check_width
+from segsweep.networks.heads.base import Head, HeadOutput, check_width, level, stages
 
 
 class EncoderDecoder(Head):
     """From the coarsest stage down to 1/4, merged with each stage on the way; ATONet's classifier.
 
-    The poster names this architecture and prints its size only. This one is ours, designed to that size with
-    the same encoder and width: ResNet-18, 19 classes, 1024×1024 gives
-    12.468 M parameters and 62.30 GMACs for the published 12.49 M and 62.02.
+    The poster names this architecture and prints only its size. This one is ours, designed to that size with
+    the same encoder and width: ResNet-18, 19 classes, 1024×1024 gives 12.468 M parameters and 62.30 GMACs for
+    the published 12.49 M and 62.02.
 
     Raises:
         ConfigError: the encoder has no feature at stride 4.
@@ -31,7 +27,6 @@ class EncoderDecoder(Head):
         num_classes: int,
         width: int = 128,
         dropout: float = 0.1,
-        **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
         super().__init__()
         level(reductions, 4, "head=encoder_decoder", "use another backbone")
@@ -39,9 +34,8 @@ class EncoderDecoder(Head):
         self.stages = stages(reductions)
         self.decoder = TopDown([channels[i] for i in self.stages], width)
         self.seg = classifier(width, num_classes, dropout)
-        self.add_auxiliary(channels, reductions, num_classes, **auxiliary)
 
     def forward(self, features: list[Tensor]) -> HeadOutput:
         """Logits at stride 4."""
-        merged = self.decoder([features[i] for i in self.stages])
-        return self.output(self.seg(merged), features)
+        logits: Tensor = self.seg(self.decoder([features[i] for i in self.stages]))
+        return logits

@@ -1,15 +1,12 @@
 """Kernel-sharing atrous convolution (KSAC, §3.2, Fig. 4, Algorithm 1): one kernel for all rates."""
 
 from collections.abc import Sequence
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from segsweep.networks.blocks import ImagePooling, conv_bn_relu
-from segsweep.networks.heads.auxiliary import AuxiliaryOptions
-from segsweep.networks.heads.base import PyramidHead, rates_at
-from segsweep.networks.heads.options import check_width
+from segsweep.networks.heads.base import PyramidHead, check_width, rates_at
 from segsweep.networks.shared_kernel import SharedAtrousConv
 from segsweep.rules import FUSIONS
 
@@ -51,12 +48,11 @@ class Ksac(PyramidHead):
         width: int = 256,
         decoder: bool = False,
         dropout: float = 0.1,
-        **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
         FUSIONS.check("head.fuse", fuse)
         check_width(width)
         context = SharedPyramid(channels[-1], width, rates_at(rates, reductions[-1]), fuse)
         super().__init__(
             channels, reductions, num_classes, context,
-            width=width, decoder=decoder, dropout=dropout, **auxiliary,
+            width=width, decoder=decoder, dropout=dropout,
         )  # fmt: skip

@@ -1,28 +1,22 @@
 """The multi-pathway network that ATONet's Table 3 compares with (Fig. 1 (c): branches and their fusion)."""
 
 from collections.abc import Sequence
-from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from segsweep.errors import ConfigError
-from segsweep.networks.blocks import conv_bn_relu, resize
+from segsweep.networks.blocks import TopDown, conv_bn_relu, resize
 from segsweep.networks.heads.atonet import classifier
-from segsweep.networks.heads.auxiliary import AuxiliaryOptions
-from segsweep.networks.heads.base import Head, HeadOutput
-from segsweep.networks.heads.features import level, stages
-from segsweep.networks.heads.merge import TopDown
-from segsweep.networks.heads.options import check_width
+from segsweep.networks.heads.base import Head, HeadOutput, check_width, level, stages
 
 
 class MultiPathway(Head):
     """A spatial path from the 1/2 map and a context path from the last two stages, fused at 1/4.
 
-    The poster names this architecture and prints its size only. This one is ours, two paths and a fusion in
-    the manner of BiSeNet (which the poster cites), designed to that size with the same encoder and width:
-    ResNet-18, 19 classes, 1024×1024 gives 12.668 M parameters and 85.32 GMACs for the
-    published 12.67 M and 87.42.
+    The poster names this architecture and prints only its size. This one is ours, two paths and a fusion like
+    BiSeNet's (which the poster cites), designed to that size with the same encoder and width: ResNet-18, 19
+    classes, 1024×1024 gives 12.668 M parameters and 85.32 GMACs for the published 12.67 M and 87.42.
 
     Raises:
         ConfigError: the encoder has no feature at stride 2, or no stage behind it.
@@ -35,7 +29,6 @@ class MultiPathway(Head):
         num_classes: int,
         width: int = 128,
         dropout: float = 0.1,
-        **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
         super().__init__()
         self.stem = level(reductions, 2, "head=multi_pathway", "use another backbone")
@@ -46,14 +39,14 @@ class MultiPathway(Head):
         self.context = TopDown([channels[i] for i in self.last_two], width)
         self.fuse = conv_bn_relu(2 * width, width, 3)
         self.seg = classifier(width, num_classes, dropout)
-        self.add_auxiliary(channels, reductions, num_classes, **auxiliary)
 
     def forward(self, features: list[Tensor]) -> HeadOutput:
         """Logits at stride 4."""
         fine = self.spatial(features[self.stem])
         context = self.context([features[i] for i in self.last_two])
         fused = self.fuse(torch.cat([fine, resize(context, fine.shape[-2:])], dim=1))
-        return self.output(self.seg(fused), features)
+        logits: Tensor = self.seg(fused)
+        return logits
 
 
 def spatial_path(channels: int, width: int) -> nn.Sequential:

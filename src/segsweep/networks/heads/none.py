@@ -1,12 +1,9 @@
 """The baseline without a pyramid."""
 
 from collections.abc import Sequence
-from typing import Unpack
 
 from segsweep.networks.blocks import conv_block
-from segsweep.networks.heads.auxiliary import AuxiliaryOptions
-from segsweep.networks.heads.base import PyramidHead
-from segsweep.networks.heads.options import check_width
+from segsweep.networks.heads.base import PyramidHead, check_width
 from segsweep.rules import CONVOLUTIONS
 
 
@@ -38,12 +35,11 @@ class NoPyramid(PyramidHead):
         separable: bool = True,
         decoder: bool = False,
         dropout: float = 0.1,
-        **auxiliary: Unpack[AuxiliaryOptions],
     ) -> None:
         CONVOLUTIONS.check("head.depth", depth)
         width = channels[-1] if width is None else check_width(width)
         context = conv_block(channels[-1], width, depth, separable)
         super().__init__(
             channels, reductions, num_classes, context,
-            width=width, decoder=decoder, dropout=dropout, separable=separable, **auxiliary,
+            width=width, decoder=decoder, dropout=dropout, separable=separable,
         )  # fmt: skip
