@@ -7,8 +7,10 @@ shows here as one line that names its part of the configuration.
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 import torch
@@ -16,8 +18,9 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 
 from segsweep.config.values import CLOSED, check_group
+from segsweep.data.datamodule import DataModule
+from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.extra import import_albumentations
-from segsweep.data.module import SegmentationData
 from segsweep.distributed.ranks import Ranks
 from segsweep.errors import ConfigError, UserError
 from segsweep.evaluation.strategies import Strategy
@@ -89,16 +92,44 @@ def build_segmenter(
     return Segmenter(encoder, head)
 
 
-def build_data(config: Config) -> SegmentationData:
-    """The data set with its augmentation and order."""
+def build_dataset(config: Config) -> SegmentationDataset:
+    """The dataset, whatever is done with it.
+
+    Raises:
+        ConfigError: it has another number of classes than `num_classes`.
+    """
+    dataset: SegmentationDataset = build(config, "dataset", **_taken(config, "dataset"))
+    if config["num_classes"] != dataset.num_classes:
+        raise ConfigError(
+            f"num_classes: {config['num_classes']}, but {type(dataset).__name__} has {dataset.num_classes} "
+            f"classes ({', '.join(dataset.classes)}); set num_classes to {dataset.num_classes}"
+        )
+    return dataset
+
+
+def build_data(config: Config, dataset: SegmentationDataset | None = None) -> DataModule:
+    """The dataset, unless it is built already, with batches, augmentation and order, for training."""
     if config["augment"].get("extra"):
         import_albumentations()  # before Hydra imports what the transforms name
-    sampling = build(config, "sampling") if config.get("sampling") else None
-    data: SegmentationData = build(config, "dataset", augment=build(config, "augment"), sampling=sampling)
-    return data
+    return DataModule(
+        dataset or build_dataset(config),
+        size=config["size"],
+        batch_size=config["batch_size"],
+        num_workers=config["num_workers"],
+        seed=config["seed"],
+        augment=build(config, "augment", **_taken(config, "augment")),
+        sampling=build(config, "sampling") if config.get("sampling") else None,
+    )
 
 
-def build_task(config: Config, data: SegmentationData) -> SegmentationTask:
+def _taken(config: Config, part: str) -> dict[str, Any]:
+    """Options of the top level that the class of a part asks for by its attribute `takes`."""
+    with suppress(ErrorDuringImport):  # which building it reports
+        return {key: config[key] for key in getattr(locate(config[part]["_target_"]), "takes", ())}
+    return {}
+
+
+def build_task(config: Config) -> SegmentationTask:
     """Everything that is trained, with fresh weights drawn from the run's seed."""
     torch.manual_seed(config["seed"])
     settings = trainer_settings(config)

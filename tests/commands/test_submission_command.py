@@ -16,7 +16,7 @@ from tests.support.commands import TINY, segsweep, table
 # A data set of one's own: Shapes with a benchmark that keeps the truth of `test` to itself.
 DATA = """
 import os
-from segsweep.data.official import Submission
+from segsweep.data.dataset import Submission
 from segsweep.data.sets.shapes import Shapes
 
 class Hidden(Shapes):

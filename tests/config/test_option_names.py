@@ -51,7 +51,7 @@ OPTIONS = {
         "rates", "fuse", "separable", "width", "depth", "decoder", "dropout", "fine_rates", "fine_width",
         "skip", "spp", "aux", "aux_weights", "aux_target",
     },
-    "augment": {"size", "scale_min", "scale_max", "scale_step", "flip", "fill", "extra"},
+    "augment": {"scale_min", "scale_max", "scale_step", "flip", "fill", "extra"},
     "sampling": {"threshold", "share"},
     "loss": {"class_weights", "threshold", "min_kept"},
     "optimizer": {

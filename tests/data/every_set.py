@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from segsweep.build import build_data
 from segsweep.data import prepare
+from segsweep.data.datamodule import DataModule
 from tests.data.writers import write_camvid
 from tests.data.writers_ade20k import write_ade20k
 from tests.data.writers_camvid import write_camvid_release
@@ -24,10 +25,9 @@ def composed(dataset: str, augment: str, **values):
     return OmegaConf.merge(COMMON, data, node, values)
 
 
-def built(dataset: str, augment: str, **values):
+def built(dataset: str, augment: str, **values) -> DataModule:
     """The data set with its augmentation."""
-    config = composed(dataset, augment, **values)
-    return instantiate(config.dataset, augment=instantiate(config.augment))
+    return build_data(OmegaConf.to_container(composed(dataset, augment, **values), resolve=True))
 
 
 def write_every_set(root: Path) -> Path:
@@ -39,5 +39,7 @@ def write_every_set(root: Path) -> Path:
     write_voc(root / "VOCdevkit")
     write_coco(root / "coco")
     for file in sorted((CONF / "dataset").glob("*.yaml")):
-        prepare.run(built(file.stem, "none", data_dir=str(root)).preparations(), 0, lambda done, total: None)
+        prepare.run(
+            built(file.stem, "none", data_dir=str(root)).dataset.preparations(), 0, lambda done, total: None
+        )
     return root

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.official import ids_hash
+from segsweep.data.dataset import ids_hash
 from segsweep.data.sets.ade20k import Ade20k
 from segsweep.errors import DataError
 from tests.data.writers_ade20k import write_ade20k
@@ -13,7 +13,7 @@ from tests.shared import shared
 
 
 def ade20k(root: Path, **options) -> Ade20k:
-    return Ade20k(root=root, **{"num_classes": 150, "size": 32, "batch_size": 2, **options})
+    return Ade20k(root=root, **options)
 
 
 def read(path: Path) -> np.ndarray:
@@ -82,7 +82,7 @@ def test_setup_names_what_is_missing(tmp_path, damage, words):
     write_ade20k(tmp_path)
     damage(tmp_path)
     with pytest.raises(DataError) as error:
-        ade20k(tmp_path).setup("fit")
+        ade20k(tmp_path).check_files()
     assert all(word in str(error.value) for word in words), str(error.value)
     assert "\n" not in str(error.value)
 
@@ -112,7 +112,7 @@ def test_classes_and_palette_are_the_benchmarks():
 def test_real_samples_show_what_the_pictures_show():
     """Seen in the pictures: a house on a lawn under the sky; a street."""
     data = ade20k(shared("data/samples/ade20k/ADEChallengeData2016"))
-    data.setup("fit")
+    data.check_files()
     house = next(sample for sample in data.split("val") if sample.id == "ADE_val_00000001")
     assert house.image.shape == (512, 683, 3)
     for (y, x), name in {(5, 5): "sky", (256, 341): "building", (507, 20): "grass"}.items():

@@ -163,15 +163,14 @@ def test_a_folder_that_cannot_be_made_is_named(split, tmp_path):
 
 
 def test_joined_splits_are_kept_part_by_part_and_drawn_ones_not_at_all(tmp_path):
-    data = CamVid(root=write_camvid(tmp_path / "camvid"), num_classes=11, size=32, batch_size=2)
+    data = CamVid(root=write_camvid(tmp_path / "camvid"))
     joined = data.split("trainval")
     kept = cached(joined, tmp_path / "cache", workers=0)
     assert isinstance(kept, JoinedSplit)
     assert same(joined, kept)
     assert [name.split("-")[0] for name in folders(tmp_path / "cache")] == ["train", "val"]
-    shapes = Shapes(size=16, batch_size=1, cache=tmp_path)
     with pytest.raises(ConfigError, match=r"dataset\.cache: split 'train' is not read from files"):
-        shapes._cached(shapes.split("train"))
+        cached(Shapes(size=16).split("train"), tmp_path, workers=0)
 
 
 def test_images_without_labels_are_kept_as_ignored(split, tmp_path):
@@ -192,7 +191,7 @@ def test_classes_are_read_once_and_again_when_labels_change(split, tmp_path, cap
     Image.fromarray(np.full((36, 48), 255, np.uint8)).save(str(split.labels[1]))
     expected[1] = False
     np.testing.assert_array_equal(classes_held(split, 11, place, workers=0), expected)
-    shapes = Shapes(size=16, batch_size=1, train_images=3).split("train")
+    shapes = Shapes(size=16, train_images=3).split("train")
     drawn = np.array([[c in np.unique(shapes[i].label) for c in range(6)] for i in range(3)])
     np.testing.assert_array_equal(classes_held(shapes, 6, place, workers=0), drawn)
 

@@ -13,7 +13,7 @@ from tests.data.writers import write_camvid, write_camvid_source
 
 
 def camvid(root: Path, **options) -> CamVid:
-    return CamVid(root=root, **{"num_classes": 11, "size": 32, "batch_size": 2, **options})
+    return CamVid(root=root, **options)
 
 
 def real() -> Path:
@@ -45,7 +45,7 @@ def test_names_may_have_spaces(tmp_path, writer):
     for file in root.glob("*.txt"):
         file.write_text(file.read_text().replace("_", " of  "))
     spaced = camvid(root)
-    spaced.setup("fit")
+    spaced.check_files()
     assert spaced.split("train").ids.tolist() == [f"train of  000{i}" for i in range(4)]
     for a, b in zip(spaced.split("train"), plain.split("train"), strict=True):
         np.testing.assert_array_equal(a.label, b.label)
@@ -68,7 +68,7 @@ def test_every_class_and_void_are_read(tmp_path):
 
 def test_trainval_is_train_then_val_and_leaves_test_out(tmp_path):
     data = camvid(write_camvid(tmp_path, train=4, val=3), train_split="trainval")
-    data.setup("fit")
+    data.check_files()
     joined = data.split("trainval")
     assert joined.ids.tolist() == data.split("train").ids.tolist() + data.split("val").ids.tolist()
     assert [sample.id for sample in joined] == joined.ids.tolist()
@@ -116,10 +116,10 @@ def truncate(root: Path) -> None:
 )
 def test_setup_finds_what_is_wrong_with_the_files(tmp_path, damage, words):
     data = camvid(write_camvid(tmp_path))
-    data.setup("fit")
+    data.check_files()
     damage(tmp_path)
     with pytest.raises(DataError) as error:
-        data.setup("fit")
+        data.check_files()
     assert all(word in str(error.value) for word in words), str(error.value)
     assert "\n" not in str(error.value)
 
@@ -166,7 +166,7 @@ def test_a_missing_root_and_an_unknown_split_say_what_is_expected(tmp_path):
 )
 def test_real_splits_have_the_official_counts(split, frames):
     data = camvid(real(), train_split="trainval" if split == "trainval" else "train")
-    data.setup("fit")
+    data.check_files()
     assert len(data.split(split)) == frames
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.official import ids_hash
+from segsweep.data.dataset import ids_hash
 from segsweep.data.sets.camvid import CamVid
 from segsweep.data.sets.camvid_release import COLOURS, split_of
 from segsweep.errors import DataError
@@ -29,7 +29,7 @@ FRAMES_OF = {
 
 
 def camvid(root: Path, **options) -> CamVid:
-    return CamVid(root=root, **{"num_classes": 11, "size": 32, "batch_size": 2, **options})
+    return CamVid(root=root, **options)
 
 
 @pytest.mark.parametrize("split", ["train", "val", "test"])
@@ -50,7 +50,7 @@ def test_the_rule_and_the_official_facts_are_those_of_the_lists(split):
 def test_colours_become_classes_whatever_the_folder(tmp_path, folders):
     root = write_camvid_release(tmp_path, folders=folders)
     data = camvid(root, train_split="trainval")
-    data.setup("fit")
+    data.check_files()
     for split, frames in FRAMES.items():
         assert data.split(split).ids.tolist() == list(frames)
     sample = data.split("train")[0]
@@ -154,7 +154,7 @@ def test_setup_names_what_is_wrong(tmp_path, damage, words):
     root = write_camvid_release(tmp_path)
     damage(root)
     with pytest.raises(DataError) as error:
-        camvid(root).setup("fit")
+        camvid(root).check_files()
     assert all(word in str(error.value) for word in words), str(error.value)
     assert "\n" not in str(error.value)
 

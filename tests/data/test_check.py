@@ -11,8 +11,7 @@ from segsweep.data.check.check import check
 from segsweep.data.check.files import Pair, View, has_void_crop
 from segsweep.data.check.report import Report
 from segsweep.data.check.scan import scan
-from segsweep.data.module import SegmentationData
-from segsweep.data.official import OfficialSplit, ids_hash
+from segsweep.data.dataset import OfficialSplit, SegmentationDataset, ids_hash
 from segsweep.data.sets.ade20k import Ade20k
 from segsweep.data.sets.camvid import CamVid
 from segsweep.data.sets.cityscapes import Cityscapes
@@ -44,12 +43,12 @@ class Known(CamVid):
     }
 
 
-def camvid(root: Path, cls: type[SegmentationData] = Known, **options) -> SegmentationData:
-    return cls(root=root, **{"num_classes": 11, "size": 16, "batch_size": 1, **options})
+def camvid(root: Path, cls: type[SegmentationDataset] = Known, **options) -> SegmentationDataset:
+    return cls(root=root, **options)
 
 
-def look(data: SegmentationData, partial: bool = False, workers: int = 0) -> Report:
-    return check(data, partial, workers, lambda done, total: None)
+def look(data: SegmentationDataset, partial: bool = False, workers: int = 0, crop: int = 16) -> Report:
+    return check(data, (crop, crop), partial, workers, lambda done, total: None)
 
 
 @pytest.mark.parametrize("partial", [False, True])
@@ -103,7 +102,7 @@ def test_images_of_another_release_are_a_problem_of_each_split(tmp_path):
 
 def test_data_sets_know_the_size_of_their_release(data_dir):
     expected = {"camvid": (360, 480), "camvid720": (720, 960), "cityscapes": (1024, 2048), "voc2012": None}
-    sizes = {name: built(name, "none", data_dir=str(data_dir)).release_size for name in expected}
+    sizes = {name: built(name, "none", data_dir=str(data_dir)).dataset.release_size for name in expected}
     assert sizes == expected
     assert camvid(data_dir / "camvid720", CamVid).release_size == (720, 960), "by its layout"
 
@@ -228,7 +227,7 @@ def test_crops_of_nothing_but_void_are_counted():
 def test_classes_that_are_never_trained_on_and_void_crops_are_noted(tmp_path):
     write_camvid(tmp_path)
     rewrite(tmp_path, lambda a: np.where(a == 5, 255, a))
-    notes = look(camvid(tmp_path, size=8)).notes
+    notes = look(camvid(tmp_path), crop=8).notes
     assert any(note == "never in train: tree" for note in notes)
     assert any("4 images with a training crop of 8x8 that is all ignored" in note for note in notes)
 
@@ -243,7 +242,7 @@ def test_markdown_lists_every_problem(tmp_path):
 
 
 def test_a_drawn_data_set_is_checked_too():
-    data = Shapes(num_classes=6, size=32, batch_size=1, train_images=3, val_images=2, test_images=2)
+    data = Shapes(size=32, train_images=3, val_images=2, test_images=2)
     assert look(data).as_json() == {"splits": {"train": 3, "val": 2, "test": 2}, "problems": []}
 
 
@@ -257,9 +256,9 @@ def swap(root: Path, pattern: str, change) -> list[Path]:
 
 def test_train_ids_in_place_of_label_ids_and_the_reverse(tmp_path, monkeypatch):
     monkeypatch.setattr(Cityscapes, "release_size", None)  # fake frames are small
-    data = camvid(write_cityscapes(tmp_path), Cityscapes, num_classes=19)
+    data = camvid(write_cityscapes(tmp_path), Cityscapes)
     assert look(data, partial=True).problems == []
-    reverse = camvid(tmp_path, Cityscapes, num_classes=19, labels="train_ids")
+    reverse = camvid(tmp_path, Cityscapes, labels="train_ids")
     assert look(reverse, partial=True).problems == []
     for ids in (tmp_path / "gtFine/train").glob("*/*_labelIds.png"):
         other = ids.with_name(ids.name.replace("labelIds", "labelTrainIds"))
@@ -280,7 +279,7 @@ def test_train_ids_in_place_of_label_ids_and_the_reverse(tmp_path, monkeypatch):
 
 
 def test_ade20k_labels_from_0(tmp_path):
-    data = camvid(write_ade20k(tmp_path), Ade20k, num_classes=150)
+    data = camvid(write_ade20k(tmp_path), Ade20k)
     assert look(data, partial=True).problems == []
     swap(tmp_path, "annotations/training/*.png", lambda a: a.astype(int) - 1)  # 0 becomes 255
     (problem,) = look(data, partial=True).problems
@@ -289,7 +288,7 @@ def test_ade20k_labels_from_0(tmp_path):
 
 
 def test_folders_with_an_image_or_label_alone_name_each(tmp_path):
-    data = camvid(write_ade20k(tmp_path), Ade20k, num_classes=150)
+    data = camvid(write_ade20k(tmp_path), Ade20k)
     lost = [
         tmp_path / "annotations/training/ADE_train_00000002.png",
         tmp_path / "images/training/ADE_train_00000003.jpg",
@@ -305,9 +304,9 @@ def test_voc_lists_lose_a_line(tmp_path):
     write_voc(tmp_path)
     lists = tmp_path / "VOC2012/ImageSets/Segmentation"
     for cls in (Voc2012, Sbd):
-        assert look(camvid(tmp_path, cls, num_classes=21), partial=True).problems == []
+        assert look(camvid(tmp_path, cls), partial=True).problems == []
     drop_line(lists, "train.txt", "2007_000001\n")
-    (problem,) = look(camvid(tmp_path, Voc2012, num_classes=21), partial=True).problems
+    (problem,) = look(camvid(tmp_path, Voc2012), partial=True).problems
     assert problem.file == str(tmp_path / "VOC2012/SegmentationClass/2007_000001.png")
     assert "train.txt" in problem.repair
     assert "2007_000001" in problem.problem
@@ -321,7 +320,7 @@ def test_a_killed_process_is_a_line_and_no_endless_wait(tmp_path):
 
 @pytest.fixture(scope="session")
 def real_camvid() -> Report:
-    return look(camvid(shared("data/camvid"), CamVid, size=320), workers=2)
+    return look(camvid(shared("data/camvid"), CamVid), workers=2, crop=320)
 
 
 def test_real_camvid_is_whole(real_camvid):
@@ -345,13 +344,13 @@ def test_real_camvid_has_the_published_pixels_and_frames(real_camvid):
     ],
 )
 def test_real_samples_are_right(cls, folder, classes, counts):
-    data = camvid(shared(f"data/samples/{folder}"), cls, num_classes=classes)
+    data = camvid(shared(f"data/samples/{folder}"), cls)
     assert look(data, partial=True).as_json() == {"splits": counts, "problems": []}
     assert len(look(data).problems) == len(counts), "they are not the whole release"
 
 
 def coco(root: Path) -> CocoVoc:
-    return CocoVoc(root=root, num_classes=21, size=16, batch_size=1)
+    return CocoVoc(root=root)
 
 
 def test_a_release_that_is_not_prepared_is_checked_as_it_is_and_told_the_command(tmp_path):
@@ -381,7 +380,7 @@ def test_a_folder_that_is_not_cocos_is_not_told_to_prepare(tmp_path):
 def test_labels_of_other_lists_are_not_missed_in_a_list(tmp_path):
     """With whole official lists, VOC's train labels are no oversight of val.txt, which alone reads them."""
     write_voc(tmp_path, train=1)
-    assert look(camvid(tmp_path, Sbd, num_classes=21), partial=True).problems == []
+    assert look(camvid(tmp_path, Sbd), partial=True).problems == []
 
 
 def test_images_without_their_label_folder_are_no_part_that_was_not_fetched(tmp_path):
@@ -391,9 +390,7 @@ def test_images_without_their_label_folder_are_no_part_that_was_not_fetched(tmp_
         (tmp_path / "VOC2012/ImageSets/Segmentation/trainaug.txt").write_text("2007_000000\n2008_000000\n")
         if aug.is_dir():
             aug.rename(tmp_path / "away")
-        assert str(aug) in {
-            p.file for p in look(camvid(tmp_path, cls, num_classes=21), partial=True).problems
-        }
+        assert str(aug) in {p.file for p in look(camvid(tmp_path, cls), partial=True).problems}
 
 
 def test_lists_of_a_mixture_are_compared_with_its_folders(tmp_path):
@@ -403,9 +400,9 @@ def test_lists_of_a_mixture_are_compared_with_its_folders(tmp_path):
     own = [(lists / f"{name}.txt").read_text().split() for name in ("train", "val")]
     extra = [i for i in aug if i not in own[0] + own[1]]
     (lists / "trainaug.txt").write_text("\n".join(own[0] + extra[1:]))
-    (problem,) = look(camvid(tmp_path, VocSbd, num_classes=21), partial=True).problems
+    (problem,) = look(camvid(tmp_path, VocSbd), partial=True).problems
     assert problem.file == str(lists / "trainaug.txt")
     assert extra[0] in problem.problem
     (lists / "trainaug.txt").write_text("\n".join(own[0] + extra + own[1][:1]))
-    (problem,) = look(camvid(tmp_path, VocSbd, num_classes=21), partial=True).problems
+    (problem,) = look(camvid(tmp_path, VocSbd), partial=True).problems
     assert problem.repair == f"take their lines off {lists / 'trainaug.txt'}"

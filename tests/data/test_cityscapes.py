@@ -15,7 +15,7 @@ CLASS_IDS = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 3
 
 
 def cityscapes(root: Path, **options) -> Cityscapes:
-    return Cityscapes(root=root, **{"num_classes": 19, "size": 32, "batch_size": 2, **options})
+    return Cityscapes(root=root, **options)
 
 
 def label_file(root: Path, ending: str = "labelIds") -> Path:
@@ -52,7 +52,7 @@ def test_train_id_files_give_the_same_labels(tmp_path):
 
 def test_splits_hold_their_cities_in_the_order_of_ids(tmp_path):
     data = cityscapes(write_cityscapes(tmp_path, frames=2), train_split="trainval_with_extra")
-    data.setup("fit")
+    data.check_files()
     fine = [f"{city}_00000{i}_000019" for city in ("aachen", "zurich") for i in range(2)]
     val, extra = [[f"{city}_00000{i}_000019" for i in range(2)] for city in ("frankfurt", "dortmund")]
     assert data.split("train").ids.tolist() == fine
@@ -146,7 +146,7 @@ def test_setup_names_what_is_missing(tmp_path, damage, options, words):
     write_cityscapes(tmp_path)
     damage(tmp_path)
     with pytest.raises(DataError) as error:
-        cityscapes(tmp_path, **options).setup("fit")
+        cityscapes(tmp_path, **options).check_files()
     assert all(word in str(error.value) for word in words), str(error.value)
     assert "\n" not in str(error.value)
 

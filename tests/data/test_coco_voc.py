@@ -19,7 +19,7 @@ VOC_CAT, VOC_DOG, VOC_PERSON = (CLASSES.index(name) for name in ("cat", "dog", "
 
 
 def coco(root: Path, **options) -> CocoVoc:
-    return CocoVoc(root=root, **{"num_classes": 21, "size": 32, "batch_size": 2, **options})
+    return CocoVoc(root=root, **options)
 
 
 def prepared(root: Path, **options) -> CocoVoc:
@@ -69,7 +69,7 @@ def test_real_label_maps_equal_those_drawn_with_cocos_own_api(tmp_path, split, c
     for sample in read:
         np.testing.assert_array_equal(sample.label, expected[sample.id])
     assert any((label == 255).any() for label in expected.values())
-    data.setup("fit")
+    data.check_files()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_objects_below_the_area_are_labelled_in_an_image_that_is_taken(tmp_path)
 
 def test_the_release_of_2014_has_its_own_names(tmp_path):
     data = prepared(write_coco(tmp_path, year=2014), year=2014)
-    data.setup("fit")
+    data.check_files()
     split = data.split("train")
     assert split.ids.tolist() == ["COCO_train2014_000000000001", "COCO_train2014_000000000002"]
     assert split[0].image.shape == (SIDE, SIDE, 3)
@@ -152,7 +152,7 @@ def test_the_release_of_2014_has_its_own_names(tmp_path):
 def test_unprepared_data_gives_the_command(tmp_path):
     root = write_coco(tmp_path / "my coco")
     with pytest.raises(DataError) as error:
-        coco(root).setup("fit")
+        coco(root).check_files()
     assert str(error.value).endswith(f"run: segsweep data prepare dataset=coco_voc dataset.root='{root}'")
     write_coco(root, year=2014)
     with pytest.raises(DataError, match=rf"dataset\.year=2014 dataset\.prepared={tmp_path}$"):
@@ -189,7 +189,7 @@ def test_label_maps_may_lie_elsewhere_and_nothing_is_written_beside_the_data(tmp
     assert sorted(root.rglob("*")) == before
     with Image.open(tmp_path / "made" / "coco_voc2017" / "train" / "000000000001.png") as label:
         assert label.mode == "P"
-    data.setup("fit")
+    data.check_files()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from segsweep.data.augment import Augment
+from segsweep.data.datamodule import DataModule
 from segsweep.data.labels import plain
 from segsweep.data.loading import Loader, TrainingView, collate
 from segsweep.data.sampler import StreamBatchSampler
@@ -39,8 +40,10 @@ def kept(tmp_path, monkeypatch):
 def batches(root, kind, step=0, rank=0, world=1, **options):
     settings = {**KINDS[kind], **options}
     weights = settings.pop("weights", None)
-    data = CamVid(root=root, num_classes=11, size=24, batch_size=4, augment=Augment(24), seed=3, **settings)
-    data.weights = weights
+    own = {key: settings.pop(key) for key in ("train_split", "cache") if key in settings}
+    dataset = CamVid(root=root, **own)
+    dataset.weights = weights
+    data = DataModule(dataset, size=24, batch_size=4, augment=Augment(24), seed=3, **settings)
     data.trainer = SimpleNamespace(
         global_step=step, max_steps=STEPS, global_rank=rank, world_size=world, accumulate_grad_batches=1
     )
@@ -98,10 +101,10 @@ def test_a_sample_that_comes_twice_in_an_epoch_is_augmented_in_two_ways(root):
 
 
 def test_weights_and_a_sampling_axis_exclude_each_other(root):
-    data = CamVid(root=root, num_classes=11, size=24, batch_size=4, sampling=ClassUniform(0.5))
-    data.weights = (1.0, 3.0)
+    dataset = CamVid(root=root)
+    dataset.weights = (1.0, 3.0)
     with pytest.raises(ConfigError, match=r"^sampling: .*dataset\.weights"):
-        data.setup("fit")
+        DataModule(dataset, size=24, batch_size=4, sampling=ClassUniform(0.5))
 
 
 def private_megabytes(pid: int) -> float:

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from segsweep.data import prepare
-from segsweep.data.fingerprint import fingerprint
-from segsweep.data.module import SegmentationData
+from segsweep.data.dataset import SegmentationDataset, fingerprint
 from segsweep.data.sets.camvid import CamVid
 from segsweep.data.sets.coco_voc import CocoVoc
 from segsweep.data.sets.sbd import Sbd
@@ -19,11 +18,9 @@ from tests.data.writers import write_camvid
 from tests.data.writers_coco import write_coco
 from tests.data.writers_voc import write_release, write_voc
 
-OPTIONS = {"num_classes": 11, "size": 32, "batch_size": 2}
 
-
-def camvid(root: Path, **options) -> SegmentationData:
-    return CamVid(root=root, **OPTIONS, **options)
+def camvid(root: Path, **options) -> SegmentationDataset:
+    return CamVid(root=root, **options)
 
 
 @pytest.fixture
@@ -36,7 +33,7 @@ def test_the_same_data_elsewhere_are_the_same(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / "copy")
     assert fingerprint(camvid(copy)) == before
     (copy / "notes.txt").write_text("of no split")
-    assert fingerprint(CamVid(root=copy, num_classes=11, size=64, batch_size=9, num_workers=3)) == before
+    assert fingerprint(camvid(copy, cache=tmp_path / "cache")) == before
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -90,12 +87,12 @@ def test_preparing_labels_leaves_the_data_what_they_are(tmp_path):
     release = write_release(tmp_path / "benchmark_RELEASE", devkit)
     shutil.rmtree(devkit / "VOC2012" / "SegmentationClassAug")
     shutil.copytree(devkit, tmp_path / "VOCdevkit")
-    data = Sbd(root=release, num_classes=21, size=32, batch_size=2)
+    data = Sbd(root=release)
     before = fingerprint(data)
     prepare.run(data.preparations(), 0, quiet)
     assert data.split("train").labels[-1].endswith(".png")
     assert fingerprint(data) == before
-    coco = CocoVoc(root=write_coco(tmp_path / "coco"), num_classes=21, size=32, batch_size=2)
+    coco = CocoVoc(root=write_coco(tmp_path / "coco"))
     prepare.run(coco.preparations(), 0, quiet)
     made = fingerprint(coco)
     for label in map(Path, coco.split("train").labels):
@@ -105,5 +102,5 @@ def test_preparing_labels_leaves_the_data_what_they_are(tmp_path):
 
 
 def test_drawn_data_have_no_files():
-    split = Shapes(num_classes=6, size=32, batch_size=2).split("train")
+    split = Shapes(size=32).split("train")
     assert split.sources() == []

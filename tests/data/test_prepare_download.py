@@ -20,8 +20,6 @@ from segsweep.data.sets.voc2012 import Voc2012
 from segsweep.errors import DataError, UserError
 from tests.data.writers_voc import write_voc
 
-OPTIONS = {"num_classes": 21, "size": 32, "batch_size": 2}
-
 
 class Server(ThreadingHTTPServer):
     """Gives `content` for every path, at most `most` bytes an answer, and notes the ranges asked for."""
@@ -225,10 +223,10 @@ def test_data_sets_name_official_archives_and_the_folders_they_become(tmp_path):
     found = {
         archive.name: (archive.url.split("/")[2], str(target.relative_to(tmp_path)))
         for data in (
-            Voc2012(root=tmp_path / "VOCdevkit", **OPTIONS),
-            Sbd(root=tmp_path / "VOCdevkit", **OPTIONS),
-            Sbd(root=tmp_path / "benchmark_RELEASE", **OPTIONS),
-            CocoVoc(root=tmp_path / "coco", **OPTIONS),
+            Voc2012(root=tmp_path / "VOCdevkit"),
+            Sbd(root=tmp_path / "VOCdevkit"),
+            Sbd(root=tmp_path / "benchmark_RELEASE"),
+            CocoVoc(root=tmp_path / "coco"),
         )
         for archive, target in data.archives()
     }
@@ -240,9 +238,7 @@ def test_data_sets_name_official_archives_and_the_folders_they_become(tmp_path):
         "annotations_trainval2017.zip": ("images.cocodataset.org", "coco/annotations"),
     }
     devkit = write_voc(tmp_path / "aug" / "VOCdevkit")
-    assert [archive.name for archive, _ in Sbd(root=devkit, **OPTIONS).archives()] == [
-        "VOCtrainval_11-May-2012.tar"
-    ]
+    assert [archive.name for archive, _ in Sbd(root=devkit).archives()] == ["VOCtrainval_11-May-2012.tar"]
 
 
 def test_official_folder_names_fit_the_archives(tmp_path, server, monkeypatch):
@@ -257,7 +253,7 @@ def test_official_folder_names_fit_the_archives(tmp_path, server, monkeypatch):
         marker="ImageSets/Segmentation/trainval.txt",
     )
     monkeypatch.setattr("segsweep.data.sets.voc2012.TRAINVAL", archive)
-    data = Voc2012(root=tmp_path / "data" / "VOCdevkit", **OPTIONS)
+    data = Voc2012(root=tmp_path / "data" / "VOCdevkit")
     download(data.archives(), quiet)
-    data.setup("fit")
+    data.check_files()
     assert missing(data.archives()) == []

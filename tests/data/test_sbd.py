@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from segsweep.data import prepare
-from segsweep.data.official import ids_hash
+from segsweep.data.dataset import ids_hash
 from segsweep.data.sets.sbd import Sbd
 from segsweep.errors import DataError
 from tests.data.writers_voc import save_mat, write_release, write_voc
@@ -18,7 +18,7 @@ EXTRA = ["2009_000000", "2009_000001", "2009_000002"]
 
 
 def sbd(root: Path, **options) -> Sbd:
-    return Sbd(root=root, **{"num_classes": 21, "size": 32, "batch_size": 2, **options})
+    return Sbd(root=root, **options)
 
 
 def make(data: Sbd) -> None:
@@ -85,7 +85,7 @@ def test_real_labels_of_sbd_have_the_values_seen_in_the_file():
     label = split[split.ids.tolist().index("2011_000233")].label
     assert (label[228, 170], label[352, 141]) == (0, 14)
     assert np.unique(label).tolist() == [0, 14]
-    data.setup("fit")
+    data.check_files()
 
 
 def test_real_labels_on_vocs_own_images_are_the_same_in_both_folders():
@@ -116,7 +116,7 @@ def test_lists_may_name_paths_as_deeplabs_do(tmp_path):
     val = (devkit / LISTS / "val.txt").read_text().split()
     (devkit / LISTS / "val.txt").write_text("".join(f"JPEGImages/{i}.jpg\n" for i in val))
     data = sbd(devkit)
-    data.setup("fit")
+    data.check_files()
     assert (data.split("trainaug").ids.tolist(), data.split("val").ids.tolist()) == (expected, val)
     assert data.split("trainaug")[0].label.shape == data.split("trainaug")[0].image.shape[:2]
 
@@ -125,7 +125,7 @@ def test_a_list_with_an_image_of_val_is_refused(tmp_path):
     devkit = write_voc(tmp_path)
     (devkit / LISTS / "trainaug.txt").write_text("2009_000001\n2008_000001\n")
     with pytest.raises(DataError, match=r"share 1 of 2 ids \(2008_000001\)"):
-        sbd(devkit).setup("fit")
+        sbd(devkit).check_files()
 
 
 def test_without_a_list_one_can_be_prepared(tmp_path):
@@ -143,7 +143,7 @@ def test_both_forms_hold_the_same_samples(tmp_path, release, prepared):
     aug, original = sbd(tmp_path / "full"), sbd(release)
     if prepared:
         make(original)
-    original.setup("fit")
+    original.check_files()
     assert original.split("trainaug").labels[-1].endswith(".png" if prepared else ".mat")
     for name in ("train", "trainaug", "val"):
         for a, b in zip(aug.split(name), original.split(name), strict=True):

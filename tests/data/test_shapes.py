@@ -10,7 +10,7 @@ from segsweep.errors import ConfigError, DataError
 
 
 def shapes(**options) -> Shapes:
-    return Shapes(**{"size": 64, "batch_size": 2, **options})
+    return Shapes(**{"size": 64, **options})
 
 
 def labels(images=150, **options) -> np.ndarray:
@@ -18,7 +18,7 @@ def labels(images=150, **options) -> np.ndarray:
 
 
 def test_pictures_are_a_function_of_the_data_seed_alone():
-    first, again = shapes(seed=1).split("train")[3], shapes(seed=2, train_images=9).split("train")[3]
+    first, again = shapes().split("train")[3], shapes(train_images=9).split("train")[3]
     np.testing.assert_array_equal(first.image, again.image)
     np.testing.assert_array_equal(first.label, again.label)
     other = shapes(data_seed=1)
@@ -34,7 +34,7 @@ def test_pictures_stay_the_same_from_version_to_version():
 
 def test_no_picture_is_in_two_splits_or_twice_in_one():
     data = shapes(train_images=60, val_images=60, test_images=60)
-    data.setup("fit")
+    data.check_files()
     pictures = {s.image.tobytes() for name in ("train", "val", "test") for s in data.split(name)}
     ids = {s.id for name in ("train", "val", "test") for s in data.split(name)}
     assert len(pictures) == len(ids) == 180

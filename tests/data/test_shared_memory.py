@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from segsweep.data import pool
+from segsweep.data.datamodule import DataModule
 from segsweep.data.sets.shapes import Shapes
 from segsweep.errors import UserError
 
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def batches(workers: int) -> list[dict]:
-    data = Shapes(size=64, batch_size=2, num_workers=workers, val_images=3, seed=0)
+    data = DataModule(Shapes(size=64, val_images=3), size=64, batch_size=2, num_workers=workers)
     return list(data.val_dataloader())
 
 

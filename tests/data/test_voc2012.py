@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.official import ids_hash
+from segsweep.data.dataset import ids_hash
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.data.sets.voc2012 import Voc2012
 from segsweep.errors import ConfigError, DataError
@@ -17,7 +17,7 @@ LISTS = "ImageSets/Segmentation"
 
 
 def voc(root: Path, **options) -> Voc2012:
-    return Voc2012(root=root, **{"num_classes": 21, "size": 32, "batch_size": 2, **options})
+    return Voc2012(root=root, **options)
 
 
 def test_classes_and_colours_are_the_official_ones():
@@ -63,7 +63,7 @@ def test_root_may_be_the_folder_itself_one_above_or_a_link(tmp_path):
     file = devkit / "VOC2012" / "JPEGImages" / f"{ids[0]}.jpg"
     file.rename(tmp_path / "elsewhere.jpg")
     file.symlink_to(tmp_path / "elsewhere.jpg")
-    voc(devkit).setup("fit")
+    voc(devkit).check_files()
     assert voc(devkit).split("train")[0].id == ids[0]
 
 
@@ -90,7 +90,7 @@ def test_val_is_tested_on_and_never_trained_on_unsaid(tmp_path, caplog):
     assert Voc2012.test_split == Voc2012.val_split == "val"
     with pytest.raises(ConfigError, match="split to test on"):
         voc(devkit, train_split="val")
-    voc(devkit, train_split="trainval").setup("fit")
+    voc(devkit, train_split="trainval").check_files()
     assert "trainval contains val" in caplog.text
 
 
@@ -107,7 +107,7 @@ def test_a_wrong_list_is_named(tmp_path, change, words):
     file = devkit / "VOC2012" / LISTS / "train.txt"
     file.write_text("\n".join(change(file.read_text().split())))
     with pytest.raises(DataError) as error:
-        voc(devkit).setup("fit")
+        voc(devkit).check_files()
     assert all(word in str(error.value) for word in words), str(error.value)
     assert "\n" not in str(error.value)
 

@@ -42,7 +42,7 @@ def trained(runs: Path, *overrides: str) -> RunFolder:
     """A run that is done, with weights that are random and still tell pixels apart."""
     run = member(*NETWORK, *overrides, f"runs_dir={runs}")
     folder = write(run)
-    data = build.build_data(run.config)
+    data = build.build_dataset(run.config)
     image = data.split(run.config["split"] or data.test_split)[0].image
     state = {f"segmenter.{key}": value for key, value in network(run.config, image).state_dict().items()}
     AtomicCheckpointIO().save_checkpoint({"state_dict": state}, folder.checkpoints / LAST)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.official import Submission
+from segsweep.data.dataset import Submission
 from segsweep.data.sample import Sample
 from segsweep.errors import ConfigError, DataError, UserError
 from segsweep.evaluation.predictions import PredictionWriter, prediction_form

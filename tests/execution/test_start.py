@@ -46,7 +46,7 @@ def save(file: Path, tensors: dict[str, torch.Tensor]) -> Path:
 def begun(folder: RunFolder) -> tuple[dict[str, torch.Tensor], str]:
     """The weights that the run would begin with, and what it calls them."""
     config = folder.config()
-    network = build.build_task(config, build.build_data(config)).segmenter
+    network = build.build_task(config).segmenter
     _, origin = start(folder, config, network)
     return dict(network.state_dict()), origin
 
@@ -86,7 +86,7 @@ def test_init_comes_before_imagenet_and_its_own_checkpoint_before_init(place, so
     folder = planned(place, *SHORT, "seed=2", f"init={source.id}")
     run(folder)
     config = folder.config()
-    task = build.build_task(config, build.build_data(config))
+    task = build.build_task(config)
     resume, origin = start(folder, config, task.segmenter)
     assert (resume, origin) == (folder.checkpoints / "last.ckpt", "own checkpoint last.ckpt")
 

@@ -65,7 +65,7 @@ def test_the_runs_own_settings_hold_and_the_commands_win_over_them(run):
     scales = settled(run, "test.flip.scales=[0.5,1]")["test"]
     assert {name: test["scales"] for name, test in scales.items()} == {"single": [1.0], "flip": [0.5, 1]}
     assert settled(run, "test=[slide]", "test.slide.stride=[9,9]")["test"]["slide"]["stride"] == [9, 9]
-    assert settled(run, "num_workers=2")["dataset"]["num_workers"] == 2
+    assert settled(run, "num_workers=2")["num_workers"] == 2
 
 
 def test_a_run_without_tests_of_its_own_has_the_default_one(run):

@@ -74,7 +74,7 @@ def test_the_same_data_elsewhere_are_the_same_run_and_others_another(tmp_path):
 
 def test_a_sweep_looks_at_its_data_once(monkeypatch):
     looks = []
-    monkeypatch.setattr("segsweep.data.fingerprint.fingerprint", lambda data: looks.append(data) or "0" * 16)
+    monkeypatch.setattr("segsweep.data.dataset.fingerprint", lambda data: looks.append(data) or "0" * 16)
     found = swept("seed=range(20)", "size=32,48", "batch_size=2,4")
     assert len({one.id for one in found}) == 80
     assert len(looks) == 1

@@ -57,7 +57,7 @@ def test_runs_are_written_in_order_and_their_plans_last(tmp_path):
     for run, one in zip(runs, members, strict=True):
         assert {path.name for path in run.path.iterdir()} == {"config.yaml", "status.json", "plan.json"}
         assert run.config() == {"sampling": None, **one.config}
-        assert run.plan == one.record()
+        assert run.plan == {**one.record(), "identity": one.identity}
         assert run.status()["state"] == "planned"
 
 

@@ -4,7 +4,9 @@
 `weights.txt` has the names and shapes of the tensors in its checkpoint.
 """
 
+import hashlib
 import json
+import shutil
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from segsweep.planning.plan import write
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import flatten, id_of
-from segsweep.runs.versions import IDENTITY_VERSION, current_names
+from segsweep.runs.versions import ECHOES, IDENTITY_VERSION, current_names
 from tests.runs.earlier import VERSION_1, copied
 from tests.support.commands import TINY, segsweep, table
 from tests.support.composing import member
@@ -64,7 +66,13 @@ def test_what_this_version_added_has_its_default_and_what_stands_there_stays(old
     assert config["checkpoint"] == {"every": 200, "test": "last", "minutes": None}
     assert (config["trainer"]["on_nan"], config["trainer"]["freeze"]) == ("stop", None)
     assert config["head"]["aux"] == []
-    moved_or_gone = {"dataset._target_", "logger._target_", "loss.auxiliary_weight"}
+    moved_or_gone = {
+        "dataset._target_",
+        "test.single._target_",
+        "logger._target_",
+        "loss.auxiliary_weight",
+        *ECHOES,
+    }
     found = dict(flatten(config))
     assert {k: v for k, v in flatten(stood) if k not in moved_or_gone} == {
         k: found[k] for k, _ in flatten(stood) if k not in moved_or_gone
@@ -91,6 +99,32 @@ def test_a_removed_option_matters_only_while_there_is_training_to_do(old):
     rewrite(old, "status.json", state="failed")
     with pytest.raises(UserError, match=r"loss\.auxiliary_weight=0\.4, an option that .*head\.aux_weights"):
         old.config()
+
+
+def test_options_that_were_written_twice_are_read_once_and_count_twice(old, tmp_path):
+    """Files and ids are as ever; what a run is and how it is configured names each option once."""
+    new = write(member(*TINY, f"runs_dir={tmp_path / 'runs'}"))
+    for run in (old, new):
+        written = json.loads((run.path / "plan.json").read_text())
+        assert written["identity"]["dataset.seed"] == written["identity"]["seed"]
+        text = json.dumps(
+            {"version": written["identity_version"], "config": written["identity"]},
+            sort_keys=True, separators=(",", ":"),
+        )  # fmt: skip
+        assert hashlib.sha256(text.encode()).hexdigest()[:12] == run.id == written["id"]
+        assert not ECHOES.keys() & (run.plan["identity"].keys() | dict(flatten(run.config())).keys())
+
+
+def test_an_option_that_differed_from_its_namesake_stays_in_sight(old, tmp_path):
+    plan, config = (yaml.safe_load((OLD / ID / name).read_text()) for name in ("plan.json", "config.yaml"))
+    other = RunFolder(shutil.copytree(old.path, tmp_path / "runs" / "0123456789ab"))
+    rewrite(other, "plan.json", id=other.id, identity={**plan["identity"], "augment.size": [32, 32]})
+    rewrite(other, "config.yaml", augment={**config["augment"], "size": [32, 32]})
+    assert compare.axes([RunFolder(old.path), other]) == ["augment.size"]
+    assert "size" not in other.config()["augment"], "tests need no training crop"
+    rewrite(other, "status.json", state="failed")
+    with pytest.raises(UserError, match=r"begun with augment\.size=\[32, 32\], an option that .*\(size says"):
+        other.config()
 
 
 def test_a_newer_versions_run_is_listed_and_not_tested(old, tmp_path):

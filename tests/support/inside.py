@@ -112,7 +112,7 @@ def weights(folder: RunFolder, name: str = "last.ckpt") -> dict[str, Tensor]:
 def fresh_weights(folder: RunFolder) -> dict[str, Tensor]:
     """What the run's network is built with."""
     config = folder.config()
-    return dict(build.build_task(config, build.build_data(config)).segmenter.state_dict())
+    return dict(build.build_task(config).segmenter.state_dict())
 
 
 def different(a: dict[str, Tensor], b: dict[str, Tensor]) -> list[str]:
@@ -129,13 +129,13 @@ def rows(folder: RunFolder) -> list[dict[str, str]]:
 
 def step_of(picture: int) -> int:
     """The step, from 1, in which a training picture is seen: the order is the data set's own."""
-    order = list(build.build_data(member(*BASE).config)._order(range(24)).order(0))  # type: ignore[arg-type]
+    order = list(build.build_data(member(*BASE).config).order(range(24)).order(0))  # type: ignore[arg-type]
     return order.index(picture) // 4 + 1
 
 
 def faulty(folder: Path, *faults: tuple[int, str | int, str | None]) -> tuple[str, str]:
     """Overrides for faults on training pictures: (picture, kind, name of the trigger's file), see `Fault`."""
-    split = build.build_data(member(*BASE).config).split("train")
+    split = build.build_dataset(member(*BASE).config).split("train")
     spelled = []
     for picture, kind, trigger in faults:
         label = folder / f"{picture}.json"

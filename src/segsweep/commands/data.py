@@ -17,7 +17,7 @@ from segsweep.terminal import progress_bar
 
 if TYPE_CHECKING:  # a data set takes seconds to import, and help needs none
     from segsweep.data.check.report import Report
-    from segsweep.data.module import SegmentationData
+    from segsweep.data.dataset import SegmentationDataset
 
 HELP = """usage: segsweep data check dataset=NAME [key=value ...]
        segsweep data prepare dataset=NAME [key=value ...]
@@ -67,13 +67,16 @@ def check(arguments: Sequence[str]) -> int:
     asked, overrides = _parse(arguments, {"partial": False, "format": "table", "out": None})
     if asked["format"] not in ("table", "json"):
         raise ConfigError(f"format={asked['format']}: {near(asked['format'], ('table', 'json'))}")
-    data = _data("data check", overrides)
-    if data is None:
+    config = _configuration("data check", overrides)
+    if config is None:
         return 0
+    from segsweep.build import build_dataset
     from segsweep.data.check.check import check as check_files
 
     with progress_bar("opening files") as on_progress:
-        report = check_files(data, asked["partial"], asked["workers"], on_progress)
+        report = check_files(
+            build_dataset(config), config["size"], asked["partial"], asked["workers"], on_progress
+        )
     if asked["out"]:
         _write(report, Path(asked["out"]))
     if asked["format"] == "json":
@@ -86,12 +89,14 @@ def check(arguments: Sequence[str]) -> int:
 def prepare(arguments: Sequence[str]) -> int:
     """Fetch archives where asked to, say what is to be made, and make it."""
     asked, overrides = _parse(arguments, {"download": False})
-    data = _data("data prepare", overrides)
-    if data is None:
+    config = _configuration("data prepare", overrides)
+    if config is None:
         return 0
+    from segsweep.build import build_dataset
     from segsweep.data import download
     from segsweep.data.prepare import run
 
+    data = build_dataset(config)
     if not data.archives() and data.fetch:
         print(f"{type(data).__name__} is fetched by hand: {data.fetch}")
     elif asked["download"]:
@@ -135,19 +140,14 @@ def _parse(arguments: Sequence[str], own: Mapping[str, Any]) -> tuple[dict[str, 
     return asked, rest
 
 
-def _data(command: str, overrides: Sequence[str]) -> "SegmentationData | None":
-    """The data set that the overrides name; None where Hydra was only asked to print."""
+def _configuration(command: str, overrides: Sequence[str]) -> dict[str, Any] | None:
+    """Return the configuration that the overrides give; None if Hydra was only asked to print."""
     from segsweep.commands import app
     from segsweep.planning.plan import Member
 
     members: list[Member] = []
     app.compose(command, overrides, members.append)
-    if not members:
-        return None
-    from segsweep.build import build
-
-    data: SegmentationData = build(members[0].config, "dataset")
-    return data
+    return members[0].config if members else None
 
 
 def _print(report: "Report", out: str | None) -> None:
@@ -171,7 +171,7 @@ def _write(report: "Report", path: Path) -> None:
     write_bytes(path, text.encode(), "out=…")
 
 
-def _download(data: "SegmentationData") -> None:
+def _download(data: "SegmentationDataset") -> None:
     """Fetch the archives, one line and one bar each."""
     from segsweep.data import download
 

@@ -58,6 +58,8 @@ def _unknown_key(key: str) -> str:
     having = [name for name in config_files.choices(group) if option in config_files.own_options(group, name)]
     if having:
         return f"{key}: the {group} chosen here has no such option; {_have(having)} it"
+    if option in config_files.options(""):
+        return f"{key}: no {group} has such an option; it is the whole run's, give {option}=…"
     return f"{key}: no {group} has such an option; {near(option, config_files.options(group))}"
 
 

@@ -27,6 +27,8 @@ class Augment:
     in every worker and after every resume.
     """
 
+    takes = ("size",)
+
     def __init__(
         self,
         size: int | Sequence[int],

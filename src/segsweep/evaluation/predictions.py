@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segsweep.data.official import Submission
+from segsweep.data.dataset import Submission
 from segsweep.data.sample import Sample
 from segsweep.errors import ConfigError, DataError, UserError
 from segsweep.evaluation.pictures import Palette, palette_image

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from segsweep.data.dataset import Submission
 from segsweep.data.labels import ranges
-from segsweep.data.official import Submission
 from segsweep.data.split import some
 from segsweep.errors import DataError
 from segsweep.evaluation.pictures import Palette, full_palette

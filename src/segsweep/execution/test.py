@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from segsweep import build
-from segsweep.data.module import SegmentationData
+from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
 from segsweep.distributed.collectives import broadcast, gather, shared_fate
@@ -62,7 +62,7 @@ def run_tests(folder: RunFolder, config: dict[str, Any], ranks: Ranks) -> None:
     if not strategies:
         return
     with shared_fate(ranks):
-        data = build.build_data(config)
+        data = build.build_dataset(config)
         samples = data.split(config["split"] or data.test_split)
         usual = COUNTS if samples.has_truth else SUBMISSION if data.submission else PNG
         suffix, there = test_suffix(config), folder.yields()
@@ -86,7 +86,7 @@ class _Pass:
 
     folder: RunFolder
     config: dict[str, Any]
-    data: SegmentationData
+    data: SegmentationDataset
     samples: SplitDataset
     strategies: dict[str, Strategy]
     missing: Mapping[str, set[str | None]]

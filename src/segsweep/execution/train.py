@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep import build
-from segsweep.data.module import SegmentationData
+from segsweep.data.dataset import SegmentationDataset
 from segsweep.distributed.collectives import broadcast
 from segsweep.distributed.ranks import Ranks
 from segsweep.errors import DamagedFileError
@@ -44,7 +44,7 @@ def train(
         UserError: what the parts raise, see `failures.classify`.
     """
     data = build.build_data(config)
-    task = build.build_task(config, data)
+    task = build.build_task(config)
     settings = build.trainer_settings(config, status, ranks)
     resume, origin = start(folder, config, task.segmenter)
     resume = broadcast(resume)
@@ -62,14 +62,14 @@ def train(
             failure=None,
             **first,
         )
-    recorder = _recorder(folder, config, data, tracker)
+    recorder = _recorder(folder, config, data.dataset, tracker)
     fit(task, data, settings, recorder, folder.checkpoints, resume, check=folder.check_ours)
     if lease is not None:
         folder.update_status(state="done")
 
 
 def _recorder(
-    folder: RunFolder, config: dict[str, Any], data: SegmentationData, tracker: NoTracker
+    folder: RunFolder, config: dict[str, Any], data: SegmentationDataset, tracker: NoTracker
 ) -> Recorder:
     write = _progress_writer(folder)
     recorder = Recorder(

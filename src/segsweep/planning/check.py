@@ -16,13 +16,15 @@ from segsweep.build import (
     Config,
     build,
     build_data,
+    build_dataset,
     build_segmenter,
     build_strategies,
     build_tracker,
     trainer_settings,
 )
 from segsweep.config.values import check_values
-from segsweep.data.module import SegmentationData
+from segsweep.data.datamodule import DataModule
+from segsweep.data.dataset import SegmentationDataset
 from segsweep.distributed.ranks import processes
 from segsweep.errors import UserError
 from segsweep.evaluation.predictions import prediction_form
@@ -38,7 +40,8 @@ from segsweep.training.sync_batchnorm import synchronises
 
 T = TypeVar("T")
 NETWORK = ("backbone", "head", "num_classes")
-DATA = ("dataset", "augment", "sampling")
+DATASET = ("dataset", "num_classes", "size")
+DATA = (*DATASET, "augment", "sampling", "batch_size", "num_workers", "seed")
 
 
 def check(config: Config) -> None:
@@ -53,7 +56,7 @@ def check(config: Config) -> None:
 
 def check_test(config: Config) -> None:
     """Build what a test of a trained run takes besides its network, as `check` does for training."""
-    for part in (_data, _tests, _predictions, _test_files):
+    for part in (_dataset, _tests, _predictions, _test_files):
         part(_without_seed(config))
 
 
@@ -72,7 +75,7 @@ def _options() -> tuple[Callable[[Config], object], ...]:
 
 
 def _without_seed(config: Config) -> Config:
-    return {**config, "dataset": {**config["dataset"], "seed": 0}}
+    return {**config, "seed": 0}
 
 
 def _of(*keys: str, kept: int | None = None) -> Callable[[Callable[[Config], T]], Callable[[Config], T]]:
@@ -93,9 +96,14 @@ def _settings(config: Config) -> TrainerSettings:
     return trainer_settings(config)
 
 
+@_of(*DATASET)
+def _dataset(config: Config) -> SegmentationDataset:
+    return build_dataset(config)
+
+
 @_of(*DATA)
-def _data(config: Config) -> SegmentationData:
-    return build_data(config)
+def _data(config: Config) -> DataModule:
+    return build_data(config, _dataset(config))
 
 
 @_of("loss", "num_classes")
@@ -109,10 +117,10 @@ def _tests(config: Config) -> None:
     build_strategies(config)
 
 
-@_of("predictions", *DATA)
+@_of("predictions", *DATASET)
 def _predictions(config: Config) -> None:
     if config["predictions"] is not None:
-        prediction_form(config["predictions"], _data(config).submission, _data(config).num_classes)
+        prediction_form(config["predictions"], _dataset(config).submission, config["num_classes"])
 
 
 @_of("logger")
@@ -158,21 +166,21 @@ def _training(config: Config) -> None:
     )
 
 
-@_of(*NETWORK, *DATA, "batch_size", "trainer", "checkpoint")
+@_of(*NETWORK, "size", "batch_size", "trainer", "checkpoint")
 def _input(config: Config) -> None:
     settings, devices = _settings(config), processes(config)
     images = micro_batch(config["batch_size"], devices, settings.accumulate_grad_batches)
     together = devices if synchronises(settings.sync_batchnorm, devices, images) else 1
-    check_input(_network(config).encoder, _data(config).size, images * together)
+    check_input(_network(config).encoder, tuple(config["size"]), images * together)
 
 
-@_of(*DATA, "split")
+@_of(*DATASET, "split")
 def _files(config: Config) -> None:
-    _data(config).setup("fit")
+    _dataset(config).check_files()
     _test_files(config)
 
 
-@_of(*DATA, "split")
+@_of(*DATASET, "split")
 def _test_files(config: Config) -> None:
-    data = _data(config)
+    data = _dataset(config)
     data.split(config["split"] or data.test_split).check()

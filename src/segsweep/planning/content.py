@@ -18,8 +18,8 @@ from segsweep.runs.identity import CONTENT, id_of, is_generated
 
 log = logging.getLogger("segsweep")
 
-# Options that change nothing of which files are read, with values that any dataset takes.
-NEUTRAL: Mapping[str, Any] = {"seed": 0, "batch_size": 1, "num_workers": 0, "size": [64, 64], "cache": None}
+CROP = [64, 64]
+"""A size that stands for all: it changes nothing of which files are read."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def find(own: dict[str, Any], config: Mapping[str, Any], parent: str | None) -> 
     older = Found(id_of(own, parent), own)
     if is_generated(own):
         return older
-    content = _content(_key(config["dataset"]), Path.cwd())
+    content = _content(_key(config), Path.cwd())
     runs_dir = Path(config["runs_dir"]).absolute()
     if isinstance(content, UserError):
         return _known(older, runs_dir, content)
@@ -61,21 +61,24 @@ def _is_run(folder: Path) -> bool:
     return (folder / "plan.json").exists()
 
 
-def _key(dataset: Mapping[str, Any]) -> str:
-    return json.dumps({**dataset, **{k: v for k, v in NEUTRAL.items() if k in dataset}}, sort_keys=True)
+def _key(config: Mapping[str, Any]) -> str:
+    """What a dataset is built from, but for options that change nothing of which files are read."""
+    dataset = {key: value for key, value in config["dataset"].items() if key != "cache"}
+    named = {"dataset": dataset, "num_classes": config["num_classes"], "size": CROP}
+    return json.dumps(named, sort_keys=True)
 
 
 @lru_cache(None)
-def _content(dataset: str, working_folder: Path) -> str | UserError:
+def _content(built_from: str, working_folder: Path) -> str | UserError:
     """The fingerprint of a dataset, by its configuration: read once a process, for all members of a sweep.
 
     Relative paths begin in the working folder, so that is part of what is remembered.
     """
-    from segsweep.build import build
-    from segsweep.data.fingerprint import fingerprint  # torch takes seconds to import
+    from segsweep.build import build_dataset
+    from segsweep.data.dataset import fingerprint  # torch takes seconds to import
 
     try:
-        return fingerprint(build({"dataset": json.loads(dataset)}, "dataset"))
+        return fingerprint(build_dataset(json.loads(built_from)))
     except UserError as error:
         return error
 

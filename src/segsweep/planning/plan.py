@@ -20,7 +20,7 @@ from segsweep.runs.documents import yaml_text
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import identity, is_without_data
 from segsweep.runs.targets import foreign
-from segsweep.runs.versions import IDENTITY_VERSION
+from segsweep.runs.versions import IDENTITY_VERSION, with_echoes
 
 log = logging.getLogger("segsweep")
 
@@ -74,14 +74,14 @@ class Member:
         record: dict[str, Any] = {
             "id": self.id,
             "identity_version": IDENTITY_VERSION,
-            "identity": self.identity,
+            "identity": with_echoes(self.identity),
             "choices": self.choices,
             "overrides": list(self.overrides),
         }
         if self.stage is not None:
             record["stage"] = self.stage
             record["parent"] = self.parent.id if self.parent else None
-            record["lineage"] = {str(member.stage): member.identity for member in self.lineage()[:-1]}
+            record["lineage"] = {str(m.stage): with_echoes(m.identity) for m in self.lineage()[:-1]}
         return record
 
 

@@ -18,8 +18,7 @@ def axes(runs: Sequence[RunFolder]) -> list[str]:
     choices = [{**run.plan["choices"], "stage": run.plan.get("stage")} for run in runs]
     groups = [group for group in _ordered(choices) if len({c.get(group) for c in choices}) > 1]
     identities = [dict(run.plan["identity"]) for run in runs]
-    differing = [key for key in _ordered(identities) if _differs_within_choice(key, runs)]
-    options = [key for key in differing if not _is_echo(key, identities)]
+    options = [key for key in _ordered(identities) if _differs_within_choice(key, runs)]
     found = groups + [key for key in options if key not in groups]
     return found + [key for key in _of_earlier_stages(runs) if key not in found]
 
@@ -77,12 +76,6 @@ def show(value: Any) -> str:
 
 def _ordered(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
-
-
-def _is_echo(key: str, identities: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a part's option only repeats the top level's of the same name, as dataset.seed does seed."""
-    name = key.rpartition(".")[2]
-    return name != key and all(name in i and i.get(key, i[name]) == i[name] for i in identities)
 
 
 def _differs_within_choice(key: str, runs: Sequence[RunFolder]) -> bool:

@@ -16,7 +16,7 @@ from segsweep.config.schema import GROUPS, OPTIONS
 from segsweep.errors import ConfigError
 from segsweep.files import digest
 from segsweep.runs.folder import find_run
-from segsweep.runs.versions import IDENTITY_VERSION, class_name
+from segsweep.runs.versions import IDENTITY_VERSION, class_name, with_echoes
 
 ID_LENGTH = 12
 
@@ -35,7 +35,7 @@ GENERATED = ("Shapes",)
 # A longer name wins over a shorter one: dataset is identity, dataset.root is not.
 NOT_IDENTITY = (
     "dataset.root", "dataset.voc_root", "dataset.coco_root", "dataset.prepared",
-    "dataset.cache", "dataset.release_size", "dataset.num_workers", "dataset.test_images",
+    "dataset.cache", "dataset.release_size", "dataset.test_images",
     *(group for group, counts in GROUPS.items() if not counts),
     *(key for key, option in OPTIONS.items() if not option.identity),
     "checkpoint",
@@ -51,7 +51,7 @@ def id_of(
     identity: Mapping[str, Any], parent: str | None = None, version: int | str = IDENTITY_VERSION
 ) -> str:
     """The id that a version of segsweep gives to an identity, as a run's plan keeps it."""
-    content: dict[str, Any] = {"version": version, "config": identity}
+    content: dict[str, Any] = {"version": version, "config": with_echoes(identity)}
     if parent is not None:
         content["parent"] = parent
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))

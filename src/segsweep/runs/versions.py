@@ -27,6 +27,11 @@ BEFORE_2 = {"none": {"depth": 1, "separable": False}}
 GONE = {"loss.auxiliary_weight": (1, "head.aux_weights")}
 # Classes that are no more, and what does the same now: every run keeps what CsvTracker did.
 REPLACED = {"CsvTracker": "segsweep.training.trackers.NoTracker"}
+# Options that were written twice, the second time as a reference to the first: ids still count them twice.
+ECHOES = {
+    **{f"dataset.{key}": key for key in ("num_classes", "size", "batch_size", "num_workers", "seed")},
+    "augment.size": "size",
+}
 # Tensors that have another name since version 2: the block of `none` became the first of several.
 RENAMED = {r"^head\.context\.(\d+\.\w+)$": r"head.context.0.\1"}
 
@@ -41,11 +46,40 @@ def class_name(target: str) -> str:
     return FIRST_NAMES.get(name, name) if target.startswith("segsweep.") else target
 
 
+def with_echoes(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an identity as ids count it and plan.json keeps it: with the options that were written twice."""
+    named = {echo: key for echo, key in ECHOES.items() if key in identity and _is_echo(echo, identity)}
+    return dict(sorted({**{echo: identity[key] for echo, key in named.items()}, **identity}.items()))
+
+
+def without_echoes(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an identity with each option once; one that was given a value of its own stays."""
+    missing = object()
+    return {
+        key: value
+        for key, value in identity.items()
+        if not (_is_echo(key, identity) and identity.get(ECHOES[key], missing) == value)
+    }
+
+
+def _is_echo(key: str, identity: Mapping[str, Any]) -> bool:
+    """Whether an option only repeats another; a user's own augmentation may have a size of its own."""
+    return key in ECHOES and (key != "augment.size" or "." not in identity.get("augment._target_", "."))
+
+
 def current_plan(plan: dict[str, Any]) -> dict[str, Any]:
-    """A plan with its identity as this version would write it, so that old and new runs compare.
+    """Return a plan with its identity as this version has it, so that old and new runs compare.
 
     The id stays: it was made from the identity as it stands in the file.
     """
+    plan = {**_current_identity(plan)}
+    plan["identity"] = without_echoes(plan["identity"])
+    if plan.get("lineage"):
+        plan["lineage"] = {stage: without_echoes(own) for stage, own in plan["lineage"].items()}
+    return plan
+
+
+def _current_identity(plan: dict[str, Any]) -> dict[str, Any]:
     if plan.get("identity_version", IDENTITY_VERSION) >= IDENTITY_VERSION:
         return plan
     from segsweep.runs.identity import canonical  # which needs run folders, which need this
@@ -114,7 +148,11 @@ def current_names(weights: Mapping[str, T], wanted: Collection[str]) -> dict[str
 
 def _without_gone(config: dict[str, Any], id: str, trained: bool) -> dict[str, Any]:
     kept = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
-    for key, (neutral, now) in GONE.items():
+    augment = str((config.get("augment") or {}).get("_target_"))
+    echoes = {k: (config.get(now), now) for k, now in ECHOES.items() if now in config}
+    if not augment.startswith("segsweep."):
+        echoes.pop("augment.size", None)
+    for key, (neutral, now) in {**GONE, **echoes}.items():
         group, _, option = key.rpartition(".")
         value = (kept.get(group) or {}).pop(option, neutral)
         if value != neutral and not trained:

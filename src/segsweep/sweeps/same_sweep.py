@@ -18,7 +18,7 @@ from segsweep.sweeps.journal import FOLDER, Journal
 
 log = logging.getLogger("segsweep")
 
-ALWAYS_AN_AXIS = ("seed", "dataset.seed")
+ALWAYS_AN_AXIS = ("seed",)
 """A table's seeds may be trained one at a time. What is no part of a run's identity is free as well."""
 SHOWN = 3
 

@@ -16,7 +16,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgressBar
 from pytorch_lightning.strategies import DDPStrategy
 
-from segsweep.data.module import SegmentationData
+from segsweep.data.datamodule import DataModule
 from segsweep.errors import ConfigError
 from segsweep.rules import micro_batch
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
@@ -88,7 +88,7 @@ def val_interval(max_steps: int, val_every: int | None) -> int:
 
 def fit(
     task: SegmentationTask,
-    data: SegmentationData,
+    data: DataModule,
     settings: TrainerSettings,
     recorder: Recorder,
     checkpoints: Path,

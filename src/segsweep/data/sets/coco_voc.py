@@ -10,9 +10,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.download import Archive
 from segsweep.data.labels import plain
-from segsweep.data.module import SegmentationData
 from segsweep.data.prepare import Preparation, Task, plan, prepared_from
 from segsweep.data.sets.coco_draw import LEAST_AREA, draw_png, read_annotations
 from segsweep.data.sets.voc_classes import CLASSES, PALETTE
@@ -138,7 +138,7 @@ class CocoFiles:
         return found
 
 
-class CocoVoc(SegmentationData):
+class CocoVoc(SegmentationDataset):
     """The COCO images with VOC classes: train and val of `year`, at COCO's own size.
 
     An image is taken for one object of a VOC class above 1,000 pixels, then all its VOC objects are labelled
@@ -156,7 +156,7 @@ class CocoVoc(SegmentationData):
     def __init__(
         self, *, root: str | Path, year: int = 2017, prepared: str | Path | None = None, **options: Any
     ) -> None:
-        """Take COCO's folder and release, and the options of `SegmentationData`.
+        """Take COCO's folder and release, and the options that all datasets share.
 
         `prepared` is the folder for `coco_voc<year>/`, `<root>/segsweep` where it is null.
         """

@@ -10,8 +10,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, ClassVar
 
+from segsweep.data.dataset import OfficialSplit
 from segsweep.data.download import Archive
-from segsweep.data.official import OfficialSplit
 from segsweep.data.prepare import Preparation
 from segsweep.data.sets.coco_voc import FETCH, coco_files
 from segsweep.data.sets.coco_voc import LAYOUT as COCO_LAYOUT

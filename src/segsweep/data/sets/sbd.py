@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from segsweep.data.dataset import OfficialSplit, ids_hash
 from segsweep.data.download import Archive
-from segsweep.data.official import OfficialSplit, ids_hash
 from segsweep.data.prepare import Preparation, Task, plan, prepared_from
 from segsweep.data.sets.pairs import visible
 from segsweep.data.sets.sbd_labels import SbdLabels, sbd_png
@@ -74,7 +74,7 @@ class Sbd(Voc2012):
         train_split: str = "trainaug",
         **options: Any,
     ) -> None:
-        """Take the folder of SBD, and the options of `SegmentationData`.
+        """Take the folder of SBD, and the options that all datasets share.
 
         `voc_root` is VOCdevkit where `root` is the release, VOCdevkit beside it where null; `prepared` the
         folder for `sbd/`, `<root>/segsweep` where null.

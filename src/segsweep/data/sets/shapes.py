@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.keys import key
-from segsweep.data.module import SegmentationData
 from segsweep.data.sample import Sample, height_width
 from segsweep.data.sets.shapes_draw import CLASSES, draw
 from segsweep.data.split import SplitDataset
 from segsweep.errors import ConfigError
 
 
-class Shapes(SegmentationData):
+class Shapes(SegmentationDataset):
     """Pictures of disks, squares, triangles, rings and crosses on textured ground.
 
     A picture is a pure function of (`data_seed`, split, index, sizes and classes): runs with different
@@ -29,6 +29,8 @@ class Shapes(SegmentationData):
     palette: tuple[tuple[int, int, int], ...] = (
         (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0),
     )  # fmt: skip
+
+    takes = ("num_classes", "size")
 
     def __init__(
         self,
@@ -45,9 +47,9 @@ class Shapes(SegmentationData):
     ) -> None:
         """Take the number of classes, background included, and of pictures in each split.
 
-        `image_size` is the pictures' own size in pixels, `size` (the training crop) unless given; `border`
-        the width in pixels of the ignored outline around objects. Other options are `SegmentationData`'s.
-        Raises ConfigError on a value that makes no sense.
+        `image_size` is the pictures' own size in pixels, by default `size`, that of the training crop;
+        `border` is the width in pixels of the ignored outline around objects. Other options are those that
+        all datasets share. Raises ConfigError for a value that makes no sense.
         """
         if type(num_classes) is not int or not 2 <= num_classes <= len(CLASSES):
             raise ConfigError(
@@ -55,14 +57,16 @@ class Shapes(SegmentationData):
                 "give one of these"
             )
         self.classes, self.palette = CLASSES[:num_classes], self.palette[:num_classes]
-        super().__init__(num_classes=num_classes, size=size, **options)
+        super().__init__(**options)
         self.images = {"train": train_images, "val": val_images, "test": test_images}
         for option, value in [(f"{name}_images", n) for name, n in self.images.items()] + [
             ("border", border)
         ]:
             if type(value) is not int or value < 0:
                 raise ConfigError(f"dataset.{option}: {value!r} found; give an integer of at least 0")
-        self.image_size = self.size if image_size is None else height_width(image_size, "dataset.image_size")
+        self.image_size = (
+            height_width(size) if image_size is None else height_width(image_size, "dataset.image_size")
+        )
         self.data_seed, self.border = data_seed, border
 
     def read_split(self, name: str) -> "ShapesSplit":

@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from segsweep.data.dataset import OfficialSplit, SegmentationDataset, Submission
 from segsweep.data.download import Archive
 from segsweep.data.labels import plain
-from segsweep.data.module import SegmentationData
-from segsweep.data.official import OfficialSplit, Submission
 from segsweep.data.sets.voc_classes import CLASSES, PALETTE
 from segsweep.data.split import FileSplit, SplitDataset, read_ids
 
@@ -28,7 +27,7 @@ TRAINVAL = Archive(
 )
 
 
-class Voc2012(SegmentationData):
+class Voc2012(SegmentationDataset):
     """VOC 2012 as it is unpacked: `root` is VOCdevkit (the folder with VOC2012 in it) or VOC2012 itself.
 
     The 255 of a label is the border around objects and what is hard to tell, and is ignored. `test` comes in
@@ -61,7 +60,7 @@ class Voc2012(SegmentationData):
     )
 
     def __init__(self, *, root: str | Path, **options: Any) -> None:
-        """Take VOCdevkit or VOC2012, and the options of `SegmentationData`."""
+        """Take VOCdevkit or VOC2012, and the options that all datasets share."""
         super().__init__(**options)
         self.root = Path(root)
         self.voc = voc_folder(self.root)

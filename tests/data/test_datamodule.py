@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 
 from segsweep.data.augment import Augment
+from segsweep.data.datamodule import DataModule
 from segsweep.data.loading import collate
 from segsweep.data.sample import Sample
 from segsweep.data.sets.camvid import CamVid
@@ -23,10 +24,8 @@ def root(tmp_path_factory):
     return write_camvid(tmp_path_factory.mktemp("camvid"), train=5, val=3)
 
 
-def camvid(root, trainer=None, **options) -> CamVid:
-    data = CamVid(
-        root=root, **{"num_classes": 11, "size": 32, "batch_size": 4, "augment": Augment(32), **options}
-    )
+def camvid(root, trainer=None, **options) -> DataModule:
+    data = DataModule(CamVid(root=root), **{"size": 32, "batch_size": 4, "augment": Augment(32), **options})
     data.trainer = trainer
     return data
 
@@ -149,7 +148,6 @@ def test_a_damaged_file_is_one_line_from_a_worker_too(tmp_path, workers):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"num_classes": 12}, "num_classes"),
         ({"size": None}, "size"),
         ({"size": [32]}, "size"),
         ({"size": [32, -1]}, "size"),

@@ -1,0 +1,139 @@
+"""How a dataset is loaded for training: a stream of batches, and a pass over its val split.
+
+Loaders are built in Lightning's hooks, which know the rank, the number of processes and the step to resume
+from. One Lightning epoch is the whole run. The Trainer must be built with `use_distributed_sampler=False`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import Dataset
+
+from segsweep.data.augment import Augment
+from segsweep.data.cache import cached
+from segsweep.data.dataset import SegmentationDataset
+from segsweep.data.kept import default_folder
+from segsweep.data.label_stats import classes_held
+from segsweep.data.loading import (
+    Augmentation,
+    Loader,
+    TrainingView,
+    collate,
+    collate_idle,
+    start_worker,
+)
+from segsweep.data.sample import Sample, height_width
+from segsweep.data.sampler import StreamBatchSampler
+from segsweep.data.sampling import EpochOrder, Mixture, Sampling, Shuffle
+from segsweep.data.split import JoinedSplit, SplitDataset
+from segsweep.errors import ConfigError
+from segsweep.rules import micro_batch
+
+
+class DataModule(pl.LightningDataModule):
+    """A dataset with batch size, workers, order and augmentation."""
+
+    def __init__(
+        self,
+        dataset: SegmentationDataset,
+        *,
+        size: int | Sequence[int],
+        batch_size: int,
+        num_workers: int = 0,
+        seed: int = 0,
+        augment: Augmentation | None = None,
+        sampling: Sampling | None = None,
+    ) -> None:
+        """Take the dataset and how to load it.
+
+        `size` is the training crop in pixels, one side or `[H, W]`; `batch_size` counts the images of one
+        optimizer step over all devices and accumulated batches; `num_workers` is the number of loader
+        processes per device; `seed` fixes order and augmentation. Without `augment`, samples are only padded
+        and cropped at random to `size`; without `sampling`, each sample comes once an epoch, or parts by the
+        dataset's `weights`. Raises ConfigError for a value that makes no sense.
+        """
+        super().__init__()
+        for option, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+            if type(value) is not int or value < least:
+                raise ConfigError(f"{option}: {value!r} found; give an integer of at least {least}")
+        if sampling is not None and dataset.weights is not None:
+            raise ConfigError(
+                "sampling: dataset.weights already decide what is drawn; set dataset.weights or sampling to "
+                "null"
+            )
+        self.dataset, self.size, self.seed = dataset, height_width(size), seed
+        self.batch_size, self.num_workers, self.sampling = batch_size, num_workers, sampling
+        self.augment = augment or Augment(self.size, scale_min=1, scale_max=1, flip=0)
+
+    def setup(self, stage: str) -> None:
+        """Check the files before training; raises DataError."""
+        if stage == "fit":
+            self.dataset.check_files()
+
+    def train_dataloader(self) -> Loader:
+        """Return the run's batches (`loading.Batch`) from the trainer's step on, this rank's share of each.
+
+        Raises ConfigError if `batch_size` cannot be divided evenly, or the run has no number of steps.
+        """
+        trainer = self.trainer
+        if trainer is None:
+            raise RuntimeError("training batches depend on the trainer's step and rank; attach one first")
+        if trainer.max_steps < 1:
+            raise ConfigError(
+                f"trainer.max_steps: {trainer.max_steps} found; give the run's optimizer steps, at least 1"
+            )
+        accumulate = trainer.accumulate_grad_batches
+        split = self.dataset.split(self.dataset.train_split)
+        sampler = StreamBatchSampler(
+            self.order(split),
+            batch=micro_batch(self.batch_size, trainer.world_size, accumulate),
+            total=trainer.max_steps * accumulate,
+            # The loops are restored by now: when resuming this is the checkpoint's step.
+            start=trainer.global_step * accumulate,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+        )
+        view = TrainingView(self._cached(split), self.augment, self.seed)
+        return self._loader(view, batch_sampler=sampler, collate_fn=collate, micro_batches=accumulate)
+
+    def val_dataloader(self) -> Loader:
+        """Return every val image once over all ranks, at full size, one a batch (`loading.Batch`).
+
+        A rank that has no image gets one marked `idle`, not to be counted: Lightning would let it skip the
+        validation, in which the others wait for it.
+        """
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        split = self.dataset.split(self.dataset.val_split)
+        own = range(rank, len(split), world)
+        return self._loader(
+            self._cached(split),
+            sampler=own or range(1),
+            batch_size=1,
+            collate_fn=collate if own else collate_idle,
+        )
+
+    def order(self, split: SplitDataset) -> EpochOrder:
+        """Return the order of the training stream: by classes, by parts, or each sample once an epoch."""
+        if self.sampling is not None:
+            folder = self.dataset.cache or default_folder()
+            held = classes_held(split, len(self.dataset.classes), folder, self.num_workers)
+            return self.sampling.over(held, self.seed)
+        if self.dataset.weights is not None and isinstance(split, JoinedSplit):
+            return Mixture(split.part_lengths, self.dataset.weights, self.seed)
+        return Shuffle(len(split), self.seed)
+
+    def _cached(self, split: SplitDataset) -> SplitDataset:
+        folder = self.dataset.cache
+        return cached(split, folder, self.num_workers) if folder else split
+
+    def _loader(self, dataset: Dataset[Sample], **order: Any) -> Loader:
+        return Loader(
+            dataset,
+            num_workers=self.num_workers,
+            persistent_workers=self.num_workers > 0,
+            worker_init_fn=start_worker,
+            pin_memory=torch.cuda.is_available(),
+            **order,
+        )

@@ -1,0 +1,203 @@
+"""What a dataset is: its classes, splits and official release; and what its files hold, as a hash.
+
+How it is loaded (batches, workers, augmentation, order) is the business of `datamodule`.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from logging import getLogger
+from pathlib import Path
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from segsweep.data.download import Archive
+from segsweep.data.prepare import Preparation
+from segsweep.data.split import JoinedSplit, SplitDataset, check_disjoint
+from segsweep.errors import ConfigError, DataError, near
+from segsweep.files import digest
+
+log = getLogger(__name__)
+SAMPLED = 8
+"""Files of each kind (images, labels) of a split whose content the fingerprint includes, spread evenly."""
+
+
+@dataclass(frozen=True)
+class OfficialSplit:
+    """A split of the official release."""
+
+    count: int
+    ids: str | None = None
+    """`ids_hash` of its sample ids; None if only the number is known."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The form in which a benchmark accepts predictions: one PNG per image, in an archive."""
+
+    archive: str
+    """`tar` or `zip`; empty for a folder."""
+    member: str
+    """Name of an image's file in the archive, with `{id}` for the sample's id."""
+    values: Mapping[int, int]
+    """The value that is stored for each class index."""
+    palette: bool = False
+    """Whether the PNGs carry the dataset's palette; grey otherwise."""
+    size: tuple[int, int] | None = None
+    """(H, W) of every file; None for each image's own."""
+    server: str = ""
+    """Where to hand it in."""
+
+
+class SegmentationDataset:
+    """Base class of all datasets: a subclass names its classes and reads its splits (`read_split`).
+
+    A subclass's `__init__` takes the options of its own and passes the others on. Those annotated as `Path`
+    (`root: str | Path`) are places: they are not part of a run's identity.
+    """
+
+    classes: tuple[str, ...] = ()
+    palette: tuple[tuple[int, int, int], ...] = ()
+    """The classes' colours in pictures, RGB 0..255."""
+    takes: ClassVar[tuple[str, ...]] = ()
+    """Options of the configuration's top level that `__init__` takes too, as `size`."""
+    splits: tuple[str, ...] = ("train", "val", "test")
+    joined: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Splits made of others, as `{"trainval": ("train", "val")}`."""
+    val_split: str = "val"
+    test_split: str = "test"
+    official: ClassVar[Mapping[str, OfficialSplit]] = {}
+    """The official release's splits, for `data check`."""
+    release_size: tuple[int, int] | None = None
+    """(H, W) of every image of the official release, for `data check`; None if they differ."""
+    layout: str = ""
+    """The folders and files that are expected under `root`, in one line, for error messages."""
+    fetch: str = ""
+    """Where to get the files and where to put them, in one line."""
+    encodings: ClassVar[Mapping[str, frozenset[int]]] = {}
+    """Other values that label files of this dataset are found with, by a description, for `data check`."""
+    submission: ClassVar[Submission | None] = None
+    """The form in which the benchmark accepts predictions for splits whose labels it keeps."""
+    weights: tuple[float, ...] | None = None
+    """Shares of a mixture's parts (`JoinedSplit.parts`) in the training stream; None for shares by size."""
+
+    def __init__(self, *, train_split: str = "train", cache: str | Path | None = None) -> None:
+        """Take the options that all datasets share.
+
+        `cache` is a folder in which decoded samples of the train and val splits are kept. Raises ConfigError
+        for a split that does not exist or is the one to test on.
+        """
+        self.train_split = train_split
+        self.cache = None if cache is None else Path(cache).expanduser()
+        self._check_split_name(train_split, "dataset.train_split")
+        if train_split == self.test_split:
+            raise ConfigError(
+                f"dataset.train_split: {train_split!r} is the split to test on; train on another"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return len(self.classes)
+
+    def read_split(self, name: str) -> SplitDataset:
+        """Read one of `splits` (implemented by subclasses); DataError if the files are not as expected."""
+        raise NotImplementedError
+
+    def preparations(self) -> list[Preparation]:
+        """Return the files to be made once from the release by `segsweep data prepare`."""
+        return []
+
+    def archives(self) -> list[tuple[Archive, Path]]:
+        """Return the official archives that need no account, each with the folder that it becomes."""
+        return []
+
+    def split(self, name: str) -> SplitDataset:
+        """Return a split, joined ones included, as a map-style dataset of full-size samples.
+
+        Raises ConfigError for an unknown name, DataError for an empty or unreadable split.
+        """
+        self._check_split_name(name, "split")
+        if name in self.joined:
+            return JoinedSplit(name, [self.read_split(part) for part in self.joined[name]])
+        return self.read_split(name)
+
+    def _check_split_name(self, name: str, option: str) -> None:
+        known = (*self.splits, *self.joined)
+        if name not in known:
+            raise ConfigError(
+                f"{option}: {type(self).__name__} has no split {name!r}; {near(str(name), known)}"
+            )
+
+    def check_files(self) -> None:
+        """Check that all files of the train and val splits exist, and that no image is in both.
+
+        A split that training includes by name, as val in trainval, is not compared with it: its scores are
+        then scores on training images, and the log warns of it. Raises DataError.
+        """
+        train, val = self.split(self.train_split), self.split(self.val_split)
+        train.check()
+        val.check()
+        inside = self.joined.get(self.train_split, (self.train_split,))
+        for name in dict.fromkeys((self.val_split, self.test_split)):
+            if name not in inside:
+                check_disjoint(train, val if name == self.val_split else self.split(name))
+            else:
+                log.warning(
+                    "dataset.train_split %s contains %s: its scores are on training images",
+                    self.train_split,
+                    name,
+                )
+
+    def split_hash(self, name: str) -> str:
+        """Return the first 16 hex digits of the SHA-256 of a split's ids, in order, one a line."""
+        ids = "\n".join(str(i) for i in self.split(name).ids)
+        return hashlib.sha256(ids.encode()).hexdigest()[:16]
+
+
+def ids_hash(ids: Sequence[str] | NDArray[Any]) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a set of ids: sorted, one a line."""
+    return hashlib.sha256("\n".join(sorted(map(str, ids))).encode()).hexdigest()[:16]
+
+
+def fingerprint(dataset: SegmentationDataset) -> str:
+    """Return the first 16 hex digits of a SHA-256 of what a run trains and validates on.
+
+    Other images or labels give another one, another folder does not. Made to be cheap: it reads the lists
+    of the splits, the size of every file (one stat each) and the content of a few. A changed file goes
+    unnoticed only if its length stays the same and it is not among these few.
+
+    Raises:
+        DataError: a list or a file is missing or cannot be read.
+    """
+    found = hashlib.sha256()
+    for name in (dataset.train_split, dataset.val_split):
+        for part in _parts(dataset.split(name)):
+            found.update(json.dumps([part.ids.tolist(), list(_contents(part))]).encode())
+    return found.hexdigest()[:16]
+
+
+def _parts(split: SplitDataset) -> Iterator[SplitDataset]:
+    if isinstance(split, JoinedSplit):
+        for part in split.parts:
+            yield from _parts(part)
+    else:
+        yield split
+
+
+def _contents(split: SplitDataset) -> Iterator[str | list[int]]:
+    """For each kind of file yield the sizes in bytes, then hashes of the sampled files."""
+    for source in split.sources():
+        if isinstance(source, str):
+            yield source
+            continue
+        last, count = len(source) - 1, min(SAMPLED, len(source))
+        sampled = [source[round(number * last / max(1, count - 1))] for number in range(count)]
+        try:
+            yield [Path(file).stat().st_size for file in source]
+            yield from (digest(Path(file)) for file in sampled)
+        except OSError as error:
+            split.check()  # which names what is missing and where it is listed
+            raise DataError(error.filename, f"cannot be read ({error.strerror})") from error
