@@ -6,11 +6,15 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from segsweep import __version__
 from segsweep.errors import PreemptedError, UserError, near
+
+if TYPE_CHECKING:
+    from segsweep.runs.folder import RunFolder
 
 HELP = """segsweep: ablation sweeps for semantic segmentation
 
@@ -180,10 +184,10 @@ def _report(arguments: Sequence[str]) -> int:
 def _execute(arguments: Sequence[str]) -> int:
     """What launchers start: execute one run folder that has been planned (not for people)."""
     from segsweep.distributed.parent_death import end_with_parent
+    from segsweep.failures import failure_in
     from segsweep.runs.folder import RunFolder
-    from segsweep.runs.lease import LeaseLostError
-    from segsweep.runs.targets import TRUST, unspelled
-    from segsweep.sweeps.worker import ASKED, ATTACHED, HELD, LOGGED
+    from segsweep.runs.targets import unspelled
+    from segsweep.sweeps.worker import ASKED, ATTACHED, FAILURE
 
     if not arguments or "--help" in arguments or "-h" in arguments:
         print(EXECUTE_HELP, end="")
@@ -192,6 +196,18 @@ def _execute(arguments: Sequence[str]) -> int:
     attached = [a for a in arguments if a.startswith(ATTACHED)]
     if attached:
         end_with_parent(parent=int(attached[0].removeprefix(ATTACHED)))
+    told = [Path(a.removeprefix(FAILURE)) for a in arguments if a.startswith(FAILURE)]
+    asked = [json.loads(a.removeprefix(ASKED)) for a in arguments if a.startswith(ASKED)]
+    with failure_in(told[0] if told else None):
+        return _execute_folder(folder, arguments, asked[0] if asked else None, attached=bool(attached))
+
+
+def _execute_folder(
+    folder: "RunFolder", arguments: Sequence[str], asked: "Mapping[str, Any] | None", attached: bool
+) -> int:
+    from segsweep.runs.lease import LeaseLostError
+    from segsweep.runs.targets import TRUST
+    from segsweep.sweeps.worker import HELD, LOGGED
 
     if not (folder.path / "plan.json").is_file():
         raise UserError(f"{folder.path}: no planned run (expected a folder with a plan.json)")
@@ -202,14 +218,8 @@ def _execute(arguments: Sequence[str]) -> int:
 
     if attached and folder.holder() is not None:
         return HELD
-    asked = [json.loads(a.removeprefix(ASKED)) for a in arguments if a.startswith(ASKED)]
     try:
-        execute(
-            folder,
-            train="--no-train" not in arguments,
-            logged=LOGGED in arguments,
-            asked=asked[0] if asked else None,
-        )
+        execute(folder, train="--no-train" not in arguments, logged=LOGGED in arguments, asked=asked)
     except LeaseLostError:
         if not attached:
             raise

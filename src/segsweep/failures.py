@@ -5,11 +5,15 @@ was out of memory a smaller micro-batch, one whose data set is damaged a repair.
 """
 
 import errno
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError, DataError, DivergenceError, PreemptedError, UserError, causes
+from segsweep.files import write_bytes
 
 PREEMPTED, KILLED, OUT_OF_MEMORY, DIVERGED, DATA, DISK, USER, UNKNOWN = (
     "preempted", "killed", "out of memory", "diverged", "data", "disk", "user's error", "unknown",
@@ -76,6 +80,37 @@ def classify(error: BaseException) -> str:
     if isinstance(error, DataError):
         return DATA
     return USER if isinstance(error, ConfigError | UserError) else UNKNOWN
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What ended a process, as the process that started it reads it."""
+
+    kind: str
+    """One of the classes above."""
+    error: str
+    """In one line."""
+
+    @classmethod
+    def read(cls, file: Path) -> "Failure | None":
+        """Read what `failure_in` wrote; None if there is nothing to read, as after a kill."""
+        with suppress(OSError, ValueError, TypeError):
+            return cls(**json.loads(file.read_text("utf-8")))
+        return None
+
+
+@contextmanager
+def failure_in(file: Path | None) -> Iterator[None]:
+    """Write what ends the block, if it is an error, to a file for the process that started this one."""
+    try:
+        yield
+    except AgainError:
+        raise  # its end is no failure: the same command starts again
+    except Exception as error:
+        if file is not None:
+            with suppress(UserError, OSError):  # if it cannot be written, the exit status has to do
+                write_bytes(file, json.dumps(asdict(Failure(classify(error), one_line(error)))).encode())
+        raise
 
 
 def class_of(status: Mapping[str, Any]) -> str | None:

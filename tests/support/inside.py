@@ -80,7 +80,7 @@ class AttemptInside(Attempt):
         self, folder: RunFolder, train: bool, prefix: Sequence[str] = (), config: str = "", **_: str
     ) -> None:
         self.folder, self.prefix, self._told, self._oom_kills = folder, (), None, 0
-        self.config = config
+        self.config, self.failure_file = config, folder.path / "failure.tmp"
         returncode = 0
         try:
             run(folder, config)

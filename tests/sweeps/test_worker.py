@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from segsweep import failures
+from segsweep.runs.documents import yaml_text
 from segsweep.runs.folder import RunFolder
+from segsweep.sweeps.worker import Attempt
 from tests.support.inside import OPEN, AttemptInside, planned
 
 
@@ -38,3 +41,18 @@ def test_who_asked_a_run_to_stop_takes_its_death_for_no_failure(folder, monkeypa
     )
     assert Killed(folder, asked).ended() == "killed by SIGKILL"
     assert (folder.status()["state"], folder.status()["failure"]["class"]) == ("interrupted", kind)
+
+
+def test_a_process_that_may_not_begin_hands_over_why(folder):
+    """It is refused before it holds the run, so its status is for the process that started it to write."""
+    config = folder.config()
+    (folder.path / "config.yaml").write_text(yaml_text({**config, "head": {"_target_": "os.getcwd"}}))
+    attempt = Attempt(folder, train=True)
+    assert attempt.process.wait() == failures.USER_STATUS
+    reason = attempt.ended()
+    assert reason is not None
+    assert "head._target_=os.getcwd" in reason
+    status = folder.status()
+    assert (status["state"], status["error"]) == ("failed", reason)
+    assert status["failure"]["class"] == failures.USER
+    assert not list(folder.path.glob("*.tmp"))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep import failures
+from segsweep.failures import Failure
 from segsweep.planning.plan import Member
 from segsweep.processes import ASKING, signal_name
 from segsweep.runs.folder import RunFolder
@@ -31,6 +32,8 @@ HELD = os.EX_TEMPFAIL
 """Its exit status then."""
 LOGGED = "--logged"
 """Said to it too: its output goes to the run's log."""
+FAILURE = "--failure="
+"""With a file's name: what ends it is written there (`failures.failure_in`)."""
 ASKED = "--asked="
 """Said to it if the run is done: the configuration to test it under, as JSON."""
 TRACEBACK = 1
@@ -95,9 +98,11 @@ class Attempt:
     ) -> None:
         self.folder, self.prefix, self.config = folder, prefix, config
         self._oom_kills, self._told = _oom_kills(), folder.status().get("updated")
+        self.failure_file = folder.path / f"failure.{os.getpid()}.tmp"
+        self.failure_file.unlink(missing_ok=True)
         # What srun starts is attached to srun.
         attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
-        command = [*prefix, *execute_command(folder), LOGGED, *attached]
+        command = [*prefix, *execute_command(folder), LOGGED, f"{FAILURE}{self.failure_file}", *attached]
         with folder.log.open("a") as output:
             self.process = subprocess.Popen(
                 command + ([] if train else ["--no-train"]) + ([f"{ASKED}{config}"] if config else []),
@@ -121,19 +126,22 @@ class Attempt:
     def ended(self) -> str | None:
         """Once the process has ended: why the run is not finished, or None where it is."""
         self.kill()  # what a killed process left behind: loader workers, ranks
+        told = Failure.read(self.failure_file)
+        self.failure_file.unlink(missing_ok=True)
         returncode, status = self.process.returncode, self.folder.status()
         if _is_complete(self.folder, self.config):
             return None  # however its process ended after that
         silent = status.get("failure") is None or status.get("updated") == self._told
         # Who holds it by now goes on with it, and says so itself.
         if (silent or returncode < 0) and self.folder.holder() is None:
-            self._record(returncode, status)
+            self._record(returncode, status, told)
         elif returncode == TRACEBACK and status.get("failure"):
             log = failures.log_tail(self.folder.log)
             self.folder.update_status(failure={**status["failure"], "log": log})
         return str(self.folder.status().get("error") or _how(returncode))
 
-    def _record(self, returncode: int, status: Mapping[str, Any]) -> None:
+    def _record(self, returncode: int, status: Mapping[str, Any], told: Failure | None) -> None:
+        """Have status.json say how the process ended, which it could not do itself."""
         if returncode > 128:  # as srun, shells and segsweep itself say of a signal
             returncode = 128 - returncode
         kind, error = failures.UNKNOWN, _how(returncode)
@@ -143,9 +151,9 @@ class Attempt:
         if -returncode in ASKING or (self.asked and returncode < 0):
             kind = failures.PREEMPTED
         state = "done" if status["state"] == "done" else "failed" if returncode >= 0 else "interrupted"
+        if told is not None and returncode >= 0:
+            kind, error = told.kind, told.error
         log = failures.log_tail(self.folder.log)
-        if returncode == failures.USER_STATUS and log:
-            kind, error = failures.USER, log[-1].removeprefix("segsweep: ")
         self.folder.update_status(state=state, error=error, failure={"class": kind, "log": log})
 
 
