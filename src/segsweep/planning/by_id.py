@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.config import groups as config_files
 from segsweep.config.explain import explain
+from segsweep.config.path_options import all_path_options
 from segsweep.config.values import check_types, check_values
 from segsweep.errors import ConfigError
 from segsweep.planning.plan import resolve
@@ -47,8 +48,10 @@ def check_options(arguments: Sequence[str]) -> None:
 
 
 def _is_of_a_test(key: str) -> bool:
-    group = key.partition(".")[0]
-    return key in OPTIONS or group in GROUPS or (group == "dataset" and classed(key) is False)
+    group, _, option = key.partition(".")
+    if group == "dataset":
+        return classed(key) is False or option in all_path_options()
+    return key in OPTIONS or group in GROUPS
 
 
 def chooses(argument: str, *groups: str) -> bool:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from segsweep.config.path_options import path_options
 from segsweep.config.schema import GROUPS, OPTIONS
 from segsweep.errors import ConfigError
 from segsweep.files import digest
@@ -32,14 +33,15 @@ AUXILIARY = ("head.aux", "head.aux_weights", "head.aux_target")
 GENERATED = ("Shapes",)
 """Datasets without files, which their options fix."""
 
-# A longer name wins over a shorter one: dataset is identity, dataset.root is not.
+# A longer name wins over a shorter one. The places of a dataset's files are not identity either: its class
+# declares them, see config/path_options.py.
 NOT_IDENTITY = (
-    "dataset.root", "dataset.voc_root", "dataset.coco_root", "dataset.prepared",
-    "dataset.cache", "dataset.release_size", "dataset.test_images",
+    "dataset.release_size",
+    "dataset.test_images",
     *(group for group, counts in GROUPS.items() if not counts),
     *(key for key, option in OPTIONS.items() if not option.identity),
     "checkpoint",
-)  # fmt: skip
+)
 
 
 def run_id(config: Mapping[str, Any], parent: str | None = None) -> str:
@@ -64,7 +66,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     Options that are null are left out, so that a later version can add one without renaming runs. A file
     of weights counts by its content, not by its path.
     """
-    flat = {key: canonical(value) for key, value in flatten(config) if is_identity(key)}
+    places = {f"dataset.{name}" for name in path_options(str(config["dataset"].get("_target_")))}
+    flat = {k: canonical(value) for k, value in flatten(config) if is_identity(k) and k not in places}
     if not (flat.get("head.aux") or str(flat.get("head._target_")).startswith("segsweep.")):
         # Options of every head, which count in those of ours alone as long as there is no auxiliary loss: a
         # user's own head had none of them at first.
