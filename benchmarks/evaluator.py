@@ -19,7 +19,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from segsweep.data.sample import Sample
-from segsweep.evaluation import predictor
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.evaluate import evaluate
 from segsweep.evaluation.strategies import DEEPLAB_SCALES, Strategy
@@ -89,7 +88,7 @@ def shares(network, scenes, device) -> tuple[float, float, float]:
     """Seconds of a pass of `single`, and those in it of counting and of the largest score."""
     import segsweep.evaluation.evaluate as module
 
-    update, largest = Counts.update, predictor.largest
+    update, largest = Counts.update, module.largest
     counting, choosing = Stopwatch(update), Stopwatch(largest)
     Counts.update = lambda self, *arguments: counting(self, *arguments)
     module.largest = choosing

@@ -48,7 +48,8 @@ def build(config: Config, part: str, **arguments: Any) -> Any:
         cause = error.__cause__
         if not isinstance(cause, UserError):
             raise ConfigError(f"{part}: {_reason(error)}") from error
-    raise cause  # out here, as within the block Hydra's report, whose cause this is, would become its own
+    # Out here: within the block, Hydra's report, whose cause this is, would become its own cause.
+    raise cause.within(part)
 
 
 @cache
@@ -151,7 +152,11 @@ def build_task(config: Config) -> SegmentationTask:
 
 def build_strategies(config: Config) -> dict[str, Strategy]:
     """Test strategies by name; equal settings under two keys are one strategy."""
-    strategies = [build(config["test"], key) for key in config["test"]]
+    try:
+        strategies = [build(config["test"], key) for key in config["test"]]
+    except UserError as error:
+        error.within("test")
+        raise
     return {strategy.name: strategy for strategy in strategies}
 
 

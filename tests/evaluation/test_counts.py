@@ -10,9 +10,8 @@ from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJac
 
 from segsweep.errors import ConfigError, DataError
 from segsweep.evaluation import metrics
-from segsweep.evaluation.boundary import boundary_band, boundary_width
 from segsweep.evaluation.counts import Counts
-from segsweep.evaluation.histogram import boundary_counts, joint_histogram
+from segsweep.evaluation.histogram import boundary_band, boundary_counts, boundary_width, joint_histogram
 
 CLASSES = [1, 2, 11, 21, 150]
 SIZES = [(7, 5), (33, 47), (64, 64), (1, 1), (20, 90)]

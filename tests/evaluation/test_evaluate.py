@@ -8,10 +8,8 @@ from torch.nn import functional as F
 
 from segsweep.data.sample import Sample
 from segsweep.errors import ConfigError
-from segsweep.evaluation.evaluate import evaluate
-from segsweep.evaluation.predictor import largest
-from segsweep.evaluation.strategies import DEEPLAB_SCALES, Strategy, View
-from segsweep.evaluation.windows import sliding_logits, windows
+from segsweep.evaluation.evaluate import evaluate, largest
+from segsweep.evaluation.strategies import DEEPLAB_SCALES, Strategy, View, sliding_logits, windows
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.ksac import Ksac
 
@@ -155,9 +153,9 @@ class Position(nn.Module):
 
 def test_a_flip_is_undone():
     image = torch.rand(1, 3, 6, 8) * 255
-    mirrored = View(flip=True)(Position(), image)
-    torch.testing.assert_close(mirrored, View()(Position(), image.flip(-1)).flip(-1))
-    assert not torch.allclose(mirrored, View()(Position(), image))
+    mirrored = View(flip=True).logits(Position(), image)
+    torch.testing.assert_close(mirrored, View().logits(Position(), image.flip(-1)).flip(-1))
+    assert not torch.allclose(mirrored, View().logits(Position(), image))
 
 
 @pytest.mark.parametrize(

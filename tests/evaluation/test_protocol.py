@@ -7,7 +7,7 @@ from PIL import Image
 from segsweep.data.sample import Sample
 from segsweep.errors import DataError
 from segsweep.evaluation.counts import Counts
-from segsweep.evaluation.pictures import PictureWriter
+from segsweep.evaluation.predictions import PictureWriter
 from segsweep.evaluation.protocol import (
     comparable,
     describe_sizes,

@@ -7,7 +7,8 @@ reads them alike.
 Shape letters: `H`, `W` the label map, `K` the number of classes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from segsweep.errors import DataError
 
 LabelMap = NDArray[np.uint8]
 Colour = tuple[int, int, int]
+Palette = Sequence[Colour]
+VOID_COLOUR = (224, 224, 192)
+"""The palette's entry 255 in PASCAL VOC, of borders and hard objects."""
 UNKNOWN = 254
 """What a stored value that stands for nothing is turned into on the way; no data set has so many classes."""
 
@@ -167,3 +171,25 @@ def _colour_tables(colours: Mapping[Colour, int]) -> tuple[NDArray[np.int32], La
     indices = np.full(base, UNKNOWN, dtype=np.uint8)
     indices[digits[0, known, [0, 1, 2]].sum(axis=1)] = list(colours.values())
     return digits, indices
+
+
+def palette_image(label: NDArray[Any], palette: Palette) -> Image.Image:
+    """A label map [H, W] as an image with a palette; 255 has VOC's colour of void."""
+    image = Image.fromarray(label.astype(np.uint8))
+    image.putpalette(full_palette(palette).tobytes())
+    return image
+
+
+def full_palette(palette: Palette) -> NDArray[np.uint8]:
+    """All 256 colours of a PNG [256, 3]: a dataset's, black for values without a class, VOC's void at 255."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(palette)] = palette
+    colours[IGNORE_INDEX] = VOID_COLOUR
+    return colours
+
+
+def label_png(label: LabelMap, palette: Palette | None) -> bytes:
+    """A label map [H, W] as a PNG of the same values, grey without a palette; equal maps give equal bytes."""
+    content = BytesIO()
+    (Image.fromarray(label) if palette is None else palette_image(label, palette)).save(content, "PNG")
+    return content.getvalue()

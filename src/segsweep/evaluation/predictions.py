@@ -1,4 +1,4 @@
-"""Predictions of a whole split as PNG files: a folder of them, or the archive that a benchmark takes.
+"""What is kept of predictions: a few pictures, or all of a split as a folder of PNG files or an archive.
 
 What is kept of a strategy is written image by image into a draft beside its place, packed where an archive
 is asked for, read back and compared with what the benchmark takes, and only then put in place: a folder or
@@ -9,8 +9,7 @@ classes, `H`, `W` an image.
 """
 
 import glob
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segsweep.data.dataset import Submission
+from segsweep.data.labels import Palette, label_png, palette_image
 from segsweep.data.sample import Sample
 from segsweep.errors import ConfigError, DataError, UserError
-from segsweep.evaluation.pictures import Palette, palette_image
 from segsweep.evaluation.submission import Size, check, pack
 from segsweep.files import fsync, remove
 
@@ -119,8 +118,10 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
         with _disk(self.target):
             path = self.draft / self.form.member.format(id=sample.id)
             path.parent.mkdir(parents=True, exist_ok=True)
-            # Not by Pillow itself: an error of the disk would lose its reason in there.
-            path.write_bytes(_png(self._stored_values(sample.id, predictions[self.strategy]), self.palette))
+            # Not written by Pillow, in which an error of the disk would lose its reason.
+            path.write_bytes(
+                label_png(self._stored_values(sample.id, predictions[self.strategy]), self.palette)
+            )
 
     def stored(self) -> dict[str, Size]:
         """(H, W) of each image whose prediction this process has stored, by id."""
@@ -172,13 +173,6 @@ def stored_palette(values: Mapping[int, int], palette: Palette) -> Palette:
     return colours
 
 
-def _png(stored: NDArray[np.uint8], palette: Palette | None) -> bytes:
-    image = Image.fromarray(stored) if palette is None else palette_image(stored, palette)
-    content = io.BytesIO()
-    image.save(content, "png")
-    return content.getvalue()
-
-
 @contextmanager
 def _disk(target: Path) -> Iterator[None]:
     """Have an error of the disk say what could not be written."""
@@ -189,3 +183,39 @@ def _disk(target: Path) -> Iterator[None]:
             f"{target}: could not be written ({error.strerror or error}); free space, then give the "
             "same command again"
         ) from error
+
+
+class PictureWriter:
+    """Keeps `count` images, evenly spread over a split: image.jpg, truth.png and one PNG a test.
+
+    A test is named by its strategy and `suffix`, as its folder is.
+
+    Label maps are palette PNGs: their pixels are class indices, their colours the data set's.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ids: Sequence[str] | NDArray[np.str_],
+        palette: Palette,
+        suffix: str = "",
+        count: int = 4,
+    ) -> None:
+        chosen = np.linspace(0, len(ids) - 1, num=min(count, len(ids))).round().astype(int)
+        self.folder, self.palette, self.suffix = folder, palette, suffix
+        self.chosen = {str(ids[i]) for i in chosen}
+
+    def __call__(self, sample: Sample, predictions: Mapping[str, NDArray[Any]]) -> None:
+        """Write the pictures of a chosen sample; others are left alone."""
+        if sample.id not in self.chosen:
+            return
+        folder = self.folder / sample.id.replace("/", "_")
+        folder.mkdir(parents=True, exist_ok=True)
+        written = [folder / "image.jpg"]
+        Image.fromarray(sample.image).save(written[0], quality=88)
+        named = {name + self.suffix: prediction for name, prediction in predictions.items()}
+        for name, label in {"truth": sample.label, **named}.items():
+            written.append(folder / f"{name}.png")
+            palette_image(label, self.palette).save(written[-1])
+        for path in written:  # the test that counts on them is synced too
+            fsync(path)

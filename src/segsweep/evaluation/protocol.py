@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 import segsweep
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DataError
-from segsweep.evaluation.boundary import BOUNDARY_RULE
 from segsweep.evaluation.counts import Counts
+from segsweep.evaluation.histogram import BOUNDARY_RULE
 from segsweep.evaluation.metrics import ABSENT_RULE
 from segsweep.evaluation.strategies import RESIZE_RULE, Strategy
 from segsweep.files import fsync

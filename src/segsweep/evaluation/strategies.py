@@ -1,31 +1,29 @@
 """Test strategies: which views of an image a network sees, and that their probabilities are averaged.
 
 A `View` is one way of looking at an image; a `Strategy` is a set of views. Strategies that contain one
-another (single ⊂ flip ⊂ multi-scale and flip) have views in common, which the `predictor` computes once:
-that is why a view is a value that can be compared, and not a function.
+another (single ⊂ flip ⊂ multi-scale and flip) have views in common, which are computed once: that is why a
+view is a value that can be compared, and not a function.
+
+Sliding windows show a large image as overlapping crops, each of the size of a training crop. They lie on a
+grid of strides; the last of each row and column is moved back to end at the image's border, so that nothing
+is padded (as in mmsegmentation's `slide_inference`). Logits are averaged where windows overlap.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
 
-from segsweep.errors import ConfigError
-from segsweep.evaluation.windows import sliding_logits
+from segsweep.errors import OptionError
+from segsweep.networks.blocks import resize
 
 Pair = tuple[int, int]
 
 DEEPLAB_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # Chen et al., 2017 (DeepLabv3), section 4.1; KSAC §5
 RESIZE_RULE = "bilinear, half-pixel centres (align_corners=False), no antialiasing"
-
-
-def resized(maps: Tensor, size: Pair) -> Tensor:
-    """Maps [B, C, H, W] at another size (height, width); the same tensor where it is theirs already."""
-    if tuple(maps.shape[-2:]) == tuple(size):
-        return maps
-    return F.interpolate(maps, size, mode="bilinear", align_corners=False, antialias=False)
 
 
 @dataclass(frozen=True)
@@ -53,19 +51,14 @@ class View:
         The batch is one image, always: which images keep an image company must not change its result.
         """
         height, width = image.shape[-2:]
-        seen = resized(image, (max(1, round(height * self.scale)), max(1, round(width * self.scale))))
+        seen = resize(image, (max(1, round(height * self.scale)), max(1, round(width * self.scale))))
         seen = seen.flip(-1) if self.flip else seen
         if self.window is None or self.stride is None:
             logits = segmenter(seen, (height, width)).float()
         else:
-            logits = resized(sliding_logits(segmenter, seen, self.window, self.stride), (height, width))
+            logits = resize(sliding_logits(segmenter, seen, self.window, self.stride), (height, width))
         unflipped: Tensor = logits.flip(-1) if self.flip else logits
         return unflipped
-
-    def __call__(self, segmenter: nn.Module, image: Tensor) -> Tensor:
-        """Class probabilities [1, K, H, W] of a float image [1, 3, H, W] with values 0..255."""
-        probabilities: Tensor = self.logits(segmenter, image).softmax(1)
-        return probabilities
 
 
 class Strategy:
@@ -81,7 +74,7 @@ class Strategy:
     A strategy of one's own is a subclass with its own `views` and `name`.
 
     Raises:
-        ConfigError: a setting is of the wrong kind or out of range.
+        OptionError: a setting is of the wrong kind or out of range.
     """
 
     def __init__(
@@ -94,31 +87,29 @@ class Strategy:
     ) -> None:
         self.scales = _scales(scales)
         if not isinstance(flip, bool):
-            raise ConfigError(f"test strategy: flip={flip!r}: expected true or false")
+            raise OptionError("flip", flip, "true or false")
         self.flip = flip
         self.window = None if window is None else _pair("window", window)
         self.stride = self._stride(stride)
         if output_stride is not None and not _is_positive_int(output_stride):
-            raise ConfigError(
-                f"test strategy: output_stride={output_stride!r}: expected a positive integer, "
-                "or null for the one the network was trained at"
-            )
+            expected = "a positive integer, or null for the one the network was trained at"
+            raise OptionError("output_stride", output_stride, expected)
         self.output_stride = output_stride
 
     def _stride(self, stride: Sequence[int] | None) -> Pair | None:
         if self.window is None:
             if stride is not None:
-                raise ConfigError(f"test strategy: stride={stride!r} without a window: give window=[h,w] too")
+                raise OptionError(
+                    "stride", stride, problem="without a window", remedy="give window=[h,w] too"
+                )
             return None
         height, width = self.window
         if stride is None:
             return -(-2 * height // 3), -(-2 * width // 3)
         pair = _pair("stride", stride)
         if pair[0] > height or pair[1] > width:
-            raise ConfigError(
-                f"test strategy: stride={list(pair)} is beyond window={list(self.window)} and leaves pixels "
-                "unseen: expected at most the window"
-            )
+            problem = f"larger than window={list(self.window)}, which leaves pixels unseen"
+            raise OptionError("stride", list(pair), "at most the window", problem=problem)
         return pair
 
     def views(self) -> tuple[View, ...]:
@@ -163,16 +154,50 @@ def _scales(scales: Iterable[float]) -> tuple[float, ...]:
     values = tuple(scales) if isinstance(scales, Iterable) and not isinstance(scales, str) else ()
     numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
     if not values or len(set(numbers)) != len(values) or not all(0 < v < float("inf") for v in numbers):
-        raise ConfigError(
-            f"test strategy: scales={scales!r}: expected different positive numbers, as [0.75,1.0,1.25]"
-        )
+        raise OptionError("scales", scales, "different positive numbers, as [0.75,1.0,1.25]")
     return tuple(sorted(float(v) for v in numbers))
 
 
-def _pair(key: str, value: Iterable[int]) -> Pair:
+def _pair(option: str, value: Iterable[int]) -> Pair:
     pair = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else ()
     if len(pair) != 2 or not all(_is_positive_int(v) for v in pair):
-        raise ConfigError(
-            f"test strategy: {key}={value!r}: expected two positive integers [height,width] in pixels"
-        )
+        raise OptionError(option, value, "two positive integers [height,width] in pixels")
     return pair
+
+
+def window_starts(length: int, window: int, stride: int) -> list[int]:
+    """First pixels of the windows along one side of `length` pixels; one window at 0 if it is shorter."""
+    last = max(length - window, 0)
+    return [*range(0, last, stride), last]
+
+
+def windows(
+    size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]
+) -> Iterator[tuple[slice, slice]]:
+    """Rows and columns of each window over an image of `size`, all as (height, width) in pixels."""
+    height, width = min(window[0], size[0]), min(window[1], size[1])
+    tops = window_starts(size[0], window[0], stride[0])
+    lefts = window_starts(size[1], window[1], stride[1])
+    for top, left in product(tops, lefts):
+        yield slice(top, top + height), slice(left, left + width)
+
+
+def sliding_logits(
+    segmenter: nn.Module, image: Tensor, window: tuple[int, int], stride: tuple[int, int]
+) -> Tensor:
+    """Mean of the logits [1, K, H, W] over all windows that see a pixel of the image [1, 3, H, W].
+
+    Each window is its own forward pass. An image smaller than the window is one window of its own size.
+    """
+    height, width = image.shape[-2:]
+    total: Tensor | None = None
+    coverage = torch.zeros(1, 1, height, width, device=image.device)
+    for rows, columns in windows((height, width), window, stride):
+        crop = image[..., rows, columns]
+        logits = segmenter(crop, tuple(crop.shape[-2:])).float()
+        if total is None:
+            total = logits.new_zeros(1, logits.shape[1], height, width)
+        total[..., rows, columns] += logits
+        coverage[..., rows, columns] += 1
+    assert total is not None
+    return total / coverage

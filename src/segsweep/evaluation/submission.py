@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segsweep.data.dataset import Submission
-from segsweep.data.labels import ranges
+from segsweep.data.labels import Palette, full_palette, ranges
 from segsweep.data.split import some
 from segsweep.errors import DataError
-from segsweep.evaluation.pictures import Palette, full_palette
 
 Size = tuple[int, int]
 FIRST_MOMENT = (1980, 1, 1, 0, 0, 0)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,7 @@ from segsweep.distributed.ranks import Ranks
 from segsweep.errors import UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.evaluate import OnImage, evaluate
-from segsweep.evaluation.pictures import PictureWriter
-from segsweep.evaluation.predictions import PredictionWriter, prediction_form
+from segsweep.evaluation.predictions import PictureWriter, PredictionWriter, prediction_form
 from segsweep.evaluation.protocol import protocol_card, write_test
 from segsweep.evaluation.strategies import Strategy
 from segsweep.evaluation.submission import Size
@@ -143,22 +143,22 @@ class _Pass:
     def _evaluate(
         self, strategies: Sequence[Strategy], writers: Sequence[PredictionWriter]
     ) -> dict[str, Counts]:
-        checkpoint = _checkpoint(self.folder, self.config)
-        pictures = PictureWriter(
-            self.folder.path / "pictures", self.samples.ids, self.data.palette, self.suffix
-        )
+        checkpoint, trainer = _checkpoint(self.folder, self.config), self.config["trainer"]
+        own, done = range(self.ranks.rank, len(self.samples), self.ranks.world), count(1)
+        consumers: list[OnImage] = [self._check_ours, *writers]
+        if self.samples.has_truth:  # pictures are for reports of figures, and show the truth
+            place = self.folder.path / "pictures"
+            consumers.append(PictureWriter(place, self.samples.ids, self.data.palette, self.suffix))
         with testing_progress.shown(self.folder, self.ranks.rank == 0) as progress:
             return evaluate(
                 cache(lambda output_stride: load_network(self.config, checkpoint, output_stride)),
                 self.samples,
                 strategies,
                 num_classes=self.config["num_classes"],
-                device=device(self.config["trainer"]["accelerator"], self.ranks.local_rank),
+                device=device(trainer["accelerator"], self.ranks.local_rank),
                 num_workers=self.config["num_workers"],
-                # Pictures are for reports of figures, and show the truth.
-                on_image=_each([self._check_ours, *writers, *([pictures] if self.samples.has_truth else [])]),
-                progress=progress,
-                indices=range(self.ranks.rank, len(self.samples), self.ranks.world),
+                on_image=_each([*consumers, lambda *_: progress(next(done), len(own))]),
+                indices=own,
             )
 
     def _check_ours(self, *_: object) -> None:

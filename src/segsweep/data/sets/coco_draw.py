@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from segsweep.data.labels import LabelMap
+from segsweep.data.labels import LabelMap, label_png
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.data.sets.voc_classes import label_png
+from segsweep.data.sets.voc_classes import PALETTE
 from segsweep.errors import DataError
 
 VOC_OF_COCO = {
@@ -144,4 +144,4 @@ def _mask(region: Region, height: int, width: int) -> Any:
 
 def draw_png(height: int, width: int, regions: Sequence[Region]) -> bytes:
     """The label map of an image as a PNG in VOC's colours."""
-    return label_png(draw(height, width, regions))
+    return label_png(draw(height, width, regions), PALETTE)

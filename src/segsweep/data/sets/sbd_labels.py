@@ -7,8 +7,8 @@ import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
-from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, plain
-from segsweep.data.sets.voc_classes import CLASSES, label_png
+from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, label_png, plain
+from segsweep.data.sets.voc_classes import CLASSES, PALETTE
 from segsweep.errors import DataError
 
 
@@ -49,4 +49,4 @@ class SbdLabels(LabelFormat):
 
 def sbd_png(file: str) -> bytes:
     """A label file of SBD, or VOC's own, as a PNG in VOC's colours."""
-    return label_png(SbdLabels().read(file))
+    return label_png(SbdLabels().read(file), PALETTE)
