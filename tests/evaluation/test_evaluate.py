@@ -127,7 +127,7 @@ def test_a_training_is_left_as_it_was(segmenter):
 
 
 def test_a_network_of_other_classes_is_refused():
-    with pytest.raises(ConfigError, match="gives 4 classes, the data set has 3"):
+    with pytest.raises(ConfigError, match="gives 4 classes, the dataset has 3"):
         evaluate(lambda output_stride: Position(), Samples(), ALL[:1], num_classes=3)
 
 
