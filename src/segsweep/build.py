@@ -27,6 +27,7 @@ from segsweep.evaluation.strategies import Strategy
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import Head
+from segsweep.runs.contents import Status
 from segsweep.training.fit import TrainerSettings, val_interval
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.task import SegmentationTask
@@ -167,7 +168,7 @@ def build_tracker(config: Config) -> NoTracker:
 
 
 def trainer_settings(
-    config: Config, status: Config | None = None, ranks: Ranks | None = None
+    config: Config, status: Status | None = None, ranks: Ranks | None = None
 ) -> TrainerSettings:
     """The trainer's settings with intervals worked out, for as many ranks as there are.
 
@@ -182,8 +183,8 @@ def trainer_settings(
     for elsewhere in ("log_every", "freeze", "on_nan", "on_oom", "devices"):
         trainer.pop(elsewhere)
     trainer["val_every"] = val_interval(trainer["max_steps"], trainer.get("val_every"))
-    if status and status.get("shrunk_to"):
-        trainer["accumulate_grad_batches"] = status["shrunk_to"]
+    if status and status.shrunk_to:
+        trainer["accumulate_grad_batches"] = status.shrunk_to
     ranks = ranks or Ranks()
     return TrainerSettings(
         checkpoint_every=checkpoint["every"],

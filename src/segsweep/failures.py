@@ -6,7 +6,7 @@ was out of memory a smaller micro-batch, one whose data set is damaged a repair.
 
 import errno
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -111,12 +111,6 @@ def failure_in(file: Path | None) -> Iterator[None]:
             with suppress(UserError, OSError):  # if it cannot be written, the exit status has to do
                 write_bytes(file, json.dumps(asdict(Failure(classify(error), one_line(error)))).encode())
         raise
-
-
-def class_of(status: Mapping[str, Any]) -> str | None:
-    """The class of the failure that a run's status tells of; None where it tells of none."""
-    kind: str | None = (status.get("failure") or {}).get("class")
-    return kind
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -85,7 +85,7 @@ def test_further_strategies_are_tested_without_training(trained):
     cards = {p.name: read_test(p).card for p in (run / "tests").iterdir()}
     assert cards["os8_single"]["strategy"]["output_stride"] == 8
     assert cards["ms1+1.5"]["strategy"]["scales"] == [1, 1.5]
-    assert len({card["split_hash"] for card in cards.values()}) == 1
+    assert len({card.split_hash for card in cards.values()}) == 1
 
 
 def test_the_figures_are_those_of_the_kept_counts(trained):
@@ -100,7 +100,7 @@ def test_the_figures_are_those_of_the_kept_counts(trained):
 def test_best_weights_are_another_protocol(trained):
     segsweep("test", *TINY, "checkpoint.test=best", cwd=trained)
     card = read_test(only_run(trained) / "tests" / "single-best").card
-    assert card["checkpoint"]["which"] == "best"
+    assert card.checkpoint.which == "best"
     rows = table("report", cwd=trained)
     assert len(rows) == 2, "numbers of last and best weights stand in tables of their own"
 
@@ -109,7 +109,7 @@ def test_runs_lists_and_explains(trained):
     run = only_run(trained)
     (row,) = table("runs", cwd=trained)
     assert (row["id"], row["state"], row["step"], row["measured"]) == (run.name, "done", 4, "single")
-    assert row["miou"] == read_test(run / "tests" / "single").metrics["miou"]
+    assert row["miou"] == read_test(run / "tests" / "single").metrics.miou
     (explained,) = table("runs", "show", run.name[:4], cwd=trained)
     assert explained["identity"]["head.rates"] == [1, 2]
     assert explained["tests"]["single"]["protocol"]["split"] == "test"
@@ -121,7 +121,7 @@ def test_runs_lists_and_explains(trained):
 def test_a_report_has_figures_and_pictures(trained):
     segsweep("report", "out=page", "title=Rates & rows", cwd=trained)
     markdown, html = ((trained / "page" / name).read_text() for name in ("report.md", "report.html"))
-    miou = read_test(only_run(trained) / "tests" / "single").metrics["miou"]
+    miou = read_test(only_run(trained) / "tests" / "single").metrics.miou
     assert f"{100 * miou:.2f}" in markdown
     assert f"{100 * miou:.2f}" in html
     assert "Rates &amp; rows" in html

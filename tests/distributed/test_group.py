@@ -37,7 +37,7 @@ def test_one_rank_plans_and_writes_and_the_others_follow(tmp_path):
     )
     assert first.returncode == 0, first.stderr
     (run,) = all_runs(tmp_path / "runs")
-    assert run.status()["state"] == "done"
+    assert run.status().state == "done"
     assert run.strategies() == ["single"]
     assert json.loads((run.path / "environment.json").read_text())["ranks"] == 2
     assert first.stdout.count("miou") == 1, "told once"

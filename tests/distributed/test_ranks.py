@@ -86,10 +86,10 @@ def test_the_first_cause_is_told(tmp_path):
     folder = planned(*fault, f"runs_dir={tmp_path / 'runs'}", "trainer.devices=2")
     ended = execute(folder)
     status = folder.status()
-    assert (ended.returncode, status["state"], status["failure"]["class"]) == (2, "failed", "unknown")
-    assert status["error"] == "rank 1: RuntimeError: a fault to order"
-    assert any("a fault to order" in line for line in status["failure"]["log"])
-    assert ended.stderr.splitlines()[-1] == f"segsweep: {status['error']}"
+    assert (ended.returncode, status.state, status.failure.kind) == (2, "failed", "unknown")
+    assert status.error == "rank 1: RuntimeError: a fault to order"
+    assert any("a fault to order" in line for line in status.failure.log)
+    assert ended.stderr.splitlines()[-1] == f"segsweep: {status.error}"
     assert "Traceback" in (folder.path / "log_rank1.txt").read_text()
     assert processes_of(folder) == []
 
@@ -101,7 +101,7 @@ def test_memory_that_runs_out_starts_all_ranks_anew(tmp_path):
     folder = planned(*hungry, f"runs_dir={tmp_path / 'runs'}", "trainer.devices=2", "trainer.on_oom=shrink")
     ended = execute(folder)
     assert ended.returncode == 0, ended.stderr
-    assert (folder.status()["state"], folder.status()["shrunk_to"]) == ("done", 2)
+    assert (folder.status().state, folder.status().shrunk_to) == ("done", 2)
 
 
 @pytest.mark.slow
@@ -109,5 +109,5 @@ def test_torchrun_ends_with_the_first_cause(tmp_path):
     fault = faulty(tmp_path, (picture(1, 3), "error", None))
     folder = planned(*fault, f"runs_dir={tmp_path / 'runs'}")
     assert execute(folder, torchrun=2).returncode == 1, "torchrun's own"
-    assert folder.status()["error"] == "rank 1: RuntimeError: a fault to order"
+    assert folder.status().error == "rank 1: RuntimeError: a fault to order"
     assert processes_of(folder) == []

@@ -69,14 +69,14 @@ def test_what_a_row_or_a_column_tells_does_not_part_tables(change):
 
 
 def test_sizes_are_listed_or_bounded():
-    assert describe_sizes({(480, 360)}) == ["480x360"]
+    assert describe_sizes({(480, 360)}) == ("480x360",)
     assert describe_sizes((10 + i, 20 - i) for i in range(7)) == "10x14 to 16x20, 7 sizes"
 
 
 def test_a_test_is_written_whole(tmp_path, monkeypatch):
     write_test(tmp_path / "single", counts(), ["x", "y"], card())
     read = read_test(tmp_path / "single")
-    assert read.metrics["miou"] == 0
+    assert read.metrics.miou == 0
     assert read.card == card()
     assert np.array_equal(read.counts.confusion, [[0, 0], [48, 0]])
 
@@ -96,7 +96,7 @@ def test_a_draft_or_a_part_of_a_test_is_none(tmp_path):
     assert not is_test(tmp_path / ".single.k3")
     write_test(tmp_path / "single", counts(), ["x", "y"], card(step=20))
     write_test(tmp_path / "single", counts(), ["x", "y"], card(step=30))  # replaces
-    assert read_test(tmp_path / "single").card["checkpoint"]["step"] == 30
+    assert read_test(tmp_path / "single").card.checkpoint.step == 30
     (tmp_path / "single" / "protocol.json").unlink()
     with pytest.raises(DataError, match="not a complete test"):
         read_test(tmp_path / "single")

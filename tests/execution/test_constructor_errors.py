@@ -69,8 +69,8 @@ def test_the_run_fails_with_the_line_and_is_free(folder, tmp_path, key, value, w
             (folder.path / name).write_bytes(content)
     status = folder.status()
     assert words in str(raised.value)
-    assert (status["state"], status["error"]) == ("failed", str(raised.value))
-    assert status["failure"]["class"] == "user's error"
+    assert (status.state, status.error) == ("failed", str(raised.value))
+    assert status.failure.kind == "user's error"
     assert folder.holder() is None
 
 
@@ -87,8 +87,8 @@ def test_a_test_strategy_fails_alone(trained):
     with pytest.raises(ConfigError, match="scales"):
         run(trained, json.dumps({**trained.config(), "test": odd}))
     status = trained.status()
-    assert (status["state"], status["failure"]["class"]) == ("done", "user's error")
-    assert "scales" in status["error"]
+    assert (status.state, status.failure.kind) == ("done", "user's error")
+    assert "scales" in status.error
     assert trained.holder() is None
 
 

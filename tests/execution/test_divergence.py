@@ -37,10 +37,10 @@ def test_the_run_stops_with_step_and_samples_and_skipping_goes_on(place, tmp_pat
         run(folder)
     assert (raised.value.step, len(raised.value.ids)) == (5, 4)
     status = folder.status()
-    assert (status["state"], status["failure"]["class"], status["step"]) == ("failed", "diverged", 4)
-    assert status["error"] == str(raised.value)
-    assert 1 < len(status["failure"]["log"]) <= 30
-    assert "DivergenceError: step 5" in status["failure"]["log"][-1]
+    assert (status.state, status.failure.kind, status.step) == ("failed", "diverged", 4)
+    assert status.error == str(raised.value)
+    assert 1 < len(status.failure.log) <= 30
+    assert "DivergenceError: step 5" in status.failure.log[-1]
     assert checkpoint(folder)["global_step"] == 4
     assert is_finite(folder)
 
@@ -48,9 +48,9 @@ def test_the_run_stops_with_step_and_samples_and_skipping_goes_on(place, tmp_pat
     assert again.id == folder.id, "how a NaN is met is no part of the run"
     run(again)
     status = again.status()
-    assert (status["state"], status["dropped_batches"]) == ("done", 1)
-    assert (status["error"], status["failure"]) == (None, None)
-    assert status["origin"] == "random weights", "where the run began, not where it went on"
+    assert (status.state, status.dropped_batches) == ("done", 1)
+    assert (status.error, status.failure) == (None, None)
+    assert status.origin == "random weights", "where the run began, not where it went on"
     assert "starting from own checkpoint last.ckpt" in again.log.read_text()
     assert f"step 5: loss nan, batch dropped ({', '.join(raised.value.ids)})" in again.log.read_text()
     assert is_finite(again)
@@ -86,7 +86,7 @@ def test_of_a_step_of_two_batches_one_is_dropped(place, tmp_path, picture):
         *faulty(tmp_path, (picture, "nan", None)), place, *halves, "trainer.on_nan=skip", "optimizer.lr=0.1"
     )
     run(folder)
-    assert (folder.status()["dropped_batches"], folder.status()["step"]) == (1, 3)
+    assert (folder.status().dropped_batches, folder.status().step) == (1, 3)
     assert is_finite(folder)
     assert all(losses(folder).values()), "each step has a batch that counts"
     moved = different(weights(folder), weights(folder, "previous.ckpt"))
@@ -105,9 +105,9 @@ def test_the_count_survives_a_kill(place, tmp_path):
         command("execute", str(folder.path)), env=environment(PYTHONPATH=str(ROOT)), capture_output=True
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    assert (folder.status()["state"], folder.status()["step"]) == ("interrupted", 5)
+    assert (folder.status().state, folder.status().step) == ("interrupted", 5)
     run(folder)
-    assert folder.status()["dropped_batches"] == whole.status()["dropped_batches"] == 1
+    assert folder.status().dropped_batches == whole.status().dropped_batches == 1
     assert equal(checkpoint(folder)["state_dict"], checkpoint(whole)["state_dict"])
     assert equal(checkpoint(folder)["optimizer_states"], checkpoint(whole)["optimizer_states"])
     assert rows(folder) == rows(whole)
@@ -118,7 +118,7 @@ def test_weights_that_are_no_numbers_reach_no_checkpoint(place, tmp_path):
     folder = planned(*faulty(tmp_path, (PICTURE, "nan_gradient", None)), place)
     with pytest.raises(DivergenceError, match="is NaN or infinite"):
         run(folder)
-    assert folder.status()["failure"]["class"] == "diverged"
+    assert folder.status().failure.kind == "diverged"
     assert checkpoint(folder)["global_step"] == 4
     assert is_finite(folder)
 

@@ -60,7 +60,7 @@ def test_a_flipped_bit_is_reported_and_the_checkpoint_before_is_taken(stopped, t
     said = folder.log.read_text()
     assert f"checkpoint {folder.checkpoints / 'last.ckpt'} is damaged" in said
     assert "starting from own checkpoint previous.ckpt" in said
-    assert folder.status()["origin"] == "random weights"
+    assert folder.status().origin == "random weights"
     assert equal(outcome(folder), stopped[1])
 
 
@@ -114,7 +114,7 @@ def test_with_both_damaged_the_run_fails_and_nothing_is_overwritten(stopped, tmp
     before = {path.name: path.read_bytes() for path in folder.checkpoints.iterdir()}
     with pytest.raises(UserError, match="force=true"):
         run(folder)
-    assert folder.status()["state"] == "failed"
+    assert folder.status().state == "failed"
     assert {path.name: path.read_bytes() for path in folder.checkpoints.iterdir()} == before
 
 
@@ -133,14 +133,14 @@ def test_a_disk_without_room_for_a_checkpoint(stopped, tmp_path):
         with pytest.raises(UserError, match="the one before it is whole"):
             run(folder)
         status = folder.status()
-        assert (status["state"], status["failure"]["class"]) == ("failed", "disk")
-        assert "could not be written" in status["error"]
+        assert (status.state, status.failure.kind) == ("failed", "disk")
+        assert "could not be written" in status.error
         assert newest(folder.checkpoints) == folder.checkpoints / "last.ckpt"
         assert checkpoint(folder)["global_step"] == 4
         assert not list(folder.checkpoints.glob("*.tmp"))
         (disk / "filler").unlink()
         run(folder)
-        assert folder.status()["failure"] is None
+        assert folder.status().failure is None
         assert equal(outcome(folder), stopped[1])
     finally:
         subprocess.run(["umount", str(disk)], check=True)
@@ -176,5 +176,5 @@ def test_a_run_that_was_moved_keeps_its_best(stopped, tmp_path):
     AtomicCheckpointIO().save_checkpoint(last, folder.checkpoints / "last.ckpt")
     before = (folder.checkpoints / "best.ckpt").read_bytes()
     run(folder)
-    assert folder.status()["state"] == "done"
+    assert folder.status().state == "done"
     assert (folder.checkpoints / "best.ckpt").read_bytes() == before

@@ -36,7 +36,7 @@ def started(run: RunFolder, folder: Path, count: int, until) -> list[tuple[int, 
 
 def check_whole(run: RunFolder) -> None:
     """Trained once from its beginning to its end, and nothing is left lying about."""
-    assert run.status()["state"] == "done"
+    assert run.status().state == "done"
     steps = [row["step"] for row in rows(run)]
     assert steps == ["1", "2", "3", "3", "4", "5", "6", "6"]
     assert checkpoint(run)["global_step"] == 6

@@ -38,8 +38,8 @@ def test_unless_asked_it_is_a_failure(tmp_path):
     with pytest.raises(torch.OutOfMemoryError):
         run(folder)
     status = folder.status()
-    assert (status["state"], status["failure"]["class"]) == ("failed", "out of memory")
-    assert status["error"] == "OutOfMemoryError: 4 images do not fit"
+    assert (status.state, status.failure.kind) == ("failed", "out of memory")
+    assert status.error == "OutOfMemoryError: 4 images do not fit"
     assert "shrunk_to" not in status
 
 
@@ -59,14 +59,14 @@ def test_it_goes_on_with_smaller_micro_batches(tmp_path, calls, options, before,
     folder = hungry(tmp_path / "runs", 2, calls, *options, "trainer.on_oom=shrink")
     with batches() as seen, pytest.raises(AgainError):
         run(folder)
-    assert folder.status()["shrunk_to"] == after
+    assert folder.status().shrunk_to == after
     assert f"out of memory: {after} micro-batches a step in place of {before}" in folder.log.read_text()
     done = calls // before
     first = [step for step in seen if step[0] < done]
     with batches() as rest:
         run(folder)
     status = folder.status()
-    assert (status["state"], status["step"], status["shrunk_to"]) == ("done", 6, after)
+    assert (status.state, status.step, status.shrunk_to) == ("done", 6, after)
     assert checkpoint(folder)["global_step"] == 6
     assert stream([*first, *rest]) == stream(whole)
     assert {len(ids) for _, ids in rest} == {2}
@@ -119,10 +119,10 @@ def test_one_picture_that_does_not_fit_is_a_failure(tmp_path):
     for shrunk in (2, 4):
         with pytest.raises(AgainError):
             run(folder)
-        assert folder.status()["shrunk_to"] == shrunk
+        assert folder.status().shrunk_to == shrunk
     with pytest.raises(torch.OutOfMemoryError):
         run(folder)
-    assert (folder.status()["state"], folder.status()["shrunk_to"]) == ("failed", 4)
+    assert (folder.status().state, folder.status().shrunk_to) == ("failed", 4)
 
 
 def test_an_allocation_that_really_fails_is_known(tmp_path):
@@ -132,7 +132,7 @@ def test_an_allocation_that_really_fails_is_known(tmp_path):
         run(folder)
     assert "allocate memory" in str(again.value.__cause__)
     run(folder)
-    assert (folder.status()["state"], folder.status()["shrunk_to"]) == ("done", 2)
+    assert (folder.status().state, folder.status().shrunk_to) == ("done", 2)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory")])
@@ -156,7 +156,7 @@ def test_the_fresh_process_leaves_no_loader_behind(tmp_path):
     assert process.returncode == 0, process.stderr
     (plan,) = (tmp_path / "runs").glob("*/plan.json")
     status = RunFolder(plan.parent).status()
-    assert (status["state"], status["shrunk_to"]) == ("done", 2)
+    assert (status.state, status.shrunk_to) == ("done", 2)
     assert not (tmp_path / "runs" / "replaced").exists()
     environments = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/environ") if _is_ours(path)]
     assert [found for found in environments if mark.encode() in found] == []

@@ -110,16 +110,16 @@ def test_ctrl_c_saves_and_once_more_ends_at_once(tmp_path):
     (tmp_path / "once").touch()
     with pytest.raises(PreemptedError, match=r"stopped by Ctrl-C after step 2 \(saved: step 2\)"):
         run(folder)
-    assert (folder.status()["state"], checkpoint(folder)["global_step"]) == ("interrupted", 2)
+    assert (folder.status().state, checkpoint(folder)["global_step"]) == ("interrupted", 2)
     (tmp_path / "twice0").touch()
     (tmp_path / "twice1").touch()
     with pytest.raises(KeyboardInterrupt):
         run(folder)
-    assert folder.status()["state"] == "interrupted"
+    assert folder.status().state == "interrupted"
     assert checkpoint(folder)["global_step"] == 2, "the third is followed by a validation"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     run(folder)
-    assert folder.status()["state"] == "done"
+    assert folder.status().state == "done"
 
 
 def picture(step: int, place: int) -> int:

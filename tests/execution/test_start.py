@@ -52,7 +52,7 @@ def begun(folder: RunFolder) -> tuple[dict[str, torch.Tensor], str]:
 
 
 def test_from_nothing(source):
-    assert source.status()["origin"] == "random weights"
+    assert source.status().origin == "random weights"
     assert "starting from random weights" in source.log.read_text()
 
 
@@ -78,7 +78,7 @@ def test_from_init(place, source, tmp_path, kind):
     assert different(taken, fresh_weights(folder)), "it is not what the seed would have given"
     assert origin == f"init {named[kind]}"
     run(folder)
-    assert folder.status()["origin"] == origin
+    assert folder.status().origin == origin
     assert f"starting from {origin}" in folder.log.read_text()
 
 
@@ -96,7 +96,7 @@ def test_a_parent_comes_before_init(place, source):
     folder = planned(place, *SHORT, "seed=3", f"init={source.id}")
     parent = planned(place, *SHORT, "seed=4")
     run(parent)
-    folder.plan["parent"] = parent.id
+    folder.plan = folder.plan.changed(parent=parent.id)
     taken, origin = begun(folder)
     assert origin == f"parent {parent.id}"
     assert different(taken, weights(parent)) == []
@@ -106,7 +106,7 @@ def test_a_parent_that_is_not_done_is_no_start(place):
     """One that failed has a checkpoint too, from before its end."""
     parent = planned(place, "seed=4")
     folder = planned(place, *SHORT, "seed=3")
-    folder.plan["parent"] = parent.id
+    folder.plan = folder.plan.changed(parent=parent.id)
     parent.update_status(state="failed")
     with pytest.raises(UserError, match=f"its parent {parent.id} is failed, not done"):
         begun(folder)

@@ -50,8 +50,8 @@ def test_a_run_its_tests_and_a_later_test(tmp_path, monkeypatch):
     assert [row["_step"] for row in rows] == [1, 2, 3, 4]
     assert [row["step"] for row in rows if "val_miou" in row and "iou/ring" in row] == [2, 4]
     status, known = run.status(), summary(run.path)
-    assert known["best_val_miou"] == status["best_miou"]
-    assert known["params"] == status["params"]
+    assert known["best_val_miou"] == status.best_miou
+    assert known["params"] == status.params
     assert figures(run, "single").items() <= known.items()
     assert "exit" in found(run.path)
     assert len(list(run.path.glob("wandb/offline-run-*/files/media/images/validation/*.png"))) == 2
@@ -67,7 +67,7 @@ def test_a_run_its_tests_and_a_later_test(tmp_path, monkeypatch):
     assert run.is_complete(config)
     later = summary(run.path)
     assert {**figures(run, "single"), **figures(run, "flip")}.items() <= later.items()
-    assert later["best_val_miou"] == status["best_miou"]
+    assert later["best_val_miou"] == status.best_miou
     assert [row["_step"] for row in history(run.path)] == [1, 2, 3, 4]
 
 

@@ -52,7 +52,7 @@ def test_it_is_tested_as_it_was_trained_wherever_its_data_are_now(run, caplog):
     shutil.move("data", "elsewhere")
     assert cli.run(["test", run.id[:5], "test=[slide]", "data_dir=elsewhere", "checkpoint.test=last"]) == 0
     card = read_test(run.tests / "slide48x48+32x32").card
-    assert (card["strategy"]["window"], card["images"]) == ([48, 48], 2)
+    assert (card.strategy.content["window"], card.images) == ([48, 48], 2)
     assert frozen(run) == before
 
 

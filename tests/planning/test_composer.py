@@ -4,6 +4,7 @@ import pytest
 
 from segsweep.errors import ConfigError
 from segsweep.runs import compare
+from segsweep.runs.contents import Plan
 from segsweep.runs.folder import RunFolder
 from tests.support.composing import composed, composing
 
@@ -64,7 +65,7 @@ def test_mistakes_are_told_as_elsewhere(composer, overrides, message):
 
 def run(tmp_path, name: str, choices: dict, identity: dict) -> RunFolder:
     folder = RunFolder(tmp_path / name)
-    folder.write_plan({"id": name, "choices": choices, "identity": identity, "overrides": []}, "")
+    folder.write_plan(Plan(id=name, choices=choices, identity=identity, overrides=()), "")
     return folder
 
 

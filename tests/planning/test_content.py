@@ -134,7 +134,7 @@ def test_an_older_run_and_a_newer_one_differ_in_their_seed_alone():
     older = copied(VERSION_2, Path("runs"), num_classes=11)
     newer = write(member(*CAMVID, "seed=1"))
     assert compare.axes([older, newer]) == ["seed"]
-    assert CONTENT in newer.plan["identity"]
+    assert CONTENT in newer.plan.identity
 
 
 def test_runs_on_unlike_data_are_told_apart(tmp_path):
@@ -181,4 +181,4 @@ def test_a_stage_that_is_done_is_started_from_without_its_data(tmp_path, said):
 
 def test_generated_data_have_none():
     assert CONTENT not in member().identity
-    assert RunFolder(write(member()).path).plan["identity"] == member().identity
+    assert RunFolder(write(member()).path).plan.identity == member().identity

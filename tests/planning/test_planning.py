@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -57,8 +58,8 @@ def test_runs_are_written_in_order_and_their_plans_last(tmp_path):
     for run, one in zip(runs, members, strict=True):
         assert {path.name for path in run.path.iterdir()} == {"config.yaml", "status.json", "plan.json"}
         assert run.config() == {"sampling": None, **one.config}
-        assert run.plan == {**one.record(), "identity": one.identity}
-        assert run.status()["state"] == "planned"
+        assert run.plan == replace(one.record(), identity=one.identity)
+        assert run.status().state == "planned"
 
 
 def test_a_run_that_was_begun_keeps_its_plan_and_status(tmp_path):
@@ -67,7 +68,7 @@ def test_a_run_that_was_begun_keeps_its_plan_and_status(tmp_path):
     one.folder.update_status(state="interrupted", step=7)
     before = (one.folder.path / "plan.json").read_bytes()
     write_all([member("seed=3", f"runs_dir={tmp_path}", "test=[flip]")])
-    assert one.folder.status()["step"] == 7
+    assert one.folder.status().step == 7
     assert list(one.folder.config()["test"]) == ["flip"]
     assert (one.folder.path / "plan.json").read_bytes() == before
 

@@ -66,14 +66,14 @@ def test_shared_prefixes_are_trained_once(tmp_path):
     new = train_all(chains(*axes, "stages.fine.optimizer.lr=1e-3,2e-3"))
     assert len(new) == 4 + 4 + 8
     assert steps(new) == 4 * 3 + 4 * 2 + 8 * 1
-    assert all(folder.status()["state"] == "done" for folder in new)
-    parents = {folder.id: folder.plan["parent"] for folder in new if folder.plan["stage"] == "fine"}
+    assert all(folder.status().state == "done" for folder in new)
+    parents = {folder.id: folder.plan.parent for folder in new if folder.plan.stage == "fine"}
     assert sorted(parents.values()) == sorted(2 * list(set(parents.values()))), "two children each"
 
     more = train_all(chains(*axes, "stages.fine.optimizer.lr=2e-3,3e-3"))
-    assert [folder.plan["stage"] for folder in more] == 4 * ["fine"]
+    assert [folder.plan.stage for folder in more] == 4 * ["fine"]
     assert (len(all_runs(tmp_path)), steps(more)) == (20, 4)
-    assert {folder.plan["parent"] for folder in more} == set(parents.values())
+    assert {folder.plan.parent for folder in more} == set(parents.values())
     assert train_all(chains(*axes, "stages.fine.optimizer.lr=1e-3")) == []
 
 
@@ -115,12 +115,12 @@ def test_a_stage_begins_with_its_parents_last_weights(trained, monkeypatch):
 
 def _as_if_planned(child: RunFolder):
     status = RunFolder.status
-    return lambda self: {**status(self), "state": "planned"} if self.path == child.path else status(self)
+    return lambda self: status(self).changed(state="planned") if self.path == child.path else status(self)
 
 
 def test_what_a_stage_began_with_is_written_and_said(trained):
     first, second, fine = trained
-    origins = [folder.status()["origin"] for folder in trained]
+    origins = [folder.status().origin for folder in trained]
     assert origins == [
         "random weights",
         f"parent {first.id} (made anew for its classes: head.classifier.1)",
@@ -128,9 +128,9 @@ def test_what_a_stage_began_with_is_written_and_said(trained):
     ]
     for folder, origin in zip(trained, origins, strict=True):
         assert f"starting from {origin}" in folder.log.read_text()
-    assert [folder.plan["stage"] for folder in trained] == ["first", "second", "fine"]
-    assert [folder.plan["parent"] for folder in trained] == [None, first.id, second.id]
-    assert set(fine.plan["lineage"]) == {"first", "second"}
+    assert [folder.plan.stage for folder in trained] == ["first", "second", "fine"]
+    assert [folder.plan.parent for folder in trained] == [None, first.id, second.id]
+    assert set(fine.plan.lineage) == {"first", "second"}
 
 
 def test_only_the_last_stage_is_tested(trained):
@@ -217,23 +217,23 @@ def test_a_parent_that_fails_holds_its_children_back_and_no_other(monkeypatch, t
     fault = faulty(tmp_path, (5, "error", "broken"))
     arguments = ["train", "-m", *COMMON, "head=none", *fault, "seed=0,1", f"runs_dir={tmp_path / 'runs'}"]
     assert cli.run(arguments) == 1
-    runs = {(folder.config()["seed"], folder.plan["stage"]): folder for folder in all_runs(tmp_path / "runs")}
-    states = {key: folder.status()["state"] for key, folder in runs.items()}
+    runs = {(folder.config()["seed"], folder.plan.stage): folder for folder in all_runs(tmp_path / "runs")}
+    states = {key: folder.status().state for key, folder in runs.items()}
     failed = runs[0, "first"]
     assert states == {
         (0, "first"): "failed", (0, "second"): "planned", (0, "fine"): "planned",
         (1, "first"): "done", (1, "second"): "done", (1, "fine"): "done",
     }  # fmt: skip
-    assert failed.status()["failure"]["class"] == "unknown"
-    assert "RuntimeError: a fault to order" in failed.status()["error"]
+    assert failed.status().failure.kind == "unknown"
+    assert "RuntimeError: a fault to order" in failed.status().error
     assert f"its parent {failed.id} is not done" in capfd.readouterr().out
     (name,) = [path.stem for path in (tmp_path / "runs" / "sweeps").glob("*.json")]
     assert len(Sweep.read(tmp_path / "runs", name).runs) == 6
 
-    done = runs[1, "fine"].status()["updated"]
+    done = runs[1, "fine"].status().updated
     assert cli.run(arguments) == 0
-    assert {folder.status()["state"] for folder in runs.values()} == {"done"}
-    assert runs[1, "fine"].status()["updated"] == done
+    assert {folder.status().state for folder in runs.values()} == {"done"}
+    assert runs[1, "fine"].status().updated == done
 
 
 def test_planning_finds_what_is_wrong_with_a_later_stage(tmp_path):

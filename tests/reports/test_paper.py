@@ -74,7 +74,7 @@ def report(runs_dir, tmp_path, capsys):
 
 def own_test(runs_dir: Path, row: dict) -> float:
     """mIoU in % of a row's first run, read from its folder."""
-    return 100 * read_test(runs_dir / row["runs"][0] / "tests" / TESTS[row["test"]]).metrics["miou"]
+    return 100 * read_test(runs_dir / row["runs"][0] / "tests" / TESTS[row["test"]]).metrics.miou
 
 
 def check_rows(rows: list[dict], name: str, runs_dir: Path, large: bool) -> None:
@@ -135,7 +135,7 @@ def test_quoted_rows_are_quoted_and_remarks_stand_below(report):
 def test_seeds_are_mean_and_std(report, runs_dir):
     rows = json.loads(report("dual_aspp/table4", "seed=0,1,2", "format=json"))
     for row in rows:
-        tests = [read_test(runs_dir / run / "tests" / "single").metrics["miou"] for run in row["runs"]]
+        tests = [read_test(runs_dir / run / "tests" / "single").metrics.miou for run in row["runs"]]
         assert len(tests) == row["seeds"] == 3
         assert row["miou"] == pytest.approx(100 * statistics.mean(tests))
         assert row["miou_std"] == pytest.approx(100 * statistics.stdev(tests))

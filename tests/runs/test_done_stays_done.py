@@ -59,7 +59,7 @@ def test_it_is_found_done_listed_shown_reported_and_tested(run, capsys):
     (reported,) = json.loads(capsys.readouterr().out)
     assert reported["single"] == row["miou"]
     assert cli.run(["test", run.id, "test=[flip,slide]"]) == 0
-    assert read_test(run.tests / "slide48x48+32x32").card["images"] == 2
+    assert read_test(run.tests / "slide48x48+32x32").card.images == 2
     assert not run.is_complete(member(*CAMVID, "test=[ms]").config)
 
 

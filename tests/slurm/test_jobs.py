@@ -72,7 +72,7 @@ def test_a_job_that_is_cancelled_is_waited_for_no_longer(cluster, tmp_path):
     cluster.call("scancel", job_of(run))
     said = finish(launcher, status=1)
     assert f"Slurm's job {job_of(run)} ended before the run did: CANCELLED" in said
-    assert run.status()["state"] == "interrupted"
+    assert run.status().state == "interrupted"
     assert cluster.shown(job_of(run))["Restarts"] == "0"
 
 

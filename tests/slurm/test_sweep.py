@@ -59,7 +59,7 @@ def test_six_members_one_fails_one_is_preempted_two_share_a_stage(cluster, tmp_p
     (tmp_path / "conf" / "stages" / "pair.yaml").write_text(PAIR)
     launcher = start(cluster, tmp_path, "+experiments=six", slow=0.1)
     until(lambda: len(runs(tmp_path)) == 7, launcher)
-    (long,) = (run for run in runs(tmp_path) if "seed=3" in run.plan["overrides"])
+    (long,) = (run for run in runs(tmp_path) if "seed=3" in run.plan.overrides)
     until(lambda: recorded(long.path) >= 20, launcher)
     cluster.preempt(job_of(long))
     until(lambda: cluster.shown(job_of(long))["Restarts"] == "1", launcher)
@@ -68,15 +68,15 @@ def test_six_members_one_fails_one_is_preempted_two_share_a_stage(cluster, tmp_p
     print(said)
 
     found = runs(tmp_path)
-    states = {run.id: run.status()["state"] for run in found}
+    states = {run.id: run.status().state for run in found}
     (failed,) = (run for run in found if states[run.id] != "done")
-    assert failed.status()["failure"]["class"] == "diverged"
+    assert failed.status().failure.kind == "diverged"
     assert cluster.shown(job_of(failed))["JobState"] == "FAILED"
-    assert f"failed: {failed.status()['error']}" in said
+    assert f"failed: {failed.status().error}" in said
 
     # What comes after nothing is one array; the children of the shared stage are another, after it.
-    parent = next(run for run in found if run.plan.get("stage") == "first")
-    children = [run for run in found if run.plan.get("parent") == parent.id]
+    parent = next(run for run in found if run.plan.stage == "first")
+    children = [run for run in found if run.plan.parent == parent.id]
     first = {job_of(run).split("_")[0] for run in found if run not in children}
     second = {job_of(run).split("_")[0] for run in children}
     assert len(children) == 2

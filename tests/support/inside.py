@@ -67,7 +67,7 @@ def run(folder: RunFolder, config: str = "") -> None:
 def train_all(members: Sequence[Member]) -> list[RunFolder]:
     """Do what the launcher does with a sweep; the runs that were not done before."""
     folders = [write(one) for one in merge(members)]
-    new = [folder for folder in folders if folder.status()["state"] != "done"]
+    new = [folder for folder in folders if folder.status().state != "done"]
     for folder in new:
         run(folder)
     return new

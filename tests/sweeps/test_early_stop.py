@@ -40,7 +40,7 @@ def figures(monkeypatch) -> dict[tuple[str, int], float | None]:
     found: dict[tuple[str, int], float | None] = {}
 
     def train(folder: RunFolder, *_: str) -> None:
-        miou = found[folder.plan["stage"], folder.config()["seed"]]
+        miou = found[folder.plan.stage, folder.config()["seed"]]
         if miou is None:
             folder.update_status(
                 state="failed", error="a fault to order", failure={"class": "data", "log": []}
@@ -63,7 +63,7 @@ def sweep(*overrides: str) -> int:
 def states(runs: Path) -> dict[tuple[str, int], str]:
     """By stage and seed."""
     found = all_runs(runs)
-    return {(run.plan["stage"], run.config()["seed"]): run.status()["state"] for run in found}
+    return {(run.plan.stage, run.config()["seed"]): run.status().state for run in found}
 
 
 @pytest.mark.parametrize("launcher", ["segsweep", "pool", "basic"])
@@ -83,7 +83,7 @@ def test_who_goes_on_is_who_numpy_says(launcher, figures, runs, capfd):
     assert {seed for stage, seed in told if told[stage, seed] == "done" and stage == "last"} == last
     assert last == {3, 5}
     (done,) = COMMAND.sweeps
-    by_id = {run.id: (run.plan["stage"], run.config()["seed"]) for run in done.runs}
+    by_id = {run.id: (run.plan.stage, run.config()["seed"]) for run in done.runs}
     assert {by_id[id] for id in done.left_out} == {
         ("second", 0), ("second", 4), ("last", 0), ("last", 4), ("last", 1), ("last", 6),
     }  # fmt: skip
@@ -119,10 +119,10 @@ def test_what_has_begun_goes_on(figures, runs):
     """A run that was interrupted before the median rose is not left half done."""
     figures |= {(stage, seed): 0.1 * (seed + 1) for stage in ("first", "second") for seed in range(4)}
     assert sweep("stages=short", "seed=0,1,2,3") == 0
-    half = next(r for r in all_runs(runs) if (r.plan["stage"], r.config()["seed"]) == ("second", 0))
+    half = next(r for r in all_runs(runs) if (r.plan.stage, r.config()["seed"]) == ("second", 0))
     half.update_status(state="interrupted", step=1)
     assert sweep("stages=short", "seed=0,1,2,3") == 0
-    assert half.status()["state"] == "done"
+    assert half.status().state == "done"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -135,7 +135,7 @@ def test_in_a_pool_no_run_begins_before_all_that_it_is_compared_with_have_ended(
     class Slow(AttemptInside):
         def __init__(self, folder: RunFolder, train: bool, **environment: str) -> None:
             at_work.append(folder)
-            told.append((folder.plan["stage"], sorted(other.plan["stage"] for other in at_work)))
+            told.append((folder.plan.stage, sorted(other.plan.stage for other in at_work)))
             super().__init__(folder, train)
             left = [chance.randrange(8)]
 
@@ -174,9 +174,9 @@ def test_for_real(runs, monkeypatch):
     attempts_inside(monkeypatch)
     monkeypatch.setattr(local, "POLL", 0.0)
     assert sweep("stages=short", "seed=0,1,2,3", "dataset.val_images=2") == 0
-    measured = {r.id: r.status()["val_miou"] for r in all_runs(runs) if r.plan["stage"] == "first"}
-    seconds = [r for r in all_runs(runs) if r.plan["stage"] == "second"]
-    found = {r.plan["parent"]: r.status()["state"] for r in seconds}
+    measured = {r.id: r.status().val_miou for r in all_runs(runs) if r.plan.stage == "first"}
+    seconds = [r for r in all_runs(runs) if r.plan.stage == "second"]
+    found = {r.plan.parent: r.status().state for r in seconds}
     median = np.median(list(measured.values()))
     assert found == {id: "done" if miou >= median else "planned" for id, miou in measured.items()}
     assert 0 < list(found.values()).count("planned") < 3

@@ -45,8 +45,8 @@ def _add(folder: str, writer: int) -> None:
 def test_members_added_by_many_at_once_have_numbers_of_their_own(tmp_path):
     _all_at_once(_add, tmp_path, writers=3)
     members = Journal(tmp_path, "s").members()
-    assert [member["number"] for member in members] == list(range(1, 51))
-    assert sorted(member["run"] for member in members) == [f"{number:03}" for number in range(50)]
+    assert [member.number for member in members] == list(range(1, 51))
+    assert sorted(member.run for member in members) == [f"{number:03}" for number in range(50)]
 
 
 def _all_at_once(work, folder: Path, writers: int = WRITERS) -> None:
@@ -63,9 +63,9 @@ def test_numbers_stay_when_members_are_added_before_or_left_away(tmp_path):
     assert journal.extend(_members("b", "d"), named=False) == 0
     assert journal.extend(_members("a", "b", "c"), named=True) == 1
     assert journal.extend(_members("d")) == 1
-    numbers = {member["run"]: member["number"] for member in journal.members()}
+    numbers = journal.numbers()
     assert numbers == {"b": 1, "d": 2, "a": 3, "c": 4}
-    assert journal.read()["named"] is False, "as it was begun"
+    assert journal.read().named is False, "as it was begun"
 
 
 def test_a_line_that_was_cut_short_spoils_no_other(tmp_path):
@@ -78,7 +78,7 @@ def test_a_line_that_was_cut_short_spoils_no_other(tmp_path):
     for late in (journal, Journal(tmp_path, "s")):
         late.note("a", DONE)
     states = Journal(tmp_path, "s").states()
-    assert {run: event["state"] for run, event in states.items()} == {"a": DONE, "b": BEGAN}
+    assert {run: event.state for run, event in states.items()} == {"a": DONE, "b": BEGAN}
     assert path.read_bytes().startswith(whole)
 
 
@@ -121,7 +121,7 @@ def test_states_never_move_back(seed, tmp_path):
                 file.write(chance.choice(path.read_bytes().splitlines()) + b"\n")
         states = reader.states()
         for run, event in states.items():
-            progress = (event["attempt"], FORWARD.index(event["state"]))
+            progress = (event.attempt, FORWARD.index(event.state))
             assert progress >= before.get(run, (0, 0))
             before[run] = progress
     assert Journal(tmp_path, "s").states() == reader.states()
@@ -129,8 +129,8 @@ def test_states_never_move_back(seed, tmp_path):
     chance.shuffle(lines)
     path.write_bytes(b"\n".join(lines) + b"\n")
     shuffled = Journal(tmp_path, "s").states()
-    assert {run: (e["attempt"], e["state"]) for run, e in shuffled.items()} == {
-        run: (e["attempt"], e["state"]) for run, e in reader.states().items()
+    assert {run: (e.attempt, e.state) for run, e in shuffled.items()} == {
+        run: (e.attempt, e.state) for run, e in reader.states().items()
     }
 
 
@@ -140,11 +140,11 @@ def test_a_late_word_is_of_its_own_attempt(tmp_path):
     slow.note("a", BEGAN)
     other.note("a", BEGAN)
     slow.note("a", FAILED)
-    assert other.states()["a"]["state"] == BEGAN
+    assert other.states()["a"].state == BEGAN
     other.note("a", DONE)
     slow.note("a", INTERRUPTED)
     found = other.states()["a"]
-    assert (found["attempt"], found["state"]) == (2, DONE)
+    assert (found.attempt, found.state) == (2, DONE)
 
 
 def test_a_new_command_begins_a_new_attempt_and_what_is_done_is_said_once(tmp_path):
@@ -153,7 +153,7 @@ def test_a_new_command_begins_a_new_attempt_and_what_is_done_is_said_once(tmp_pa
         for state in states:
             journal.note("a", state)
         event = journal.states()["a"]
-        return event["attempt"], event["state"]
+        return event.attempt, event.state
 
     assert last(BEGAN, FAILED) == (1, FAILED)
     assert last(BEGAN, FAILED, BEGAN, INTERRUPTED) == (3, INTERRUPTED), "tried again"

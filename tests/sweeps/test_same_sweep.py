@@ -42,7 +42,7 @@ def sweep(*overrides: str) -> tuple[str, dict[str, int]]:
     """The sweep's name and its runs' numbers after a command."""
     assert command(*overrides) == 0
     (one,) = COMMAND.sweeps
-    return one.name, {member["run"]: member["number"] for member in one.journal.members()}
+    return one.name, one.journal.numbers()
 
 
 @pytest.mark.parametrize("named", [(), ("sweep=a/mine",)])
@@ -101,7 +101,7 @@ def test_a_name_given_to_other_settings_is_refused_with_what_differs(runs, capfd
     assert command(SHORT, "head=aspp", "head.width=8", "seed=0,1", "sweep=mine") == 2
     err = capfd.readouterr().err
     assert "head was none and is aspp; give" in err, "and not its options"
-    assert {member["run"] for member in Journal(runs, "mine").members()} == set(before)
+    assert {member.run for member in Journal(runs, "mine").members()} == set(before)
     _, after = sweep("trainer.max_steps=3,5", "seed=0,1", "sweep=mine")
     assert before.items() < after.items()
     assert len(sweep("trainer.max_steps=7,9", "seed=0", "sweep=mine")[1]) == 6, "it is an axis now"
@@ -160,7 +160,7 @@ def test_runs_sweeps_lists_and_runs_numbers(runs, capsys):
     assert (mine["done"], mine["left out"], mine["planned"]) == (1, 1, 0)
     assert (mine["host"], round(mine["last"])) == (
         socket.gethostname(),
-        round(journal.states()[ids[1]]["time"]),
+        round(journal.states()[ids[1]].time),
     )
     run("sweeps", f"runs_dir={runs}")
     assert "interrupted" not in capsys.readouterr().out, "no column for what is not there"

@@ -43,7 +43,7 @@ def test_the_table_is_mean_and_std_over_seeds(swept):
     folder, _ = swept
     for row in table("report", "sweep=mine", cwd=folder):
         runs = [r["id"] for r in table("runs", cwd=folder) if r["head"] == row["head"]]
-        mious = [read_test(folder / "runs" / run / "tests" / "flip").metrics["miou"] for run in runs]
+        mious = [read_test(folder / "runs" / run / "tests" / "flip").metrics.miou for run in runs]
         assert row["flip"] == pytest.approx(statistics.mean(mious))
         assert row["flip_std"] == pytest.approx(statistics.stdev(mious))
         assert row["flip_seeds"] == 2

@@ -31,7 +31,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 def test_what_is_done_is_done_however_its_process_ended(folder):
     assert Killed(folder).ended() is None
-    assert (folder.status()["state"], folder.status()["failure"]) == ("done", None)
+    assert (folder.status().state, folder.status().failure) == ("done", None)
 
 
 @pytest.mark.parametrize(("asked", "kind"), [(False, "killed"), (True, "preempted")])
@@ -40,7 +40,7 @@ def test_who_asked_a_run_to_stop_takes_its_death_for_no_failure(folder, monkeypa
         "tests.support.inside.run", lambda run, *_: run.update_status(state="running", failure=None)
     )
     assert Killed(folder, asked).ended() == "killed by SIGKILL"
-    assert (folder.status()["state"], folder.status()["failure"]["class"]) == ("interrupted", kind)
+    assert (folder.status().state, folder.status().failure.kind) == ("interrupted", kind)
 
 
 def test_a_process_that_may_not_begin_hands_over_why(folder):
@@ -53,6 +53,6 @@ def test_a_process_that_may_not_begin_hands_over_why(folder):
     assert reason is not None
     assert "head._target_=os.getcwd" in reason
     status = folder.status()
-    assert (status["state"], status["error"]) == ("failed", reason)
-    assert status["failure"]["class"] == failures.USER
+    assert (status.state, status.error) == ("failed", reason)
+    assert status.failure.kind == failures.USER
     assert not list(folder.path.glob("*.tmp"))

@@ -74,7 +74,7 @@ def test_two_ranks_train_as_one(alone, two):
     one, other = weights(alone), weights(two)
     for name, tensor in one.items():
         torch.testing.assert_close(other[name], tensor, rtol=0, atol=1e-4, msg=name)
-    assert (two.status()["dropped_batches"], two.status()["state"]) == (1, "done")
+    assert (two.status().dropped_batches, two.status().state) == (1, "done")
     assert f"s0_train_{LOST:05d}" in next(
         line for line in two.log.read_text().splitlines() if "dropped" in line
     )
@@ -109,19 +109,19 @@ def test_lost_ranks(place, faults, two):
     (place / "rank1").touch()
     ended = execute(folder)
     status = folder.status()
-    assert (ended.returncode, status["state"], status["failure"]["class"]) == (2, "failed", "killed")
-    assert status["error"] == "rank 1: killed by SIGKILL"
+    assert (ended.returncode, status.state, status.failure.kind) == (2, "failed", "killed")
+    assert status.error == "rank 1: killed by SIGKILL"
     assert processes_of(folder) == []
 
     (place / "asked").touch()
     ended = execute(folder)
-    assert (ended.returncode, folder.status()["state"]) == (128 + signal.SIGTERM, "interrupted")
+    assert (ended.returncode, folder.status().state) == (128 + signal.SIGTERM, "interrupted")
     assert checkpoint(folder)["global_step"] == 2, "a validation follows the third: it leaves the second"
     assert processes_of(folder) == []
 
     (place / "rank0").touch()
     assert execute(folder).returncode == -signal.SIGKILL
-    assert folder.status()["state"] == "interrupted"
+    assert folder.status().state == "interrupted"
     assert processes_of(folder) == []
 
     shutil.copytree(place / "lost", place / "fewer")
@@ -131,7 +131,7 @@ def test_lost_ranks(place, faults, two):
     # On one device: other bits, the same order and figures; and that is said.
     fewer = planned(*OPTIONS, *faults, f"runs_dir={place / 'fewer'}")
     run(fewer)
-    assert "ranks 2 → 1" in fewer.status()["environment_changes"]
+    assert "ranks 2 → 1" in fewer.status().environment_changes
     assert losses(fewer) == pytest.approx(losses(two), abs=1e-4)
 
 

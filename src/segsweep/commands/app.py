@@ -30,6 +30,7 @@ from segsweep.errors import ConfigError, UserError
 from segsweep.planning import by_id
 from segsweep.planning.arguments import Arguments
 from segsweep.planning.plan import Member, check_member, documents, merge, note_older, plan, write
+from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.targets import TRUST
 from segsweep.sweeps.launchers.foreign import do_order, is_order
@@ -85,7 +86,7 @@ def _check_targets(
 
 
 def _check_test(folder: RunFolder, config: dict[str, Any]) -> None:
-    if folder.status()["state"] == "done" and not folder.is_complete(config):
+    if folder.status().state is State.DONE and not folder.is_complete(config):
         from segsweep.planning.check import check_test
 
         check_test(config)

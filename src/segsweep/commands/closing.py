@@ -4,10 +4,9 @@ All of it is read from run folders and from what the launcher noted; nothing her
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from segsweep.commands.output import print_rows
-from segsweep.failures import ADVICE, PREEMPTED, class_of
+from segsweep.failures import ADVICE, PREEMPTED
 from segsweep.reports.table import FIRST_TO_GO, shown, tables
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.sweep import Sweep
@@ -25,7 +24,7 @@ def print_closing(sweep: Sweep) -> None:
     took, trained = sweep.seconds()
     print(f"sweep {sweep.name}: {clock(took)} in all, {clock(trained)} of it training, summed over its runs")
     ended = [run for run in sweep.runs if run.id in sweep.reasons]
-    failed = [run for run in ended if class_of(run.status()) != PREEMPTED]
+    failed = [run for run in ended if run.status().failure_class != PREEMPTED]
     interrupted = [run for run in ended if run not in failed]
     total = len(sweep.runs)
     if failed:
@@ -47,7 +46,7 @@ def _print_failed(sweep: Sweep, failed: list[RunFolder], title: str) -> None:
         for line in _told(sweep, run):
             print(line)
     print()
-    logged = [(run, log) for run in failed if (log := _failure(run).get("log"))]
+    logged = [(run, log) for run in failed if (failure := run.status().failure) and (log := failure.log)]
     for run, log in logged[:LOGS]:
         shown = [printable(str(line)) for line in log]
         print(f"the end of {run.log} ({one_line(sweep.label(run))}):", *shown, "", sep="\n  ")
@@ -57,13 +56,9 @@ def _print_failed(sweep: Sweep, failed: list[RunFolder], title: str) -> None:
 
 def _told(sweep: Sweep, run: RunFolder) -> Iterator[str]:
     """What became of a run, why, and what to do: not a row, as a reason may be longer than any terminal."""
-    kind = class_of(run.status())
-    state = ", ".join(filter(None, (run.status()["state"], kind)))
+    kind = run.status().failure_class
+    state = ", ".join(filter(None, (run.status().state, kind)))
     yield f"  {run.id}  {one_line(sweep.label(run))}: {state}"
     yield f"    {one_line(sweep.reasons[run.id])}"
     if kind in ADVICE:
         yield f"    what to do: {ADVICE[kind]}"
-
-
-def _failure(run: RunFolder) -> dict[str, Any]:
-    return run.status().get("failure") or {}

@@ -21,6 +21,7 @@ from segsweep.evaluation.histogram import BOUNDARY_RULE
 from segsweep.evaluation.metrics import ABSENT_RULE
 from segsweep.evaluation.strategies import RESIZE_RULE, Strategy
 from segsweep.files import fsync
+from segsweep.runs.contents import Card, CheckpointCard, Metrics, StrategyCard
 
 Size = tuple[int, int]
 FILES = ("metrics.json", "protocol.json", "confusion.csv", "counts.npz")
@@ -30,8 +31,8 @@ SIZES_LISTED = 5
 class Test(NamedTuple):
     """A test read back: its figures, its protocol and its counts."""
 
-    metrics: dict[str, Any]
-    card: dict[str, Any]
+    metrics: Metrics
+    card: Card
     counts: Counts
 
 
@@ -49,8 +50,8 @@ def protocol_card(
     checkpoint_hash: str,
     initial_weights: str,
     precision: str,
-) -> dict[str, Any]:
-    """Everything that a test's figures depend on, as plain values for `protocol.json`.
+) -> Card:
+    """Everything that a test's figures depend on.
 
     Args:
         dataset: name of the data set.
@@ -66,47 +67,47 @@ def protocol_card(
         initial_weights: name or hash of the weights that training began with.
         precision: of the forward passes.
     """
-    return {
-        "dataset": dataset,
-        "split": split,
-        "split_hash": split_hash,
-        "images": len(image_sizes),
-        "image_sizes": describe_sizes(image_sizes),
-        "label_sizes": describe_sizes(label_sizes),
-        "strategy": {"name": strategy.name, **strategy.settings()},
-        "resize": RESIZE_RULE,
-        "absent_classes": ABSENT_RULE,
-        "ignore_index": IGNORE_INDEX,
-        "boundary": BOUNDARY_RULE,
-        "num_classes": num_classes,
-        "checkpoint": {"which": checkpoint, "step": step, "sha256": checkpoint_hash},
-        "initial_weights": initial_weights,
-        "precision": precision,
-        "segsweep": segsweep.__version__,
-    }
+    return Card(
+        dataset=dataset,
+        split=split,
+        split_hash=split_hash,
+        images=len(image_sizes),
+        image_sizes=describe_sizes(image_sizes),
+        label_sizes=describe_sizes(label_sizes),
+        strategy=StrategyCard.of({"name": strategy.name, **strategy.settings()}),
+        resize=RESIZE_RULE,
+        absent_classes=ABSENT_RULE,
+        ignore_index=IGNORE_INDEX,
+        boundary=BOUNDARY_RULE,
+        num_classes=num_classes,
+        checkpoint=CheckpointCard(which=checkpoint, step=step, sha256=checkpoint_hash),
+        initial_weights=initial_weights,
+        precision=precision,
+        segsweep=segsweep.__version__,
+    )
 
 
-def describe_sizes(sizes: Iterable[Size]) -> list[str] | str:
-    """Sizes (width, height) as a sorted list of "WxH", or as a range with their number if there are many."""
+def describe_sizes(sizes: Iterable[Size]) -> tuple[str, ...] | str:
+    """Sizes (width, height) as a sorted tuple of "WxH", or as a range with their number if there are many."""
     distinct = sorted({(int(width), int(height)) for width, height in sizes})
     if len(distinct) <= SIZES_LISTED:
-        return [f"{width}x{height}" for width, height in distinct]
+        return tuple(f"{width}x{height}" for width, height in distinct)
     widths, heights = zip(*distinct, strict=True)
     return f"{min(widths)}x{min(heights)} to {max(widths)}x{max(heights)}, {len(distinct)} sizes"
 
 
-def comparable(card: Mapping[str, Any]) -> dict[str, Any]:
+def comparable(card: Card) -> dict[str, Any]:
     """What must be equal for two numbers to be set side by side: a flat part of the card.
 
     Left out is what a comparison is about: the strategy, which is compared like with like or on purpose,
     and the weights (the checkpoint's step and hash, the initial weights); and the version of segsweep.
     """
     left_out = {"strategy", "checkpoint", "initial_weights", "segsweep"}
-    part = {key: value for key, value in card.items() if key not in left_out}
-    return {**part, "checkpoint.which": card["checkpoint"]["which"]}
+    part = {key: value for key, value in card.plain().items() if key not in left_out}
+    return {**part, "checkpoint.which": card.checkpoint.which}
 
 
-def differences(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+def differences(a: Card, b: Card) -> dict[str, tuple[Any, Any]]:
     """Where the comparable parts of two cards differ: key → (of a, of b); empty if they may be compared."""
     ours, theirs = comparable(a), comparable(b)
     keys = sorted(ours.keys() | theirs.keys())
@@ -117,7 +118,7 @@ def write_test(
     folder: Path,
     counts: Counts | None,
     classes: Sequence[str],
-    card: Mapping[str, Any],
+    card: Card,
     check: Callable[[], None] = lambda: None,
 ) -> None:
     """Write a test's files as one: `folder` appears complete, or not at all.
@@ -133,7 +134,7 @@ def write_test(
         if counts is not None:
             counts.save(draft, classes)
             _write_json(draft / "metrics.json", counts.summary(classes))
-        _write_json(draft / "protocol.json", card)
+        _write_json(draft / "protocol.json", card.plain())
         for path in (*draft.iterdir(), draft):
             fsync(path)
         draft.chmod(0o777 & ~_umask())
@@ -159,7 +160,7 @@ def read_test(folder: Path) -> Test:
             folder, f"not a complete test (expected {', '.join(FILES)}): run `segsweep test` again"
         )
     figures, card = (json.loads((folder / name).read_text("utf-8")) for name in FILES[:2])
-    return Test(figures, card, Counts.load(folder))
+    return Test(Metrics.of(figures), Card.of(card), Counts.load(folder))
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from segsweep.execution.test import run_tests
 from segsweep.execution.tracking import tracked
 from segsweep.execution.train import train as train_run
 from segsweep.execution.trust import check as check_targets
+from segsweep.runs.contents import RecordedFailure, State
 from segsweep.runs.drafts import sweep_up
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease, LeaseLostError
@@ -67,7 +68,7 @@ def _config(folder: RunFolder, asked: Mapping[str, Any] | None) -> dict[str, Any
     Raises:
         ConfigError: it names classes that may not be built.
     """
-    done = folder.status()["state"] == "done"
+    done = folder.status().state is State.DONE
     config = dict(asked) if asked is not None and done else folder.config()
     check_targets(folder, config)
     return config
@@ -104,7 +105,7 @@ def _execute(
     leads = lease is not None
     config, status = broadcast((_config(folder, asked), folder.status()) if leads else None)
     with tracked(folder, config) if leads else nullcontext(NoTracker()) as tracker:
-        if status["state"] != "done":
+        if status.state is not State.DONE:
             if not train:
                 raise UserError(
                     f"run {folder.id} is not trained yet: give its command to segsweep train first"
@@ -113,7 +114,7 @@ def _execute(
             # Another command may ask for more tests by now.
             config = broadcast(_config(folder, None) if leads else None)
         run_tests(folder, config, group.ranks)
-    if leads and (status.get("error") or status.get("failure")):
+    if leads and (status.error or status.failure):
         folder.update_status(error=None, failure=None)
 
 
@@ -134,9 +135,9 @@ def _shrink(folder: RunFolder) -> bool:
     config, status = folder.config(), folder.status()
     images, accumulate = config["batch_size"], config["trainer"]["accumulate_grad_batches"]
     devices = processes(config)
-    now = status.get("shrunk_to") or accumulate
+    now = status.shrunk_to or accumulate
     more = [n for n in range(now + 1, images + 1) if n % now == 0 and images % (n * devices) == 0]
-    if config["trainer"]["on_oom"] != "shrink" or status["state"] == "done" or not more:
+    if config["trainer"]["on_oom"] != "shrink" or status.state is State.DONE or not more:
         return False
     log.warning(f"out of memory: {more[0]} micro-batches a step in place of {now}, {images} images as before")
     folder.update_status(shrunk_to=more[0])
@@ -160,15 +161,15 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
 
 def _ending(folder: RunFolder, error: BaseException) -> dict[str, object]:
     kind = failures.classify(error)
-    state = folder.status()["state"]
+    state = folder.status().state
     if state != "done":
         # A planned run that was never started is planned still.
-        preempted = "interrupted" if state == "running" else state
-        state = preempted if kind == failures.PREEMPTED else "failed"
+        preempted = State.INTERRUPTED if state == "running" else state
+        state = preempted if kind == failures.PREEMPTED else State.FAILED
     return {
         "state": state,
         "error": None if kind == failures.PREEMPTED else failures.one_line(error),
-        "failure": {"class": kind, "log": failures.log_tail(_said(folder, error))},
+        "failure": RecordedFailure(kind=kind, log=tuple(failures.log_tail(_said(folder, error)))),
     }
 
 

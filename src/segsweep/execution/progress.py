@@ -7,15 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+from segsweep.runs.contents import EvaluationProgress
 from segsweep.runs.folder import RunFolder
 from segsweep.terminal import progress_bar
 
 log = logging.getLogger("segsweep")
 
 WRITTEN, SAID = 5.0, 60.0
-"""Seconds between two writes of status.json, and between two lines of the log."""
-TESTING = "testing"
-"""The field of status.json, there only while a test takes longer than `WRITTEN`."""
+"""Seconds between two writes of status.json, of a longer test, and between two lines of the log."""
 
 
 @contextmanager
@@ -46,11 +45,11 @@ class _Teller:
         left = (now - self.started) / done * (total - done)
         if now - self.written >= WRITTEN:
             self.written = now
-            self.folder.update_status(**{TESTING: {"done": done, "images": total, "seconds_left": left}})
+            self.folder.update_status(testing=EvaluationProgress(done=done, images=total, seconds_left=left))
         if now - self.said >= SAID and not sys.stderr.isatty():
             self.said = now
             log.info(f"tested {done}/{total} images  {timedelta(seconds=round(left))} left")
 
     def clear(self) -> None:
-        if self.folder.status().get(TESTING):
-            self.folder.update_status(**{TESTING: None})
+        if self.folder.status().testing:
+            self.folder.update_status(testing=None)

@@ -11,6 +11,7 @@ from segsweep.errors import ConfigError, UserError
 from segsweep.networks import Segmenter
 from segsweep.networks.encoder import read_weights
 from segsweep.networks.segmenter import is_auxiliary
+from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import init_file, is_run
 from segsweep.runs.versions import current_names
@@ -37,7 +38,7 @@ def start(folder: RunFolder, config: Mapping[str, Any], segmenter: Segmenter) ->
     """
     if (own := newest(folder.checkpoints)) is not None:
         return own, f"own checkpoint {own.name}"
-    if (parent := folder.plan.get("parent")) is not None:
+    if (parent := folder.plan.parent) is not None:
         last = _last_of(folder.path.parent / parent)
         return None, f"parent {parent}{_load(segmenter, last, _checkpoint(last))}"
     if config.get("init") is not None:
@@ -66,8 +67,8 @@ def _checkpoint(file: Path) -> dict[str, Any]:
 
 def _last_of(parent: Path) -> Path:
     run = RunFolder(parent)
-    if run.status()["state"] != "done":
-        raise UserError(f"its parent {run.id} is {run.status()['state']}, not done; train that run first")
+    if run.status().state is not State.DONE:
+        raise UserError(f"its parent {run.id} is {run.status().state}, not done; train that run first")
     return run.checkpoints / LAST
 
 

@@ -35,6 +35,7 @@ from segsweep.evaluation.submission import Size
 from segsweep.execution import progress as testing_progress
 from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import is_auxiliary
+from segsweep.runs.contents import Card
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash
@@ -75,8 +76,9 @@ def run_tests(folder: RunFolder, config: dict[str, Any], ranks: Ranks) -> None:
         folder.check_ours()
         for node in config["test"].values() if ranks.rank == 0 else ():
             name = build.build({"test": node}, "test").name + suffix
-            asked, path = {"strategy": node, "suffix": suffix, "usual": usual}, folder.tests / name / ASKED
-            if folder.asked(name) != asked:  # a finished run may be read-only
+            asked = {"strategy": node, "suffix": suffix, "usual": usual}
+            path, found = folder.tests / name / ASKED, folder.asked(name)
+            if found is None or found.plain() != asked:  # a finished run may be read-only
                 write_json(path, asked)
 
 
@@ -177,9 +179,9 @@ class _Pass:
         path = writer.finish(self.folder.check_ours)
         log.info(f"{path}: {len(self.samples)} predictions, read back and checked{where}")
 
-    def _card(self, strategy: Strategy, sizes: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    def _card(self, strategy: Strategy, sizes: Sequence[tuple[int, int]]) -> Card:
         return protocol_card(
-            dataset=self.folder.plan["choices"]["dataset"],
+            dataset=self.folder.plan.choices["dataset"],
             split=self.samples.name,
             split_hash=self.data.split_hash(self.samples.name),
             image_sizes=sizes,
@@ -187,9 +189,9 @@ class _Pass:
             strategy=strategy,
             num_classes=self.config["num_classes"],
             checkpoint=self.config["checkpoint"]["test"],
-            step=self.folder.status()["step"],
+            step=self.folder.status().step,
             checkpoint_hash=file_hash(str(_checkpoint(self.folder, self.config))),
-            initial_weights=_initial_weights(self.folder.plan["identity"]),
+            initial_weights=_initial_weights(self.folder.plan.identity),
             precision="float32",
         )
 

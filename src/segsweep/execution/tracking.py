@@ -24,12 +24,12 @@ def tracked(folder: RunFolder, config: Mapping[str, Any]) -> Iterator[Guarded]:
     is not complete.
     """
     tracker, before = Guarded(build.build_tracker(config)), folder.strategies()
-    tracks, untold = type(tracker.tracker) is not NoTracker, folder.status().get("untold", False)
+    tracks, untold = type(tracker.tracker) is not NoTracker, folder.status().untold
     if tracks:
         folder.update_status(untold=True)
     yield tracker
     if tracks and (untold or tracker.started or folder.strategies() != before):
-        tracker.start(run_info(folder, folder.config()), folder.status()["step"])
+        tracker.start(run_info(folder, folder.config()), folder.status().step)
         tracker.finish(summary(folder))
     if tracks or untold:  # without a tracker nothing is owed any more
         folder.update_status(untold=False)
@@ -39,19 +39,21 @@ def summary(folder: RunFolder) -> dict[str, Any]:
     """The run's figures: validation, size, and those of each test as test/<name>/<figure>."""
     status = folder.status()
     figures = {
-        "val_miou": status.get("val_miou"),
-        "best_val_miou": status.get("best_miou"),
-        "params": status.get("params"),
+        "val_miou": status.val_miou,
+        "best_val_miou": status.best_miou,
+        "params": status.params,
     }
     for name, (metrics, _) in folder.read_tests().items():
-        figures |= {f"test/{name}/{key}": v for key, v in metrics.items() if isinstance(v, int | float)}
+        figures |= {
+            f"test/{name}/{key}": v for key, v in metrics.plain().items() if isinstance(v, int | float)
+        }
     return figures
 
 
 def run_info(folder: RunFolder, config: Mapping[str, Any], classes: tuple[str, ...] = ()) -> RunInfo:
     """What a tracker is told of a run; `classes` are those of validation images, where it is shown any."""
-    stage, axes = folder.plan.get("stage"), _axes(folder, config)
-    network = "-".join(folder.plan["choices"].get(group, "?") for group in ("backbone", "head", "dataset"))
+    stage, axes = folder.plan.stage, _axes(folder, config)
+    network = "-".join(folder.plan.choices.get(group, "?") for group in ("backbone", "head", "dataset"))
     return RunInfo(
         id=folder.id,
         folder=folder.path,
@@ -69,7 +71,7 @@ def _axes(folder: RunFolder, config: Mapping[str, Any]) -> list[str]:
     axes = compare.axes(_members(folder.path.parent, config["sweep"]))
     values = {key: value for key, value in compare.describe(folder, axes).items() if key != "stage"}
     told = [f"{key}={value}" for key, value in values.items() if value != compare.MISSING]
-    return told or [override for override in folder.plan["overrides"] if is_identity(key_of(override))]
+    return told or [override for override in folder.plan.overrides if is_identity(key_of(override))]
 
 
 def _members(runs_dir: Path, sweep: str | None) -> list[RunFolder]:

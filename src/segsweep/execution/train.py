@@ -4,23 +4,20 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from segsweep import build
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.distributed.collectives import broadcast
 from segsweep.distributed.ranks import Ranks
-from segsweep.errors import DamagedFileError
 from segsweep.execution import environment
 from segsweep.execution.start import start
 from segsweep.execution.tracking import run_info
 from segsweep.networks.segmenter import inference_parameters
+from segsweep.runs.contents import State, Status
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease
-from segsweep.runs.records import ENVIRONMENT as ENVIRONMENT_SHAPE
-from segsweep.runs.records import read_record
 from segsweep.training.fit import fit
 from segsweep.training.recorder import Progress, Recorder
 from segsweep.training.trackers import NoTracker
@@ -33,7 +30,7 @@ ENVIRONMENT = "environment.json"
 def train(
     folder: RunFolder,
     config: dict[str, Any],
-    status: dict[str, Any],
+    status: Status,
     ranks: Ranks,
     lease: Lease | None,
     tracker: NoTracker,
@@ -55,7 +52,7 @@ def train(
         _note_environment(folder, ranks.world, micro_batches, goes_on=resume is not None)
         first = {} if resume is not None else {"origin": origin}
         folder.update_status(
-            state="running",
+            state=State.RUNNING,
             max_steps=settings.max_steps,
             params=parameters,
             error=None,
@@ -65,7 +62,7 @@ def train(
     recorder = _recorder(folder, config, data.dataset, tracker)
     fit(task, data, settings, recorder, folder.checkpoints, resume, check=folder.check_ours)
     if lease is not None:
-        folder.update_status(state="done")
+        folder.update_status(state=State.DONE)
 
 
 def _recorder(
@@ -86,7 +83,7 @@ def _recorder(
 
 def _progress_writer(folder: RunFolder) -> Callable[[Progress, Recorder], None]:
     """What keeps status.json and the log at the run's step; training time adds up over restarts."""
-    started, seconds_before = time.monotonic(), folder.status().get("train_seconds", 0.0)
+    started, seconds_before = time.monotonic(), folder.status().train_seconds or 0.0
 
     def write(progress: Progress, recorder: Recorder) -> None:
         folder.update_status(
@@ -106,21 +103,13 @@ def _progress_writer(folder: RunFolder) -> Callable[[Progress, Recorder], None]:
 
 def _note_environment(folder: RunFolder, world: int, micro_batches: int, goes_on: bool) -> None:
     """Keep what the run runs on; if it goes on under other code or packages, say so."""
-    now, path = environment.describe(world), folder.path / ENVIRONMENT
-    before = _environment_before(path) if goes_on else None
+    now = environment.describe(world)
+    before = folder.environment() if goes_on else None
     if before is not None and (changes := environment.changes(before, now, micro_batches)):
         log.warning(f"going on under another environment than before: {'; '.join(changes)}")
-        folder.update_status(environment_changes=folder.status().get("environment_changes", []) + changes)
+        folder.update_status(environment_changes=(*folder.status().environment_changes, *changes))
     folder.check_ours()
-    write_json(path, now)
-
-
-def _environment_before(path: Path) -> dict[str, Any] | None:
-    try:
-        return read_record(path, ENVIRONMENT_SHAPE, "it is written anew")
-    except DamagedFileError as error:
-        log.warning(str(error))
-        return None
+    write_json(folder.path / ENVIRONMENT, now.plain())
 
 
 def _line(progress: Progress) -> str:

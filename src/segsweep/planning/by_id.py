@@ -72,9 +72,7 @@ def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfi
         ConfigError: an option that the run's configuration does not have, or a value it cannot take.
     """
     own = folder.config()
-    config = OmegaConf.create(
-        {**own, "dataset": {**own["dataset"], **_following(own, folder.plan["choices"])}}
-    )
+    config = OmegaConf.create({**own, "dataset": {**own["dataset"], **_following(own, folder.plan.choices)}})
     for group in GROUPS:
         if any(chooses(override, group) for override in overrides) or not own[group]:
             config[group] = chosen[group]

@@ -103,7 +103,7 @@ def _by_older_id(runs_dir: Path, modified: int) -> dict[str, dict[str, dict[str,
     """The identities of runs by their ids, by the id that each would have without its data."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for run in all_runs(runs_dir):
-        identity = dict(run.plan["identity"])
+        identity = dict(run.plan.identity)
         bare = {key: value for key, value in identity.items() if key != CONTENT}
-        found.setdefault(id_of(bare, run.plan.get("parent")), {})[run.id] = identity
+        found.setdefault(id_of(bare, run.plan.parent), {})[run.id] = identity
     return found

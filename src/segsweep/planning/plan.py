@@ -16,6 +16,7 @@ from segsweep.errors import ConfigError, FileError, OptionError, UserError
 from segsweep.files import write_groups
 from segsweep.planning import paper_table as published
 from segsweep.planning.content import Found, find
+from segsweep.runs.contents import Plan, State
 from segsweep.runs.documents import yaml_text
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import identity, is_without_data
@@ -69,7 +70,7 @@ class Member:
         """Where it lives; what its configuration names was named by the command that planned it."""
         return RunFolder(Path(self.config["runs_dir"]) / self.id, foreign(self.config))
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Plan:
         """What its plan.json says."""
         record: dict[str, Any] = {
             "id": self.id,
@@ -82,7 +83,7 @@ class Member:
             record["stage"] = self.stage
             record["parent"] = self.parent.id if self.parent else None
             record["lineage"] = {str(m.stage): with_echoes(m.identity) for m in self.lineage()[:-1]}
-        return record
+        return Plan.of(record)
 
 
 def plan(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Member:
@@ -164,7 +165,7 @@ def check_member(member: Member, may_train: bool = True, is_parent: bool = False
     done = member.folder.is_complete(member.config) and not member.config["force"]
     if done and (unread is None or is_parent):
         return
-    if unread is None and not may_train and member.folder.status()["state"] != "done":
+    if unread is None and not may_train and member.folder.status().state is not State.DONE:
         raise UserError(f"run {member.id} is not trained yet: give its command to segsweep train first")
     # Imported here: the networks take seconds to import, and asking for a run that is done needs none.
     from segsweep.planning.check import check

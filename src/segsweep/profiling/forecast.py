@@ -17,13 +17,12 @@ from torch import Tensor
 
 from segsweep.build import build, trainer_settings
 from segsweep.distributed.ranks import processes
-from segsweep.errors import DamagedFileError
 from segsweep.networks import Segmenter
 from segsweep.profiling.size import macs, on_meta, parameters, saved_for_backward
 from segsweep.rules import micro_batch
+from segsweep.runs.contents import Environment, State
 from segsweep.runs.folder import all_runs
 from segsweep.runs.identity import flatten
-from segsweep.runs.records import ENVIRONMENT, read_record
 from segsweep.training.freezing import freeze
 
 Config = Mapping[str, Any]
@@ -151,15 +150,12 @@ def paces(runs_dir: Path) -> dict[str, Pace]:
     found: dict[str, list[Pace]] = {}
     for run in all_runs(runs_dir):
         status = run.status()
-        if status["state"] != "done" or not status.get("train_seconds") or not status["step"]:
+        if status.state is not State.DONE or not status.train_seconds or not status.step:
             continue
-        try:
-            environment = read_record(run.path / "environment.json", ENVIRONMENT, "") or {}
-        except DamagedFileError:
-            environment = {}
-        device = (environment.get("gpus") or ["a CPU"])[0]
-        pace = Pace(environment.get("ranks", 1) * status["train_seconds"] / status["step"], device)
-        found.setdefault(kind(run.plan["identity"]), []).append(pace)
+        environment = run.environment() or Environment()
+        device = environment.gpus[0] if environment.gpus else "a CPU"
+        pace = Pace(environment.ranks * status.train_seconds / status.step, device)
+        found.setdefault(kind(run.plan.identity), []).append(pace)
     return {
         key: Pace(median(pace.seconds for pace in some if pace.device == some[-1].device), some[-1].device)
         for key, some in found.items()

@@ -10,6 +10,7 @@ from segsweep.distributed.ranks import processes
 from segsweep.planning.plan import Member, merge
 from segsweep.profiling.forecast import Cost, Pace, cost, hours, kind
 from segsweep.runs import compare
+from segsweep.runs.contents import State
 
 GIB = 2**30
 GOING_ON = ("running", "interrupted", "failed")
@@ -75,10 +76,10 @@ def _state(member: Member) -> tuple[str, int]:
         return "new", 0
     if member.config["force"]:
         return "again", 0
-    if status["state"] == "done":
+    if status.state is State.DONE:
         done = folder.is_complete(member.config)
         return "done" if done else "to test", int(member.config["trainer"]["max_steps"])
-    return str(status["state"]), int(status["step"]) if status["state"] in GOING_ON else 0
+    return status.state, int(status.step) if status.state in GOING_ON else 0
 
 
 class Outlook:
@@ -99,7 +100,7 @@ class Outlook:
 
     def totals(self, gpus: int | None) -> dict[str, Any]:
         """The sums over runs that are left to do, and what sharing saves."""
-        todo = [run for run in self.runs if run.steps or run.state != "done"]
+        todo = [run for run in self.runs if run.steps or run.state is not State.DONE]
         hours = sum(run.hours for run in todo)
         totals = {
             "members": len(self.members),

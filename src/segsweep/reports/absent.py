@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from segsweep.reports.table import compared_axes
 from segsweep.runs import compare
+from segsweep.runs.contents import State, Status
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lineage import read_statuses, source
-from segsweep.runs.steps import max_steps
-from segsweep.sweeps.journal import LEFT_OUT
+from segsweep.sweeps.journal import LEFT_OUT, Event
 from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import plural
 
@@ -26,7 +25,7 @@ def rows(runs: Sequence[RunFolder], sweep: Sweep | None = None) -> list[dict[str
     events = sweep.journal.states() if sweep else {}
     used = {source(run) for run in runs}
     lacking = [run for run in runs if not _is_there(run, statuses[run.id], run.id in used)]
-    found = [_row(run, statuses[run.id], events.get(run.id, {}), axes) for run in lacking]
+    found = [_row(run, statuses[run.id], events.get(run.id), axes) for run in lacking]
     return found + [{"run": id, **_REMOVED} for id in (sweep.gone if sweep else ())]
 
 
@@ -36,31 +35,30 @@ def how_many(rows: Sequence[Mapping[str, str]]) -> str:
     return f"{plural(len(rows), 'run')} ({', '.join(f'{n} {state}' for state, n in states.items())})"
 
 
-def _is_there(run: RunFolder, status: Mapping[str, Any], is_parent: bool) -> bool:
-    return status["state"] == "done" and not status.get("error") and bool(is_parent or run.yields())
+def _is_there(run: RunFolder, status: Status, is_parent: bool) -> bool:
+    return status.state is State.DONE and not status.error and bool(is_parent or run.yields())
 
 
-def _row(
-    run: RunFolder, status: Mapping[str, Any], event: Mapping[str, Any], axes: Sequence[str]
-) -> dict[str, str]:
-    left_out = event.get("state") == LEFT_OUT
+def _row(run: RunFolder, status: Status, event: Event | None, axes: Sequence[str]) -> dict[str, str]:
+    reason = event.reason if event else None
+    left_out = event is not None and event.state is LEFT_OUT
     return {
         "run": run.id,
         "member": compare.label(run, axes),
-        "state": LEFT_OUT if left_out else str(status["state"]),
-        "why": str(event["reason"]) if left_out else _why(run, status, event.get("reason")),
+        "state": LEFT_OUT if left_out else status.state,
+        "why": str(reason) if left_out else _why(run, status, reason),
     }
 
 
-def _why(run: RunFolder, status: Mapping[str, Any], reason: str | None) -> str:
+def _why(run: RunFolder, status: Status, reason: str | None) -> str:
     """What it says of itself, else what the sweep noted, else where it stands."""
-    if status.get("error"):
-        return str(status["error"])
-    at = f"step {status['step']} of {max_steps(run)}"
+    if status.error:
+        return str(status.error)
+    at = f"step {status.step} of {run.plan.max_steps}"
     return {
         "planned": reason or "never started",
         "waiting": f"its parent {source(run)} is not done",
         "running": f"at {at}",
         "interrupted": f"stopped at {at}; the same command goes on",
         "done": "trained, not tested",
-    }.get(str(status["state"]), reason or "")
+    }.get(status.state, reason or "")

@@ -21,6 +21,7 @@ from segsweep.planning.plan import Member
 from segsweep.planning.stages import key_of
 from segsweep.profiling.network import Network, find
 from segsweep.reports.table import Cell
+from segsweep.runs.contents import Card, Metrics
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
 from segsweep.runs.tested import test_suffix
@@ -45,7 +46,7 @@ class Line:
 
     printed: Mapping[str, Any]
     runs: tuple[RunFolder, ...]
-    tests: tuple[tuple[Mapping[str, Any], Mapping[str, Any]], ...]
+    tests: tuple[tuple[Metrics, Card], ...]
     counted: Mapping[str, float]
     discrepancy: str | None
     strategy: str | None = None
@@ -58,7 +59,7 @@ class Line:
     @property
     def cell(self) -> Cell | None:
         """mIoU over seeds; None where nothing is measured yet. Statistics over `tests` belong here."""
-        values = [figures["miou"] for figures, _ in self.tests]
+        values = [figures.miou for figures, _ in self.tests]
         return Cell(tuple(float("nan") if v is None else v for v in values)) if values else None
 
     @property
@@ -73,7 +74,7 @@ class Line:
     @property
     def strategies(self) -> list[str]:
         """What the strategies that were measured are called, each once."""
-        return list(dict.fromkeys(card["strategy"]["name"] for _, card in self.tests))
+        return list(dict.fromkeys(card.strategy.name for _, card in self.tests))
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ def _shipped_strategy(key: str | None) -> str | None:
     return str(build.build(node, key).name)
 
 
-def _test(member: Member, key: str) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def _test(member: Member, key: str) -> tuple[Metrics, Card] | None:
     """Figures and card of one run's test by a strategy of conf/test; None where there is none."""
     if key not in member.config["test"]:
         return None

@@ -8,6 +8,7 @@ from segsweep.reports.page import CellText, Column, Section, intro, section, wri
 from segsweep.reports.paper import Comparison, Line
 from segsweep.reports.table import measured, tables
 from segsweep.runs.compare import MISSING, show
+from segsweep.runs.contents import State
 from segsweep.runs.remarks import of_runs
 
 OWN = ("out", "format", "title")
@@ -107,8 +108,8 @@ def _shown(comparison: Comparison, line: Line) -> dict[str, str]:
 
 def _standing(line: Line) -> str:
     """Where the runs of a row without a measurement stand; – if there is none yet."""
-    states = [str(run.status()["state"]) for run in line.runs if run.path.exists()]
-    return ", ".join(dict.fromkeys("not tested" if s == "done" else s for s in states)) or MISSING
+    states = [run.status().state for run in line.runs if run.path.exists()]
+    return ", ".join(dict.fromkeys("not tested" if s is State.DONE else s for s in states)) or MISSING
 
 
 def _seeds(line: Line) -> str:

@@ -74,5 +74,5 @@ def classes(table: Table) -> list[tuple[str, tuple[int, ...]]]:
     except (OSError, ValueError, SyntaxError) as error:  # of PNG chunks
         log.warning(f"left out: {picture} is damaged ({error})")
         return []
-    names = list(metrics.get("per_class", ()))
+    names = list(metrics.per_class)
     return [(name, tuple(palette[3 * i : 3 * i + 3])) for i, name in enumerate(names)]

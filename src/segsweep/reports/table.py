@@ -119,7 +119,7 @@ class Table:
 
 def compared_axes(runs: Sequence[RunFolder]) -> list[str]:
     """The axes on which runs differ that are tested or are to be: not those of a chain's earlier stages."""
-    parents = {run.plan.get("parent") for run in runs}
+    parents = {run.plan.parent for run in runs}
     return compare.axes([run for run in runs if run.id not in parents or run.strategies()])
 
 
@@ -135,7 +135,7 @@ def tables(runs: Sequence[RunFolder]) -> list[Table]:
     for run in runs:
         key = tuple(compare.describe(run, axes).values())
         for name, (metrics, card) in run.read_tests().items():
-            miou = float("nan") if metrics["miou"] is None else metrics["miou"]
+            miou = float("nan") if metrics.miou is None else metrics.miou
             by_protocol[json.dumps(comparable(card), sort_keys=True)][key].append((run, name, miou))
     return [_table(json.loads(protocol), axes, groups) for protocol, groups in by_protocol.items()]
 
@@ -174,7 +174,7 @@ def _row(axes: dict[str, str], found: Sequence[tuple[RunFolder, str, float]]) ->
         values[strategy_of(name)].append(miou)
     runs = tuple({run.id: run for run, _, _ in found}.values())
     cells = {name: Cell(tuple(mious)) for name, mious in values.items()}
-    return Row(axes, runs, runs[0].status().get("params"), cells, tests)
+    return Row(axes, runs, runs[0].status().params, cells, tests)
 
 
 def shown(table: Table) -> list[dict[str, str]]:

@@ -15,9 +15,9 @@ def axes(runs: Sequence[RunFolder]) -> list[str]:
     An option is named only where two runs of the same choice differ in it: that KSAC has rates and the
     baseline has none is said by `head` already.
     """
-    choices = [{**run.plan["choices"], "stage": run.plan.get("stage")} for run in runs]
+    choices = [{**run.plan.choices, "stage": run.plan.stage} for run in runs]
     groups = [group for group in _ordered(choices) if len({c.get(group) for c in choices}) > 1]
-    identities = [dict(run.plan["identity"]) for run in runs]
+    identities = [run.plan.identity for run in runs]
     options = [key for key in _ordered(identities) if _differs_within_choice(key, runs)]
     found = groups + [key for key in options if key not in groups]
     return found + [key for key in _of_earlier_stages(runs) if key not in found]
@@ -25,7 +25,7 @@ def axes(runs: Sequence[RunFolder]) -> list[str]:
 
 def _of_earlier_stages(runs: Sequence[RunFolder]) -> list[str]:
     """Options of the stages before, `STAGE.key`, that differ, and not only as the runs' own do."""
-    lineages = [_lineage(run) for run in runs if run.plan.get("parent")]
+    lineages = [_lineage(run) for run in runs if run.plan.parent]
     return [
         key
         for key in _ordered(lineages)
@@ -37,13 +37,13 @@ def _of_earlier_stages(runs: Sequence[RunFolder]) -> list[str]:
 def _lineage(run: RunFolder) -> dict[str, Any]:
     return {
         f"{stage}.{key}": value
-        for stage, identity in run.plan.get("lineage", {}).items()
+        for stage, identity in run.plan.lineage.items()
         for key, value in identity.items()
     }
 
 
 def _own(run: RunFolder, key: str) -> Any:
-    return run.plan["identity"].get(key.partition(".")[2])
+    return run.plan.identity.get(key.partition(".")[2])
 
 
 def describe(run: RunFolder, keys: Sequence[str]) -> dict[str, str]:
@@ -64,7 +64,7 @@ def values(run: RunFolder, keys: Sequence[str]) -> dict[str, Any]:
 
 def known(run: RunFolder) -> dict[str, Any]:
     """All that makes a run what it is: options of the stages before, its own, choices and stage."""
-    return {**_lineage(run), **run.plan["identity"], **run.plan["choices"], "stage": run.plan.get("stage")}
+    return {**_lineage(run), **run.plan.identity, **run.plan.choices, "stage": run.plan.stage}
 
 
 def show(value: Any) -> str:
@@ -82,8 +82,8 @@ def _differs_within_choice(key: str, runs: Sequence[RunFolder]) -> bool:
     group = key.split(".")[0]
     values: dict[Any, set[str]] = {}
     for run in runs:
-        if key == CONTENT and key not in run.plan["identity"]:
+        if key == CONTENT and key not in run.plan.identity:
             continue  # an older run, of which it is not known
-        choice = run.plan["choices"].get(group)
-        values.setdefault(choice, set()).add(show(run.plan["identity"].get(key, MISSING)))
+        choice = run.plan.choices.get(group)
+        values.setdefault(choice, set()).add(show(run.plan.identity.get(key, MISSING)))
     return any(len(seen) > 1 for seen in values.values())

@@ -22,15 +22,16 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from segsweep.errors import DamagedFileError, UserError
 from segsweep.files import File, write_groups
-from segsweep.runs import records
 from segsweep.runs import versions as compatibility
+from segsweep.runs.contents import Asked, Card, Config, Environment, Metrics, Plan, State, Status
 from segsweep.runs.documents import json_bytes, write_json
 from segsweep.runs.holder import Holder
 from segsweep.runs.lease import Lease, hold, holder
+from segsweep.runs.records import Record
 from segsweep.runs.targets import foreign
 from segsweep.runs.tested import (
     ASKED,
@@ -44,6 +45,8 @@ from segsweep.runs.tested import (
 )
 
 log = logging.getLogger("segsweep")
+
+R = TypeVar("R", bound=Record)
 
 LEASE = "lease.json"
 BY_CONTENT = {"backbone.weights", "init", "adopted"}
@@ -82,13 +85,13 @@ class RunFolder:
         return self.path / "log.txt"
 
     @cached_property
-    def plan(self) -> dict[str, Any]:
+    def plan(self) -> Plan:
         """The run's identity, in the form of this version, and how it was asked for.
 
         Raises:
             UserError: this is no run folder, or the file is damaged.
         """
-        plan = records.read_record(self.path / "plan.json", records.PLAN, AGAIN)
+        plan = Plan.read(self.path / "plan.json", AGAIN)
         if plan is None:
             raise UserError(f"{self.path}: no plan.json, so this is no run folder; see segsweep runs")
         return compatibility.current_plan(plan)
@@ -101,10 +104,11 @@ class RunFolder:
                 is damaged.
         """
         path = self.path / "config.yaml"
-        config = records.read_record(path, records.CONFIG, AGAIN)
+        config = Config.read(path, AGAIN)
         if config is None:
             raise DamagedFileError(path, "is not there", AGAIN)
-        current = compatibility.current_config(config, self.plan, self._read_status()["state"] == "done")
+        trained = self._read_status().state is State.DONE
+        current = compatibility.current_config(config.plain(), self.plan, trained)
         self._check_agreement(current)
         return current
 
@@ -117,7 +121,7 @@ class RunFolder:
         from segsweep.runs.compare import show  # these two need run folders
         from segsweep.runs.identity import canonical, flatten
 
-        known, has = self.plan["identity"], dict(flatten(config))
+        known, has = self.plan.identity, dict(flatten(config))
         for key in known.keys() & has.keys() - BY_CONTENT:
             was, is_now = show(known[key]), show(canonical(has[key]))
             if was != is_now and not key.endswith("_target_"):
@@ -128,11 +132,11 @@ class RunFolder:
         """Allow the classes that the run's configuration names now."""
         self.allowed |= foreign(self.config())
 
-    def write_plan(self, plan: Mapping[str, Any], config_yaml: str) -> None:
+    def write_plan(self, plan: Plan, config_yaml: str) -> None:
         """Create the folder, or renew its configuration until it is done; the plan makes it a run."""
         write_groups([self.plan_files(plan, config_yaml)])
 
-    def plan_files(self, plan: Mapping[str, Any], config_yaml: str) -> list[File]:
+    def plan_files(self, plan: Plan, config_yaml: str) -> list[File]:
         """What `write_plan` writes, in order, for many runs to be written together.
 
         Nothing of a run that is done, unless it is damaged: how it was trained does not change with what is
@@ -140,13 +144,13 @@ class RunFolder:
         """
         config, status, own = (self.path / name for name in ("config.yaml", "status.json", "plan.json"))
         has_plan = self._is_whole(own)
-        if has_plan and self._read_status()["state"] == "done" and self._is_whole(config):
+        if has_plan and self._read_status().state is State.DONE and self._is_whole(config):
             return []
         files = [(config, config_yaml.encode())]
         if not status.exists():
-            files.append((status, json_bytes({"state": "planned", "step": 0, "updated": time.time()})))
+            files.append((status, json_bytes({"state": State.PLANNED, "step": 0, "updated": time.time()})))
         if not has_plan:
-            files.append((own, json_bytes(dict(plan))))
+            files.append((own, json_bytes(plan.plain())))
         return files
 
     def _is_whole(self, file: Path) -> bool:
@@ -161,20 +165,20 @@ class RunFolder:
         except UserError:
             return True  # another version's
 
-    def status(self) -> dict[str, Any]:
-        """status.json, with the truth about a run whose process is gone: it is interrupted, not running."""
+    def status(self) -> Status:
+        """Read status.json; a run whose process is gone is interrupted, whatever it says."""
         status = self._read_status()
-        if status["state"] == "running" and self.holder() is None:
-            status["state"] = "interrupted"
+        if status.state is State.RUNNING and self.holder() is None:
+            return status.changed(state=State.INTERRUPTED)
         return status
 
-    def _read_status(self) -> dict[str, Any]:
+    def _read_status(self) -> Status:
         try:
-            read = records.read_record(self.path / "status.json", records.STATUS, AGAIN)
-            return read or {"state": "planned", "step": 0}
+            read = Status.read(self.path / "status.json", AGAIN)
+            return read or Status(state=State.PLANNED, step=0)
         except DamagedFileError as error:
-            # Its checkpoints say where the run stands: it goes on from them and writes its status anew.
-            return {"state": "interrupted", "step": 0, "error": str(error)}
+            # Its checkpoints say where the run stands: it goes on from them and writes its status again.
+            return Status.of({"state": State.INTERRUPTED, "step": 0, "error": str(error)})
 
     def update_status(self, **changes: Any) -> None:
         """Change fields of status.json.
@@ -183,16 +187,17 @@ class RunFolder:
             LeaseLostError: this process held the run, and another one has taken it over.
         """
         self.check_ours()
-        write_json(self.path / "status.json", {**self._read_status(), **changes, "updated": time.time()})
+        status = self._read_status().changed(**changes, updated=time.time())
+        write_json(self.path / "status.json", status.plain())
 
-    def read_tests(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    def read_tests(self) -> dict[str, tuple[Metrics, Card]]:
         """Figures and protocol card of each test, by name; a damaged test counts as none, with a warning."""
         found = {}
         # A leading dot marks a test that was being written when its process died.
         for path in sorted(self.tests.glob("[!.]*/metrics.json")):
             try:
-                metrics = self._of_test(path, records.METRICS)
-                card = self._of_test(path.with_name("protocol.json"), records.CARD)
+                metrics = self._of_test(path, Metrics)
+                card = self._of_test(path.with_name("protocol.json"), Card)
             except DamagedFileError as error:
                 log.warning(f"left out: {error}")
                 continue
@@ -200,9 +205,16 @@ class RunFolder:
                 found[path.parent.name] = metrics, card
         return found
 
-    def _of_test(self, path: Path, shape: records.Shape) -> dict[str, Any] | None:
-        repair = f"remove {path.parent} and test again: segsweep test {self.id}"
-        return records.read_record(path, shape, repair)
+    def environment(self) -> Environment | None:
+        """What it was trained on; None if that is not there or damaged, with a warning."""
+        try:
+            return Environment.read(self.path / "environment.json", "it is written again")
+        except DamagedFileError as error:
+            log.warning(str(error))
+            return None
+
+    def _of_test(self, path: Path, kind: type[R]) -> R | None:
+        return kind.read(path, f"remove {path.parent} and test again: segsweep test {self.id}")
 
     def strategies(self) -> list[str]:
         """Names of the tests of the run."""
@@ -223,20 +235,20 @@ class RunFolder:
     def is_complete(self, config: Mapping[str, Any]) -> bool:
         """Whether nothing is left to do: trained, tested as the configuration asks, and its tracker told."""
         status = self.status()
-        if status["state"] != "done" or status.get("untold"):
+        if status.state is not State.DONE or status.untold:
             return False
         complete = [
-            (canonical_test(asked["strategy"]), asked["suffix"])
+            (canonical_test(asked.strategy.plain()), asked.suffix)
             for name, there in self.yields().items()
-            if (asked := self.asked(name)) and needed(config["predictions"], asked.get("usual")) <= there
+            if (asked := self.asked(name)) and needed(config["predictions"], asked.usual) <= there
         ]
         tests = [(canonical_test(strategy), test_suffix(config)) for strategy in config["test"].values()]
         return all(test in complete for test in tests)
 
-    def asked(self, test: str) -> dict[str, Any] | None:
+    def asked(self, test: str) -> Asked | None:
         """How a test was asked for; a damaged note counts as none, so that it is tested again."""
         try:
-            return self._of_test(self.tests / test / ASKED, records.ASKED)
+            return self._of_test(self.tests / test / ASKED, Asked)
         except DamagedFileError as error:
             log.warning(str(error))
             return None

@@ -16,6 +16,7 @@ from segsweep.config.path_options import path_options
 from segsweep.config.schema import GROUPS, OPTIONS
 from segsweep.errors import ConfigError
 from segsweep.files import digest
+from segsweep.runs.contents import State
 from segsweep.runs.folder import find_run
 from segsweep.runs.versions import IDENTITY_VERSION, class_name, with_echoes
 
@@ -49,9 +50,7 @@ def run_id(config: Mapping[str, Any], parent: str | None = None) -> str:
     return id_of(identity(config), parent)
 
 
-def id_of(
-    identity: Mapping[str, Any], parent: str | None = None, version: int | str = IDENTITY_VERSION
-) -> str:
+def id_of(identity: Mapping[str, Any], parent: str | None = None, version: int = IDENTITY_VERSION) -> str:
     """The id that a version of segsweep gives to an identity, as a run's plan keeps it."""
     content: dict[str, Any] = {"version": version, "config": with_echoes(identity)}
     if parent is not None:
@@ -149,8 +148,8 @@ def init_file(config: Mapping[str, Any]) -> Path:
     if not is_run(config):
         return given
     run = find_run(Path(config["runs_dir"]), str(given))
-    if run.status()["state"] != "done":
-        raise ConfigError(f"init={given}: run {run.id} is {run.status()['state']}, not done; finish it first")
+    if (state := run.status().state) is not State.DONE:
+        raise ConfigError(f"init={given}: run {run.id} is {state}, not done; finish it first")
     return run.checkpoints / "last.ckpt"
 
 

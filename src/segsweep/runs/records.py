@@ -1,173 +1,174 @@
-"""What the small files of a run and of a sweep must hold, checked as they are read.
+"""Small files as classes: field, type, default, meaning and check in one place.
 
-Disks flip bits and people edit files. A reader may rely on what a shape promises; a file that does not keep
-it is damaged, which is one line with the file's name and never a traceback.
+Disks flip bits and people edit files, so a file is checked against its class as it is read. One that does not
+fit is damaged, which is one line with the file's name and never a traceback. Fields that a class does not
+have, such as those of other versions, are kept when the file is written again.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import MISSING, dataclass, field, fields
+from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, NamedTuple, Self, Union, get_args, get_origin, get_type_hints
 
 from segsweep.errors import DamagedFileError
 from segsweep.rules import is_number, is_whole
 from segsweep.runs.documents import read_json, read_yaml
 
-Check = Callable[[Any], bool]
+Read = Callable[[Any], Any]
+"""Turns a value of a file into one of a field, or raises ValueError."""
 
 
-@dataclass(frozen=True)
-class Shape:
-    """The fields of a file, each with what its value must be; others may stand beside them."""
-
-    required: Mapping[str, Check]
-    optional: Mapping[str, Check] = field(default_factory=dict)
-
-    def __call__(self, content: Any) -> bool:
-        """Whether a value has this shape."""
-        return self.problem(content) is None
-
-    def problem(self, content: Any) -> str | None:
-        """The first thing that is wrong with a value, in words; None if nothing is."""
-        if not isinstance(content, dict):
-            return f"{content!r:.40} instead of named fields"
-        for name, check in self._checks.items():
-            if name in content and not check(content[name]):
-                return f"{name} is {content[name]!r:.40}"
-        missing = self.required.keys() - content.keys()
-        return f"no {min(missing)}" if missing else None
-
-    @cached_property
-    def _checks(self) -> dict[str, Check]:
-        return {**self.required, **self.optional}
+def named(key: str, **options: Any) -> Any:
+    """Declare a field whose key in the file is no name in Python, or is another one."""
+    return field(metadata={"key": key}, **options)
 
 
-def read_record(path: Path, shape: Shape, repair: str) -> dict[str, Any] | None:
-    """Read JSON, or YAML, of a shape; None if there is no such file.
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Named values, as JSON and YAML files hold them.
 
-    `repair` says what to do about a damaged one.
-
-    Raises:
-        DamagedFileError: it is no JSON or YAML, or of another shape.
+    The annotation of a field is its check. An `int` is a count, 0 or more, a `float` may be NaN, and
+    `Annotated[type, condition]` narrows a type. A field without a default must be in the file.
     """
-    read = read_yaml if path.suffix == ".yaml" else read_json
-    content = read(path, repair)
-    if content is None and not path.exists():
-        return None
-    problem = shape.problem(content)
-    if problem is not None:
-        raise DamagedFileError(path, f"damaged ({problem})", repair)
-    return dict(content)
+
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What the file holds, with fields that the class does not have; empty if no file was read."""
+
+    @classmethod
+    def _known(cls) -> "list[_Field]":
+        return _fields(cls)  # type: ignore[arg-type]  # a class of dataclass has no hash to mypy
+
+    @classmethod
+    def of(cls, content: Any) -> Self:
+        """Return the record that a file's content is.
+
+        Raises:
+            ValueError: it is not; the message names the first wrong field.
+        """
+        if not isinstance(content, dict):
+            raise ValueError(f"{content!r:.40} instead of named fields")
+        values = {}
+        for known in cls._known():
+            if known.key in content:
+                try:
+                    values[known.name] = known.read(content[known.key])
+                except (ValueError, TypeError, OverflowError):
+                    raise ValueError(f"{known.key} is {content[known.key]!r:.40}") from None
+        missing = [known.key for known in cls._known() if known.is_required and known.key not in content]
+        if missing:
+            raise ValueError(f"no {min(missing)}")
+        return cls(**values, content=content)
+
+    @classmethod
+    def read(cls, path: Path, repair: str) -> Self | None:
+        """Return what a JSON or YAML file holds; None if there is no such file.
+
+        `repair` says what to do about a damaged one.
+
+        Raises:
+            DamagedFileError: it is neither JSON nor YAML, or does not fit the class.
+        """
+        content = (read_yaml if path.suffix == ".yaml" else read_json)(path, repair)
+        if content is None and not path.exists():
+            return None
+        try:
+            return cls.of(content)
+        except ValueError as error:
+            raise DamagedFileError(path, f"damaged ({error})", repair) from error
+
+    def plain(self) -> dict[str, Any]:
+        """Return the record as a file holds it: as it was read, or with all its fields."""
+        if self.content:
+            return dict(self.content)
+        return {known.key: _plain(getattr(self, known.name)) for known in self._known()}
+
+    def changed(self, **changes: Any) -> Self:
+        """Return the record with other values of some fields, given as values of fields or of files.
+
+        Raises:
+            TypeError: there is no such field.
+            ValueError: a value does not fit its field.
+        """
+        keys = {known.name: known.key for known in self._known()}
+        if unknown := changes.keys() - keys.keys():
+            raise TypeError(f"{type(self).__name__} has no {', '.join(sorted(unknown))}")
+        return self.of({**self.plain(), **{keys[name]: _plain(value) for name, value in changes.items()}})
 
 
-def text(value: Any) -> bool:
-    """A string."""
-    return isinstance(value, str)
+class _Field(NamedTuple):
+    name: str
+    key: str
+    read: Read
+    is_required: bool
 
 
-def whole(value: Any) -> bool:
-    """A count: an integer, 0 or more."""
-    return is_whole(value, least=0)
+@cache
+def _fields(cls: type[Record]) -> list[_Field]:
+    hints = get_type_hints(cls, include_extras=True)
+    return [
+        _Field(
+            known.name,
+            known.metadata.get("key", known.name),
+            reader(hints[known.name]),
+            known.default is MISSING and known.default_factory is MISSING,
+        )
+        for known in fields(cls)
+        if known.name != "content"
+    ]
 
 
-def figure(value: Any) -> bool:
-    """A number that may be NaN, such as the loss of a batch."""
-    return isinstance(value, float) or is_number(value)
+def reader(kind: Any) -> Read:
+    """Return what reads values of a type: one of `CHECKS`, or made of these, records and enumerations."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        alternatives = [reader(argument) for argument in arguments]
+
+        def read_first(value: Any) -> Any:
+            for read in alternatives:
+                try:
+                    return read(value)
+                except (ValueError, TypeError):
+                    continue
+            raise ValueError(value)
+
+        return read_first
+    if isinstance(kind, type) and issubclass(kind, Record):
+        return kind.of
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind
+    of = arguments[-1 if origin is dict else 0] if origin in (Annotated, tuple, dict) else Any
+    inner = None if of is Any else reader(of)
+    check = arguments[1] if origin is Annotated else CHECKS[origin or kind]
+
+    def read_checked(value: Any) -> Any:
+        read = inner(value) if inner and origin is Annotated else value
+        if not check(read):
+            raise ValueError(value)
+        if inner is None or origin is Annotated:
+            return read
+        return tuple(map(inner, value)) if origin is tuple else {key: inner(v) for key, v in value.items()}
+
+    return read_checked
 
 
-def mapping(value: Any) -> bool:
-    """Named values of any kind."""
-    return isinstance(value, dict)
+CHECKS: Mapping[Any, Callable[[Any], bool]] = {
+    str: lambda value: isinstance(value, str),
+    bool: lambda value: isinstance(value, bool),
+    int: lambda value: is_whole(value, least=0),
+    float: lambda value: isinstance(value, float) or is_number(value),
+    tuple: lambda value: isinstance(value, list),
+    dict: lambda value: isinstance(value, dict),
+    NoneType: lambda value: value is None,
+    Any: lambda value: True,
+}
 
 
-def maybe(check: Check) -> Check:
-    """Null, or what `check` allows."""
-    return lambda value: value is None or check(value)
-
-
-def list_of(check: Check) -> Check:
-    """A list of such values."""
-    return lambda value: isinstance(value, list) and all(map(check, value))
-
-
-def mapping_of(check: Check) -> Check:
-    """Named values, each such a one."""
-    return lambda value: isinstance(value, dict) and all(map(check, value.values()))
-
-
-def one_of(*values: str) -> Check:
-    """One of these words."""
-    return lambda value: isinstance(value, str) and value in values
-
-
-def truth(value: Any) -> bool:
-    """True or false."""
-    return isinstance(value, bool)
-
-
-def any_of(*checks: Check) -> Check:
-    """A value that one of the checks allows."""
-    return lambda value: any(check(value) for check in checks)
-
-
-STATES = ("planned", "running", "interrupted", "failed", "done")
-
-IDENTITY = Shape({}, {"trainer.max_steps": whole, "init": text, "adopted": text, "backbone.weights": text})
-PLAN = Shape(
-    {"id": text, "identity": IDENTITY, "choices": mapping_of(text), "overrides": list_of(text)},
-    {
-        "identity_version": any_of(whole, text),
-        "stage": maybe(text),
-        "parent": maybe(text),
-        "lineage": mapping_of(mapping),
-    },
-)
-STATUS = Shape(
-    {"state": one_of(*STATES), "step": whole},
-    {
-        **dict.fromkeys(("updated", "train_seconds"), is_number),
-        **dict.fromkeys(("seconds_left", "val_miou", "best_miou"), maybe(figure)),
-        **dict.fromkeys(("params", "shrunk_to", "dropped_batches"), maybe(whole)),
-        "loss": maybe(figure),
-        "error": maybe(text),
-        "failure": maybe(Shape({"class": text}, {"log": list_of(text)})),
-        "environment_changes": list_of(text),
-        "testing": maybe(Shape({"done": whole, "images": whole, "seconds_left": is_number})),
-    },
-)
-FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou")
-METRICS = Shape({**dict.fromkeys(FIGURES, maybe(is_number)), "images": whole}, {"per_class": mapping})
-CARD = Shape(
-    {
-        **dict.fromkeys(("dataset", "split", "split_hash", "absent_classes"), text),
-        **dict.fromkeys(("images", "num_classes"), whole),
-        "image_sizes": any_of(text, list_of(text)),
-        "strategy": Shape({"name": text}),
-        "checkpoint": Shape({"which": text, "sha256": text}),
-    }
-)
-NODE = Shape({"_target_": text})
-ASKED = Shape({"strategy": NODE, "suffix": text}, {"usual": maybe(text)})
-CONFIG = Shape(
-    {},
-    {
-        **dict.fromkeys(("backbone", "head", "dataset", "augment", "loss", "trainer", "checkpoint"), mapping),
-        "test": mapping_of(NODE),
-        **dict.fromkeys(("sampling", "optimizer", "scheduler", "logger"), maybe(mapping)),
-        **dict.fromkeys(("batch_size", "num_workers", "num_classes", "retries"), whole),
-        "seed": is_number,
-        **dict.fromkeys(("split", "predictions", "sweep"), maybe(text)),
-        "runs_dir": text,
-        "size": list_of(whole),
-        "wait": truth,
-    },
-)
-ENVIRONMENT = Shape({}, {"packages": mapping, "gpus": list_of(text), "ranks": whole})
-JOB = Shape({"slurm": text})
-MEMBER = Shape({"run": text, "number": whole})
-SWEEP = Shape(
-    {"name": text, "runs": list_of(text)},
-    {"members": list_of(MEMBER), "started": is_number, "named": truth},
-)
-EVENT = Shape({"run": text, "attempt": whole, "time": is_number}, {"host": text})
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.plain()
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value

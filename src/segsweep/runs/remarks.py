@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segsweep.runs.contents import Status
 from segsweep.runs.folder import RunFolder
 
 
-def facts(run: RunFolder, status: Mapping[str, Any]) -> dict[str, Any]:
+def facts(run: RunFolder, status: Status) -> dict[str, Any]:
     """Micro-batches a step since memory ran out, batches dropped for a NaN loss, hash of adopted weights."""
     return {
-        "shrunk_to": status.get("shrunk_to"),
-        "dropped_batches": status.get("dropped_batches"),
-        "adopted": run.plan["identity"].get("adopted"),
+        "shrunk_to": status.shrunk_to,
+        "dropped_batches": status.dropped_batches,
+        "adopted": run.plan.identity.get("adopted"),
     }
 
 

@@ -7,12 +7,14 @@ taken away, is listed here.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
 
 from segsweep.config import groups as config_files
 from segsweep.config.schema import defaults
 from segsweep.errors import UserError
+from segsweep.runs.contents import Plan
 from segsweep.runs.targets import references
 
 T = TypeVar("T")
@@ -67,29 +69,26 @@ def _is_echo(key: str, identity: Mapping[str, Any]) -> bool:
     return key in ECHOES and (key != "augment.size" or "." not in identity.get("augment._target_", "."))
 
 
-def current_plan(plan: dict[str, Any]) -> dict[str, Any]:
+def current_plan(plan: Plan) -> Plan:
     """Return a plan with its identity as this version has it, so that old and new runs compare.
 
     The id stays: it was made from the identity as it stands in the file.
     """
-    plan = {**_current_identity(plan)}
-    plan["identity"] = without_echoes(plan["identity"])
-    if plan.get("lineage"):
-        plan["lineage"] = {stage: without_echoes(own) for stage, own in plan["lineage"].items()}
-    return plan
+    lineage = {stage: without_echoes(own) for stage, own in plan.lineage.items()}
+    return replace(plan, identity=without_echoes(_current_identity(plan)), lineage=lineage)
 
 
-def _current_identity(plan: dict[str, Any]) -> dict[str, Any]:
-    if plan.get("identity_version", IDENTITY_VERSION) >= IDENTITY_VERSION:
-        return plan
+def _current_identity(plan: Plan) -> Mapping[str, Any]:
+    if plan.identity_version is None or plan.identity_version >= IDENTITY_VERSION:
+        return plan.identity
     from segsweep.runs.identity import canonical  # which needs run folders, which need this
 
-    old = {key: value for key, value in plan["identity"].items() if GONE.get(key, (None,))[0] != value}
+    old = {key: value for key, value in plan.identity.items() if GONE.get(key, (None,))[0] != value}
     for key in old:
         if key.endswith("_target_"):
             old[key] = class_name(old[key])
-    added = {key: canonical(value) for key, value in _added(plan["choices"]).items()}
-    return {**plan, "identity": dict(sorted({**added, **old}.items()))}
+    added = {key: canonical(value) for key, value in _added(plan.choices).items()}
+    return dict(sorted({**added, **old}.items()))
 
 
 def _added(choices: Mapping[str, str]) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def _added(choices: Mapping[str, str]) -> dict[str, Any]:
     return {f"head.{key}": options[key] for key in added if key in options}
 
 
-def current_config(config: dict[str, Any], plan: Mapping[str, Any], trained: bool) -> dict[str, Any]:
+def current_config(config: dict[str, Any], plan: Plan, trained: bool) -> dict[str, Any]:
     """A run's configuration as this version has it.
 
     Args:
@@ -113,25 +112,25 @@ def current_config(config: dict[str, Any], plan: Mapping[str, Any], trained: boo
     """
     for key, text in references(config):
         raise UserError(
-            f"run {plan['id']}: {key}={text} in its config.yaml is a reference, and a resolved "
+            f"run {plan.id}: {key}={text} in its config.yaml is a reference, and a resolved "
             "configuration has none: write the value there, if you trust where the run comes from"
         )
-    version = plan.get("identity_version", IDENTITY_VERSION)
+    version = IDENTITY_VERSION if plan.identity_version is None else plan.identity_version
     if version > IDENTITY_VERSION:
         raise UserError(
-            f"run {plan['id']} was written by a newer segsweep (identity version {version}, this one's is "
+            f"run {plan.id} was written by a newer segsweep (identity version {version}, this one's is "
             f"{IDENTITY_VERSION}): it can be listed and shown here; install that version to train or test it"
         )
     meant = _before_2(config, plan) if version < 2 else config
-    return _filled(_moved(_without_gone(meant, str(plan["id"]), trained)), plan["choices"])
+    return _filled(_moved(_without_gone(meant, plan.id, trained)), plan.choices)
 
 
-def _before_2(config: dict[str, Any], plan: Mapping[str, Any]) -> dict[str, Any]:
+def _before_2(config: dict[str, Any], plan: Plan) -> dict[str, Any]:
     """What version 1 meant by its heads' options, in today's."""
-    head = {**BEFORE_2.get(plan["choices"]["head"], {}), **config["head"]}
+    head = {**BEFORE_2.get(plan.choices["head"], {}), **config["head"]}
     if head["_target_"].endswith(".Aspp") and head["decoder"] and head["separable"]:
         raise UserError(
-            f"run {plan['id']} has head.separable=true from a segsweep in which the decoder was not "
+            f"run {plan.id} has head.separable=true from a segsweep in which the decoder was not "
             "separable with it, as it is here: test it with the version that its environment.json names"
         )
     return {**config, "head": head}

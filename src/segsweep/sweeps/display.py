@@ -5,8 +5,8 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
+from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.steps import seconds_until_idle, steps_done
 from segsweep.sweeps.sweep import Sweep, train_seconds
 from segsweep.terminal import clock, one_line, printable, took
 
@@ -14,7 +14,7 @@ log = logging.getLogger("segsweep")
 
 SAID = 60.0
 """Seconds between two lines on a run that is at work."""
-WORK = {"running": "training", "done": "testing"}
+WORK = {State.RUNNING: "training", State.DONE: "testing"}
 """What a run at work does, by its state."""
 
 
@@ -31,7 +31,7 @@ class Display(AbstractContextManager["Display"]):
         self.starts: dict[str, tuple[float, float]] = {}
         """When the runs at work began, by the clock and in seconds that they had trained before."""
         self._told: dict[str, float] = {}
-        numbers = {member["run"]: member["number"] for member in sweep.journal.members()}
+        numbers = sweep.journal.numbers()
         self.number = {run.id: numbers.get(run.id, place) for place, run in enumerate(sweep.runs, 1)}
         self.total = max(len(numbers), len(sweep.runs))
 
@@ -50,7 +50,7 @@ class Display(AbstractContextManager["Display"]):
 
     def ended(self, run: RunFolder, reason: str | None) -> None:
         """A run's process has ended, for a reason where the run is not finished."""
-        state = run.status()["state"]
+        state = run.status().state
         took = self._took(run)
         self.said(run, f"{state}{took}" if reason is None else f"{state}{took}: {reason} (see {run.log})")
 
@@ -86,13 +86,13 @@ class Display(AbstractContextManager["Display"]):
 def progress(run: RunFolder) -> list[str]:
     """Where a run at work stands: what it does, how far it is, loss, mIoU and time left."""
     status = run.status()
-    done, total = steps_done(run, status)
+    done, total = status.progress(run.plan.max_steps)
     figures = {
-        "loss": figure(status.get("loss"), "{:.4g}"),
-        "val mIoU": figure(status.get("val_miou"), "{:.2%}"),
-        "left": clock(seconds_until_idle(status)),
+        "loss": figure(status.loss, "{:.4g}"),
+        "val mIoU": figure(status.val_miou, "{:.2%}"),
+        "left": clock(status.seconds_until_idle),
     }
-    doing = WORK.get(status["state"], "starting")
+    doing = WORK.get(status.state, "starting")
     return [f"{doing} {done}/{total or '?'}", *(f"{name} {text}" for name, text in figures.items() if text)]
 
 

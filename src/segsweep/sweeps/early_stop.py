@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Sequence
 
 from segsweep.planning.plan import Member
+from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
 
 RULES = ("median",)
@@ -28,8 +29,8 @@ def poor(parent: RunFolder, peers: Sequence[RunFolder]) -> str | None:
     Runs that failed do not count. The figure is the last validation's: it is the last weights that go on.
     """
     found = {run.id: run.status() for run in [*peers, parent]}
-    mious = {id: s["val_miou"] for id, s in found.items() if s["state"] == "done"}
-    mious = {id: miou for id, miou in mious.items() if miou is not None}
+    done = {id: status.val_miou for id, status in found.items() if status.state is State.DONE}
+    mious = {id: miou for id, miou in done.items() if miou is not None}
     if len(mious) < FEWEST or parent.id not in mious:
         return None
     median = statistics.median(mious.values())

@@ -19,22 +19,75 @@ import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from segsweep.files import cannot_write
+from segsweep.runs.contents import Finite
 from segsweep.runs.documents import write_json
 from segsweep.runs.lease import hold
-from segsweep.runs.records import EVENT, SWEEP, read_record
+from segsweep.runs.records import Record
 
 log = logging.getLogger("segsweep")
 
 FOLDER = "sweeps"
-BEGAN, INTERRUPTED, FAILED, LEFT_OUT, DONE = "began", "interrupted", "failed", "left out", "done"
-FORWARD = (BEGAN, INTERRUPTED, FAILED, LEFT_OUT, DONE)
-"""States within one attempt, in the order in which they may follow."""
-Event = dict[str, Any]
-SWEEP_AGAIN = "remove it, and the sweep's command, given again, writes it anew; its runs are not touched"
+SWEEP_AGAIN = "remove it, and the sweep's command, given again, writes it again; its runs are not touched"
+
+
+class Fate(StrEnum):
+    """What became of a run within one attempt, in the order in which these may follow."""
+
+    BEGAN = "began"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    LEFT_OUT = "left out"
+    DONE = "done"
+
+
+FORWARD = tuple(Fate)
+BEGAN, INTERRUPTED, FAILED, LEFT_OUT, DONE = FORWARD
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event(Record):
+    """A line of a journal; it may say more, such as the job that does the run."""
+
+    run: str
+    state: Fate
+    attempt: int
+    host: str = ""
+    pid: Any = None
+    """The process that launched the run."""
+    time: Finite
+    reason: str | None = None
+    """Why the run is not done."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numbered(Record):
+    """A member of a sweep, with its number in it."""
+
+    run: str
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepRecord(Record):
+    """sweeps/NAME.json."""
+
+    name: str
+    runs: tuple[str, ...]
+    members: tuple[Numbered, ...] = ()
+    started: Finite = 0.0
+    named: bool = True
+    """Whether its name was given, and not made from its members."""
+
+    def numbered(self) -> list[Numbered]:
+        """Return the members; an older record has the ids of their runs alone."""
+        first = [Numbered(run=run, number=number) for number, run in enumerate(self.runs, 1)]
+        return list(self.members) or first
 
 
 class Journal:
@@ -48,17 +101,22 @@ class Journal:
         self._read_to = 0
         self._attempts: dict[str, int] = {}
 
-    def read(self) -> dict[str, Any] | None:
+    def read(self) -> SweepRecord | None:
         """What is known of the sweep; None where there is none.
 
         Raises:
             DamagedFileError: the file cannot be read.
         """
-        return read_record(self.members_file, SWEEP, SWEEP_AGAIN)
+        return SweepRecord.read(self.members_file, SWEEP_AGAIN)
 
-    def members(self) -> list[dict[str, Any]]:
+    def members(self) -> list[Numbered]:
         """All members that the sweep ever had, in the order of their numbers."""
-        return _members(self.read() or {})
+        record = self.read()
+        return record.numbered() if record else []
+
+    def numbers(self) -> dict[str, int]:
+        """The number of each member, by its run's id."""
+        return {member.run: member.number for member in self.members()}
 
     def delete(self) -> None:
         """Forget the sweep; its runs are not touched."""
@@ -74,18 +132,20 @@ class Journal:
         self.members_file.parent.mkdir(parents=True, exist_ok=True)
         lease = self.members_file.with_name(f".{self.members_file.name}.lease")
         with hold(lease, f"sweep {self.name}", wait=True, say=log.info) as held:
-            record = self.read() or {"name": self.name, "started": time.time(), **facts}
-            known = _members(record)
-            ids = {member["run"] for member in known}
+            record = self.read()
+            known = record.numbered() if record else []
+            ids = {member.run for member in known}
             new = [dict(member) for member in members if member["run"] not in ids]
             if new:
-                numbered = [{**m, "number": number} for number, m in enumerate([*known, *new], 1)]
+                numbered = [m.plain() for m in known]
+                numbered += [{**m, "number": number} for number, m in enumerate(new, len(known) + 1)]
+                before = record.plain() if record else {"name": self.name, "started": time.time(), **facts}
                 runs = [member["run"] for member in numbered]
                 held.check()
-                write_json(self.members_file, {**record, "members": numbered, "runs": runs})
+                write_json(self.members_file, {**before, "members": numbered, "runs": runs})
         return len(members) - len(new)
 
-    def note(self, run: str, state: str, **facts: Any) -> None:
+    def note(self, run: str, state: Fate, **facts: Any) -> None:
         """Append what became of a run, unless that is known: it was done already, before this command too.
 
         What a launcher first notes of a run, and each beginning, is a new attempt; what it notes then is of
@@ -100,18 +160,18 @@ class Journal:
                 with suppress(OSError):  # a file system without record locks: lines are short
                     fcntl.lockf(file, fcntl.LOCK_EX)
                 self._take_in(file)
-                if state == DONE and self._furthest.get(run, {}).get("state") == DONE:
+                if state is DONE and run in self._furthest and self._furthest[run].state is DONE:
                     return
-                event = self._event(run, state) | facts
-                file.write(_fresh_line(file) + json.dumps(event).encode() + b"\n")
+                line = json.dumps(self._event(run, state) | facts)
+                file.write(_fresh_line(file) + line.encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
             raise cannot_write(self.events_file, error) from error
 
-    def _event(self, run: str, state: str) -> Event:
-        if state == BEGAN or run not in self._attempts:
-            self._attempts[run] = 1 + self._furthest.get(run, {}).get("attempt", 0)
+    def _event(self, run: str, state: Fate) -> dict[str, Any]:
+        if state is BEGAN or run not in self._attempts:
+            self._attempts[run] = 1 + (self._furthest[run].attempt if run in self._furthest else 0)
         who = {"host": socket.gethostname(), "pid": os.getpid(), "time": time.time()}
         return {"run": run, "state": state, "attempt": self._attempts[run], **who}
 
@@ -131,27 +191,20 @@ class Journal:
         if damaged := events.count(None):  # a bit that flipped, or a line cut short where the power went
             log.warning(f"{self.events_file}: {damaged} damaged of {len(events)} lines, left out")
         for event in filter(None, events):
-            known = self._furthest.get(event["run"])
+            known = self._furthest.get(event.run)
             if known is None or _progress(event) > _progress(known):
-                self._furthest[event["run"]] = event
+                self._furthest[event.run] = event
 
 
 def _event(line: bytes) -> Event | None:
     try:
-        event = json.loads(line)
+        return Event.of(json.loads(line))
     except (ValueError, RecursionError):
         return None
-    return event if EVENT(event) and event.get("state") in FORWARD else None
-
-
-def _members(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    # An older record has the ids of the runs alone.
-    first = [{"run": run, "number": number} for number, run in enumerate(record.get("runs", ()), 1)]
-    return list(record.get("members") or first)
 
 
 def _progress(event: Event) -> tuple[int, int]:
-    return event["attempt"], FORWARD.index(event["state"])
+    return event.attempt, FORWARD.index(event.state)
 
 
 def _fresh_line(file: BinaryIO) -> bytes:

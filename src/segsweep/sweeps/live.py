@@ -9,15 +9,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from segsweep.runs.contents import Status
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.steps import seconds_until_idle, steps_done
 from segsweep.sweeps.display import WORK, Display, InWork, figure, log
 from segsweep.sweeps.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
 from segsweep.sweeps.outcome import ending
@@ -42,7 +41,7 @@ class LiveTable(Display):
     def __init__(self, sweep: Sweep, console: Console | None = None) -> None:
         super().__init__(sweep)
         self.live = Live(console=console or Console(stderr=True), auto_refresh=False, transient=True)
-        self.ends: dict[str, tuple[str, dict[str, Any]]] = {}
+        self.ends: dict[str, tuple[str, Status]] = {}
         """How runs ended that did, latest last: a state, and status.json."""
         self.seconds: list[float] = []
         """What runs took that were done from start to end."""
@@ -110,21 +109,21 @@ class LiveTable(Display):
 
     def _row(self, run: RunFolder, state: str, devices: Sequence[str] | None) -> Iterator[str]:
         at_work = devices is not None
-        status = run.status() if at_work else self.ends.get(run.id, (state, {}))[1]
+        status = run.status() if at_work else self.ends[run.id][1] if run.id in self.ends else None
         if at_work:
-            state = WORK.get(status["state"], "starting")
-        elif state in (FAILED, INTERRUPTED) and status.get("failure"):
-            state = f"{state}: {status['failure']['class']}"
-        done, total = steps_done(run, status) if status else (0, None)
+            state = WORK.get(status.state, "starting") if status else ""
+        elif status and status.failure and state in (FAILED, INTERRUPTED):
+            state = f"{state}: {status.failure.kind}"
+        done, total = status.progress(run.plan.max_steps) if status else (0, None)
         yield str(self.number[run.id])
         yield one_line(self.sweep.label(run))
         yield state
         yield ",".join(devices or ())
         yield _bar(done / total) if at_work and total else ""
         yield f"{done}/{total or '?'}" if status else ""
-        yield figure(status.get("loss"), "{:.4g}")
-        yield figure(status.get("val_miou"), "{:.2%}")
-        yield clock(seconds_until_idle(status) if at_work else None)
+        yield figure(status.loss if status else None, "{:.4g}")
+        yield figure(status.val_miou if status else None, "{:.2%}")
+        yield clock(status.seconds_until_idle if at_work and status else None)
 
     def _summary(self, states: dict[str, str]) -> str:
         count = Counter(states.values())

@@ -2,27 +2,28 @@
 
 from collections.abc import Container, Sequence
 
-from segsweep.failures import PREEMPTED, class_of
+from segsweep.failures import PREEMPTED
+from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.early_stop import poor
 from segsweep.sweeps.jobs import Job
-from segsweep.sweeps.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
+from segsweep.sweeps.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT, Fate
 from segsweep.sweeps.sweep import Sweep
 
-Ending = tuple[str, str | None]
+Ending = tuple[Fate, str | None]
 """A state of the journal, and the reason where it is not done."""
 
 
 def refusal(folder: RunFolder, peers: Sequence[RunFolder], left_out: Container[str] = ()) -> Ending | None:
     """Why a run is not to be started: its parent did not get done, or was a poor one among its peers."""
-    if (id := folder.plan.get("parent")) is None:
+    if (id := folder.plan.parent) is None:
         return None
     parent = RunFolder(folder.path.parent / id)
     if id in left_out:
         return LEFT_OUT, f"left out, as its parent {id} was"
-    if parent.status()["state"] != "done":
+    if parent.status().state is not State.DONE:
         return FAILED, f"not started, as its parent {id} is not done"
-    begun = folder.status()["step"] > 0
+    begun = folder.status().step > 0
     reason = poor(parent, peers) if peers and not begun else None
     return None if reason is None else (LEFT_OUT, reason)
 
@@ -32,7 +33,7 @@ def ending(folder: RunFolder, reason: str | None) -> Ending:
     if reason is None:
         return DONE, None
     status = folder.status()
-    interrupted = status["state"] == "interrupted" or class_of(status) == PREEMPTED
+    interrupted = status.state is State.INTERRUPTED or status.failure_class == PREEMPTED
     return INTERRUPTED if interrupted else FAILED, reason
 
 
@@ -45,4 +46,4 @@ def judge(job: Job, sweep: Sweep, told: str | None = None) -> None:
         elif refused := refusal(folder, [peer.folder for peer in job.peers], sweep.left_out):
             sweep.end(folder, *refused)
         else:
-            sweep.end(folder, *ending(folder, str(folder.status().get("error") or told or "not finished")))
+            sweep.end(folder, *ending(folder, str(folder.status().error or told or "not finished")))

@@ -31,13 +31,13 @@ def unnamed_sweep_of(runs_dir: Path, ids: set[str]) -> str | None:
     found = []
     for path in (runs_dir / FOLDER).glob("*.json"):
         try:
-            record = Journal(runs_dir, path.stem).read() or {}
+            record = Journal(runs_dir, path.stem).read()
         except DamagedFileError as error:
             log.warning(f"left out: {error}")
             continue
-        known = set(record.get("runs", ()))
-        if known and not record.get("named", True) and (known <= ids or ids <= known):
-            found.append((record.get("started", 0.0), path.stem))
+        known = set(record.runs) if record else set()
+        if record and known and not record.named and (known <= ids or ids <= known):
+            found.append((record.started, path.stem))
     return min(found)[1] if found else None
 
 
@@ -46,7 +46,7 @@ def check_settings(journal: Journal, runs_dir: Path, members: Sequence[Member]) 
 
     With a run in common the others are on a new axis. A sweep of one run has no axis yet: any may be one.
     """
-    known = {member["run"] for member in journal.members()}
+    known = {member.run for member in journal.members()}
     before = [run for run in (RunFolder(runs_dir / id) for id in known) if (run.path / "plan.json").exists()]
     if len(before) < 2 or known & {member.id for member in members}:
         return
@@ -98,7 +98,7 @@ def _of_another_choice(key: str, *both: Sequence[Mapping[str, Any]]) -> bool:
 def _of_runs(runs: Sequence[RunFolder]) -> Settings:
     found: Settings = {}
     for run in runs:
-        found.setdefault(run.plan.get("stage"), []).append(_joined(run.plan["choices"], run.plan["identity"]))
+        found.setdefault(run.plan.stage, []).append(_joined(run.plan.choices, run.plan.identity))
     return found
 
 

@@ -14,7 +14,7 @@ from segsweep.errors import ConfigError, UserError
 from segsweep.planning.plan import Member
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
-from segsweep.sweeps.journal import FOLDER, LEFT_OUT, Journal
+from segsweep.sweeps.journal import FOLDER, LEFT_OUT, Fate, Journal
 from segsweep.sweeps.same_sweep import check_settings, unnamed_sweep_of
 
 log = logging.getLogger("segsweep")
@@ -70,7 +70,7 @@ class Sweep:
         if record is None:
             known = ", ".join(names(runs_dir)) or "none"
             raise UserError(f"sweep={name}: no such sweep in {runs_dir}; known: {known}")
-        runs = [RunFolder(runs_dir / run) for run in record["runs"]]
+        runs = [RunFolder(runs_dir / run) for run in record.runs]
         gone = [run.id for run in runs if not run.path.exists()]
         if gone:
             log.warning(f"sweep {name}: {len(gone)} of its {len(runs)} runs were removed: {', '.join(gone)}")
@@ -92,7 +92,7 @@ class Sweep:
         if known:
             log.info(f"sweep {self.name}: {known} runs as before, {len(members) - known} new")
 
-    def end(self, run: RunFolder, state: str, reason: str | None) -> None:
+    def end(self, run: RunFolder, state: Fate, reason: str | None) -> None:
         """Take note of how a run of it ended."""
         for known in (self.reasons, self.left_out):  # of a batch before
             known.pop(run.id, None)
@@ -117,7 +117,7 @@ class Sweep:
 
 def train_seconds(run: RunFolder) -> float:
     """Seconds that a run has trained, over all its starts."""
-    return float(run.status().get("train_seconds") or 0.0)
+    return float(run.status().train_seconds or 0.0)
 
 
 def names(runs_dir: Path) -> list[str]:

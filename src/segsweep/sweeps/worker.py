@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
@@ -21,6 +21,7 @@ from segsweep import failures
 from segsweep.failures import Failure
 from segsweep.planning.plan import Member
 from segsweep.processes import ASKING, signal_name
+from segsweep.runs.contents import RecordedFailure, State, Status
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.process import execute_command
 from segsweep.sweeps.jobs import Job
@@ -76,7 +77,7 @@ class Order:
 
 def asked_of(member: Member) -> str:
     """What is asked of a run that is done, its configuration as JSON; empty if config.yaml says it."""
-    done = member.folder.status()["state"] == "done"
+    done = member.folder.status().state is State.DONE
     return json.dumps(member.config, ensure_ascii=False) if done else ""
 
 
@@ -97,7 +98,7 @@ class Attempt:
         **environment: str,
     ) -> None:
         self.folder, self.prefix, self.config = folder, prefix, config
-        self._oom_kills, self._told = _oom_kills(), folder.status().get("updated")
+        self._oom_kills, self._told = _oom_kills(), folder.status().updated
         self.failure_file = folder.path / f"failure.{os.getpid()}.tmp"
         self.failure_file.unlink(missing_ok=True)
         # What srun starts is attached to srun.
@@ -131,16 +132,16 @@ class Attempt:
         returncode, status = self.process.returncode, self.folder.status()
         if _is_complete(self.folder, self.config):
             return None  # however its process ended after that
-        silent = status.get("failure") is None or status.get("updated") == self._told
+        silent = status.failure is None or status.updated == self._told
         # Who holds it by now goes on with it, and says so itself.
         if (silent or returncode < 0) and self.folder.holder() is None:
             self._record(returncode, status, told)
-        elif returncode == TRACEBACK and status.get("failure"):
+        elif returncode == TRACEBACK and status.failure:
             log = failures.log_tail(self.folder.log)
-            self.folder.update_status(failure={**status["failure"], "log": log})
-        return str(self.folder.status().get("error") or _how(returncode))
+            self.folder.update_status(failure=status.failure.changed(log=tuple(log)))
+        return str(self.folder.status().error or _how(returncode))
 
-    def _record(self, returncode: int, status: Mapping[str, Any], told: Failure | None) -> None:
+    def _record(self, returncode: int, status: Status, told: Failure | None) -> None:
         """Have status.json say how the process ended, which it could not do itself."""
         if returncode > 128:  # as srun, shells and segsweep itself say of a signal
             returncode = 128 - returncode
@@ -150,11 +151,13 @@ class Attempt:
             error += " for want of memory" if kind == failures.OUT_OF_MEMORY else ""
         if -returncode in ASKING or (self.asked and returncode < 0):
             kind = failures.PREEMPTED
-        state = "done" if status["state"] == "done" else "failed" if returncode >= 0 else "interrupted"
+        state = State.FAILED if returncode >= 0 else State.INTERRUPTED
+        if status.state is State.DONE:
+            state = State.DONE
         if told is not None and returncode >= 0:
             kind, error = told.kind, told.error
-        log = failures.log_tail(self.folder.log)
-        self.folder.update_status(state=state, error=error, failure={"class": kind, "log": log})
+        log = tuple(failures.log_tail(self.folder.log))
+        self.folder.update_status(state=state, error=error, failure=RecordedFailure(kind=kind, log=log))
 
 
 def perform(order: Order, watch: Callable[[Attempt], None] = lambda _: None) -> str | None:
@@ -175,7 +178,7 @@ def perform(order: Order, watch: Callable[[Attempt], None] = lambda _: None) -> 
 
 def may_pass(folder: RunFolder) -> bool:
     """Whether the fault that ended a run may be gone at the next attempt."""
-    return failures.class_of(folder.status()) in failures.PASSING
+    return folder.status().failure_class in failures.PASSING
 
 
 def _is_complete(folder: RunFolder, config: str) -> bool:

@@ -66,7 +66,7 @@ def test_any_setting_filters(chain, runs, capsys):
     """As it counts (1e-2), as it was given (size=48), or as the configuration has it (trainer.devices)."""
     for filters, seeds in FILTERS.items():
         found = listed(runs, capsys, *filters.split())
-        assert [each.plan["identity"]["seed"] for each in chain if each.id in found] == seeds, filters
+        assert [each.plan.identity["seed"] for each in chain if each.id in found] == seeds, filters
 
 
 def test_the_best_are_first(chain, runs, capsys):

@@ -96,7 +96,7 @@ def source_kept(run: RunFolder, done: RunFolder) -> bool:
 
 
 def _lineage(run: RunFolder) -> list[str]:
-    parent = run.plan.get("parent")
+    parent = run.plan.parent
     return [] if parent is None else [parent, *_lineage(RunFolder(run.path.parent / parent))]
 
 

@@ -61,15 +61,15 @@ def test_the_same_sweep(launcher, tmp_path):
     own = (f"hydra/launcher={launcher}", *LAUNCHERS[launcher])
     arguments = ("train", "-m", *COMMON, "head=none", "head.width=8", "stages.second.head=none,fails", *own)
     result = segsweep(*arguments, cwd=tmp_path, status=1)
-    runs = {(run.plan["stage"], run.plan["choices"]["head"]): run for run in all_runs(tmp_path / "runs")}
-    assert {key: run.status()["state"] for key, run in runs.items()} == {
+    runs = {(run.plan.stage, run.plan.choices["head"]): run for run in all_runs(tmp_path / "runs")}
+    assert {key: run.status().state for key, run in runs.items()} == {
         ("first", "none"): "done", ("second", "none"): "done", ("second", "fails"): "failed",
     }  # fmt: skip
     failed = runs["second", "fails"]
     assert "1 of 3 runs failed" in result.stdout
     assert failed.id in result.stdout
     assert "RuntimeError: a fault to order" in result.stdout
-    assert failed.status()["failure"]["class"] == "unknown"
+    assert failed.status().failure.kind == "unknown"
     assert journal(tmp_path) == {run.id: FAILED if run is failed else DONE for run in runs.values()}
 
     before = {run.id: beginnings(run) for run in runs.values()}
@@ -84,7 +84,7 @@ def test_the_same_sweep(launcher, tmp_path):
 
 def journal(folder: Path) -> dict[str, str]:
     """What the sweep's journal tells last of each run."""
-    return {run: event["state"] for run, event in Journal(folder / "runs", "mine").states().items()}
+    return {run: event.state for run, event in Journal(folder / "runs", "mine").states().items()}
 
 
 def beginnings(run: RunFolder) -> int:
@@ -107,7 +107,7 @@ def test_another_launcher_gets_batches_and_does_not_train_for_a_test(tmp_path):
     first.update_status(state="interrupted")
     result = segsweep("test", "-m", *common, "seed=0", "test=[single]", cwd=tmp_path, status=2)
     assert "not trained yet" in result.stderr
-    assert first.status()["state"] == "interrupted"
+    assert first.status().state == "interrupted"
 
 
 @pytest.mark.slow
@@ -121,11 +121,11 @@ def test_optuna_looks_for_the_best_with_our_launchers(tmp_path):
     arguments += tuple(f"hydra.sweeper.{option}" for option in options)
     segsweep(*arguments, cwd=tmp_path)
     runs = all_runs(tmp_path / "runs")
-    mious = [run.status()["val_miou"] for run in runs]
+    mious = [run.status().val_miou for run in runs]
     found = yaml.safe_load((tmp_path / "runs" / "sweeps" / "optimization_results.yaml").read_text())
     assert (found["best_value"], len(runs)) == (max(mious), 3)
-    best = [run for run in runs if run.status()["val_miou"] == max(mious)]
-    assert found["best_params"]["optimizer.lr"] in [run.plan["identity"]["optimizer.lr"] for run in best]
+    best = [run for run in runs if run.status().val_miou == max(mious)]
+    assert found["best_params"]["optimizer.lr"] in [run.plan.identity["optimizer.lr"] for run in best]
     assert journal(tmp_path) == dict.fromkeys((run.id for run in runs), DONE)
     assert segsweep(*arguments, cwd=tmp_path).stderr.count("done already") == 3, "the same trials again"
 

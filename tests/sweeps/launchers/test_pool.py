@@ -48,7 +48,7 @@ def runs(folder: Path) -> dict[int, Path]:
 
 def states(folder: Path) -> list[str]:
     """What the runs are, whatever their files say of a process that is gone."""
-    return [RunFolder(run).status()["state"] for run in runs(folder).values()]
+    return [RunFolder(run).status().state for run in runs(folder).values()]
 
 
 def pid_of(run: Path) -> int:

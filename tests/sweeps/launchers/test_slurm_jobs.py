@@ -114,7 +114,7 @@ def test_what_becomes_of_jobs_is_told_once(work):
         (second, f"ended: {reason}"),
     ]
     assert work.sweep.reasons == {second: reason}
-    assert work.sweep.journal.states()[second]["state"] == "interrupted"
+    assert work.sweep.journal.states()[second].state == "interrupted"
     assert [ids for ids in work.ids.values()] == [["1_0"], ["1_2"]]
 
 

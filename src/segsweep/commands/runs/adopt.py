@@ -21,6 +21,7 @@ from segsweep.files import digest
 from segsweep.networks.encoder import read_weights as read_tensors
 from segsweep.networks.segmenter import inference_parameters, is_auxiliary
 from segsweep.planning.plan import Member
+from segsweep.runs.contents import Plan, State
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash, identity, run_id
 from segsweep.runs.versions import IDENTITY_VERSION, with_echoes
@@ -147,7 +148,10 @@ def _write(
     with torch.device("meta"):
         parameters = inference_parameters(build.build_segmenter(config, load_weights=False))
     folder.update_status(
-        state="done", step=step, params=parameters, origin=f"adopted from {file}, sha256 {origin['sha256']}"
+        state=State.DONE,
+        step=step,
+        params=parameters,
+        origin=f"adopted from {file}, sha256 {origin['sha256']}",
     )
     plan = {
         "id": folder.id,
@@ -157,7 +161,7 @@ def _write(
         "overrides": list(member.overrides),
         "adopted": origin,
     }
-    folder.write_plan(plan, OmegaConf.to_yaml(config))
+    folder.write_plan(Plan.of(plan), OmegaConf.to_yaml(config))
 
 
 def _origin(file: Path) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def _values(run: RunFolder, key: str) -> set[str]:
     """What a run has for a key: as it counts and as it was given, else as its configuration has it."""
     settings = known(run)
     values = {show(canonical(settings[key]))} if key in settings else set()
-    for name, equals, value in (override.lstrip("+").partition("=") for override in run.plan["overrides"]):
+    for name, equals, value in (override.lstrip("+").partition("=") for override in run.plan.overrides):
         if name == key and equals:
             values.add(_plain(value))
     if values:

@@ -16,6 +16,7 @@ from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.commands.output import print_rows
 from segsweep.commands.runs.rm import TRASH, agrees, discard, disk_use, mentioned
 from segsweep.errors import ConfigError, OptionError, UserError
+from segsweep.runs.contents import State
 from segsweep.runs.drafts import drafts, is_stale
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import ID_LENGTH
@@ -108,7 +109,7 @@ def found(runs_dir: Path) -> list[Item]:
 
 
 def _unmentioned(runs_dir: Path, runs: Sequence[RunFolder]) -> list[RunFolder]:
-    needed = [run.id for run in runs if run.holder() is not None or run.status()["state"] == "done"]
+    needed = [run.id for run in runs if run.holder() is not None or run.status().state is State.DONE]
     kept = with_ancestors([*needed, *(id for ids in mentioned(runs_dir).values() for id in ids)], runs)
     going = [run for run in runs if run.id not in kept]
     depth = {run.id: len(with_ancestors([run.id], runs)) for run in going if source(run)}

@@ -9,11 +9,10 @@ from segsweep.commands.options import RUNS_DIR, parse
 from segsweep.commands.output import check_format, print_rows
 from segsweep.commands.runs.choice import matching, ordered
 from segsweep.errors import OptionError
-from segsweep.failures import class_of
 from segsweep.runs import compare, remarks
+from segsweep.runs.contents import State, Status
 from segsweep.runs.folder import RunFolder, all_runs
-from segsweep.runs.lineage import LISTED_STATES, read_statuses, source
-from segsweep.runs.steps import max_steps, seconds_left
+from segsweep.runs.lineage import read_statuses, source
 from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import clock, percent
 
@@ -26,7 +25,6 @@ LEFT_OUT_FIRST = ("holder", "train time", "test", "remarks", "error")
 LEFT_OUT_LAST = ("left", "stage", "failure", "step", "mIoU %")
 OWN_COLUMNS = ("number", "id", "state", *LEFT_OUT_FIRST, *LEFT_OUT_LAST)
 """Columns of the table for people; all others are axes, which go between the first and the last."""
-Status = dict[str, Any]
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,18 +34,17 @@ def main(arguments: Sequence[str]) -> int:
     asked = parse(own, DEFAULTS)
     check_format(asked["format"])
     state, runs_dir, best = asked["state"], Path(asked["runs_dir"]), asked["best"]
-    if state is not None and state not in LISTED_STATES:
-        raise OptionError("state", state, near=LISTED_STATES)
+    if state is not None and state not in list(State):
+        raise OptionError("state", state, near=State)
     if best is not None and not (best.isdigit() and int(best) > 0):
         raise OptionError("best", best, "a number of runs, at least 1")
     runs = all_runs(runs_dir)
     statuses = read_statuses(runs)  # of all of them: whether a run waits is told by another
     numbers: dict[str, int] = {}
     if asked["sweep"]:
-        members = Sweep.read(runs_dir, asked["sweep"]).journal.members()
-        numbers = {member["run"]: member["number"] for member in members}
+        numbers = Sweep.read(runs_dir, asked["sweep"]).journal.numbers()
         runs = sorted((run for run in runs if run.id in numbers), key=lambda run: numbers[run.id])
-    chosen = [run for run in matching(runs, settings, DEFAULTS) if state in (None, statuses[run.id]["state"])]
+    chosen = [run for run in matching(runs, settings, DEFAULTS) if state in (None, statuses[run.id].state)]
     found = rows(chosen, statuses)
     if asked["sweep"]:
         found = [{"number": numbers[row["id"]], **row} for row in found]
@@ -65,26 +62,26 @@ def rows(runs: Sequence[RunFolder], statuses: Mapping[str, Status]) -> list[dict
 
 
 def _row(run: RunFolder, status: Status, axes: Sequence[str]) -> dict[str, Any]:
-    step, most = status["step"], max_steps(run)
+    step, most = status.step, run.plan.max_steps
     miou, measured = _headline(run, status)
-    holder = run.holder() if status["state"] != "planned" else None
+    holder = run.holder() if status.state is not State.PLANNED else None
     return {
         "id": run.id,
-        "state": status["state"],
+        "state": status.state,
         **compare.values(run, axes),
-        "stage": run.plan.get("stage"),
+        "stage": run.plan.stage,
         "parent": source(run),
         "step": step,
         "max_steps": most,
         "progress": step / most if most else None,
-        "seconds_left": seconds_left(status),
+        "seconds_left": status.remaining,
         "holder": None if holder is None else f"{holder.host}:{holder.pid}",
         "miou": miou,
         "measured": measured,
-        "seconds": status.get("train_seconds"),
-        "failure": class_of(status),
+        "seconds": status.train_seconds,
+        "failure": status.failure_class,
         **remarks.facts(run, status),
-        "error": status.get("error"),
+        "error": status.error,
     }
 
 
@@ -94,14 +91,14 @@ def _headline(run: RunFolder, status: Status) -> tuple[float | None, str | None]
     if tests:
         first = min(tests, key=lambda row: (row["test"] != "single", row["test"]))
         return first["miou"], first["test"]
-    miou = status.get("val_miou")
+    miou = status.val_miou
     return miou, None if miou is None else "val"
 
 
 def results(run: RunFolder) -> list[dict[str, Any]]:
     """The figures of a run's tests, one row a strategy."""
     return [
-        {"test": name, **{key: metrics[key] for key in FIGURES}}
+        {"test": name, **{key: getattr(metrics, key) for key in FIGURES}}
         for name, (metrics, _) in run.read_tests().items()
     ]
 

@@ -60,7 +60,7 @@ def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:
         mentions = [name for name, known in sweeps.items() if run.id in known]
         also = f", of the sweep {' and '.join(mentions)}" if mentions else ""
         link = f", a link: {run.path.resolve()} stays" if run.path.is_symlink() else ""
-        print(f"{run.id}  {run.status()['state']}{also}{link}")
+        print(f"{run.id}  {run.status().state}{also}{link}")
     if not (yes or _agreed(f"remove {plural(len(chosen), 'run')}, {mebibytes(size)}?")):
         return 1
     if [run.id for run in _with_children(runs, with_children)] != [run.id for run in chosen]:
@@ -139,7 +139,7 @@ def mentioned(runs_dir: Path) -> dict[str, set[str]]:
         DamagedFileError: a record cannot be read.
     """
     records = [Journal(runs_dir, name).read() for name in names(runs_dir)]
-    return {record["name"]: set(record["runs"]) for record in records if record}
+    return {record.name: set(record.runs) for record in records if record}
 
 
 def _agreed(question: str) -> bool:

@@ -13,7 +13,6 @@ from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import is_without_data
 from segsweep.runs.lineage import children, read_statuses, source
-from segsweep.runs.steps import max_steps, seconds_left
 from segsweep.sweeps.launchers.slurm_queue import noted
 from segsweep.terminal import clock, percent
 
@@ -73,29 +72,29 @@ def _told(key: str, value: Any) -> tuple[str, str]:
 def explain(run: RunFolder) -> dict[str, Any]:
     """The same as plain values."""
     runs = all_runs(run.path.parent)
-    is_older = is_without_data(run.plan["identity"]) and "adopted" not in run.plan
+    is_older = is_without_data(run.plan.identity) and run.plan.adopted is None
     status, holder = read_statuses(runs)[run.id], run.holder()
     return {
         "id": run.id,
         "folder": str(run.path),
-        "state": status["state"],
+        "state": status.state,
         "holder": None if holder is None else str(holder),
         "slurm_job": noted(run) or None,
-        "step": status["step"],
-        "max_steps": max_steps(run),
-        "seconds_left": seconds_left(status),
-        **{key: status.get(key) for key in OF_STATUS},
-        "stage": run.plan.get("stage"),
+        "step": status.step,
+        "max_steps": run.plan.max_steps,
+        "seconds_left": status.remaining,
+        **{key: status.content.get(key) for key in OF_STATUS},
+        "stage": run.plan.stage,
         "parent": source(run),
         "children": [child.id for child in children(run, runs)],
-        "adopted": run.plan.get("adopted"),
+        "adopted": run.plan.adopted,
         "data": NO_FINGERPRINT if is_older else None,
         "sweeps": of_run(run),
-        "overrides": " ".join(run.plan["overrides"]),
+        "overrides": " ".join(run.plan.overrides),
         "differs_in": compare.describe(run, compare.axes(runs)),
-        "identity": run.plan["identity"],
+        "identity": run.plan.identity,
         "tests": {
-            name: {**{key: metrics[key] for key in FIGURES}, "protocol": card}
+            name: {**{key: getattr(metrics, key) for key in FIGURES}, "protocol": card.plain()}
             for name, (metrics, card) in run.read_tests().items()
         },
         "predictions": [str(path) for path in run.predictions()],

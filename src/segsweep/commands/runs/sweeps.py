@@ -10,8 +10,9 @@ from typing import Any
 from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import ConfigError, DamagedFileError
+from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
-from segsweep.sweeps.journal import LEFT_OUT, Journal
+from segsweep.sweeps.journal import LEFT_OUT, Event, Journal
 from segsweep.sweeps.sweep import names
 
 HELP = """usage: segsweep runs sweeps [key=value ...]
@@ -72,10 +73,7 @@ def for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def numbers(runs_dir: Path) -> dict[str, dict[str, int]]:
     """The numbers of each sweep's members, by the sweep's name and the run's id."""
-    return {
-        journal.name: {member["run"]: member["number"] for member in journal.members()}
-        for journal in readable(runs_dir)
-    }
+    return {journal.name: journal.numbers() for journal in readable(runs_dir)}
 
 
 def of_run(run: RunFolder) -> dict[str, int]:
@@ -85,20 +83,20 @@ def of_run(run: RunFolder) -> dict[str, int]:
 
 def _row(runs_dir: Path, journal: Journal) -> dict[str, Any]:
     events = journal.states()
-    members = [member["run"] for member in journal.members()]
-    states = Counter(_state(runs_dir / run, events.get(run, {}).get("state")) for run in members)
-    last = max(events.values(), key=lambda event: event["time"], default={})
+    members = [member.run for member in journal.members()]
+    states = Counter(_state(runs_dir / run, events.get(run)) for run in members)
+    last = max(events.values(), key=lambda event: event.time, default=None)
     return {
         "sweep": journal.name,
         "members": len(members),
         **{state: states[state] for state in STATES},
-        "last": last.get("time"),
-        "host": last.get("host"),
+        "last": last and last.time,
+        "host": last and last.host,
     }
 
 
-def _state(run: Path, told: str | None) -> str:
+def _state(run: Path, last: Event | None) -> str:
     if not (run / "plan.json").exists():
         return REMOVED
-    state = str(RunFolder(run).status()["state"])
-    return LEFT_OUT if (state, told) == ("planned", LEFT_OUT) else state
+    state = str(RunFolder(run).status().state)
+    return LEFT_OUT if state is State.PLANNED and last and last.state is LEFT_OUT else state

@@ -49,7 +49,7 @@ def _follow(run: RunFolder, at: int) -> None:
     ended = False
     while not ended:
         # Looked up before reading: the last lines are on disk by the time that the run is seen to have ended.
-        ended = run.holder() is None and run.status()["state"] in ENDED
+        ended = run.holder() is None and run.status().state in ENDED
         if (size := _size(run.log)) != at:
             with run.log.open("rb") as file:
                 file.seek(at if at < size else 0)  # a file that became shorter was started again

@@ -9,10 +9,11 @@ from typing import NamedTuple
 from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import DamagedFileError, UserError
+from segsweep.runs.contents import Asked, Card, CheckpointCard, Metrics, Plan, State, Status
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import id_of
 from segsweep.runs.lineage import source
-from segsweep.runs.records import ASKED, CARD, METRICS, PLAN, STATES, STATUS, read_record
+from segsweep.runs.versions import IDENTITY_VERSION
 from segsweep.terminal import plural
 
 HELP = """usage: segsweep runs verify [ID ...] [key=value ...]
@@ -64,26 +65,26 @@ def main(arguments: Sequence[str]) -> int:
 def check(run: RunFolder) -> Iterator[Problem]:
     """What is wrong with a run; of one that is held, only what its process does not write."""
     try:
-        state = str(run.status()["state"])
+        state = run.status().state
         yield from _of_plan(run)
-    except (UserError, KeyError) as error:  # without its plan it cannot be told what should be there
+    except UserError as error:  # without its plan it cannot be told what should be there
         yield Problem(run.id, "plan.json", str(error), "put back a copy of plan.json, or remove the folder")
         return
     if run.holder() is not None:
         return
     yield from _of_status(run)
     for name in ("metrics.csv", "validation.csv"):
-        yield from _of_table(run, name, finished=state == "done")
-    yield from _of_checkpoints(run, finished=state == "done")
+        yield from _of_table(run, name, finished=state is State.DONE)
+    yield from _of_checkpoints(run, finished=state is State.DONE)
     yield from _of_tests(run)
 
 
 def _of_plan(run: RunFolder) -> Iterator[Problem]:
     # As it was written: `run.plan` has it as this version would.
-    plan = read_record(run.path / "plan.json", PLAN, AGAIN) or {}
-    hashed = id_of(plan["identity"], plan.get("parent"), plan["identity_version"])
-    if not hashed == plan["id"] == run.id:
-        found = f"folder {run.id}, plan {plan['id']}, hash of its identity {hashed}"
+    plan = Plan.read(run.path / "plan.json", AGAIN) or run.plan
+    hashed = id_of(plan.identity, plan.parent, plan.identity_version or IDENTITY_VERSION)
+    if not hashed == plan.id == run.id:
+        found = f"folder {run.id}, plan {plan.id}, hash of its identity {hashed}"
         yield Problem(
             run.id, "plan.json", f"three ids that should be one: {found}", "undo what was changed or renamed"
         )
@@ -101,24 +102,21 @@ def _of_plan(run: RunFolder) -> Iterator[Problem]:
 
 def _of_status(run: RunFolder) -> Iterator[Problem]:
     try:
-        status = read_record(run.path / "status.json", STATUS, AGAIN) or {}
+        status = Status.read(run.path / "status.json", AGAIN)
     except UserError as error:
         yield Problem(run.id, "status.json", str(error), AGAIN)
         return
-    state, most = status.get("state"), run.plan["identity"].get("trainer.max_steps")
-    if state not in STATES:
-        yield Problem(run.id, "status.json", f"state {state}: expected {', '.join(STATES)}", AGAIN)
-    if state == "done" and "adopted" not in run.plan and status["step"] != most:
-        yield Problem(
-            run.id, "status.json", f"done at step {status['step']} of {most}", "force=true trains it"
-        )
+    if status is None:
+        yield Problem(run.id, "status.json", "is not there", AGAIN)
+    elif status.state is State.DONE and status.step != (most := run.plan.max_steps) and most is not None:
+        yield Problem(run.id, "status.json", f"done at step {status.step} of {most}", "force=true trains it")
 
 
 def _of_table(run: RunFolder, name: str, finished: bool) -> Iterator[Problem]:
     """Half a last line is what a kill leaves, and goes when a run goes on; in a finished one it is damage."""
     path = run.path / name
     if not path.is_file():
-        if finished and "adopted" not in run.plan:
+        if finished and run.plan.adopted is None:
             yield Problem(
                 run.id, name, "is not there", "force=true trains again; the weights are not touched"
             )
@@ -177,21 +175,22 @@ def _of_tests(run: RunFolder) -> Iterator[Problem]:
     for path in sorted(run.tests.glob("[!.]*")):
         name, repair = f"tests/{path.name}", f"remove it and test again: segsweep test {run.id}"
         try:
-            card = read_record(path / "protocol.json", CARD, repair) or {}
-            if (path / "metrics.json").exists() or not card:
-                read_record(path / "metrics.json", METRICS, repair)
+            card = Card.read(path / "protocol.json", repair)
+            if (path / "metrics.json").exists() or card is None:
+                Metrics.read(path / "metrics.json", repair)
                 read_test(path)
-            read_record(path / "asked.json", ASKED, repair)
+            Asked.read(path / "asked.json", repair)
         except (UserError, OSError, ValueError, KeyError) as error:
             yield Problem(run.id, name, str(error).splitlines()[0].removeprefix(f"{path}: "), repair)
             continue
-        yield from _of_weights(run, name, card["checkpoint"], repair)
+        if card is not None:
+            yield from _of_weights(run, name, card.checkpoint, repair)
 
 
-def _of_weights(run: RunFolder, name: str, tested: dict[str, str], repair: str) -> Iterator[Problem]:
+def _of_weights(run: RunFolder, name: str, tested: CheckpointCard, repair: str) -> Iterator[Problem]:
     """Whether a test was of the weights that are there."""
     from segsweep.runs.identity import file_hash
 
-    path = run.checkpoints / f"{tested['which']}.ckpt"
-    if path.is_file() and file_hash(str(path)) != tested["sha256"]:
+    path = run.checkpoints / f"{tested.which}.ckpt"
+    if path.is_file() and file_hash(str(path)) != tested.sha256:
         yield Problem(run.id, name, f"is of other weights than the {path.name} that is there", repair)

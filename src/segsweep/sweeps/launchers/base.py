@@ -22,6 +22,7 @@ from segsweep.distributed.ranks import Ranks
 from segsweep.errors import ConfigError, UserError
 from segsweep.planning.plan import Member, merge, note_older, write_all
 from segsweep.planning.planner import Planner
+from segsweep.runs.contents import State
 from segsweep.sweeps.devices import Devices, one_at_a_time
 from segsweep.sweeps.display import Display
 from segsweep.sweeps.jobs import jobs_of
@@ -117,8 +118,8 @@ def _job_return(overrides: Sequence[str], asked: Member | None, sweep: Sweep) ->
     result.return_value = math.nan
     if asked is not None and asked.id not in sweep.left_out:
         status = asked.folder.status()
-        result.return_value = float(status["val_miou"]) if status.get("val_miou") is not None else math.nan
-        if status["state"] != "done" or asked.id in sweep.reasons:
+        result.return_value = float(status.val_miou) if status.val_miou is not None else math.nan
+        if status.state is not State.DONE or asked.id in sweep.reasons:
             result.status = JobStatus.FAILED
             reason = sweep.reasons.get(asked.id, "not started, as an earlier one failed")
             result.return_value = UserError(f"run {asked.id}: {reason}")

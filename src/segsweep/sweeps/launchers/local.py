@@ -17,7 +17,7 @@ from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.devices import Devices
 from segsweep.sweeps.display import Display
 from segsweep.sweeps.jobs import Job
-from segsweep.sweeps.journal import BEGAN, DONE
+from segsweep.sweeps.journal import BEGAN, DONE, Fate
 from segsweep.sweeps.outcome import Ending, ending, refusal
 from segsweep.sweeps.sweep import Sweep
 from segsweep.sweeps.worker import HELD, Attempt, asked_of, may_pass
@@ -182,7 +182,7 @@ class LocalWork:
         if not self.signals:
             self.waiting.insert(0, job)
 
-    def _close(self, job: Job, state: str, reason: str | None) -> None:
+    def _close(self, job: Job, state: Fate, reason: str | None) -> None:
         self.unfinished.remove(job)
         folder = job.runs[0].folder
         self.sweep.end(folder, state, reason)

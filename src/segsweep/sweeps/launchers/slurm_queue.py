@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 
 from segsweep.errors import DamagedFileError
 from segsweep.planning.plan import Member
+from segsweep.runs.contents import SlurmJob, State
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.records import JOB, read_record
 from segsweep.sweeps.display import Display
 from segsweep.sweeps.jobs import Job
 from segsweep.sweeps.journal import BEGAN, DONE, FAILED, INTERRUPTED
@@ -25,23 +25,22 @@ from segsweep.sweeps.sweep import Sweep
 log = logging.getLogger("segsweep")
 
 NOTE = "job.json"
-"""In a run folder: the Slurm job that does the run. Not in status.json, which the run's process writes."""
 POLL = 5.0
 
 
 def note(folder: RunFolder, job_id: str) -> None:
     """Keep which job does a run."""
-    write_json(folder.path / NOTE, {"slurm": job_id, "submitted": time.time()})
+    write_json(folder.path / NOTE, SlurmJob(slurm=job_id, submitted=time.time()).plain())
 
 
 def noted(folder: RunFolder) -> str:
     """The job that was last given a run; empty where none was."""
     try:
-        found = read_record(folder.path / NOTE, JOB, "the next submission writes it anew")
+        found = SlurmJob.read(folder.path / NOTE, "the next submission writes it again")
     except DamagedFileError as error:
         log.warning(str(error))
         return ""
-    return found["slurm"] if found else ""
+    return found.slurm if found else ""
 
 
 def states() -> dict[str, str] | None:
@@ -120,7 +119,7 @@ class SlurmWork:
             self.running.add(job)
         elif "PENDING" in found and job in self.running:
             self.running.remove(job)
-            self.display.said(folder, f"in the queue again at step {folder.status()['step']}")
+            self.display.said(folder, f"in the queue again at step {folder.status().step}")
 
     def _close(self, job: Job, member: Member, over: bool, job_id: str) -> None:
         """Take note of how a run ended: as soon as it is done, or else once its job is over."""
@@ -137,13 +136,13 @@ class SlurmWork:
         if refused is not None:
             return refused
         status = folder.status()
-        if status["state"] == "failed" or status.get("error"):
-            return ending(folder, status.get("error") or "see its log")
-        if status["state"] == "done":
+        if status.state is State.FAILED or status.error:
+            return ending(folder, status.error or "see its log")
+        if status.state is State.DONE:
             return FAILED, "its job had begun when these tests were asked for; the same command does them"
         reason = f"Slurm's job {job_id} ended before the run did: {last_state(job_id)}"
-        if status["state"] == "interrupted":
-            folder.update_status(state="interrupted", error=reason)
+        if status.state is State.INTERRUPTED:
+            folder.update_status(error=reason)
         return INTERRUPTED, reason
 
     def _stop(self) -> None:
