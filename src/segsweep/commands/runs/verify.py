@@ -2,13 +2,15 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.commands.output import check_format, print_rows
-from segsweep.errors import DamagedFileError, UserError
+from segsweep.errors import DamagedFileError, FileError, UserError
+from segsweep.failures import one_line
 from segsweep.runs.contents import Asked, Card, CheckpointCard, Metrics, Plan, State, Status
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import id_of
@@ -34,6 +36,13 @@ class Problem(NamedTuple):
     file: str
     problem: str
     repair: str
+
+    @classmethod
+    def of(cls, run: RunFolder, file: str, error: Exception, repair: str) -> "Problem":
+        """What an error says about a run, of the file that it is about, or else of `file`."""
+        if isinstance(error, FileError):
+            return cls(run.id, os.path.relpath(error.file, run.path), error.problem, repair)
+        return cls(run.id, file, one_line(error), repair)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -68,7 +77,7 @@ def check(run: RunFolder) -> Iterator[Problem]:
         state = run.status().state
         yield from _of_plan(run)
     except UserError as error:  # without its plan it cannot be told what should be there
-        yield Problem(run.id, "plan.json", str(error), "put back a copy of plan.json, or remove the folder")
+        yield Problem.of(run, "plan.json", error, "put back a copy of plan.json, or remove the folder")
         return
     if run.holder() is not None:
         return
@@ -94,17 +103,16 @@ def _of_plan(run: RunFolder) -> Iterator[Problem]:
         yield Problem(run.id, "plan.json", f"the run it started from, {parent}, is not there", repair)
     try:
         run.config()
-    except DamagedFileError as error:
-        yield Problem(run.id, "config.yaml", str(error), AGAIN)
     except UserError as error:
-        yield Problem(run.id, "config.yaml", str(error), "use that version")
+        repair = AGAIN if isinstance(error, DamagedFileError) else "use that version"
+        yield Problem.of(run, "config.yaml", error, repair)
 
 
 def _of_status(run: RunFolder) -> Iterator[Problem]:
     try:
         status = Status.read(run.path / "status.json", AGAIN)
     except UserError as error:
-        yield Problem(run.id, "status.json", str(error), AGAIN)
+        yield Problem.of(run, "status.json", error, AGAIN)
         return
     if status is None:
         yield Problem(run.id, "status.json", "is not there", AGAIN)
@@ -181,7 +189,7 @@ def _of_tests(run: RunFolder) -> Iterator[Problem]:
                 read_test(path)
             Asked.read(path / "asked.json", repair)
         except (UserError, OSError, ValueError, KeyError) as error:
-            yield Problem(run.id, name, str(error).splitlines()[0].removeprefix(f"{path}: "), repair)
+            yield Problem.of(run, name, error, repair)
             continue
         if card is not None:
             yield from _of_weights(run, name, card.checkpoint, repair)
