@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError, DataError, DivergenceError, PreemptedError, UserError, causes
-from segsweep.files import write_bytes
 
 PREEMPTED, KILLED, OUT_OF_MEMORY, DIVERGED, DATA, DISK, USER, UNKNOWN = (
     "preempted", "killed", "out of memory", "diverged", "data", "disk", "user's error", "unknown",
@@ -108,8 +107,8 @@ def failure_in(file: Path | None) -> Iterator[None]:
         raise  # its end is no failure: the same command starts again
     except Exception as error:
         if file is not None:
-            with suppress(UserError, OSError):  # if it cannot be written, the exit status has to do
-                write_bytes(file, json.dumps(asdict(Failure(classify(error), one_line(error)))).encode())
+            with suppress(OSError):  # if it cannot be written, the exit status has to do
+                file.write_text(json.dumps(asdict(Failure(classify(error), one_line(error)))), "utf-8")
         raise
 
 

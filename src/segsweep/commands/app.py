@@ -23,12 +23,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.commands import help as help_text
-from segsweep.config.explain import explain
 from segsweep.config.groups import root, with_null
 from segsweep.distributed.ranks import Ranks
 from segsweep.errors import ConfigError, UserError
 from segsweep.planning import by_id
 from segsweep.planning.arguments import Arguments
+from segsweep.planning.explain import explain
 from segsweep.planning.plan import Member, check_member, documents, merge, note_older, plan, write
 from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder, find_run

@@ -1,7 +1,7 @@
 """Where the configuration is: shipped with segsweep, and the user's own beside it."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from segsweep.config import schema
-from segsweep.errors import ConfigError, near
+from segsweep.errors import ConfigError, OptionError, near
 
 _ELSEWHERE = "mend it, or name another folder of configuration with SEGSWEEP_CONF"
 GLOBAL = "# @package _global_"
@@ -90,6 +90,12 @@ def _options(content: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key not in hidden}
 
 
+def near_option(name: str, known: Iterable[str]) -> str:
+    """The option of a group that has this name, or names close to it, as a phrase for an error message."""
+    homes = [f"{group}.{name}" for group in GROUPS if name in options(group)]
+    return f"did you mean {homes[0]}?" if homes else near(name, known)
+
+
 def without_null(override: str) -> str:
     """`sampling=null` as Hydra takes it, which knows no null choice of a group: as a list of none.
 
@@ -100,7 +106,7 @@ def without_null(override: str) -> str:
     if not equals or value.lower() != "null" or group.lstrip("+") not in (*GROUPS, "experiments"):
         return override
     if defaults()[group.lstrip("+")] is not None:
-        raise ConfigError(f"{group}=null: no such choice; {near('null', choices(group))}")
+        raise OptionError(group, None, problem="no such choice", near=choices(group))
     return f"{group}=[]"
 
 

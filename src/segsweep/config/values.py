@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.config import groups as config_files
-from segsweep.config.explain import near_option
 from segsweep.config.schema import OPTIONS, defaults
-from segsweep.errors import ConfigError, near
+from segsweep.errors import OptionError, as_typed
 from segsweep.rules import (
     AUX_TARGET,
     BETAS,
@@ -66,7 +65,7 @@ def check_choices(overrides: Sequence[str]) -> None:
             instead = f"-m {group}={some} takes one after the other"
             if group == "logger":
                 instead = "every run keeps metrics.csv and validation.csv, so logger=wandb has both"
-            raise ConfigError(f"{override}: expected one choice; {instead}")
+            raise OptionError(override.partition("=")[0], choice, "one choice", remedy=instead)
 
 
 def check_types(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
@@ -79,7 +78,7 @@ def check_types(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
         group, _, option = key.rpartition(".")
         value = (config.get(group) or {}).get(option) if group else config.get(option)
         if value is not None and not _is_kind(value, default):
-            raise ConfigError(f"{key}={value}: expected {_expected(default)}, such as {default}")
+            raise OptionError(key, value, f"{_expected(default)}, such as {as_typed(default)}")
 
 
 @cache
@@ -130,12 +129,13 @@ def check_keys(config: Mapping[str, Any], overrides: Sequence[str]) -> None:
     """
     known = config_files.options("") | set(config_files.GROUPS)
     for key in sorted(known - config.keys() - NULL):
-        raise ConfigError(f"{key}: every run needs it; leave out what takes it away (~{key})")
+        raise OptionError(key, problem="every run needs it", remedy=f"leave out what takes it away (~{key})")
     for override in overrides:
         key = override.partition("=")[0]
         first = key.lstrip("+").partition(".")[0]
         if key.startswith("+") and first in config and first not in known:
-            raise ConfigError(f"{key}: nothing reads such an option; {near_option(first, known)}")
+            remedy = config_files.near_option(first, known)
+            raise OptionError(key, problem="nothing reads such an option", remedy=remedy)
 
 
 def check_group(config: Mapping[str, Any], group: str) -> None:
@@ -148,7 +148,7 @@ def check_group(config: Mapping[str, Any], group: str) -> None:
     if group in CLOSED:
         known = defaults(group).keys()
         for key in sorted(options.keys() - known):
-            raise ConfigError(f"{group}.{key}: no such option; {near(key, known)}")
+            raise OptionError(f"{group}.{key}", problem="no such option", near=known)
     if not str(options.get("_target_", OURS)).startswith(OURS):
         return
     for key, rule in RULES.items():

@@ -15,10 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.config import groups as config_files
-from segsweep.config.explain import explain
 from segsweep.config.path_options import all_path_options
 from segsweep.config.values import check_types, check_values
 from segsweep.errors import ConfigError
+from segsweep.planning.explain import explain
 from segsweep.planning.plan import resolve
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import classed

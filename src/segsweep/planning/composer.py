@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.config import groups as config_files
-from segsweep.config.explain import explain
 from segsweep.planning.experiment import experiment_settings
+from segsweep.planning.explain import explain
 from segsweep.planning.plan import NOT_OF_A_RUN, Member, planned
 from segsweep.planning.stages import Given, check_names, in_stage, of_a_stage, setting_of, stage_overrides
 from segsweep.planning.template import Base, Filled
