@@ -97,7 +97,7 @@ class TrainerConfig:
     )
     freeze: list[str] | None = identity(
         None,
-        "not trained: [encoder], [batch_norm] (statistics too), or other parts by their names",
+        "parts not to train: [encoder], [batch_norm] (with its statistics), or others by name",
         WORDS.or_null(),
     )
     on_nan: str = setting(
