@@ -13,8 +13,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from segsweep.commands import app
 from segsweep.config import groups as config_files
+from segsweep.planning.compose import compose
 from segsweep.planning.plan import Member, merge
 from segsweep.profiling.forecast import hours
 from segsweep.profiling.network import Network, counted_rows, printed
@@ -31,8 +31,7 @@ def names() -> list[str]:
 
 def members(name: str) -> list[Member]:
     """The planned runs of a table, each once."""
-    found: dict[str, Member] = {}
-    app.compose("train", ["-m", f"+experiments={name}"], lambda member: found.setdefault(member.id, member))
+    found = {member.id: member for member in compose("train", ["-m", f"+experiments={name}"])}
     return list(found.values())
 
 

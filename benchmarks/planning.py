@@ -53,13 +53,12 @@ def plan(sweep: str, members: int) -> dict[str, float]:
 
     now = (time.perf_counter(), time.process_time())
     import segsweep.planning.check  # noqa: F401
-    from segsweep.commands import app
+    from segsweep.planning.compose import compose
     from segsweep.planning.plan import check_member, merge, write_all
     from segsweep.sweeps.sweep import Sweep
 
     now = clock("imports", now)
-    found = []
-    app.compose("train", ["-m", *arguments(sweep, members), "runs_dir=runs"], found.append)
+    found = compose("train", ["-m", *arguments(sweep, members), "runs_dir=runs"])
     now = clock("compose", now)
     for member in found:
         check_member(member)
@@ -73,32 +72,23 @@ def plan(sweep: str, members: int) -> dict[str, float]:
 
 def against_hydra(members: int) -> tuple[float, float]:
     """Milliseconds of Hydra's own composition of a member, and the ratio to ours."""
-    from hydra import initialize_config_dir
-    from hydra._internal.callbacks import Callbacks
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.types import HydraContext, RunMode
     from omegaconf import OmegaConf
 
-    from segsweep.config.groups import root
-    from segsweep.planning.composer import Composer
+    from segsweep.planning.compose import Request
 
-    with initialize_config_dir(str(root() / "conf"), version_base="1.3"):
-        hydra = GlobalHydra.instance().hydra
-        loader = hydra.config_loader
-        master = hydra.compose_config("config", [], run_mode=RunMode.MULTIRUN)
-        composer = Composer(HydraContext(config_loader=loader, callbacks=Callbacks()), master)
-        composer.member(["seed=1", "head.rates=[1]"])
-        ours, hydras = [], []
-        for number in range(members):
-            overrides = [f"seed={number}", f"head.rates=[{number}]"]
-            start = time.perf_counter()
-            composer.member(overrides)
-            middle = time.perf_counter()
-            config = loader.load_sweep_config(master, overrides)
-            run = [name for name in config if name != "hydra"]
-            OmegaConf.to_container(OmegaConf.masked_copy(config, run), resolve=True)
-            ours.append(middle - start)
-            hydras.append(time.perf_counter() - middle)
+    composer = Request("train", ["-m"]).composer
+    composer.member(["seed=1", "head.rates=[1]"])
+    ours, hydras = [], []
+    for number in range(members):
+        overrides = [f"seed={number}", f"head.rates=[{number}]"]
+        start = time.perf_counter()
+        composer.member(overrides)
+        middle = time.perf_counter()
+        config = composer.loader.load_sweep_config(composer.settings, overrides)
+        run = [name for name in config if name != "hydra"]
+        OmegaConf.to_container(OmegaConf.masked_copy(config, run), resolve=True)
+        ours.append(middle - start)
+        hydras.append(time.perf_counter() - middle)
     return 1000 * median(hydras), median(b / a for a, b in zip(ours, hydras, strict=True))
 
 

@@ -36,11 +36,17 @@ UNDOCUMENTED = ("hydra.core.plugins", "hydra.core.override_parser", "wandb.proto
 
 # A private name, and what to use instead if it or something in it is gone.
 FENCED = {
+    "hydra._internal.callbacks.Callbacks":
+        "give HydraContext what hydra.types says it takes",
     "hydra._internal.config_loader_impl.ConfigLoaderImpl":
         "set an override's value with OmegaConf.update, and delete or add a key as Hydra does",
     "hydra._internal.core_plugins.basic_sweeper.BasicSweeper":
         "take itertools.product over each override's sweep_string_iterator()",
+    "hydra._internal.hydra.Hydra":
+        "compose with hydra.core.config_loader, and print what --cfg and --info ask for",
     "hydra._internal.utils._locate": "use hydra.utils.get_object, which calls the same function",
+    "hydra._internal.utils.create_config_search_path": "see hydra.initialize_config_dir",
+    "hydra._internal.utils.get_args_parser": "write the flags of hydra.main's parser out",
     "hydra.core.override_parser": "find where Hydra parses overrides now; its own command line does",
     "hydra.core.plugins.Plugins": "instantiate config.hydra.launcher and call its setup",
     "omegaconf._utils.OmegaConfDumper": "quote strings that YAML would read as numbers",
@@ -72,7 +78,14 @@ PARAMETERS = {
         "overrides",
         "max_batch_size",
     ),
+    "hydra._internal.config_loader_impl.ConfigLoaderImpl.validate_sweep_overrides_legal": (
+        "overrides",
+        "run_mode",
+        "from_shell",
+    ),
     "hydra._internal.utils._locate": ("path",),
+    "hydra._internal.utils.create_config_search_path": ("search_path_dir",),
+    "hydra._internal.utils.get_args_parser": (),
     "hydra.core.override_parser.overrides_parser.OverridesParser.create": ("config_loader",),
     "omegaconf._utils.OmegaConfDumper.str_representer": ("dumper", "data"),
     "torch._dynamo.reset": (),

@@ -1,6 +1,6 @@
-"""Where Hydra looks for plugins: it takes no launcher or sweeper that lives elsewhere.
+"""Where Hydra looks for plugins: it takes no launcher that lives elsewhere.
 
-The work is done in segsweep.runs; here is only what makes it known to Hydra, under the name `segsweep`.
+The work is done in segsweep.sweeps; here is only what makes it known to Hydra, under the name `segsweep`.
 """
 
 from typing import Any
@@ -13,7 +13,6 @@ from segsweep.config.groups import folders
 from segsweep.sweeps.launchers.base import SweepLauncher
 from segsweep.sweeps.launchers.pool import PoolLauncher
 from segsweep.sweeps.launchers.slurm import SlurmLauncher
-from segsweep.sweeps.sweeper import PlanningSweeper
 
 
 class SegsweepLauncher(SweepLauncher):
@@ -28,27 +27,23 @@ class SegsweepSlurm(SlurmLauncher):
     """hydra/launcher=submitit_slurm."""
 
 
-class SegsweepSweeper(PlanningSweeper):
-    """hydra/sweeper=segsweep."""
-
-
 class SegsweepSearchPath(SearchPathPlugin):
     """Adds the user's own configuration and the experiments to what Hydra searches."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Append, so that a shipped name keeps its meaning."""
-        # Hydra asks every application's plugins: another one's search path is none of ours.
+        # Hydra asks the plugins of all applications: the search path may be another application's.
         if any(entry.path == str(folders()[0]) for entry in search_path.get_path()):
             for folder in folders()[1:]:
                 search_path.append(provider="segsweep", path=f"file://{folder}")
-            # Where Hydra's launcher for Slurm is installed, its options would be taken as the schema of ours.
+            # If Hydra's launcher for Slurm is installed, its options would be taken as the schema of ours.
             ConfigStore.instance().repo["hydra"]["launcher"].pop("submitit_slurm.yaml", None)
 
 
-def _store(group: str, plugin: type, **options: Any) -> None:
-    node = {"_target_": f"{__name__}.{plugin.__name__}", **options}
+def _store(group: str, node: dict[str, Any]) -> None:
     ConfigStore.instance().store(group=f"hydra/{group}", name="segsweep", node=node, provider="segsweep")
 
 
-_store("launcher", SegsweepLauncher)
-_store("sweeper", SegsweepSweeper, max_batch_size=None, params=None, rows=None)
+_store("launcher", {"_target_": f"{__name__}.{SegsweepLauncher.__name__}"})
+# Options alone: without a class, planning expands the axes itself (segsweep.planning.axes).
+_store("sweeper", {"max_batch_size": None, "params": None, "rows": None})

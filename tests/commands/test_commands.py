@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from segsweep.commands import app
+from segsweep.commands.train import execute_run
 from segsweep.evaluation.protocol import read_test
+from segsweep.execution import execute
 from segsweep.runs.folder import RunFolder
 from tests.support.commands import TINY, segsweep, table
 
@@ -61,10 +62,9 @@ def test_what_a_run_took_is_told_by_the_clock(caplog, monkeypatch, tmp_path):
     """The command's own time, with imports, building and tests, and that of training beside it."""
     folder = RunFolder(tmp_path)
     folder.update_status(state="planned", train_seconds=10.0)
-    monkeypatch.setattr(app, "_do", lambda *_: folder.update_status(train_seconds=14.0))
-    monkeypatch.setattr(app, "_print_results", lambda _: None)
+    monkeypatch.setattr(execute, "execute", lambda *_, asked: folder.update_status(train_seconds=14.0))
     with caplog.at_level(logging.INFO, "segsweep"):
-        app._execute(folder, {"test": {}}, True, lambda: None, time.monotonic() - 50)
+        execute_run(folder, {"test": {}}, True, lambda: None, time.monotonic() - 50)
     assert "done in 0:00:50 (0:00:04 of it training)" in caplog.text
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from segsweep import cli
-from segsweep.commands import app
 from segsweep.config import groups as config_files
 from segsweep.errors import ConfigError, UserError
+from segsweep.planning.compose import compose
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.process import PYTHON, execute_command
 from tests.support.inside import ROOT
@@ -53,7 +53,7 @@ OWN_SET = "num_classes: 6\nsize: [32, 32]\ndataset: {_target_: segsweep.data.set
 def test_a_dataset_without_its_first_line_is_named(here, given):
     file = write(here / "conf" / "dataset" / "mine.yaml", OWN_SET)
     with pytest.raises(UserError, match=re.escape(str(file)) + ".*first line must be '# @package _global_'"):
-        app.compose("train", ["dataset=mine", *given], lambda member: None)
+        compose("train", ["dataset=mine", *given])
 
 
 @pytest.mark.parametrize("missing", ["size", "num_classes"])
@@ -61,7 +61,7 @@ def test_a_dataset_that_lacks_an_option_of_the_top_level_is_told(here, missing):
     lines = [line for line in OWN_SET.splitlines() if not line.startswith(missing)]
     write(here / "conf" / "dataset" / "mine.yaml", "\n".join(["# @package _global_", *lines]))
     with pytest.raises(ConfigError, match=f"^{missing}: "):
-        app.compose("train", ["dataset=mine"], lambda member: None)
+        compose("train", ["dataset=mine"])
 
 
 def test_own_experiments_lie_in_conf(here):
@@ -70,9 +70,7 @@ def test_own_experiments_lie_in_conf(here):
         "# @package _global_\nsweep: mine\nhydra:\n  mode: MULTIRUN\n  sweeper: {params: {seed: '3,4'}}\n",
     )
     assert "mine" in config_files.choices("experiments")
-    found: list[int] = []
-    app.compose("train", ["+experiments=mine"], lambda member: found.append(member.config["seed"]))
-    assert found == [3, 4]
+    assert [member.config["seed"] for member in compose("train", ["+experiments=mine"])] == [3, 4]
 
 
 def test_what_launchers_start_takes_pythons_modules_before_the_users(here):

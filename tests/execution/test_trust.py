@@ -15,7 +15,7 @@ from segsweep.execution.trust import check, said
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.targets import foreign, named, shipped, spelled, unspelled
 from segsweep.sweeps.jobs import jobs_of
-from segsweep.sweeps.launchers.foreign import override
+from segsweep.sweeps.launchers.foreign import order_override
 from segsweep.sweeps.worker import Order
 from tests.support.commands import TINY
 from tests.support.composing import member
@@ -170,7 +170,7 @@ def test_what_a_command_names_reaches_every_process_that_executes_the_run(tmp_pa
     order = Order.of(jobs_of([one])[0], train=True)
     assert set(order.allowed) == {"a.B", "c.d"}
     assert Order(**{k: tuple(v) if isinstance(v, list) else v for k, v in order.plain().items()}) == order
-    assert "allowed:['a.B','c.d']" in override(jobs_of([one])[0])[0]
+    assert "allowed:['a.B','c.d']" in order_override(jobs_of([one])[0], True)[0]
     assert said(["test.single._target_=e.F", "test={x:{_target_:g.H}}", "split=test"]) == {"e.F", "g.H"}
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from segsweep import cli
-from segsweep.commands import app
 from segsweep.commands.runs.show import explain
 from segsweep.commands.runs.verify import check
 from segsweep.errors import DataError
 from segsweep.planning import content
+from segsweep.planning.compose import compose
 from segsweep.planning.plan import Member, check_member, note_older, write
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder, all_runs
@@ -52,9 +52,7 @@ def corrected(place: Path) -> Path:
 
 def composed(*arguments: str) -> list[Member]:
     """The members of a sweep, composed as for training."""
-    found: list[Member] = []
-    app.compose("train", arguments, found.append)
-    return found
+    return compose("train", arguments)
 
 
 def swept(*overrides: str) -> list[Member]:

@@ -17,7 +17,7 @@ from segsweep import build
 from segsweep.errors import ConfigError, UserError
 from segsweep.files import write_groups
 from segsweep.planning import check
-from segsweep.planning.plan import check_member, merge, plan, write_all
+from segsweep.planning.plan import check_member, merge, planned, resolve, write_all
 from segsweep.runs.documents import yaml_text
 from segsweep.runs.folder import all_runs
 from tests.support.composing import member
@@ -51,7 +51,7 @@ def test_a_list_that_two_options_share_is_written_twice():
 def test_runs_are_written_in_order_and_their_plans_last(tmp_path):
     one = member(f"runs_dir={tmp_path}")
     configs = [OmegaConf.create({**one.config, "seed": seed}) for seed in range(40)]
-    members = merge([plan(config, one.choices, one.overrides) for config in configs])
+    members = merge([planned(resolve(config), one.choices, one.overrides) for config in configs])
     write_all(members)
     runs = all_runs(tmp_path)
     assert [run.id for run in runs] == [one.id for one in members]

@@ -6,11 +6,10 @@ import re
 import pytest
 import yaml
 
-from segsweep.commands import app
 from segsweep.config import groups as config_files
 from segsweep.errors import ConfigError
-from segsweep.planning.experiment import published_table
-from segsweep.planning.paper_table import FIGURES, OWN, Published
+from segsweep.planning.compose import compose
+from segsweep.planning.experiment import FIGURES, OWN, Published, published_table
 from tests.shared import shared
 
 # Counted by hand from the papers: rows that differ only in the test strategy are one run, and so are those of
@@ -30,9 +29,7 @@ ROWS = {
 
 def planned(name, *overrides):
     """The members of an experiment, composed as the command line does."""
-    found = []
-    app.compose("train", ["-m", f"+experiments={name}", *overrides], found.append)
-    return found
+    return compose("train", ["-m", f"+experiments={name}", *overrides])
 
 
 @pytest.fixture(scope="module")

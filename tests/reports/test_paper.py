@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from segsweep.cli import run
-from segsweep.commands import app
 from segsweep.evaluation.protocol import read_test
 from segsweep.execution.execute import execute
+from segsweep.planning.compose import compose
 from segsweep.planning.plan import Member, merge, write
 from tests.planning.test_tables import ROWS, RUNS
 
@@ -25,9 +25,7 @@ TESTS = {"single": "single", "ms": "ms", "ms_flip": "ms_flip", "square": "slide1
 
 
 def planned(name: str, *overrides: str) -> list[Member]:
-    found: list[Member] = []
-    app.compose("train", ["-m", f"+experiments={name}", *overrides], found.append)
-    return found
+    return compose("train", ["-m", f"+experiments={name}", *overrides])
 
 
 def trained(members: list[Member]) -> None:

@@ -13,7 +13,7 @@ from segsweep.commands import report
 from segsweep.commands.output import print_rows
 from segsweep.data.check.problems import Problem
 from segsweep.data.check.report import Report
-from segsweep.planning.paper_table import Published
+from segsweep.planning.experiment import Published
 from segsweep.planning.plan import write
 from segsweep.reports.page import CellText, Column, Section, write_page
 from segsweep.reports.paper import Comparison, Line

@@ -5,14 +5,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
-from hydra.types import HydraContext, RunMode
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from segsweep.config.groups import root
 from segsweep.planning.composer import Composer
-from segsweep.planning.plan import Member, plan
+from segsweep.planning.plan import Member, planned, resolve
 
 
 @contextmanager
@@ -29,7 +28,7 @@ def composing() -> Iterator[Composer]:
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
         composed = hydra.compose_config("config", [], run_mode=RunMode.MULTIRUN)
-        yield Composer(HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks()), composed)
+        yield Composer(hydra.config_loader, composed)
 
 
 def member(*overrides: str) -> Member:
@@ -42,4 +41,4 @@ def composed(*overrides: str) -> Member:
     """The same, within `configuration`."""
     config = compose("config", list(overrides), return_hydra_config=True)
     choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
-    return plan(config, choices, overrides)
+    return planned(resolve(config), choices, overrides)

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from segsweep import build
-from segsweep.commands import app
 from segsweep.execution.execute import execute
+from segsweep.planning.compose import Request, compose
 from segsweep.planning.plan import Member, check_member, merge, write
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps import worker as orders
+from segsweep.sweeps.launch import launch
 from segsweep.sweeps.launchers import local
+from segsweep.sweeps.sweep import Call, Sweep
 from segsweep.sweeps.worker import Attempt
 from tests.support.composing import member
 from tests.support.faulty import LOSS
@@ -48,9 +50,15 @@ def planned(*overrides: str) -> RunFolder:
 
 def chains(*overrides: str) -> list[Member]:
     """The last runs of the chains that `segsweep train -m` would plan."""
-    found: list[Member] = []
-    app.compose("train", ["-m", *overrides], found.append)
-    return found
+    return compose("train", ["-m", *overrides])
+
+
+def launched(*overrides: str) -> Sweep:
+    """The sweep that `segsweep train -m` would plan and execute."""
+    call = Call(Request("train", ["-m", *overrides]))
+    launch(call)
+    assert call.sweep is not None
+    return call.sweep
 
 
 def run(folder: RunFolder, config: str = "") -> None:

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from segsweep import cli
-from segsweep.planning import planner
+from segsweep.commands.closing import print_closing
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.sweeps.early_stop import poor
 from segsweep.sweeps.launchers import local
-from segsweep.sweeps.sweep import COMMAND
+from segsweep.sweeps.sweep import Call, names
 from tests.support import inside
 from tests.support.in_process import listed
-from tests.support.inside import OPEN, AttemptInside, attempts_inside
+from tests.support.inside import OPEN, AttemptInside, attempts_inside, launched
 
 CHAIN = """first: {trainer: {max_steps: 2, val_every: 2}}
 second: {trainer: {max_steps: 1}, optimizer: {lr: 0.001}}
 last: {trainer: {max_steps: 1}, optimizer: {lr: 0.002}}
 """
-COMMON = ("stages=chain", "head.width=8", "checkpoint.every=9", "test=[]")
+EARLY = (*OPEN, "stages=chain", "head.width=8", "checkpoint.every=9", "test=[]", "early_stop=median")
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def figures(monkeypatch) -> dict[tuple[str, int], float | None]:
         folder.update_status(state="done", step=folder.config()["trainer"]["max_steps"], val_miou=miou)
 
     monkeypatch.setattr(inside, "run", train)
-    monkeypatch.setattr(planner, "check_member", lambda member, may_train: None)
+    monkeypatch.setattr(Call, "check", lambda self, member: None)
     monkeypatch.setattr(local, "POLL", 0.0)
     attempts_inside(monkeypatch)
     return found
@@ -57,7 +57,7 @@ def figures(monkeypatch) -> dict[tuple[str, int], float | None]:
 
 def sweep(*overrides: str) -> int:
     """The exit status of a sweep that leaves out poor members."""
-    return cli.run(["train", "-m", *OPEN, *COMMON, "early_stop=median", *overrides])
+    return cli.run(["train", "-m", *EARLY, *overrides])
 
 
 def states(runs: Path) -> dict[tuple[str, int], str]:
@@ -74,7 +74,8 @@ def test_who_goes_on_is_who_numpy_says(launcher, figures, runs, capfd):
     figures |= {("second", seed): miou for seed, miou in {1: 0.2, 3: 0.4, 5: 0.3, 6: 0.1}.items()}
     figures |= {("last", seed): 0.9 for seed in firsts}
     options = ("hydra.launcher.runs_per_gpu=2", "hydra.launcher.gpus=none") if launcher == "pool" else ()
-    assert sweep("seed=0,1,2,3,4,5,6", f"hydra/launcher={launcher}", *options) == 1
+    done = launched(*EARLY, "seed=0,1,2,3,4,5,6", f"hydra/launcher={launcher}", *options)
+    print_closing(done)
     told, rest = states(runs), [miou for miou in firsts.values() if miou is not None]
     second = {s for s, miou in firsts.items() if miou is not None and miou >= np.median(rest)}
     assert second == {1, 3, 5, 6}
@@ -82,7 +83,6 @@ def test_who_goes_on_is_who_numpy_says(launcher, figures, runs, capfd):
     last = {s for s in second if figures["second", s] >= np.median([figures["second", s] for s in second])}
     assert {seed for stage, seed in told if told[stage, seed] == "done" and stage == "last"} == last
     assert last == {3, 5}
-    (done,) = COMMAND.sweeps
     by_id = {run.id: (run.plan.stage, run.config()["seed"]) for run in done.runs}
     assert {by_id[id] for id in done.left_out} == {
         ("second", 0), ("second", 4), ("last", 0), ("last", 4), ("last", 1), ("last", 6),
@@ -97,7 +97,7 @@ def test_who_goes_on_is_who_numpy_says(launcher, figures, runs, capfd):
 def test_left_out_is_no_failure_and_may_be_had_later(figures, runs, capsys):
     figures |= {(stage, seed): 0.1 * (seed + 1) for stage in ("first", "second") for seed in range(6)}
     assert sweep("stages=short", "seed=0,1,2") == 0
-    rows = listed(runs, capsys, "sweep=" + COMMAND.sweeps[0].name)
+    rows = listed(runs, capsys, f"sweep={names(runs)[0]}")
     assert [r["state"] for r in rows.values() if r["stage"] == "second"] == ["planned", "done", "done"]
     lower = {("first", seed): 0.01 for seed in (3, 4, 5)}
     figures |= lower

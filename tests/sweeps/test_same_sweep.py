@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 from segsweep import cli
-from segsweep.planning import planner
 from segsweep.sweeps.journal import BEGAN, DONE, Journal
 from segsweep.sweeps.launchers.base import SweepLauncher
-from segsweep.sweeps.sweep import COMMAND, Sweep, names
+from segsweep.sweeps.sweep import Call, Sweep, names
 from tests.support.in_process import listed, run
-from tests.support.inside import OPEN
+from tests.support.inside import OPEN, launched
 
 CHAIN = """first: {trainer: {max_steps: 3}, optimizer: {lr: 0.01}}
 second: {trainer: {max_steps: 2}, optimizer: {lr: 0.005}}
@@ -26,7 +25,7 @@ SHORT = "trainer.max_steps=3"
 def planned_only(tmp_path, monkeypatch):
     """Sweeps are planned and written, and nothing is done."""
     monkeypatch.setattr(SweepLauncher, "do", lambda self, members, sweep: None)
-    monkeypatch.setattr(planner, "check_member", lambda member, may_train: None)
+    monkeypatch.setattr(Call, "check", lambda self, member: None)
     monkeypatch.setenv("SEGSWEEP_RUNS", str(tmp_path / "runs"))
     (tmp_path / "conf" / "stages").mkdir(parents=True)
     (tmp_path / "conf" / "stages" / "chain.yaml").write_text(CHAIN)
@@ -40,8 +39,7 @@ def command(*overrides: str) -> int:
 
 def sweep(*overrides: str) -> tuple[str, dict[str, int]]:
     """The sweep's name and its runs' numbers after a command."""
-    assert command(*overrides) == 0
-    (one,) = COMMAND.sweeps
+    one = launched(*OPEN, *overrides)
     return one.name, one.journal.numbers()
 
 
@@ -85,7 +83,7 @@ def test_the_same_sweep_elsewhere_and_on_another_host(runs, tmp_path, monkeypatc
     assert again[0] == name
     assert before.items() <= again[1].items()
     for run_id in before:
-        COMMAND.sweeps[0].journal.note(run_id, DONE)
+        Journal(tmp_path / "elsewhere", name).note(run_id, DONE)
     states = Journal(tmp_path / "elsewhere", name).states()
     assert {(e["state"], e["attempt"], e["host"]) for e in states.values()} == {(DONE, 2, "another")}
 
@@ -141,8 +139,9 @@ def test_runs_that_were_removed_keep_their_numbers(runs, caplog, capsys, monkeyp
 def test_batches_are_one_sweep(runs):
     name, numbers = sweep(SHORT, "seed=0,1,2", "hydra.sweeper.max_batch_size=1")
     assert names(runs) == [name]
-    assert [folder.id for folder in COMMAND.sweeps[0].runs] == list(numbers)
-    assert COMMAND.sweeps[0].label(COMMAND.sweeps[0].runs[2]) == "seed=2"
+    one = launched(*OPEN, SHORT, "seed=0,1,2", "hydra.sweeper.max_batch_size=1")
+    assert [folder.id for folder in one.runs] == list(numbers)
+    assert one.label(one.runs[2]) == "seed=2"
     assert sweep(SHORT, "seed=0,1,2") == (name, numbers)
 
 

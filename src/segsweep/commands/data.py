@@ -142,11 +142,9 @@ def _parse(arguments: Sequence[str], own: Mapping[str, Any]) -> tuple[dict[str, 
 
 def _configuration(command: str, overrides: Sequence[str]) -> dict[str, Any] | None:
     """Return the configuration that the overrides give; None if Hydra was only asked to print."""
-    from segsweep.commands import app
-    from segsweep.planning.plan import Member
+    from segsweep.planning.compose import compose
 
-    members: list[Member] = []
-    app.compose(command, overrides, members.append)
+    members = compose(command, overrides)
     return members[0].config if members else None
 
 

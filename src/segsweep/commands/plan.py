@@ -63,18 +63,12 @@ class Problems:
 
     def __init__(self) -> None:
         self.found: dict[str, Problem] = {}
-        self.not_composed = 0
 
     def add(self, member: str, error: UserError) -> None:
         """Take note of what is wrong with a member."""
         problem = self.found.setdefault(str(error), Problem(str(error)))
         if member not in problem.members:  # which has it in several stages
             problem.members.append(member)
-
-    def add_not_composed(self, member: str, error: UserError) -> None:
-        """Take note of a member of which there is no configuration."""
-        self.not_composed += 1
-        self.add(member, error)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -85,16 +79,22 @@ def main(arguments: Sequence[str]) -> int:
     own = [argument for argument in arguments if argument.partition("=")[0] in DEFAULTS]
     asked = _parse(own)
     problems = Problems()
-    members = _compose([argument for argument in arguments if argument not in own], problems)
-    if not members and not problems.found:  # Hydra was asked to print the configuration
+    from segsweep.planning.compose import Request
+
+    request = Request("plan", [argument for argument in arguments if argument not in own])
+    if request.show():
         return 0
+    composed = request.compose()
+    members = [member for member in composed.members if member is not None]
+    for words, error in composed.problems:
+        problems.add(words, error)
     from segsweep.profiling.forecast import paces
     from segsweep.profiling.outlook import Outlook
 
     sound = _check(members, problems)
     runs_dir = Path(members[0].config["runs_dir"]) if members else Path()
     outlook = Outlook(sound, paces(runs_dir) if sound else {}, asked["tflops"])
-    _print(outlook, len(members) + problems.not_composed, list(problems.found.values()), asked)
+    _print(outlook, len(composed.members), list(problems.found.values()), asked)
     return 2 if problems.found else 0
 
 
@@ -114,20 +114,12 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _compose(arguments: Sequence[str], problems: Problems) -> "list[Member]":
-    from segsweep.commands import app
-
-    members: list[Member] = []
-    app.compose("plan", arguments, members.append, problems.add_not_composed)
-    return members
-
-
 def _check(members: "Sequence[Member]", problems: Problems) -> "list[Member]":
     """The members whose runs can be built, be their data there or not."""
-    from segsweep.planning.planner import named
+    from segsweep.planning.compose import distinct
 
     sound = []
-    for member, words in zip(members, named([member.overrides for member in members]), strict=True):
+    for member, words in zip(members, distinct([member.overrides for member in members]), strict=True):
         errors = list(_wrong(member))
         for error, _ in errors:
             problems.add(words, error)

@@ -126,7 +126,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
 
 def _compose(arguments: Sequence[str], asked: Mapping[str, Any]) -> "list[Network]":
     """The networks that the arguments name, each once, checked before any is profiled."""
-    from segsweep.commands import app
+    from segsweep.planning.compose import compose
     from segsweep.planning.plan import Member
 
     networks: dict[str, Network] = {}
@@ -140,7 +140,7 @@ def _compose(arguments: Sequence[str], asked: Mapping[str, Any]) -> "list[Networ
             networks[network.key] = network
 
     try:
-        app.compose("profile", arguments, collect)
+        compose("profile", arguments, check=collect)
     except ConfigError as error:
         raise _mistyped(arguments) or error from error
     return list(networks.values())

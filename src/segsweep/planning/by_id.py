@@ -7,18 +7,16 @@ cannot be changed by testing it, so options that are part of its identity are re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.config import groups as config_files
 from segsweep.config.path_options import all_path_options
 from segsweep.config.values import check_types, check_values
 from segsweep.errors import ConfigError
-from segsweep.planning.explain import explain
+from segsweep.planning.explain import explained
+from segsweep.planning.hydra_private import set_value
 from segsweep.planning.plan import resolve
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import classed
@@ -80,12 +78,11 @@ def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfi
         OmegaConf.update(config, key, OmegaConf.select(chosen, key))
     OmegaConf.set_struct(config, True)
     values = [override for override in overrides if not chooses(override)]
-    try:
+    with explained():
         for override in OverridesParser.create().parse_overrides(values):
-            _check_single(override)
-            ConfigLoaderImpl._apply_overrides_to_config([override], config)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise explain(error) from error
+            if override.type != OverrideType.CHANGE or override.is_sweep_override():
+                raise ConfigError(f"{override.input_line}: with a run's id, give one value as key=value")
+            set_value(config, override)
     resolved = {**resolve(config), "runs_dir": str(folder.path.parent)}
     _check_data_dir(overrides, own, resolved)
     check_types(resolved, {})
@@ -106,11 +103,6 @@ def _following(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[st
     known = OmegaConf.create({**config, "followed": references})
     found: Any = OmegaConf.to_container(known.followed, resolve=True)
     return {key: text for key, text in references.items() if found[key] == config["dataset"].get(key)}
-
-
-def _check_single(override: Override) -> None:
-    if override.type != OverrideType.CHANGE or override.is_sweep_override():
-        raise ConfigError(f"{override.input_line}: with a run's id, give one value as key=value")
 
 
 def _check_data_dir(overrides: Sequence[str], own: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:

@@ -10,16 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
-from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.config import groups as config_files
 from segsweep.planning.experiment import experiment_settings
-from segsweep.planning.explain import explain
+from segsweep.planning.explain import explained
 from segsweep.planning.plan import NOT_OF_A_RUN, Member, planned
 from segsweep.planning.stages import Given, check_names, in_stage, of_a_stage, setting_of, stage_overrides
 from segsweep.planning.template import Base, Filled
@@ -28,8 +26,8 @@ from segsweep.planning.template import Base, Filled
 class Composer:
     """Turns the overrides of members into planned runs."""
 
-    def __init__(self, context: HydraContext, composed: DictConfig) -> None:
-        self.loader, self.composed = context.config_loader, composed
+    def __init__(self, loader: ConfigLoader, settings: DictConfig) -> None:
+        self.loader, self.settings = loader, settings
         self.parser = OverridesParser.create(config_loader=self.loader)
         self.bases: dict[tuple[str, ...], Base] = {}
         self.groups: dict[str, bool] = {}
@@ -84,22 +82,18 @@ class Composer:
         return member
 
     def _compose(self, overrides: Sequence[str]) -> Filled:
-        try:
+        with explained():
             base, values = self._grouped(overrides)
             return base.filled(values)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise explain(error) from error
 
     def _grouped(self, overrides: Sequence[str]) -> tuple[Base, list[Override]]:
         """The configuration with the groups that are chosen, and the overrides that set values in it."""
-        try:
+        with explained():
             parsed = [self._parse(override) for override in overrides]
             groups = tuple(o.input_line or "" for o in parsed if self._names_a_group(o))
             if groups not in self.bases:
                 self.bases[groups] = self._base(groups)
             return self.bases[groups], [o for o in parsed if not self._names_a_group(o)]
-        except (HydraException, OmegaConfBaseException) as error:
-            raise explain(error) from error
 
     def _parse(self, override: str) -> Override:
         if override not in self.parsed:
@@ -117,7 +111,7 @@ class Composer:
     def _base(self, groups: Sequence[str]) -> Base:
         """The configuration with these groups chosen and nothing else said."""
         given = [config_files.without_null(group) for group in groups]
-        config = self.loader.load_sweep_config(self.composed, given)
+        config = self.loader.load_sweep_config(self.settings, given)
         choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
         bare = OmegaConf.masked_copy(config, [str(name) for name in config if name not in NOT_OF_A_RUN])
         OmegaConf.set_struct(bare, True)  # an option that is not there is a mistake, not a wish

@@ -1,21 +1,30 @@
-"""What an experiment sets, as its files say it.
+"""An experiment's file: what it sets, and the paper's table that it repeats.
 
 Hydra merges an experiment with everything else; what it set must be known, for it wins over a chain's stages.
+
+An experiment that repeats a table keeps it under the key `published`: what was measured, and a row for each
+printed one. A row that the paper measured itself names its `run`, the overrides that train it, and its
+`test`; the sweep's members are these. The key is no part of a run's configuration.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from segsweep.config import groups as config_files
-from segsweep.planning.paper_table import KEY
+from segsweep.errors import ConfigError, near
 from segsweep.planning.stages import flatten
 
+KEY = "published"
 NO_SETTINGS = ("defaults", "hydra", "stages", KEY)
+FIGURES = ("miou", "val_miou", "test_miou", "params", "gflops", "fps", "time_ms")
+"""mIoU in %, parameters in millions, multiply-accumulates in G, frames a second, milliseconds."""
+OWN = ("run", "test", "note")
 
 
 def experiment_settings(name: str | None) -> list[tuple[str, Any]]:
-    """The options and groups that an experiment sets, in parts that it shares too, with their values."""
+    """Return the options and groups that an experiment and its parts set, with their values."""
     settings: list[tuple[str, Any]] = []
     for content in _contents(name, []) if name else ():
         chosen = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
@@ -27,12 +36,12 @@ def experiment_settings(name: str | None) -> list[tuple[str, Any]]:
 
 
 def published_table(name: str) -> Any:
-    """The table that an experiment repeats, itself or as a variation of another; None if there is none."""
+    """Return the table that an experiment, or the one it is a variation of, repeats; None without one."""
     return next((c[KEY] for c in reversed(list(_contents(name, []))) if KEY in c), None)
 
 
 def _contents(name: str, beside: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """The parts that an experiment's file names, looked for `beside` it first, then the file itself."""
+    """Yield the parts that an experiment's file names, looked for `beside` it first, then the file itself."""
     places = [*beside, *(folder / "experiments" for folder in config_files.folders())]
     file = next((path for place in places if (path := place / f"{name}.yaml").is_file()), None)
     if file is not None:
@@ -41,3 +50,68 @@ def _contents(name: str, beside: Sequence[Path]) -> Iterator[dict[str, Any]]:
             if isinstance(entry, str) and entry != "_self_":
                 yield from _contents(entry.removeprefix("/experiments/"), [file.parent])
         yield content
+
+
+@dataclass(frozen=True)
+class Published:
+    """A printed table.
+
+    title: paper and table. data: the images it was measured on, in words. protocol: the same as fields of
+    a test's protocol card, and `weights` (last or best). measured: which figure our tests repeat. input:
+    (height, width) at which multiply-accumulates are counted. unlike: for a test that is not what the paper
+    did, what the paper did, in words.
+    """
+
+    title: str
+    data: str
+    protocol: Mapping[str, Any]
+    input: Sequence[int]
+    rows: Sequence[Mapping[str, Any]]
+    measured: str = "miou"
+    unlike: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, node: Mapping[str, Any]) -> "Published":
+        """Read the table of an experiment's `published`.
+
+        Raises:
+            ConfigError: a field is missing or unknown, or a row names a run without its test.
+        """
+        fields = cls.__dataclass_fields__
+        for key in node:
+            if key not in fields:
+                raise ConfigError(f"{KEY}.{key}: no such field; {near(str(key), fields)}")
+        missing = fields.keys() - node.keys() - {"measured", "unlike"}
+        if missing:
+            raise ConfigError(
+                f"{KEY}: {' and '.join(sorted(missing))} missing; see experiments/ksac/table2.yaml"
+            )
+        for number, row in enumerate(node["rows"], 1):
+            if ("run" in row) != ("test" in row):
+                raise ConfigError(
+                    f"{KEY}.rows: row {number} has only one of run and test; expected both or none"
+                )
+        return cls(**node)
+
+    def members(self) -> list[str]:
+        """Return the distinct runs as overrides, each with the tests of all rows that it stands behind."""
+        tests: dict[str, list[str]] = {}
+        for row in self.rows:
+            if "run" in row:
+                tests.setdefault(" ".join(row["run"].split()), []).append(row["test"])
+        return [f"{run} test=[{','.join(dict.fromkeys(names))}]" for run, names in tests.items()]
+
+    def member(self, row: Mapping[str, Any]) -> str | None:
+        """Return the one of `members` that stands behind a row; None if the paper quotes the row."""
+        if "run" not in row:
+            return None
+        return next(m for m in self.members() if m.split()[:-1] == row["run"].split())
+
+    def columns(self) -> list[str]:
+        """Return the keys that tell the printed rows apart, in order of first mention."""
+        keys = dict.fromkeys(key for row in self.rows for key in row)
+        return [key for key in keys if key not in (*FIGURES, *OWN)]
+
+    def figures(self) -> list[str]:
+        """Return the figures that some row gives, in the order of `FIGURES`."""
+        return [key for key in FIGURES if any(key in row for row in self.rows)]

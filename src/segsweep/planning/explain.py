@@ -3,10 +3,14 @@
 The only place where messages are parsed: theirs have no fields.
 """
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 
-from hydra.errors import OverrideParseException
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.config import groups as config_files
 from segsweep.errors import ConfigError, OptionError, near
@@ -16,6 +20,21 @@ NO_GROUP = re.compile(r"Could not override '([^']+)'\.\s*No match in the default
 NO_KEY = re.compile(r"Could not override '([^']+)'")
 SEVERAL = re.compile(r"Ambiguous value for argument '([^']+)'")
 NOT_PARSED = re.compile(r"[Ee]rror parsing override '([^']+)'")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Have errors of Hydra and OmegaConf raised as ours, or as they are with HYDRA_FULL_ERROR.
+
+    Raises:
+        ConfigError: what they have against the arguments.
+    """
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        if "HYDRA_FULL_ERROR" in os.environ:
+            raise
+        raise explain(error) from error
 
 
 def explain(error: Exception) -> ConfigError:

@@ -14,8 +14,8 @@ from segsweep.config.groups import GLOBAL, files, is_global, read
 from segsweep.config.values import RULES, check_choices, check_keys, check_types, check_values
 from segsweep.errors import ConfigError, FileError, OptionError, UserError
 from segsweep.files import write_groups
-from segsweep.planning import paper_table as published
 from segsweep.planning.content import Found, find
+from segsweep.planning.experiment import KEY
 from segsweep.runs.contents import Plan, State
 from segsweep.runs.documents import yaml_text
 from segsweep.runs.folder import RunFolder
@@ -27,7 +27,7 @@ log = logging.getLogger("segsweep")
 
 GROUPS = ("backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler", "trainer")
 SHOWN = 3  # runs that a line names
-NOT_OF_A_RUN = ("hydra", published.KEY)
+NOT_OF_A_RUN = ("hydra", KEY)
 """What a composed configuration has beside the run's own: Hydra's settings, and a paper's table."""
 
 
@@ -84,15 +84,6 @@ class Member:
             record["parent"] = self.parent.id if self.parent else None
             record["lineage"] = {str(m.stage): with_echoes(m.identity) for m in self.lineage()[:-1]}
         return Plan.of(record)
-
-
-def plan(config: DictConfig, choices: dict[str, str], overrides: Sequence[str]) -> Member:
-    """Resolve a composed configuration; nothing is built or written.
-
-    Raises:
-        ConfigError: a value that refers to nothing, or is of the wrong kind.
-    """
-    return planned(resolve(config), choices, overrides)
 
 
 def planned(

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from segsweep.planning.hydra_private import set_value
 from segsweep.planning.plan import resolve
 
 HOLE = "\0"  # begins a hole; its key follows
@@ -138,7 +138,7 @@ class Base:
                 if override.key_or_group in holes:
                     OmegaConf.update(config, override.key_or_group, HOLE + override.key_or_group)
                 else:
-                    ConfigLoaderImpl._apply_overrides_to_config([override], config)
+                    set_value(config, override)
             if len(self.templates) >= MOST:
                 self.templates.clear()
             self.templates[key] = Template(config)

@@ -11,12 +11,11 @@ from functools import cache, cached_property
 from typing import Any
 
 from segsweep import build
-from segsweep.commands import app
 from segsweep.config import groups as config_files
 from segsweep.errors import ConfigError, near
 from segsweep.evaluation.protocol import comparable
-from segsweep.planning.experiment import published_table
-from segsweep.planning.paper_table import Published
+from segsweep.planning.compose import Request
+from segsweep.planning.experiment import Published, published_table
 from segsweep.planning.plan import Member
 from segsweep.planning.stages import key_of
 from segsweep.profiling.network import Network, find
@@ -25,7 +24,6 @@ from segsweep.runs.contents import Card, Metrics
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
 from segsweep.runs.tested import test_suffix
-from segsweep.sweeps.sweep import COMMAND
 
 WORDS = {
     "images": "images",
@@ -155,13 +153,9 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison:
 
 def _members(name: str, overrides: Sequence[str]) -> dict[str, list[Member]]:
     """The planned runs behind each of the experiment's rows."""
-    found: dict[tuple[str, ...], Member] = {}
-    app.compose(
-        "report",
-        ["-m", f"+experiments={name}", *overrides],
-        lambda member: found.update({member.overrides: member}),
-    )
-    return {row: [found[m] for m in members] for row, members in COMMAND.members.items()}
+    request = Request("report", ["-m", f"+experiments={name}", *overrides])
+    found = {member.overrides: member for member in request.compose().sound()}
+    return {row: [found[m] for m in members] for row, members in request.axes.rows.items()}
 
 
 def _sizes(table: Published, member: Member) -> tuple[dict[str, float], str | None]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from segsweep.planning.paper_table import Published
+from segsweep.planning.experiment import Published
 from segsweep.reports.page import CellText, Column, Section, intro, section, write_page
 from segsweep.reports.paper import Comparison, Line
 from segsweep.reports.table import measured, tables

@@ -5,6 +5,6 @@ jobs                  what runs after what: stages that several members share co
 worker                the work order for one worker process, and its execution
 outcome, early_stop   whether a run may begin, and how it ended
 display, live         what is said meanwhile: log lines, or a table on a terminal
-sweeper               Hydra's sweeper: which members a sweep has
+launch                a command's sweep, from its members to the launcher that executes them
 launchers             who starts the workers: this machine, a pool of GPUs, Slurm, other launchers of Hydra
 """

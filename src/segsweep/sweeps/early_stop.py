@@ -13,7 +13,6 @@ from segsweep.planning.plan import Member
 from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
 
-RULES = ("median",)
 FEWEST = 3
 """Runs of which a median says something."""
 

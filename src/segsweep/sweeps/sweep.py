@@ -4,14 +4,15 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from segsweep.errors import ConfigError, UserError
-from segsweep.planning.plan import Member
+from segsweep.planning.compose import Request
+from segsweep.planning.plan import Member, check_member
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.journal import FOLDER, LEFT_OUT, Fate, Journal
@@ -140,24 +141,23 @@ def _hash(members: Sequence[Member]) -> str:
 
 
 @dataclass
-class Command:
-    """What the command line tells a launcher and hears from it, as Hydra makes and keeps the launcher."""
+class Call:
+    """One command's order of a sweep: what its launcher is told, and what comes back.
 
+    Hydra makes launchers and sweepers, and hands them one object of the application's, the task function:
+    this.
+    """
+
+    request: Request
     may_train: bool = True
-    collect: Callable[[Member], None] | None = None
-    """What is done with each composed member, where none is to be planned as a run."""
-    problem: Callable[[str, UserError], None] | None = None
-    """What is told of each member that cannot be composed, by its overrides, where that is no error."""
-    forced: frozenset[str] = frozenset()
-    """Keys of options that Hydra was told to add, so that it leaves it to the composer to check them."""
-    members: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
-    """The overrides of the members that each row of an experiment became."""
-    sweeps: list[Sweep] = field(default_factory=list)
+    """False if runs are only to be tested."""
+    sweep: Sweep | None = None
+    """What was launched, however it ended: one sweep, also if a sweeper asks for several batches."""
 
-    @property
-    def failed(self) -> bool:
-        """Whether a run of a sweep failed."""
-        return any(sweep.reasons for sweep in self.sweeps)
+    def check(self, member: Member) -> None:
+        """Raise UserError if a member cannot be run."""
+        check_member(member, self.may_train)
 
-
-COMMAND = Command()
+    def __call__(self, config: object) -> None:
+        """Never called: launchers of ours start processes, and those of others are given orders."""
+        raise NotImplementedError

@@ -11,7 +11,6 @@ import pytest
 from segsweep import cli
 from segsweep.runs.folder import all_runs
 from segsweep.sweeps.launchers import slurm_queue
-from segsweep.sweeps.sweep import COMMAND
 from tests.support.inside import BASE, OPEN
 
 DelayedSubmission = pytest.importorskip("submitit").helpers.DelayedSubmission
@@ -20,10 +19,7 @@ LAUNCHER = ("-m", "hydra/launcher=submitit_slurm", "hydra.launcher.wait=false")
 
 
 def train(*arguments: str) -> int:
-    try:
-        return cli.run(["train", *LAUNCHER, *arguments])
-    finally:
-        COMMAND.sweeps = []
+    return cli.run(["train", *LAUNCHER, *arguments])
 
 
 def test_members_that_need_the_same_are_one_array(slurm):

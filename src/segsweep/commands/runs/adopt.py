@@ -15,11 +15,11 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from segsweep import build
-from segsweep.commands import app
 from segsweep.errors import ConfigError
 from segsweep.files import digest
 from segsweep.networks.encoder import read_weights as read_tensors
 from segsweep.networks.segmenter import inference_parameters, is_auxiliary
+from segsweep.planning.compose import compose
 from segsweep.planning.plan import Member
 from segsweep.runs.contents import Plan, State
 from segsweep.runs.folder import RunFolder
@@ -67,8 +67,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _member(overrides: Sequence[str]) -> Member:
-    members: list[Member] = []
-    app.compose("train", overrides, members.append)
+    members = compose("train", overrides)
     if len(members) != 1 or members[0].parent is not None or members[0].config.get("stages"):
         raise ConfigError(
             "runs adopt: the options name more than one run (a sweep, or a chain of stages); name one "

@@ -21,7 +21,7 @@ from segsweep.sweeps.jobs import Job, jobs_of
 from segsweep.sweeps.launchers.base import SweepLauncher
 from segsweep.sweeps.launchers.slurm_job import SlurmJob
 from segsweep.sweeps.launchers.slurm_queue import SlurmWork, note, noted, states
-from segsweep.sweeps.sweep import COMMAND, Sweep
+from segsweep.sweeps.sweep import Sweep
 from segsweep.sweeps.worker import Order
 
 HERE = "hydra/launcher=submitit_slurm"
@@ -128,7 +128,7 @@ class SlurmLauncher(SweepLauncher):
         """Submit jobs that need the same and come after the same, as arrays."""
         for first in range(0, len(group), ARRAY):
             part = group[first : first + ARRAY]
-            orders = [Order.of(job, COMMAND.may_train) for job in part]
+            orders = [Order.of(job, self.call.may_train) for job in part]
             works = [SlurmJob(replace(order, prefix=needs.srun())) for order in orders]
             try:
                 submitted = self._executor(needs, before).submit_array(works)

@@ -1,0 +1,65 @@
+"""`segsweep execute`: execute one run folder that has been planned; launchers start it, people do not."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from segsweep.distributed.parent_death import end_with_parent
+from segsweep.errors import UserError
+from segsweep.failures import failure_in
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.lease import LeaseLostError
+from segsweep.runs.targets import TRUST, unspelled
+from segsweep.sweeps.worker import ASKED, ATTACHED, FAILURE, HELD, LOGGED
+
+HELP = """usage: segsweep execute FOLDER [--no-train] [trust=true]
+
+Train and test the one run that a folder was planned for, as launchers do. People use segsweep train, whose
+command plans the run and goes on with it; segsweep runs lists the folders.
+trust=true builds whatever classes the folder names, not only segsweep's and your own.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Execute the run; return the exit status, which is HELD if another process is at work on it."""
+    if not arguments or "--help" in arguments or "-h" in arguments:
+        print(HELP, end="")
+        return 0 if arguments else 2
+    folder = RunFolder(Path(arguments[0]), unspelled(arguments))
+    attached = [a for a in arguments if a.startswith(ATTACHED)]
+    if attached:
+        end_with_parent(parent=int(attached[0].removeprefix(ATTACHED)))
+    told = [Path(a.removeprefix(FAILURE)) for a in arguments if a.startswith(FAILURE)]
+    with failure_in(told[0] if told else None):
+        return execute_folder(folder, arguments, attached=bool(attached))
+
+
+def execute_folder(folder: RunFolder, arguments: Sequence[str], attached: bool) -> int:
+    """Execute the run as the arguments say; return the exit status.
+
+    Raises:
+        UserError: the folder was not planned, or what the run raises.
+        LeaseLostError: another process took the run, and no launcher waits for it.
+    """
+    if not (folder.path / "plan.json").is_file():
+        raise UserError(f"{folder.path}: no planned run (expected a folder with a plan.json)")
+    if TRUST in arguments:
+        folder.trust()
+
+    from segsweep.execution.execute import execute  # takes seconds, in which another process may take the run
+
+    if attached and folder.holder() is not None:
+        return HELD
+    asked = [json.loads(a.removeprefix(ASKED)) for a in arguments if a.startswith(ASKED)]
+    try:
+        execute(
+            folder,
+            train="--no-train" not in arguments,
+            logged=LOGGED in arguments,
+            asked=asked[0] if asked else None,
+        )
+    except LeaseLostError:
+        if not attached:
+            raise
+        return HELD  # its launcher waits for whoever has it now
+    return 0

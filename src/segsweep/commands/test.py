@@ -1,0 +1,65 @@
+"""`segsweep test`: test trained runs, named by id or by the overrides that trained them."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from segsweep.commands.train import execute_run, run
+from segsweep.distributed.ranks import Ranks
+from segsweep.errors import ConfigError
+from segsweep.planning import by_id
+from segsweep.planning.compose import Request
+from segsweep.planning.hydra_private import parse_flags
+from segsweep.runs.contents import State
+from segsweep.runs.folder import RunFolder, find_run
+from segsweep.runs.targets import TRUST
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Test what the arguments name; return the exit status."""
+    if "--help" in arguments or "-h" in arguments:
+        return run("test", arguments)
+    ids = [word for word in parse_flags("test", arguments).overrides if "=" not in word]
+    return test_by_id(ids, [a for a in arguments if a not in ids]) if ids else run("test", arguments)
+
+
+def test_by_id(ids: Sequence[str], arguments: Sequence[str]) -> int:
+    """Test runs under their own configurations, with what the arguments say of the test.
+
+    Raises:
+        ConfigError: an argument that would not change how a run is tested, or a class that is not trusted.
+        UserError: no such run, or it is not trained.
+    """
+    began = time.monotonic()
+    overrides = [argument for argument in arguments if argument != TRUST]
+    by_id.check_options(overrides)
+    if len(ids) > 1 and Ranks.of_environment().world > 1:
+        raise ConfigError("segsweep test with several ids under torchrun or srun: give one at a time")
+    chosen = Request("test", [o for o in overrides if by_id.chooses(o) or o.startswith("runs_dir=")]).settings
+    folders = [find_run(Path(chosen.runs_dir), run_id) for run_id in ids]
+    configs = [by_id.configuration(folder, overrides, chosen) for folder in folders]
+    for folder, config in zip(folders, configs, strict=True):
+        check_targets(folder, config, overrides, TRUST in arguments)
+        execute_run(folder, config, False, partial(check_test, folder, config), began)
+        began = time.monotonic()
+    return 0
+
+
+def check_targets(folder: RunFolder, config: dict[str, Any], overrides: Sequence[str], trusted: bool) -> None:
+    """Raise ConfigError if a run names classes that are neither ours nor the user's, unless it is trusted."""
+    from segsweep.execution import trust
+
+    folder.allowed |= trust.said(overrides)
+    if trusted:
+        folder.trust()
+    trust.check(folder, config)
+
+
+def check_test(folder: RunFolder, config: dict[str, Any]) -> None:
+    """Build what the test takes, if it is not done; raise UserError if it cannot be built."""
+    if folder.status().state is State.DONE and not folder.is_complete(config):
+        from segsweep.planning import check
+
+        check.check_test(config)

@@ -1,0 +1,117 @@
+"""`segsweep train`: train and test one run, or every member of a sweep or chain.
+
+Hydra's own run machinery ends with the composed configuration: what trains is a process that executes one run
+folder and knows nothing of the command line it came from.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from segsweep.commands import help as help_text
+from segsweep.distributed.ranks import Ranks
+from segsweep.planning.compose import Request
+from segsweep.planning.plan import Member, check_member, note_older, write
+from segsweep.runs.folder import RunFolder
+from segsweep.sweeps.sweep import Call, train_seconds
+
+log = logging.getLogger("segsweep")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train and test what the arguments name; return the exit status."""
+    return run("train", arguments)
+
+
+def run(command: str, arguments: Sequence[str]) -> int:
+    """Train and test, or with `test` only test, one run or the members of a sweep; return the exit status."""
+    if "--help" in arguments or "-h" in arguments:
+        print(help_text.text(command), end="")
+        return 0
+    began = time.monotonic()
+    request, may_train = Request(command, arguments), command == "train"
+    if request.show():
+        return 0
+    if request.is_sweep:
+        return run_sweep(request, may_train)
+    (member,) = request.compose().sound()
+    execute_run(member.folder, member.config, may_train, partial(check_and_write, member, may_train), began)
+    return 0
+
+
+def run_sweep(request: Request, may_train: bool) -> int:
+    """Run a sweep, and close it with its tables, however it ended; return 1 if a run failed."""
+    from segsweep.sweeps.launch import launch
+
+    call = Call(request, may_train)
+    try:
+        launch(call)
+    finally:
+        if call.sweep is not None:
+            from segsweep.commands.closing import print_closing
+
+            print_closing(call.sweep)
+    return 1 if call.sweep is not None and call.sweep.reasons else 0
+
+
+def check_and_write(member: Member, may_train: bool) -> None:
+    """Check a single run, and write its folder.
+
+    Raises:
+        UserError: it cannot be built, its data cannot be read, or its folder cannot be written.
+    """
+    check_member(member, may_train)
+    note_older([member])
+    if not member.folder.is_complete(member.config):
+        from segsweep.distributed.ranks import check_devices
+
+        check_devices(member.config)
+    write(member)
+
+
+def execute_run(
+    folder: RunFolder, config: dict[str, Any], train: bool, make_ready: Callable[[], None], began: float
+) -> None:
+    """Execute a run in this process, which is a fresh one, and print its results.
+
+    If torchrun or srun started several processes, rank 0 alone makes the folder ready and reports.
+
+    Args:
+        folder: the run.
+        config: what the command asks of the run.
+        train: whether it may be trained.
+        make_ready: checks the run and writes its folder.
+        began: when the command began, by `time.monotonic`.
+    """
+    ranks = Ranks.of_environment()
+    if ranks.rank > 0:
+        from segsweep.execution.execute import execute
+
+        execute(folder, train, asked=config)
+        return
+    make_ready()
+    if done := folder.is_complete(config):
+        log.info(
+            f"run {folder.id} is done already: trained and tested, nothing to do"
+            + (" (force=true trains again)" if train else "; test=[…] names other strategies")
+        )
+        for path in folder.predictions():
+            log.info(f"  predictions in {path}")
+    else:
+        log.info(f"run {folder.id} in {folder.path}")
+    trained_before = train_seconds(folder)
+    if ranks.world > 1 or not done:  # the other ranks wait for rank 0, even if nothing is left to do
+        from segsweep.execution.execute import execute
+
+        execute(folder, train, asked=config)
+    if not done:
+        from segsweep.terminal import took
+
+        log.info(f"done in {took(time.monotonic() - began, train_seconds(folder) - trained_before)}")
+    from segsweep.commands.output import print_rows
+    from segsweep.commands.runs.list import results_for_people
+
+    if rows := results_for_people(folder):
+        print_rows(rows, "table", title=f"run {folder.id}")
