@@ -17,18 +17,15 @@ import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 
-from segsweep.config.values import CLOSED, check_group
+from segsweep.config.schema import RunConfig
 from segsweep.data.datamodule import DataModule
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.extra import import_albumentations
-from segsweep.distributed.ranks import Ranks
 from segsweep.errors import ConfigError, UserError
 from segsweep.evaluation.strategies import Strategy
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import Head
-from segsweep.runs.contents import Status
-from segsweep.training.fit import TrainerSettings, val_interval
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.task import SegmentationTask
 from segsweep.training.trackers import NoTracker
@@ -134,7 +131,7 @@ def _taken(config: Config, part: str) -> dict[str, Any]:
 def build_task(config: Config) -> SegmentationTask:
     """Everything that is trained, with fresh weights drawn from the run's seed."""
     torch.manual_seed(config["seed"])
-    settings = trainer_settings(config)
+    trainer = RunConfig.of(config).trainer
     loss: SegmentationLoss = build(config, "loss")
     loss.check(config["num_classes"])
     return SegmentationTask(
@@ -144,10 +141,10 @@ def build_task(config: Config) -> SegmentationTask:
         schedule=build(config, "scheduler"),
         num_classes=config["num_classes"],
         seed=config["seed"],
-        max_steps=settings.max_steps,
-        val_every=settings.val_every,
-        on_nan=config["trainer"]["on_nan"],
-        freeze=config["trainer"]["freeze"],
+        max_steps=trainer.max_steps,
+        val_every=trainer.val_interval(),
+        on_nan=trainer.on_nan,
+        freeze=trainer.freeze,
     )
 
 
@@ -165,31 +162,3 @@ def build_tracker(config: Config) -> NoTracker:
     """The logger beside metrics.csv."""
     tracker: NoTracker = build(config, "logger")
     return tracker
-
-
-def trainer_settings(
-    config: Config, status: Status | None = None, ranks: Ranks | None = None
-) -> TrainerSettings:
-    """The trainer's settings with intervals worked out, for as many ranks as there are.
-
-    A run whose micro-batches were shrunk for want of memory keeps to what its `status` says of them.
-
-    Raises:
-        ConfigError: an unknown setting, or intervals that do not fit.
-    """
-    for group in CLOSED:
-        check_group(config, group)
-    trainer, checkpoint = dict(config["trainer"]), config["checkpoint"]
-    for elsewhere in ("log_every", "freeze", "on_nan", "on_oom", "devices"):
-        trainer.pop(elsewhere)
-    trainer["val_every"] = val_interval(trainer["max_steps"], trainer.get("val_every"))
-    if status and status.shrunk_to:
-        trainer["accumulate_grad_batches"] = status.shrunk_to
-    ranks = ranks or Ranks()
-    return TrainerSettings(
-        checkpoint_every=checkpoint["every"],
-        checkpoint_minutes=checkpoint["minutes"],
-        devices=ranks.local_world,
-        nodes=ranks.nodes,
-        **trainer,
-    )

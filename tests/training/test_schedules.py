@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
+from segsweep.config.schema import TrainerConfig
 from segsweep.errors import ConfigError
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.none import NoPyramid
 from segsweep.training import optimizers, schedules
-from segsweep.training.fit import val_interval
 
 
 def rates(make, steps=20, **options):
@@ -76,7 +76,8 @@ def test_given_weights_learn_at_their_own_rate(make, tmp_path):
 
 
 def test_validations_end_with_the_run():
-    assert [val_interval(n, None) for n in (1, 7, 30, 500, 300_000)] == [1, 7, 6, 100, 60_000]
-    assert val_interval(30, 100) == 30
-    with pytest.raises(ConfigError, match=r"val_every=30 .*max_steps=100.*one of \[10, 20, 25\]"):
-        val_interval(100, 30)
+    found = [TrainerConfig(max_steps=n).val_interval() for n in (1, 7, 30, 500, 300_000)]
+    assert found == [1, 7, 6, 100, 60_000]
+    assert TrainerConfig(max_steps=30, val_every=100).val_interval() == 30
+    with pytest.raises(ConfigError, match=r"val_every=30: .*max_steps=100.*one of \[10, 20, 25\]"):
+        TrainerConfig(max_steps=100, val_every=30).val_interval()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from segsweep.errors import OptionError
 from segsweep.rules import (
     ABOVE_0,
     COUNT,
@@ -111,6 +112,24 @@ class TrainerConfig:
         one_of("fail", "shrink"),
     )
     log_every: int = setting(10, "steps between the rows of metrics.csv", STEPS)
+
+    def val_interval(self) -> int:
+        """Return the steps between validations, such that the last one falls on the last step.
+
+        If `val_every` is None, the shortest interval that divides `max_steps` into at most five.
+
+        Raises:
+            OptionError: `val_every` does not divide `max_steps`, so that the end would not be validated.
+        """
+        wanted, steps = self.val_every, self.max_steps
+        divisors = [d for d in range(1, steps + 1) if steps % d == 0]
+        if wanted is None:
+            return next(d for d in divisors if steps // d <= 5)
+        if wanted < steps and steps % wanted:
+            closest = sorted(sorted(divisors, key=lambda d: abs(d - wanted))[:3])
+            problem = f"does not divide trainer.max_steps={steps}, so its end would not be validated"
+            raise OptionError("trainer.val_every", wanted, problem=problem, remedy=f"use one of {closest}")
+        return min(wanted, steps)
 
 
 @dataclass(frozen=True)

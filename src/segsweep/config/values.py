@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.config import groups as config_files
-from segsweep.config.schema import OPTIONS, defaults
+from segsweep.config.schema import OPTIONS, RunConfig, defaults
 from segsweep.errors import OptionError, as_typed
 from segsweep.rules import (
     AUX_TARGET,
@@ -116,7 +116,7 @@ def check_values(config: Mapping[str, Any]) -> None:
     """
     for group in ("", *CLOSED, "head", "loss", "optimizer"):
         check_group(config, group)
-    _check_size_and_batch(config)
+    _check_together(config)
 
 
 def check_keys(config: Mapping[str, Any], overrides: Sequence[str]) -> None:
@@ -157,9 +157,11 @@ def check_group(config: Mapping[str, Any], group: str) -> None:
             rule.check(key, options[option])
 
 
-def _check_size_and_batch(config: Mapping[str, Any]) -> None:
+def _check_together(config: Mapping[str, Any]) -> None:
+    """Check options against each other."""
     backbone, trainer, size = config["backbone"], config["trainer"], config["size"]
     if str(backbone.get("_target_", "")).startswith(OURS) and is_whole(backbone.get("output_stride")):
         check_crop([size] if is_whole(size) else size, backbone["output_stride"])
     if is_whole(trainer.get("devices")):
         micro_batch(config["batch_size"], trainer["devices"], trainer["accumulate_grad_batches"])
+    RunConfig.of(config).trainer.val_interval()  # it must divide the run

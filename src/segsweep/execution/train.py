@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from segsweep import build
+from segsweep.config.schema import RunConfig
+from segsweep.config.values import check_values
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.distributed.collectives import broadcast
 from segsweep.distributed.ranks import Ranks
@@ -40,27 +42,30 @@ def train(
     Raises:
         UserError: what the parts raise, see `failures.classify`.
     """
+    check_values(config)
+    if status.shrunk_to:  # it ran out of memory before
+        config = {**config, "trainer": {**config["trainer"], "accumulate_grad_batches": status.shrunk_to}}
     data = build.build_data(config)
     task = build.build_task(config)
-    settings = build.trainer_settings(config, status, ranks)
+    settings = RunConfig.of(config)
     resume, origin = start(folder, config, task.segmenter)
     resume = broadcast(resume)
     parameters = inference_parameters(task.segmenter)
     if lease is not None:
         log.info(f"starting from {origin}")
-        micro_batches = settings.accumulate_grad_batches
+        micro_batches = settings.trainer.accumulate_grad_batches
         _note_environment(folder, ranks.world, micro_batches, goes_on=resume is not None)
         first = {} if resume is not None else {"origin": origin}
         folder.update_status(
             state=State.RUNNING,
-            max_steps=settings.max_steps,
+            max_steps=settings.trainer.max_steps,
             params=parameters,
             error=None,
             failure=None,
             **first,
         )
     recorder = _recorder(folder, config, data.dataset, tracker)
-    fit(task, data, settings, recorder, folder.checkpoints, resume, check=folder.check_ours)
+    fit(task, data, settings, ranks, recorder, folder.checkpoints, resume, check=folder.check_ours)
     if lease is not None:
         folder.update_status(state=State.DONE)
 

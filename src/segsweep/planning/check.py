@@ -20,8 +20,8 @@ from segsweep.build import (
     build_segmenter,
     build_strategies,
     build_tracker,
-    trainer_settings,
 )
+from segsweep.config.schema import RunConfig, TrainerConfig
 from segsweep.config.values import check_values
 from segsweep.data.datamodule import DataModule
 from segsweep.data.dataset import SegmentationDataset
@@ -32,7 +32,6 @@ from segsweep.execution.start import check_init
 from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import check_input
 from segsweep.rules import micro_batch
-from segsweep.training.fit import TrainerSettings
 from segsweep.training.freezing import freeze
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.optimizers import with_schedule
@@ -71,7 +70,7 @@ def problems(config: Config) -> Iterator[tuple[UserError, bool]]:
 
 def _options() -> tuple[Callable[[Config], object], ...]:
     """The parts that ask for no files, in the order in which one would mend them."""
-    return _settings, _weights, _training, _loss, _tests, _tracker, _data, _predictions, _input
+    return _weights, _training, _loss, _tests, _tracker, _data, _predictions, _input
 
 
 def _without_seed(config: Config) -> Config:
@@ -91,9 +90,8 @@ def _of(*keys: str, kept: int | None = None) -> Callable[[Callable[[Config], T]]
     return once
 
 
-@_of("trainer", "checkpoint")
-def _settings(config: Config) -> TrainerSettings:
-    return trainer_settings(config)
+def _trainer(config: Config) -> TrainerConfig:
+    return RunConfig.of(config).trainer
 
 
 @_of(*DATASET)
@@ -151,26 +149,26 @@ def _schedule(config: Config) -> Callable[..., dict[str, Any]]:
 
 @_of(*NETWORK, "init", "runs_dir", "optimizer", "scheduler", "trainer", "checkpoint")
 def _training(config: Config) -> None:
-    segmenter, frozen = _network(config), config["trainer"]["freeze"]
+    segmenter, frozen = _network(config), _trainer(config).freeze
     if frozen:
         segmenter = copy.deepcopy(segmenter)  # which others share
         freeze(segmenter, frozen)
     check_init(config, segmenter)
-    settings, optimizer = _settings(config), build(config, "optimizer")
+    trainer, optimizer = _trainer(config), build(config, "optimizer")
     with_schedule(
         optimizer,
         _schedule(config),
         segmenter,
-        max_steps=settings.max_steps,
-        val_every=settings.val_every,
+        max_steps=trainer.max_steps,
+        val_every=trainer.val_interval(),
     )
 
 
 @_of(*NETWORK, "size", "batch_size", "trainer", "checkpoint")
 def _input(config: Config) -> None:
-    settings, devices = _settings(config), processes(config)
-    images = micro_batch(config["batch_size"], devices, settings.accumulate_grad_batches)
-    together = devices if synchronises(settings.sync_batchnorm, devices, images) else 1
+    trainer, devices = _trainer(config), processes(config)
+    images = micro_batch(config["batch_size"], devices, trainer.accumulate_grad_batches)
+    together = devices if synchronises(trainer.sync_batchnorm, devices, images) else 1
     check_input(_network(config).encoder, tuple(config["size"]), images * together)
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segsweep.build import build, trainer_settings
+from segsweep.build import build
+from segsweep.config.schema import RunConfig
 from segsweep.distributed.ranks import processes
 from segsweep.networks import Segmenter
 from segsweep.profiling.size import macs, on_meta, parameters, saved_for_backward
@@ -105,7 +106,7 @@ def cost(config: Config) -> Cost:
 
 
 def _activations(config: Config, dtype: torch.dtype) -> int:
-    accumulated = trainer_settings(config).accumulate_grad_batches
+    accumulated = RunConfig.of(config).trainer.accumulate_grad_batches
     images = micro_batch(config["batch_size"], processes(config), accumulated)
     image = torch.empty(images, 3, *config["size"], dtype=torch.uint8, device="meta")
     logits = 4 * images * int(config["num_classes"]) * prod(config["size"])

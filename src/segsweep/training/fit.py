@@ -4,19 +4,19 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgressBar
 from pytorch_lightning.strategies import DDPStrategy
 
+from segsweep.config.schema import RunConfig
 from segsweep.data.datamodule import DataModule
+from segsweep.distributed.ranks import Ranks
 from segsweep.errors import ConfigError
 from segsweep.rules import micro_batch
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
@@ -42,60 +42,17 @@ QUIET = (
 )
 
 
-@dataclass(frozen=True)
-class TrainerSettings:
-    """The `trainer` part of the configuration, and when checkpoints are due; see conf/."""
-
-    max_steps: int
-    val_every: int
-    checkpoint_every: int
-    checkpoint_minutes: float | None = None
-    accelerator: str = "auto"
-    devices: int = 1
-    """Ranks on this machine."""
-    nodes: int = 1
-    """Machines; where there is more than one rank, the process group is there already."""
-    sync_batchnorm: bool | str = "auto"
-    precision: str = "32-true"
-    accumulate_grad_batches: int = 1
-    gradient_clip_val: float | None = None
-    ema_decay: float | None = None
-
-
-def val_interval(max_steps: int, val_every: int | None) -> int:
-    """Steps between validations, such that the last one falls on the last step.
-
-    Without a wish, the shortest interval that divides `max_steps` into at most five.
-
-    Raises:
-        ConfigError: the wish does not divide `max_steps`, so that the end would go unvalidated.
-    """
-    if max_steps < 1:
-        raise ConfigError(f"trainer.max_steps={max_steps}: expected at least one step")
-    divisors = [d for d in range(1, max_steps + 1) if max_steps % d == 0]
-    if val_every is None:
-        return next(d for d in divisors if max_steps // d <= 5)
-    if 0 < val_every < max_steps and max_steps % val_every:
-        closest = sorted(divisors, key=lambda d: abs(d - val_every))[:3]
-        raise ConfigError(
-            f"trainer.val_every={val_every} does not divide trainer.max_steps={max_steps}, so its end"
-            f" would go unvalidated: use one of {sorted(closest)}"
-        )
-    if val_every < 1:
-        raise ConfigError(f"trainer.val_every={val_every}: expected at least one step")
-    return min(val_every, max_steps)
-
-
 def fit(
     task: SegmentationTask,
     data: DataModule,
-    settings: TrainerSettings,
+    config: RunConfig,
+    ranks: Ranks,
     recorder: Recorder,
     checkpoints: Path,
     resume: Path | None,
     check: Callable[[], None],
 ) -> None:
-    """Train to `max_steps`, from a checkpoint where one is given; leaves last.ckpt and best.ckpt.
+    """Train to `max_steps`, from a checkpoint if one is given; leaves last.ckpt and best.ckpt.
 
     `check` is called between steps and before a checkpoint gets its name, and may raise.
 
@@ -103,9 +60,9 @@ def fit(
         PreemptedError: a signal asked for the end, and a checkpoint is written.
     """
     quieten()
-    trainer = build_trainer(settings, recorder, checkpoints, check)
-    images = micro_batch(data.batch_size, trainer.world_size, settings.accumulate_grad_batches)
-    if synchronises(settings.sync_batchnorm, trainer.world_size, images):
+    trainer = build_trainer(config, ranks, recorder, checkpoints, check)
+    images = micro_batch(data.batch_size, trainer.world_size, config.trainer.accumulate_grad_batches)
+    if synchronises(config.trainer.sync_batchnorm, trainer.world_size, images):
         synchronise(task.segmenter, on_gpu=trainer.strategy.root_device.type == "cuda")
     try:
         trainer.fit(task, data, ckpt_path=None if resume is None else str(resume), weights_only=True)
@@ -117,68 +74,53 @@ def fit(
 
 
 def build_trainer(
-    settings: TrainerSettings, recorder: Recorder, checkpoints: Path, check: Callable[[], None]
+    config: RunConfig, ranks: Ranks, recorder: Recorder, checkpoints: Path, check: Callable[[], None]
 ) -> pl.Trainer:
-    """A Trainer that counts in steps: one Lightning epoch is the whole run (see data/sampler.py)."""
+    """A Trainer that counts in steps: one Lightning epoch is the whole run (see data/sampler.py).
+
+    Among several ranks, whose process group is there already, it uses DDP; SegmentationTask shares buffers.
+    One process under Slurm is no group of ranks, which Lightning would doubt.
+    """
+    options, several = config.trainer, ranks.world > 1
     try:
-        return _trainer(settings, _callbacks(settings, recorder, checkpoints, check), recorder.settle)
+        return pl.Trainer(
+            accelerator=options.accelerator,
+            devices=ranks.local_world,
+            num_nodes=ranks.nodes,
+            strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
+            precision=options.precision,  # type: ignore[arg-type]  # a string of the user's; Lightning checks it
+            max_steps=options.max_steps,
+            accumulate_grad_batches=options.accumulate_grad_batches,
+            gradient_clip_val=options.gradient_clip_val,
+            # Lightning counts micro-batches here.
+            val_check_interval=options.val_interval() * options.accumulate_grad_batches,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            logger=False,
+            callbacks=_callbacks(config, recorder, checkpoints, check),
+            plugins=[
+                AtomicCheckpointIO(recorder.settle),
+                TorchElasticEnvironment() if several else LightningEnvironment(),
+            ],
+            enable_model_summary=False,
+            enable_progress_bar=sys.stderr.isatty(),
+            benchmark=False,
+        )
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from error
 
 
-def _trainer(
-    settings: TrainerSettings, callbacks: list[Callback], before_naming: Callable[[], None]
-) -> pl.Trainer:
-    return pl.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.nodes,
-        strategy=_strategy(settings),
-        precision=settings.precision,  # type: ignore[arg-type]  # a string of the user's; Lightning checks it
-        max_steps=settings.max_steps,
-        accumulate_grad_batches=settings.accumulate_grad_batches,
-        gradient_clip_val=settings.gradient_clip_val,
-        # Lightning counts micro-batches here.
-        val_check_interval=settings.val_every * settings.accumulate_grad_batches,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-        logger=False,
-        callbacks=callbacks,
-        plugins=[AtomicCheckpointIO(before_naming), _environment(settings)],
-        enable_model_summary=False,
-        enable_progress_bar=sys.stderr.isatty(),
-        benchmark=False,
-    )
-
-
-def _strategy(settings: TrainerSettings) -> DDPStrategy | str:
-    """DDP among ranks; what buffers ranks share, they share in SegmentationTask."""
-    several = settings.devices * settings.nodes > 1
-    return DDPStrategy(broadcast_buffers=False) if several else "auto"
-
-
-def _environment(settings: TrainerSettings) -> ClusterEnvironment:
-    """Where ranks come from; one that is alone is that under Slurm as well, which Lightning would doubt."""
-    several = settings.devices * settings.nodes > 1
-    return TorchElasticEnvironment() if several else LightningEnvironment()
-
-
 def _callbacks(
-    settings: TrainerSettings, recorder: Recorder, checkpoints: Path, check: Callable[[], None]
+    config: RunConfig, recorder: Recorder, checkpoints: Path, check: Callable[[], None]
 ) -> list[Callback]:
-    last = LastCheckpoint(
-        checkpoints,
-        settings.checkpoint_every,
-        settings.val_every,
-        settings.max_steps,
-        settings.checkpoint_minutes,
-    )
+    due, options = config.checkpoint, config.trainer
+    last = LastCheckpoint(checkpoints, due.every, options.val_interval(), options.max_steps, due.minutes)
     # The order is that of the callbacks within a step: what is recorded is in the checkpoint written after.
     best = BestCheckpoint(checkpoints)
     callbacks: list[Callback] = [CheckOften(check), recorder, best, last, StopOnSignal(last)]
-    if settings.ema_decay is not None:
-        callbacks.insert(0, EMAWeightAveraging(decay=settings.ema_decay))
+    if options.ema_decay is not None:
+        callbacks.insert(0, EMAWeightAveraging(decay=options.ema_decay))
     if sys.stderr.isatty():
         callbacks.append(ProgressBar(recorder))
     return callbacks
