@@ -1,6 +1,6 @@
 """The CSV that a resumed run takes back to its checkpoint."""
 
-import pandas as pd
+import csv
 
 from segsweep.training.metrics_file import MetricsFile
 
@@ -19,9 +19,9 @@ def test_rewind_leaves_the_rows_of_an_uncut_run(tmp_path):
         cut.write("50,0.0")
     file.rewind(30)
     assert file.path.read_text() == whole
-    table = pd.read_csv(file.path)
-    assert table["loss"].dropna().tolist() == [1 / 10, 1 / 20, 1 / 30]
-    assert table["val_miou"].dropna().tolist() == [0.5]
+    table = list(csv.DictReader(whole.splitlines()))
+    assert [float(row["loss"]) for row in table if row["loss"]] == [1 / 10, 1 / 20, 1 / 30]
+    assert [float(row["val_miou"]) for row in table if row["val_miou"]] == [0.5]
 
 
 def test_a_new_run_starts_with_the_header_only(tmp_path):

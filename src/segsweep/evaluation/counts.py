@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.errors import ConfigError, DataError
+from segsweep.errors import ConfigError, DataError, OptionError
 from segsweep.evaluation import metrics
 from segsweep.evaluation.histogram import boundary_counts, joint_histogram
 
@@ -39,9 +39,7 @@ class Counts:
 
     def __init__(self, num_classes: int) -> None:
         if not 1 <= num_classes <= IGNORE_INDEX:
-            raise ConfigError(
-                f"num_classes={num_classes}: expected 1 to {IGNORE_INDEX}; labels are 8 bits wide"
-            )
+            raise OptionError("num_classes", num_classes, f"1 to {IGNORE_INDEX}; labels are 8 bits wide")
         self.num_classes = num_classes
         self.ids: list[str] = []
         self.confusion: Integers = np.zeros((num_classes, num_classes), np.int64)
@@ -76,7 +74,7 @@ class Counts:
         """Count one image: prediction and label are integers [H, W], ignored pixels 255 in the label.
 
         Raises:
-            DataError: the image was counted before, the sizes differ or a label is no class.
+            DataError: the image was counted before, the sizes differ, or a label is not a class.
         """
         if prediction.shape != label.shape:
             raise DataError(id, f"prediction of {prediction.shape} for a label of {label.shape} [H, W]")
@@ -86,11 +84,8 @@ class Counts:
         if wrong.size:
             raise DataError(
                 id,
-                (
-                    f"label {wrong[0] + self.num_classes} is neither a class (0 to "
-                    f"{self.num_classes - 1}) nor ignored ({IGNORE_INDEX}): correct the file or "
-                    "num_classes"
-                ),
+                f"label {wrong[0] + self.num_classes} is neither a class (0 to {self.num_classes - 1}) nor "
+                f"ignored ({IGNORE_INDEX}): correct the file or num_classes",
             )
         joint = joint[:, :, : self.num_classes]
         row = np.stack([*metrics.marginals(joint.sum((0, 1))), *boundary_counts(joint)])
@@ -107,7 +102,7 @@ class Counts:
 
     @classmethod
     def merge(cls, parts: Sequence["Counts"], order: Iterable[str] | None = None) -> "Counts":
-        """The counts of several ranks as one would have them, in the ids' `order` or as they come.
+        """Return the counts of several ranks as one, in the `order` of ids that is given or as they come.
 
         Raises:
             DataError: an image is missing, or was counted twice.
@@ -130,7 +125,7 @@ class Counts:
         return merged
 
     def summary(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Figures of the whole set, ready for JSON: a NaN is None. The rules are those of `metrics`."""
+        """Return figures of the whole set, ready for JSON (NaN is None), by the rules of `metrics`."""
         self._check_names(classes)
         region, boundary = self.region.sum(1), self.boundary.sum(1)
         ious, boundary_ious = metrics.iou(*region), metrics.iou(*boundary)
@@ -172,10 +167,10 @@ class Counts:
         """
         path = folder / "counts.npz"
         try:
-            # Opened here: numpy leaves a file that is no archive open.
+            # Opened here, as numpy does not close a file that is not an archive.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 return cls._of_arrays(dict(file))
-        # What zip files, zlib and numpy's headers raise where a bit has flipped, and arrays that do not fit.
+        # What zip files, zlib and numpy's headers raise if a bit has flipped, and arrays that do not fit.
         except (BadZipFile, zlib.error, ArithmeticError, LookupError, TypeError, ValueError, EOFError,
                 NotImplementedError, OSError, SyntaxError, MemoryError, struct.error) as error:  # fmt: skip
             raise DataError(path, "damaged", f"remove {folder} and run `segsweep test` again") from error

@@ -3,7 +3,7 @@
 `K` classes. A confusion matrix is int64 [K, K], rows the truth, columns the prediction, ignored pixels
 left out. The rules that make published figures differ are decided here, once:
 
-* figures are of the data set: counts are summed first and divided last, never averaged over images;
+* figures are of the dataset: counts are summed first and divided last, never averaged over images;
 * a class absent from truth and prediction alike is 0/0: its figure is NaN and the mean leaves it out;
 * a class predicted but never true has IoU 0, and counts in the mean;
 * a set without one counted pixel has NaN for every figure.
@@ -21,7 +21,7 @@ ABSENT_RULE = "absent from truth and prediction: left out of the mean; predicted
 
 
 def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
-    """Quotient in float64, NaN where the denominator is 0; shapes as numpy broadcasts them."""
+    """Quotient in float64, NaN if the denominator is 0; shapes as numpy broadcasts them."""
     numerator, denominator = np.broadcast_arrays(numerator, denominator)
     quotient = np.full(numerator.shape, np.nan)
     np.divide(numerator, denominator, out=quotient, where=denominator != 0)
@@ -29,7 +29,7 @@ def ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Floats:
 
 
 def nanmean(values: NDArray[np.float64]) -> float:
-    """Mean over the numbers that are not NaN; NaN, without a warning, where there is none."""
+    """Mean over the values that are not NaN; NaN, without a warning, if there are none."""
     present = values[~np.isnan(values)]
     return float(present.mean()) if present.size else float("nan")
 
@@ -51,7 +51,7 @@ def mean_iou(tp: Integers, fp: Integers, fn: Integers) -> float:
 
 
 def class_accuracy(confusion: Integers) -> Floats:
-    """Share of each class's true pixels that were found (recall), float64 [K]; NaN where none is true."""
+    """Share of each class's true pixels that were found (recall), float64 [K]; NaN if it has none."""
     return ratio(np.diagonal(confusion), confusion.sum(1))
 
 
@@ -63,6 +63,6 @@ def pixel_accuracy(confusion: Integers) -> float:
 def frequency_weighted_iou(confusion: Integers) -> float:
     """IoU weighted by each class's share of the true pixels (Long et al., CVPR 2015, section 5)."""
     frequency = ratio(confusion.sum(1), confusion.sum())
-    # A class that is never true weighs nothing; its NaN or 0 must not reach the sum.
+    # A class that is never true has weight 0; its NaN must not reach the sum.
     weighted = (frequency * iou(*marginals(confusion)))[confusion.sum(1) > 0]
     return float(weighted.sum()) if weighted.size else float("nan")

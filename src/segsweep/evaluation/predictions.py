@@ -1,11 +1,11 @@
 """What is kept of predictions: a few pictures, or all of a split as a folder of PNG files or an archive.
 
-What is kept of a strategy is written image by image into a draft beside its place, packed where an archive
+The predictions of a strategy are written image by image into a draft beside their place, packed if an archive
 is asked for, read back and compared with what the benchmark takes, and only then put in place: a folder or
-archive under its own name is complete. Memory grows with the images' names and sizes alone.
+archive under its own name is complete. Memory grows with the images' names and sizes only.
 
-Nothing here knows a benchmark: its rules are a `Submission`, facts that its data set states. Letters: `K`
-classes, `H`, `W` an image.
+Nothing here knows a benchmark: its rules are a `Submission`, which its dataset states. Letters: `K` classes,
+`H`, `W` an image.
 """
 
 import glob
@@ -21,34 +21,33 @@ from PIL import Image
 from segsweep.data.dataset import Submission
 from segsweep.data.labels import Palette, label_png, palette_image
 from segsweep.data.sample import Sample
-from segsweep.errors import ConfigError, DataError, UserError
+from segsweep.errors import DataError, OptionError, UserError
 from segsweep.evaluation.submission import Size, check, pack
 from segsweep.files import fsync, remove
 
 
 def prediction_form(kind: str, submission: Submission | None, num_classes: int) -> Submission:
-    """How predictions are stored: `png`, a folder of class indices 0..K−1, or `submission`, as a data set's.
+    """How predictions are stored: `png`, a folder of class indices 0..K−1, or as the dataset's `submission`.
 
     Raises:
-        ConfigError: there is no such form, or none to submit in.
+        OptionError: there is no such form, or the dataset has no submission.
     """
     if kind == "png":
         return Submission("", "{id}.png", {index: index for index in range(num_classes)}, palette=True)
     if kind != "submission":
-        raise ConfigError(f"predictions={kind}: expected null, png or submission")
+        raise OptionError("predictions", kind, "null, png or submission")
     if submission is None:
-        raise ConfigError(
-            "predictions=submission: the data set has no benchmark that takes any; give predictions=png"
-        )
+        problem = "the dataset has no benchmark that takes any"
+        raise OptionError("predictions", kind, problem=problem, remedy="give predictions=png")
     return submission
 
 
 class PredictionWriter(AbstractContextManager["PredictionWriter"]):
     """Keeps one strategy's prediction of every image of a split. Called by `evaluate` with each image.
 
-    Use it in a `with`, and `finish` it when all images have come; left before that, nothing stays. Several
-    ranks write into one draft, which they know by the `token` of this pass: the `first` makes it before, and
-    clears it away after, any of them writes; it is told what the others `stored` before it finishes.
+    Use it in a `with`, and call `finish` after all images; without that, nothing stays. Several ranks write
+    into one draft, which they know by the `token` of this pass: the `first` makes it before any of them
+    writes, learns what the others `stored`, finishes, and removes the draft.
 
     Args:
         folder: where the test's predictions go, under `name` and the archive's suffix.
@@ -56,9 +55,9 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
         strategy: name of the strategy whose predictions are taken.
         ids: of all images of the split.
         form: how predictions are stored.
-        palette: the data set's colours, one a class.
-        first: whether the draft is this process's to make and to clear away.
-        token: tells the draft from those of other passes, killed or not.
+        palette: the dataset's colours, one a class.
+        first: whether this process makes the draft and removes it.
+        token: distinguishes the draft from those of other passes, killed or not.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
         token: str = "",
     ) -> None:
         self.target = folder / (f"{name}.{form.archive}" if form.archive else name)
-        # A leading dot marks what is not complete, should a killed process leave it behind.
+        # A leading dot marks what is not complete, in case a killed process leaves it behind.
         self.draft, self.packed = (
             folder / f".{self.target.name}.{token}{part}" for part in ("draft", "packed")
         )
@@ -86,7 +85,7 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
     def __enter__(self) -> "PredictionWriter":
         if self.first:
             with _disk(self.target):
-                for part in ("draft", "packed"):  # whoever left one does not go on with it
+                for part in ("draft", "packed"):  # no process continues an older draft
                     for path in self.target.parent.glob(f".{glob.escape(self.target.name)}.*{part}"):
                         remove(path)
                 self.draft.mkdir(parents=True)
@@ -109,22 +108,19 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
         if self.sizes[sample.id] != (height, width):
             raise DataError(
                 sample.id,
-                (
-                    f"image of {height}x{width} pixels (height x width), but the benchmark has "
-                    f"{'x'.join(map(str, self.form.size or ()))}"
-                ),
-                "restore the data set's own image (a resized prediction would be another one)",
+                f"image of {height}x{width} pixels (height x width), but the benchmark has "
+                f"{'x'.join(map(str, self.form.size or ()))}",
+                "restore the dataset's own image (a resized prediction would be another one)",
             )
         with _disk(self.target):
             path = self.draft / self.form.member.format(id=sample.id)
             path.parent.mkdir(parents=True, exist_ok=True)
             # Not written by Pillow, in which an error of the disk would lose its reason.
-            path.write_bytes(
-                label_png(self._stored_values(sample.id, predictions[self.strategy]), self.palette)
-            )
+            stored = self._stored_values(sample.id, predictions[self.strategy])
+            path.write_bytes(label_png(stored, self.palette))
 
     def stored(self) -> dict[str, Size]:
-        """(H, W) of each image whose prediction this process has stored, by id."""
+        """Return (H, W) of each image whose prediction this process has stored, by id."""
         return {id: size for id, size in self.sizes.items() if size is not None}
 
     def add_stored(self, stored: Mapping[str, Size]) -> None:
@@ -137,17 +133,17 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
             raise DataError(
                 id,
                 f"class {prediction[stored < 0][0]} has no value in the benchmark's files",
-                f"expected 0 to {max(self.form.values)}, name one in the data set's submission",
+                f"expected 0 to {max(self.form.values)}, name one in the dataset's submission",
             )
         return np.asarray(stored, np.uint8)
 
     def finish(self, check_ours: Callable[[], None] = lambda: None) -> Path:
-        """Pack, read back, check and put in place what was stored; what was there before is replaced.
+        """Pack, read back, check and put in place what was stored, replacing what was there before.
 
         `check_ours` is called before the predictions get their name and may raise.
 
         Raises:
-            DataError: it is not what the benchmark takes, an image is missing, or a size is wrong.
+            DataError: it is not what the benchmark takes: an image is missing, or a size or value is wrong.
             UserError: the disk is full.
         """
         with _disk(self.target):
@@ -166,7 +162,7 @@ class PredictionWriter(AbstractContextManager["PredictionWriter"]):
 
 
 def stored_palette(values: Mapping[int, int], palette: Palette) -> Palette:
-    """The colours of stored values 0, 1, …: each class's colour where its value is, black between."""
+    """The colours of stored values 0, 1, …: each class's colour at its value, black for other values."""
     colours = [(0, 0, 0)] * (1 + max(values.values()))
     for index, value in values.items():
         colours[value] = palette[index]
@@ -175,7 +171,7 @@ def stored_palette(values: Mapping[int, int], palette: Palette) -> Palette:
 
 @contextmanager
 def _disk(target: Path) -> Iterator[None]:
-    """Have an error of the disk say what could not be written."""
+    """Turn an error of the disk into one that says what could not be written."""
     try:
         yield
     except OSError as error:
@@ -188,9 +184,8 @@ def _disk(target: Path) -> Iterator[None]:
 class PictureWriter:
     """Keeps `count` images, evenly spread over a split: image.jpg, truth.png and one PNG a test.
 
-    A test is named by its strategy and `suffix`, as its folder is.
-
-    Label maps are palette PNGs: their pixels are class indices, their colours the data set's.
+    A test is named by its strategy and `suffix`, as its folder is. Label maps are palette PNGs: their pixels
+    are class indices, their colours the dataset's.
     """
 
     def __init__(
@@ -206,7 +201,7 @@ class PictureWriter:
         self.chosen = {str(ids[i]) for i in chosen}
 
     def __call__(self, sample: Sample, predictions: Mapping[str, NDArray[Any]]) -> None:
-        """Write the pictures of a chosen sample; others are left alone."""
+        """Write the pictures of a sample if it is one of those chosen."""
         if sample.id not in self.chosen:
             return
         folder = self.folder / sample.id.replace("/", "_")
@@ -217,5 +212,5 @@ class PictureWriter:
         for name, label in {"truth": sample.label, **named}.items():
             written.append(folder / f"{name}.png")
             palette_image(label, self.palette).save(written[-1])
-        for path in written:  # the test that counts on them is synced too
+        for path in written:  # before the test's own files, which promise them
             fsync(path)

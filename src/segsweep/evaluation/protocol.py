@@ -1,8 +1,8 @@
-"""The protocol of a test: what a number must carry before it may stand beside another one.
+"""The protocol of a test: what must be known of a number before it may be compared with another one.
 
 A test is a folder of four files, `metrics.json`, `protocol.json`, `confusion.csv` and `counts.npz`, or of
-`protocol.json` alone where there is no truth to count by and predictions are all that it yields. It is
-written under a temporary name and renamed when all is on disk: a folder that has its name is complete.
+`protocol.json` alone if there is no truth to count by and it yields nothing but predictions. It is written
+under a temporary name and renamed when everything is on disk: a folder that has its name is complete.
 """
 
 import json
@@ -22,6 +22,7 @@ from segsweep.evaluation.metrics import ABSENT_RULE
 from segsweep.evaluation.strategies import RESIZE_RULE, Strategy
 from segsweep.files import fsync
 from segsweep.runs.contents import Card, CheckpointCard, Metrics, StrategyCard
+from segsweep.runs.documents import json_bytes
 
 Size = tuple[int, int]
 FILES = ("metrics.json", "protocol.json", "confusion.csv", "counts.npz")
@@ -51,20 +52,20 @@ def protocol_card(
     initial_weights: str,
     precision: str,
 ) -> Card:
-    """Everything that a test's figures depend on.
+    """Return everything that a test's figures depend on.
 
     Args:
-        dataset: name of the data set.
+        dataset: name of the dataset.
         split: its list of images.
         split_hash: hash of that list.
         image_sizes: (width, height) in pixels of each image as the network was given it (`Counts.sizes`).
-        label_sizes: of each label map that was counted, none where there is no truth.
+        label_sizes: of each label map that was counted, none if there is no truth.
         strategy: the test strategy.
         num_classes: K.
         checkpoint: which of a run's, "last" or "best".
-        step: optimizer steps behind the checkpoint.
+        step: optimizer steps that made the checkpoint.
         checkpoint_hash: first digits of the file's SHA-256.
-        initial_weights: name or hash of the weights that training began with.
+        initial_weights: name or hash of the weights that training started from.
         precision: of the forward passes.
     """
     return Card(
@@ -97,10 +98,10 @@ def describe_sizes(sizes: Iterable[Size]) -> tuple[str, ...] | str:
 
 
 def comparable(card: Card) -> dict[str, Any]:
-    """What must be equal for two numbers to be set side by side: a flat part of the card.
+    """Return the flat part of a card that must be equal for two numbers to be comparable.
 
-    Left out is what a comparison is about: the strategy, which is compared like with like or on purpose,
-    and the weights (the checkpoint's step and hash, the initial weights); and the version of segsweep.
+    It omits what a comparison is about: the strategy, which is compared like with like or on purpose, and
+    the weights (the checkpoint's step and hash, the initial weights); and the version of segsweep.
     """
     left_out = {"strategy", "checkpoint", "initial_weights", "segsweep"}
     part = {key: value for key, value in card.plain().items() if key not in left_out}
@@ -108,7 +109,7 @@ def comparable(card: Card) -> dict[str, Any]:
 
 
 def differences(a: Card, b: Card) -> dict[str, tuple[Any, Any]]:
-    """Where the comparable parts of two cards differ: key → (of a, of b); empty if they may be compared."""
+    """Return how the comparable parts of two cards differ: key → (of a, of b); empty if they do not."""
     ours, theirs = comparable(a), comparable(b)
     keys = sorted(ours.keys() | theirs.keys())
     return {key: (ours.get(key), theirs.get(key)) for key in keys if ours.get(key) != theirs.get(key)}
@@ -123,23 +124,29 @@ def write_test(
 ) -> None:
     """Write a test's files as one: `folder` appears complete, or not at all.
 
-    A test that was there before is replaced. `classes` are the K names, in the order of the labels. Without
-    counts, there being no truth, the protocol is all that is written. `check` is called before the folder
+    A test that was there before is replaced. `classes` are the K names, in the order of the labels. If
+    `counts` is None, as there is no truth, only the protocol is written. `check` is called before the folder
     gets its name and may raise.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # A leading dot marks what is not a test, should a killed process leave it behind.
+    # A leading dot marks what is not a test, in case a killed process leaves it behind.
     draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         if counts is not None:
             counts.save(draft, classes)
-            _write_json(draft / "metrics.json", counts.summary(classes))
-        _write_json(draft / "protocol.json", card.plain())
+            (draft / "metrics.json").write_bytes(json_bytes(counts.summary(classes)))
+        (draft / "protocol.json").write_bytes(json_bytes(card.plain()))
         for path in (*draft.iterdir(), draft):
             fsync(path)
-        draft.chmod(0o777 & ~_umask())
+        os.umask(mask := os.umask(0))  # the mask, which `mkdtemp` ignores, can only be read by setting it
+        draft.chmod(0o777 & ~mask)
         check()
-        _put_in_place(draft, folder)
+        old = draft.with_name(f"{draft.name}.old")  # a rename needs its target to be free
+        if folder.exists():
+            folder.rename(old)
+        draft.rename(folder)
+        fsync(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -161,24 +168,3 @@ def read_test(folder: Path) -> Test:
         )
     figures, card = (json.loads((folder / name).read_text("utf-8")) for name in FILES[:2])
     return Test(Metrics.of(figures), Card.of(card), Counts.load(folder))
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n", "utf-8")
-
-
-def _umask() -> int:
-    """The process's file mode mask, which `mkdtemp` does not follow; it can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _put_in_place(draft: Path, folder: Path) -> None:
-    """Rename a draft to its name; a folder that has it steps aside, for rename needs the place free."""
-    old = draft.with_name(f"{draft.name}.old")
-    if folder.exists():
-        folder.rename(old)
-    draft.rename(folder)
-    fsync(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,6 +1,6 @@
 """Archives of predictions: packed so that equal predictions are equal files, read back and checked.
 
-An upload that a benchmark refuses costs days, as most take few: what its rules tell beforehand is told here.
+Benchmarks take few uploads, so one that is refused costs days: what its rules say is checked here beforehand.
 """
 
 import io
@@ -8,10 +8,8 @@ import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from segsweep.data.dataset import Submission
@@ -29,26 +27,21 @@ GREY, PALETTE = 0, 3
 def pack(folder: Path, file: Path, archive: str) -> None:
     """Put all files of a folder into one `tar` or `zip`, in the order of their names.
 
-    Nothing of when, where or by whom goes in: equal files make equal bytes.
+    Times, places and owners are left out, so that equal files make equal bytes.
     """
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    (_pack_tar if archive == "tar" else _pack_zip)(dict(sorted(paths.items())), file)
-
-
-def _pack_tar(paths: Mapping[str, Path], file: Path) -> None:
-    with tarfile.open(file, "w") as tar:
-        for name, path in paths.items():
-            member = tarfile.TarInfo(name)  # as it comes: time 0, mode 644, no owner
-            member.size = path.stat().st_size
-            with path.open("rb") as content:
-                tar.addfile(member, content)
-
-
-def _pack_zip(paths: Mapping[str, Path], file: Path) -> None:
+    if archive == "tar":
+        with tarfile.open(file, "w") as tar:
+            for name, path in sorted(paths.items()):
+                entry = tarfile.TarInfo(name)  # by default: time 0, mode 644, no owner
+                entry.size = path.stat().st_size
+                with path.open("rb") as content:
+                    tar.addfile(entry, content)
+        return
     with zipfile.ZipFile(file, "w") as zipped:
-        for name, path in paths.items():
+        for name, path in sorted(paths.items()):
             member = zipfile.ZipInfo(name, FIRST_MOMENT)  # not compressed: PNGs are
-            member.create_system, member.external_attr = 3, 0o644 << 16  # a Unix file, wherever this runs
+            member.create_system, member.external_attr = 3, 0o644 << 16  # a Unix file, on any system
             zipped.writestr(member, path.read_bytes())
 
 
@@ -56,13 +49,13 @@ def check(path: Path, form: Submission, sizes: Mapping[str, Size | None], palett
     """Read an archive or a folder back and compare it with what its form promises.
 
     Args:
-        path: the archive, or the folder where `form` names no archive.
-        form: what is taken.
+        path: the archive, or the folder if `form` names no archive.
+        form: what the benchmark takes.
         sizes: (H, W) of each image of the split, by id; None for an image without a prediction.
         palette: the colours of the stored values; None for grey files.
 
     Raises:
-        DataError: names are missing or too many, or a file is not of the size, mode or values expected.
+        DataError: names are missing or too many, or a file has another size, mode or value than expected.
     """
     expected = {form.member.format(id=id): size for id, size in sizes.items()}
     found: set[str] = set()
@@ -82,7 +75,7 @@ def check(path: Path, form: Submission, sizes: Mapping[str, Size | None], palett
 
 
 def members(path: Path, archive: str) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file in an archive, or in a folder where it is none, one at a time."""
+    """Yield name and content of each file of an archive, or of a folder if `archive` is empty."""
     if archive == "tar":
         with tarfile.open(path, "r:") as tar:
             for member in tar:
@@ -98,8 +91,8 @@ def members(path: Path, archive: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _problem(content: bytes, form: Submission, size: Size | None, palette: Palette | None) -> str | None:
-    """What is wrong with one PNG, in words."""
-    # From the header: a reader unpacks fewer bits, and then shows nothing of them.
+    """Say what is wrong with one PNG; None if it is as expected."""
+    # Read from the header, as a decoder unpacks fewer bits and does not tell.
     depth_and_colours = tuple(content[24:26])
     if depth_and_colours != (8, GREY if palette is None else PALETTE):
         kind = "grey" if palette is None else "palette"
@@ -112,11 +105,7 @@ def _problem(content: bytes, form: Submission, size: Size | None, palette: Palet
     if stored.shape != size:
         return f"{stored.shape} [H, W] for an image of {size}"
     if palette is not None and colours != full_palette(palette).ravel().tolist():
-        return "another palette than the data set's"
-    return _wrong_values(stored, form)
-
-
-def _wrong_values(stored: NDArray[Any], form: Submission) -> str | None:
+        return "another palette than the dataset's"
     allowed = {value: None for value in form.values.values()}
-    wrong = [int(value) for value in np.unique(stored) if value not in allowed]
-    return f"value {some([str(v) for v in wrong])}; expected {ranges(allowed)}" if wrong else None
+    wrong = [str(value) for value in np.unique(stored) if int(value) not in allowed]
+    return f"value {some(wrong)}; expected {ranges(allowed)}" if wrong else None

@@ -27,8 +27,8 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def json_bytes(content: Any) -> bytes:
-    """JSON as it stands in files."""
-    return (json.dumps(content, indent=1) + "\n").encode()
+    """JSON as it stands in files; names of files that are not valid text are escaped."""
+    return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def yaml_text(content: Mapping[str, Any]) -> str:
