@@ -147,7 +147,7 @@ def test_a_full_disk_is_named_and_leaves_no_archive(tmp_path, form, room):
     ("kind", "submission", "message"),
     [
         ("pngs", ZIP, "predictions=pngs: expected null, png or submission"),
-        ("submission", None, "predictions=submission: the data set has no benchmark"),
+        ("submission", None, "predictions=submission: the dataset has no benchmark"),
     ],
 )
 def test_forms_that_there_are_not(kind, submission, message):
