@@ -213,7 +213,7 @@ def test_what_a_benchmark_would_refuse_is_refused(tmp_path, images, message):
 def test_palettes_count(tmp_path):
     path = archive(tmp_path, PALETTED, {"a.png": paletted(), "b.png": paletted()})
     check(path, PALETTED, {"a": (4, 6), "b": (4, 6)}, RED)
-    with pytest.raises(DataError, match=r"a\.png: another palette than the data set's"):
+    with pytest.raises(DataError, match=r"a\.png: another palette than the dataset's"):
         check(path, PALETTED, {"a": (4, 6), "b": (4, 6)}, ((0, 0, 0), (0, 255, 0)))
 
 
