@@ -11,8 +11,8 @@ from segsweep import cli
 from segsweep.config import groups as config_files
 from segsweep.errors import ConfigError, UserError
 from segsweep.planning.compose import compose
+from segsweep.processes import PYTHON
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.process import PYTHON, execute_command
 from tests.support.inside import ROOT
 
 
@@ -75,7 +75,7 @@ def test_own_experiments_lie_in_conf(here):
 
 def test_what_launchers_start_takes_pythons_modules_before_the_users(here):
     write(here / "random.py", "raise SystemExit('the random.py of the user')\n")
-    done = subprocess.run(execute_command(RunFolder(here / "nowhere")), capture_output=True, text=True)
+    done = subprocess.run(RunFolder(here / "nowhere").command(), capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert "no planned run" in done.stderr
 

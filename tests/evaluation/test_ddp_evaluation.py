@@ -22,7 +22,8 @@ from segsweep.evaluation.protocol import read_test
 from segsweep.networks import Segmenter
 from segsweep.planning.plan import write
 from segsweep.runs.folder import RunFolder
-from segsweep.training.checkpoint_files import LAST, AtomicCheckpointIO
+from segsweep.runs.layout import LAST
+from segsweep.training.checkpoint_files import AtomicCheckpointIO
 from tests.data.writers_voc import write_voc
 from tests.evaluation.rank import outcome
 from tests.shared import FOLDER, shared

@@ -73,6 +73,6 @@ def test_a_sweep_waits_for_a_run_that_was_taken_from_it(tmp_path, monkeypatch):
 
     (tmp_path / "plan.json").touch()
     monkeypatch.setattr("segsweep.execution.execute.execute", lost)
-    monkeypatch.setattr("segsweep.distributed.parent_death.end_with_parent", lambda **_: None)
+    monkeypatch.setattr("segsweep.processes.end_with_parent", lambda **_: None)
     assert cli.run(["execute", str(tmp_path), f"--attached={os.getpid()}"]) == HELD
     assert cli.run(["execute", str(tmp_path)]) == 2

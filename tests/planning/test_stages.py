@@ -9,7 +9,7 @@ from segsweep import cli
 from segsweep.errors import ConfigError
 from segsweep.planning.plan import Member, check_member
 from segsweep.runs.folder import RunFolder, all_runs
-from segsweep.runs.identity import flatten
+from segsweep.runs.settings import flatten
 from segsweep.sweeps.sweep import Sweep
 from tests.support.composing import member
 from tests.support.inside import (  # fmt: skip

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from segsweep.errors import ConfigError
-from segsweep.runs.identity import IDENTITY, NOT_IDENTITY, classed, flatten, run_id
+from segsweep.runs.identity import IDENTITY, NOT_IDENTITY, classed, run_id
+from segsweep.runs.settings import flatten
 from tests.support.composing import member
 
 # Ids must outlive every refactoring: a change here renames the runs of every user, and needs a new

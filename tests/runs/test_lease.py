@@ -6,14 +6,14 @@ import os
 import signal
 import socket
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from segsweep import processes
 from segsweep.errors import UserError
-from segsweep.runs import holder, lease
-from segsweep.runs.holder import Holder
+from segsweep.runs import lease
+from segsweep.runs.lease import Holder
 from tests.support.forks import FORKS
 
 
@@ -53,7 +53,7 @@ def race(folder: Path, count: int, wait: bool) -> list[str]:
 
 def put(path: Path, **changes) -> None:
     """A lease that a process of this place left, valid but for what is changed."""
-    holder = asdict(Holder.of_this_process()) | {"token": "x"}
+    holder = Holder.of_this_process().plain() | {"token": "x"}
     path.write_text(json.dumps({**holder, **changes}))
 
 
@@ -125,7 +125,7 @@ def test_a_process_that_proc_hides_is_not_known_to_be_dead(tmp_path, monkeypatch
     """With hidepid, /proc does not show the processes of other users."""
     put(tmp_path / "lease.json", started="5")
     assert lease.holder(tmp_path / "lease.json") is None, "it started at another time"
-    monkeypatch.setattr(holder, "Path", lambda path: Path(path.replace("/proc/", "/hidden/")))
+    monkeypatch.setattr(processes, "Path", lambda path: Path(path.replace("/proc/", "/hidden/")))
     assert lease.holder(tmp_path / "lease.json") is not None
 
 

@@ -18,7 +18,8 @@ from segsweep.execution.test import load_network
 from segsweep.planning.plan import write
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder, all_runs
-from segsweep.runs.identity import flatten, id_of
+from segsweep.runs.identity import id_of
+from segsweep.runs.settings import flatten
 from segsweep.runs.versions import ECHOES, IDENTITY_VERSION, current_names
 from tests.runs.earlier import VERSION_1, copied
 from tests.support.commands import TINY, segsweep, table

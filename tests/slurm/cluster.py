@@ -15,7 +15,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from segsweep.distributed.parent_death import end_with_parent
+from segsweep.processes import end_with_parent
 
 PACKAGES = {"munged": "munge", "slurmctld": "slurmctld", "slurmd": "slurmd", "sbatch": "slurm-client"}
 NODES = ("n1", "n2")

@@ -12,17 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from segsweep.runs.layout import BEST, LAST, PREVIOUS, SUMS
 from segsweep.training.checkpoint_files import (
-    BEST,
-    LAST,
-    PREVIOUS,
     AtomicCheckpointIO,
     DamagedCheckpointError,
     newest,
     read_checkpoint,
     verify,
 )
-from segsweep.training.checksums import SUMS
 
 
 def save(folder, step, name=LAST):

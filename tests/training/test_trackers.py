@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from segsweep.errors import ConfigError
-from segsweep.training.metrics_file import METRICS, VALIDATION, MetricsFile
+from segsweep.runs.layout import STEPS, VALIDATION
+from segsweep.training.metrics_file import MetricsFile
 from segsweep.training.trackers import Guarded, NoTracker, RunInfo
 from segsweep.training.wandb_tracker import WandbTracker, cut, logged_in
 from tests.training.wandb_records import found, history, summary
@@ -21,7 +22,7 @@ CLASSES = ("sky", "road, wet")
 
 def train(folder: Path, after: int, until: int, killed: bool = False) -> None:
     """Steps of a run with a row each and a validation at every third, as the recorder tells of them."""
-    rows = MetricsFile(folder / METRICS, ("step", "loss", "val_miou"))
+    rows = MetricsFile(folder / STEPS, ("step", "loss", "val_miou"))
     classes = MetricsFile(folder / VALIDATION, ("step", *CLASSES))
     for file in (rows, classes):
         file.rewind(after)

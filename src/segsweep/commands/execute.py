@@ -4,10 +4,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from segsweep.distributed.parent_death import end_with_parent
 from segsweep.errors import UserError
 from segsweep.failures import failure_in
+from segsweep.processes import end_with_parent
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.layout import is_run
 from segsweep.runs.lease import LeaseLostError
 from segsweep.runs.targets import TRUST, unspelled
 from segsweep.sweeps.worker import ASKED, ATTACHED, FAILURE, HELD, LOGGED
@@ -41,7 +42,7 @@ def execute_folder(folder: RunFolder, arguments: Sequence[str], attached: bool) 
         UserError: the folder was not planned, or what the run raises.
         LeaseLostError: another process took the run, and no launcher waits for it.
     """
-    if not (folder.path / "plan.json").is_file():
+    if not is_run(folder.path):
         raise UserError(f"{folder.path}: no planned run (expected a folder with a plan.json)")
     if TRUST in arguments:
         folder.trust()

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from segsweep import failures
-from segsweep.distributed.parent_death import end_with_parent
 from segsweep.distributed.ranks import Ranks
+from segsweep.processes import end_with_parent
 
 PARENT = "SEGSWEEP_PARENT"
 """The variable in which a rank finds the id of the rank 0 that started it."""

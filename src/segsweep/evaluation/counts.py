@@ -21,6 +21,7 @@ from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import ConfigError, DataError, OptionError
 from segsweep.evaluation import metrics
 from segsweep.evaluation.histogram import boundary_counts, joint_histogram
+from segsweep.runs import layout
 
 Integers = NDArray[np.int64]
 Map = NDArray[np.uint8]
@@ -152,8 +153,8 @@ class Counts:
         ids = np.array(self.ids, np.str_)
         arrays = {"ids": ids, "sizes": sizes, "confusion": self.confusion, **per_image}
         # The keywords are array names; numpy's stub takes them for its own option.
-        np.savez_compressed(folder / "counts.npz", **arrays)  # type: ignore[arg-type]
-        with (folder / "confusion.csv").open("w", newline="", encoding="utf-8") as file:
+        np.savez_compressed(folder / layout.COUNTS, **arrays)  # type: ignore[arg-type]
+        with (folder / layout.CONFUSION).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["truth \\ prediction", *classes])
             writer.writerows([name, *row.tolist()] for name, row in zip(classes, self.confusion, strict=True))
@@ -165,7 +166,7 @@ class Counts:
         Raises:
             DataError: the file is damaged.
         """
-        path = folder / "counts.npz"
+        path = folder / layout.COUNTS
         try:
             # Opened here, as numpy does not close a file that is not an archive.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:

@@ -21,11 +21,12 @@ from segsweep.evaluation.histogram import BOUNDARY_RULE
 from segsweep.evaluation.metrics import ABSENT_RULE
 from segsweep.evaluation.strategies import RESIZE_RULE, Strategy
 from segsweep.files import fsync
+from segsweep.runs import layout
 from segsweep.runs.contents import Card, CheckpointCard, Metrics, StrategyCard
 from segsweep.runs.documents import json_bytes
 
 Size = tuple[int, int]
-FILES = ("metrics.json", "protocol.json", "confusion.csv", "counts.npz")
+FILES = (layout.METRICS, layout.PROTOCOL, layout.CONFUSION, layout.COUNTS)
 SIZES_LISTED = 5
 
 
@@ -134,8 +135,8 @@ def write_test(
     try:
         if counts is not None:
             counts.save(draft, classes)
-            (draft / "metrics.json").write_bytes(json_bytes(counts.summary(classes)))
-        (draft / "protocol.json").write_bytes(json_bytes(card.plain()))
+            (draft / layout.METRICS).write_bytes(json_bytes(counts.summary(classes)))
+        (draft / layout.PROTOCOL).write_bytes(json_bytes(card.plain()))
         for path in (*draft.iterdir(), draft):
             fsync(path)
         os.umask(mask := os.umask(0))  # the mask, which `mkdtemp` ignores, can only be read by setting it

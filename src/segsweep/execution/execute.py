@@ -20,10 +20,9 @@ from segsweep.execution.tracking import tracked
 from segsweep.execution.train import train as train_run
 from segsweep.execution.trust import check as check_targets
 from segsweep.runs.contents import RecordedFailure, State
-from segsweep.runs.drafts import sweep_up
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.layout import remove_drafts
 from segsweep.runs.lease import Lease, LeaseLostError
-from segsweep.runs.process import execute_command
 from segsweep.training.trackers import NoTracker
 
 log = logging.getLogger("segsweep")
@@ -51,7 +50,7 @@ def execute(
         return
     wait = _config(folder, asked)["wait"]
     with folder.hold(wait=wait) as lease, _log_file(folder.log, logged):
-        sweep_up(folder.path)
+        remove_drafts(folder.path)
         try:
             with _recorded(folder), _all_ranks(folder, train, group, asked):
                 _execute(folder, train, group, lease, asked)
@@ -84,7 +83,7 @@ def _all_ranks(
         devices = devices_wanted(config)
     elif devices != wanted:
         log.info(f"{devices} ranks were started; trainer.devices={wanted} is left aside")
-    command = execute_command(folder)
+    command = folder.command()
     return group.lead(
         devices,
         gpus(config["trainer"]["accelerator"]) > 0,

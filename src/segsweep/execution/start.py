@@ -14,8 +14,9 @@ from segsweep.networks.segmenter import is_auxiliary
 from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import init_file, is_run
+from segsweep.runs.layout import LAST
 from segsweep.runs.versions import current_names
-from segsweep.training.checkpoint_files import LAST, newest, read_checkpoint, segmenter_weights
+from segsweep.training.checkpoint_files import newest, read_checkpoint, segmenter_weights
 
 log = logging.getLogger("segsweep")
 

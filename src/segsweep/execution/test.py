@@ -35,13 +35,15 @@ from segsweep.evaluation.submission import Size
 from segsweep.execution import progress as testing_progress
 from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import is_auxiliary
+from segsweep.runs import layout
 from segsweep.runs.contents import Card
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash
-from segsweep.runs.tested import ASKED, COUNTS, PNG, PREDICTIONS, SUBMISSION, needed, test_suffix
+from segsweep.runs.layout import BEST, LAST
+from segsweep.runs.tested import COUNTS, PNG, PREDICTIONS, SUBMISSION, needed, test_suffix
 from segsweep.runs.versions import current_names
-from segsweep.training.checkpoint_files import BEST, LAST, read_checkpoint, segmenter_weights
+from segsweep.training.checkpoint_files import read_checkpoint, segmenter_weights
 
 log = logging.getLogger("segsweep")
 
@@ -77,7 +79,7 @@ def run_tests(folder: RunFolder, config: dict[str, Any], ranks: Ranks) -> None:
         for node in config["test"].values() if ranks.rank == 0 else ():
             name = build.build({"test": node}, "test").name + suffix
             asked = {"strategy": node, "suffix": suffix, "usual": usual}
-            path, found = folder.tests / name / ASKED, folder.asked(name)
+            path, found = folder.tests / name / layout.ASKED, folder.asked(name)
             if found is None or found.plain() != asked:  # a finished run may be read-only
                 write_json(path, asked)
 
@@ -149,7 +151,7 @@ class _Pass:
         own, done = range(self.ranks.rank, len(self.samples), self.ranks.world), count(1)
         consumers: list[OnImage] = [self._check_ours, *writers]
         if self.samples.has_truth:  # pictures are for reports of figures, and show the truth
-            place = self.folder.path / "pictures"
+            place = self.folder.path / layout.PICTURES
             consumers.append(PictureWriter(place, self.samples.ids, self.data.palette, self.suffix))
         with testing_progress.shown(self.folder, self.ranks.rank == 0) as progress:
             return evaluate(

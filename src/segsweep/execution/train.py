@@ -16,6 +16,7 @@ from segsweep.execution import environment
 from segsweep.execution.start import start
 from segsweep.execution.tracking import run_info
 from segsweep.networks.segmenter import inference_parameters
+from segsweep.runs import layout
 from segsweep.runs.contents import State, Status
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
@@ -25,8 +26,6 @@ from segsweep.training.recorder import Progress, Recorder
 from segsweep.training.trackers import NoTracker
 
 log = logging.getLogger("segsweep")
-
-ENVIRONMENT = "environment.json"
 
 
 def train(
@@ -114,7 +113,7 @@ def _note_environment(folder: RunFolder, world: int, micro_batches: int, goes_on
         log.warning(f"going on under another environment than before: {'; '.join(changes)}")
         folder.update_status(environment_changes=(*folder.status().environment_changes, *changes))
     folder.check_ours()
-    write_json(folder.path / ENVIRONMENT, now.plain())
+    write_json(folder.path / layout.ENVIRONMENT, now.plain())
 
 
 def _line(progress: Progress) -> str:

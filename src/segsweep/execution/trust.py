@@ -24,6 +24,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from segsweep import build
 from segsweep.data.extra import import_albumentations
 from segsweep.errors import ConfigError
+from segsweep.runs import layout
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.targets import configured, named, shipped
 
@@ -111,7 +112,7 @@ def _is_own(file: Path | None, folder: RunFolder) -> TypeGuard[Path]:
     if file is None or not file.resolve().is_relative_to(here):
         return False
     above = [parent for parent in file.resolve().parents if parent.is_relative_to(here)]
-    in_a_run = any((parent / "plan.json").exists() for parent in above)
+    in_a_run = any(layout.is_run(parent) for parent in above)
     return not in_a_run and (runs_dir == here or runs_dir not in above)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.errors import UserError
+from segsweep.runs import layout
 from segsweep.runs.folder import all_runs
 from segsweep.runs.identity import CONTENT, id_of, is_generated
 
@@ -58,7 +59,7 @@ def find(own: dict[str, Any], config: Mapping[str, Any], parent: str | None) -> 
 
 
 def _is_run(folder: Path) -> bool:
-    return (folder / "plan.json").exists()
+    return layout.is_run(folder)
 
 
 def _key(config: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from segsweep.errors import ConfigError, FileError, OptionError, UserError
 from segsweep.files import write_groups
 from segsweep.planning.content import Found, find
 from segsweep.planning.experiment import KEY
+from segsweep.runs import layout
 from segsweep.runs.contents import Plan, State
 from segsweep.runs.documents import yaml_text
 from segsweep.runs.folder import RunFolder
@@ -230,7 +231,7 @@ def _set_aside(folder: RunFolder) -> None:
     if not folder.path.exists():
         return
     with folder.hold():
-        replaced = folder.path.parent / "replaced"
+        replaced = folder.path.parent / layout.REPLACED
         replaced.mkdir(exist_ok=True)
         ends = [path.suffix.removeprefix(".") for path in replaced.glob(f"{folder.id}.*")]
         number = 1 + max((int(end) for end in ends if end.isdigit()), default=0)

@@ -23,7 +23,7 @@ from segsweep.profiling.size import macs, on_meta, parameters, saved_for_backwar
 from segsweep.rules import micro_batch
 from segsweep.runs.contents import Environment, State
 from segsweep.runs.folder import all_runs
-from segsweep.runs.identity import flatten
+from segsweep.runs.settings import flatten
 from segsweep.training.freezing import freeze
 
 Config = Mapping[str, Any]

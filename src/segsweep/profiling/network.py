@@ -15,13 +15,12 @@ import torch
 
 from segsweep.build import build_segmenter
 from segsweep.config import groups as config_files
-from segsweep.errors import OptionError
+from segsweep.errors import OptionError, as_typed
 from segsweep.networks import Segmenter
 from segsweep.planning.experiment import published_table
 from segsweep.planning.plan import Member
 from segsweep.profiling.size import macs, on_meta, parameters, peak_activations, saved_for_backward
-from segsweep.runs.compare import show
-from segsweep.runs.identity import canonical, flatten
+from segsweep.runs.settings import canonical, flatten
 
 WEIGHTS = ("pretrained", "weights")
 """Options of an encoder that say where its weights come from, and change no cost."""
@@ -62,7 +61,7 @@ class Network:
         for group in ("backbone", "head"):
             defaults = dict(flatten(config_files.own_options(group, self.values[group])))
             options = ((key, value) for key, value in flatten(self.config[group]) if key != "_target_")
-            words += [f"{group}.{key}={show(v)}" for key, v in options if defaults.get(key) != v]
+            words += [f"{group}.{key}={as_typed(v)}" for key, v in options if defaults.get(key) != v]
         return " ".join(words)
 
     def build(self) -> Segmenter:

@@ -9,7 +9,7 @@ from typing import Any
 from segsweep.distributed.ranks import processes
 from segsweep.planning.plan import Member, merge
 from segsweep.profiling.forecast import Cost, Pace, cost, hours, kind
-from segsweep.runs import compare
+from segsweep.runs import compare, layout
 from segsweep.runs.contents import State
 
 GIB = 2**30
@@ -72,7 +72,7 @@ class PlannedRun:
 def _state(member: Member) -> tuple[str, int]:
     """What there is of a run, and how many of its steps are done."""
     folder, status = member.folder, member.folder.status()
-    if not (folder.path / "plan.json").exists():
+    if not layout.is_run(folder.path):
         return "new", 0
     if member.config["force"]:
         return "again", 0

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from segsweep.errors import as_typed
 from segsweep.planning.experiment import Published
 from segsweep.reports.page import CellText, Column, Section, intro, section, write_page
 from segsweep.reports.paper import Comparison, Line
 from segsweep.reports.table import measured, tables
-from segsweep.runs.compare import MISSING, show
+from segsweep.runs.compare import MISSING, remarks_on
 from segsweep.runs.contents import State
-from segsweep.runs.remarks import of_runs
 
 OWN = ("out", "format", "title")
 HEADINGS = {
@@ -62,7 +62,7 @@ def notes(comparison: Comparison) -> list[str]:
     sizes = [f"{label}: {line.discrepancy}" for label, line in lines if line.discrepancy]
     unlike = [f"{OTHERWISE} {words}." for words in _words(comparison)]
     tested = [(label, [run for run in line.runs if run.strategies()]) for label, line in lines]
-    runs = [f"{label}: {words}." for label, found in tested if (words := of_runs(found))]
+    runs = [f"{label}: {words}." for label, found in tested if (words := remarks_on(found))]
     return list(dict.fromkeys([*unlike, *remarks, *runs, *sizes]))
 
 
@@ -76,7 +76,7 @@ def _words(comparison: Comparison) -> list[str]:
 def _label(comparison: Comparison, line: Line) -> str:
     printed = {key: line.printed[key] for key in comparison.published.columns() if key in line.printed}
     words = {
-        key: value if isinstance(value, str) else f"{key} {show(value)}" for key, value in printed.items()
+        key: value if isinstance(value, str) else f"{key} {as_typed(value)}" for key, value in printed.items()
     }
     ticks = {key: key for key, value in printed.items() if value is True}
     return ", ".join({**words, **ticks}[key] for key, value in printed.items() if value is not False)
@@ -89,7 +89,7 @@ def shown(comparison: Comparison) -> list[dict[str, str]]:
 
 def _shown(comparison: Comparison, line: Line) -> dict[str, str]:
     table, row = comparison.published, line.printed
-    cells = {key: show(row[key]) if key in row else "" for key in table.columns()}
+    cells = {key: as_typed(row[key]) if key in row else "" for key in table.columns()}
     for figure in table.figures():
         name, value = HEADINGS[figure], row.get(figure)
         cells[name] = MISSING if value is None else f"{value:.{_decimals(table, figure)}f}"

@@ -10,7 +10,7 @@ from PIL import Image
 
 from segsweep.files import cannot_write
 from segsweep.reports.table import Table
-from segsweep.runs import compare
+from segsweep.runs import compare, layout
 from segsweep.runs.folder import RunFolder
 
 log = logging.getLogger("segsweep")
@@ -35,14 +35,14 @@ def picture_rows(table: Table, strategy: str, out: Path) -> tuple[list[str], lis
     shown = [row for row in table.rows if strategy in row.cells][:MOST_COLUMNS]
     runs = [row.runs[0] for row in shown]
     labels = [" ".join(value for value in row.axes.values() if value != compare.MISSING) for row in shown]
-    kept = [{path.name for path in (run.path / "pictures").glob("*")} for run in runs]
+    kept = [{path.name for path in (run.path / layout.PICTURES).glob("*")} for run in runs]
     common = sorted(set.intersection(*kept)) if kept else []
     tests = [row.tests[strategy] for row in shown]
     return labels, [_line(name, runs, tests, out) for name in common]
 
 
 def _line(name: str, runs: list[RunFolder], tests: list[str], out: Path) -> list[Picture]:
-    folders = [run.path / "pictures" / name for run in runs]
+    folders = [run.path / layout.PICTURES / name for run in runs]
     first = [folders[0] / "image.jpg", folders[0] / "truth.png"]
     predictions = [folder / f"{test}.png" for folder, test in zip(folders, tests, strict=True)]
     return [_picture(path, f"{name} {path.stem}", out) for path in [*first, *predictions] if path.is_file()]
@@ -65,7 +65,7 @@ def classes(table: Table) -> list[tuple[str, tuple[int, ...]]]:
     """Class names with their colours, from the first run's files."""
     run = table.rows[0].runs[0]
     metrics, _ = next(iter(run.read_tests().values()))
-    picture = next((run.path / "pictures").glob("*/truth.png"), None)
+    picture = next((run.path / layout.PICTURES).glob("*/truth.png"), None)
     if picture is None:
         return []
     try:

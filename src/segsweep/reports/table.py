@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from segsweep.evaluation.protocol import comparable
-from segsweep.runs import compare, remarks
+from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
 from segsweep.terminal import plural
 
@@ -69,7 +69,7 @@ class Row:
             cell = self.cells.get(name)
             flat |= {name: cell and cell.mean, f"{name}_std": cell and cell.std}
             flat[f"{name}_seeds"] = len(cell.values) if cell else 0
-        return {**flat, "runs": [run.id for run in self.runs], "remarks": remarks.of_runs(self.runs)}
+        return {**flat, "runs": [run.id for run in self.runs], "remarks": compare.remarks_on(self.runs)}
 
     @property
     def seeds(self) -> str:
@@ -179,7 +179,7 @@ def _row(axes: dict[str, str], found: Sequence[tuple[RunFolder, str, float]]) ->
 
 def shown(table: Table) -> list[dict[str, str]]:
     """A table's rows as text for people; remarks only where there are any."""
-    words = [remarks.of_runs(row.runs) for row in table.rows]
+    words = [compare.remarks_on(row.runs) for row in table.rows]
     return [
         {
             **(row.axes or {"run": row.runs[0].id}),

@@ -1,8 +1,9 @@
 """A run on disk: a configuration is exactly one run, found again by its content.
 
-folder, records, documents   what is in a run folder, and how its files are read and written
-identity, versions           which run a configuration is, in this version and those before
-lease, holder                who may write to a run
-lineage                      parents and children
-tested, remarks, compare     what a test yields, what to know before comparing, what tells runs apart
+folder, layout, tested       a run folder, the names of its files, and what its tests left
+contents, records, documents what each file holds, how its fields are checked, and how it is read and written
+identity, settings, versions which run a configuration is, in this version and earlier ones
+lease                        who may write to a run
+lineage, compare             parents and children, and what tells runs apart
+targets                      the classes that a configuration names
 """

@@ -1,8 +1,10 @@
-"""What tells runs apart: the axes on which a set of configurations differs."""
+"""What tells runs apart, the axes on which they differ, and what to know before comparing their results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from segsweep.errors import as_typed
+from segsweep.runs.contents import Status
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import CONTENT
 
@@ -29,7 +31,7 @@ def _of_earlier_stages(runs: Sequence[RunFolder]) -> list[str]:
     return [
         key
         for key in _ordered(lineages)
-        if len({show(found[key]) for found in lineages if key in found}) > 1
+        if len({as_typed(found[key]) for found in lineages if key in found}) > 1
         and any(_lineage(run).get(key) != _own(run, key) for run in runs if key in _lineage(run))
     ]
 
@@ -48,7 +50,7 @@ def _own(run: RunFolder, key: str) -> Any:
 
 def describe(run: RunFolder, keys: Sequence[str]) -> dict[str, str]:
     """The run's value on each axis."""
-    return {key: MISSING if v is None else show(v) for key, v in values(run, keys).items()}
+    return {key: MISSING if v is None else as_typed(v) for key, v in values(run, keys).items()}
 
 
 def label(run: RunFolder, keys: Sequence[str]) -> str:
@@ -67,13 +69,6 @@ def known(run: RunFolder) -> dict[str, Any]:
     return {**_lineage(run), **run.plan.identity, **run.plan.choices, "stage": run.plan.stage}
 
 
-def show(value: Any) -> str:
-    """A value as one would type it."""
-    if isinstance(value, list | tuple):
-        return "[" + ",".join(show(item) for item in value) + "]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
 def _ordered(mappings: Sequence[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(key for mapping in mappings for key in mapping))
 
@@ -85,5 +80,29 @@ def _differs_within_choice(key: str, runs: Sequence[RunFolder]) -> bool:
         if key == CONTENT and key not in run.plan.identity:
             continue  # an older run, of which it is not known
         choice = run.plan.choices.get(group)
-        values.setdefault(choice, set()).add(show(run.plan.identity.get(key, MISSING)))
+        values.setdefault(choice, set()).add(as_typed(run.plan.identity.get(key, MISSING)))
     return any(len(seen) > 1 for seen in values.values())
+
+
+def remarks(run: RunFolder, status: Status) -> dict[str, Any]:
+    """Micro-batches a step since memory ran out, batches dropped for a NaN loss, hash of adopted weights."""
+    return {
+        "shrunk_to": status.shrunk_to,
+        "dropped_batches": status.dropped_batches,
+        "adopted": run.plan.identity.get("adopted"),
+    }
+
+
+def remarks_in_words(known: Mapping[str, Any]) -> list[str]:
+    """The same in words; nothing for an ordinary run."""
+    return [
+        *([f"{known['shrunk_to']} micro-batches for want of memory"] if known["shrunk_to"] else ()),
+        *([f"{known['dropped_batches']} batches dropped"] if known["dropped_batches"] else ()),
+        *(["adopted"] if known["adopted"] else ()),
+    ]
+
+
+def remarks_on(runs: Sequence[RunFolder]) -> str:
+    """The remarks on the runs of a table's row, each once."""
+    found = [remark for run in runs for remark in remarks_in_words(remarks(run, run.status()))]
+    return ", ".join(dict.fromkeys(found))

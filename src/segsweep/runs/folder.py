@@ -22,43 +22,32 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from segsweep.errors import DamagedFileError, UserError
+from segsweep.errors import DamagedFileError, UserError, as_typed
 from segsweep.files import File, write_groups
+from segsweep.processes import PYTHON
+from segsweep.runs import layout
 from segsweep.runs import versions as compatibility
-from segsweep.runs.contents import Asked, Card, Config, Environment, Metrics, Plan, State, Status
+from segsweep.runs.contents import Config, Environment, Plan, State, Status
 from segsweep.runs.documents import json_bytes, write_json
-from segsweep.runs.holder import Holder
-from segsweep.runs.lease import Lease, hold, holder
-from segsweep.runs.records import Record
-from segsweep.runs.targets import foreign
-from segsweep.runs.tested import (
-    ASKED,
-    COUNTS,
-    PNG,
-    PREDICTIONS,
-    SUBMISSION,
-    canonical_test,
-    needed,
-    test_suffix,
-)
+from segsweep.runs.lease import Holder, Lease, hold, holder
+from segsweep.runs.settings import canonical, flatten
+from segsweep.runs.targets import foreign, spelled
+from segsweep.runs.tested import Tested
 
 log = logging.getLogger("segsweep")
 
-R = TypeVar("R", bound=Record)
-
-LEASE = "lease.json"
 BY_CONTENT = {"backbone.weights", "init", "adopted"}
 """Parts of an identity that are hashes of what the configuration names."""
 AGAIN = "its training command, given again, writes it anew"
 
 
-class RunFolder:
+class RunFolder(Tested):
     """One run on disk."""
 
     def __init__(self, path: Path, allowed: Collection[str] = ()) -> None:
-        self.path = path
+        super().__init__(path)
         self.allowed = frozenset(allowed)
         """Classes that the user's own command names for this run, see trust.py."""
         self.lease: Lease | None = None
@@ -72,17 +61,12 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         """Where the checkpoints are."""
-        return self.path / "checkpoints"
-
-    @property
-    def tests(self) -> Path:
-        """Where the tests are, one folder each."""
-        return self.path / "tests"
+        return self.path / layout.CHECKPOINTS
 
     @property
     def log(self) -> Path:
         """What the run's process said."""
-        return self.path / "log.txt"
+        return self.path / layout.LOG
 
     @cached_property
     def plan(self) -> Plan:
@@ -91,7 +75,7 @@ class RunFolder:
         Raises:
             UserError: this is no run folder, or the file is damaged.
         """
-        plan = Plan.read(self.path / "plan.json", AGAIN)
+        plan = Plan.read(self.path / layout.PLAN, AGAIN)
         if plan is None:
             raise UserError(f"{self.path}: no plan.json, so this is no run folder; see segsweep runs")
         return compatibility.current_plan(plan)
@@ -103,7 +87,7 @@ class RunFolder:
             UserError: another version wrote it, and this one cannot go on with it, it is not resolved, or it
                 is damaged.
         """
-        path = self.path / "config.yaml"
+        path = self.path / layout.CONFIG
         config = Config.read(path, AGAIN)
         if config is None:
             raise DamagedFileError(path, "is not there", AGAIN)
@@ -118,15 +102,12 @@ class RunFolder:
         Raises:
             DamagedFileError: an option has another value.
         """
-        from segsweep.runs.compare import show  # these two need run folders
-        from segsweep.runs.identity import canonical, flatten
-
         known, has = self.plan.identity, dict(flatten(config))
         for key in known.keys() & has.keys() - BY_CONTENT:
-            was, is_now = show(known[key]), show(canonical(has[key]))
+            was, is_now = as_typed(known[key]), as_typed(canonical(has[key]))
             if was != is_now and not key.endswith("_target_"):
                 found = f"damaged ({key} is {is_now:.40}, but in plan.json {was:.40})"
-                raise DamagedFileError(self.path / "config.yaml", found, AGAIN)
+                raise DamagedFileError(self.path / layout.CONFIG, found, AGAIN)
 
     def trust(self) -> None:
         """Allow the classes that the run's configuration names now."""
@@ -142,7 +123,7 @@ class RunFolder:
         Nothing of a run that is done, unless it is damaged: how it was trained does not change with what is
         asked of it later.
         """
-        config, status, own = (self.path / name for name in ("config.yaml", "status.json", "plan.json"))
+        config, status, own = (self.path / name for name in (layout.CONFIG, layout.STATUS, layout.PLAN))
         has_plan = self._is_whole(own)
         if has_plan and self._read_status().state is State.DONE and self._is_whole(config):
             return []
@@ -158,7 +139,7 @@ class RunFolder:
         if not file.exists():
             return False
         try:
-            return bool(self.plan if file.name == "plan.json" else self.config())
+            return bool(self.plan if file.name == layout.PLAN else self.config())
         except DamagedFileError as error:
             log.warning(f"written anew: {error}")
             return False
@@ -174,7 +155,7 @@ class RunFolder:
 
     def _read_status(self) -> Status:
         try:
-            read = Status.read(self.path / "status.json", AGAIN)
+            read = Status.read(self.path / layout.STATUS, AGAIN)
             return read or Status(state=State.PLANNED, step=0)
         except DamagedFileError as error:
             # Its checkpoints say where the run stands: it goes on from them and writes its status again.
@@ -188,77 +169,31 @@ class RunFolder:
         """
         self.check_ours()
         status = self._read_status().changed(**changes, updated=time.time())
-        write_json(self.path / "status.json", status.plain())
-
-    def read_tests(self) -> dict[str, tuple[Metrics, Card]]:
-        """Figures and protocol card of each test, by name; a damaged test counts as none, with a warning."""
-        found = {}
-        # A leading dot marks a test that was being written when its process died.
-        for path in sorted(self.tests.glob("[!.]*/metrics.json")):
-            try:
-                metrics = self._of_test(path, Metrics)
-                card = self._of_test(path.with_name("protocol.json"), Card)
-            except DamagedFileError as error:
-                log.warning(f"left out: {error}")
-                continue
-            if metrics is not None and card is not None:
-                found[path.parent.name] = metrics, card
-        return found
+        write_json(self.path / layout.STATUS, status.plain())
 
     def environment(self) -> Environment | None:
         """What it was trained on; None if that is not there or damaged, with a warning."""
         try:
-            return Environment.read(self.path / "environment.json", "it is written again")
+            return Environment.read(self.path / layout.ENVIRONMENT, "it is written again")
         except DamagedFileError as error:
             log.warning(str(error))
             return None
-
-    def _of_test(self, path: Path, kind: type[R]) -> R | None:
-        return kind.read(path, f"remove {path.parent} and test again: segsweep test {self.id}")
-
-    def strategies(self) -> list[str]:
-        """Names of the tests of the run."""
-        return list(self.read_tests())
-
-    def predictions(self) -> list[Path]:
-        """Folders and archives with all predictions of a test: one that has its name is complete."""
-        return sorted(path for folder in PREDICTIONS.values() for path in self.path.glob(f"{folder}/[!.]*"))
-
-    def yields(self) -> dict[str, set[str]]:
-        """What there is of each test, by name."""
-        found = {name: {COUNTS} for name in self.strategies()}
-        for path in self.predictions():
-            name, kind = (path.name, PNG) if path.is_dir() else (path.stem, SUBMISSION)
-            found.setdefault(name, set()).add(kind)
-        return found
 
     def is_complete(self, config: Mapping[str, Any]) -> bool:
         """Whether nothing is left to do: trained, tested as the configuration asks, and its tracker told."""
         status = self.status()
-        if status.state is not State.DONE or status.untold:
-            return False
-        complete = [
-            (canonical_test(asked.strategy.plain()), asked.suffix)
-            for name, there in self.yields().items()
-            if (asked := self.asked(name)) and needed(config["predictions"], asked.usual) <= there
-        ]
-        tests = [(canonical_test(strategy), test_suffix(config)) for strategy in config["test"].values()]
-        return all(test in complete for test in tests)
+        return status.state is State.DONE and not status.untold and self.is_tested(config)
 
-    def asked(self, test: str) -> Asked | None:
-        """How a test was asked for; a damaged note counts as none, so that it is tested again."""
-        try:
-            return self._of_test(self.tests / test / ASKED, Asked)
-        except DamagedFileError as error:
-            log.warning(str(error))
-            return None
+    def command(self) -> list[str]:
+        """Return `segsweep execute FOLDER`, with what may be built for the run; options may be added."""
+        return [*PYTHON, "-m", "segsweep", "execute", str(self.path), *spelled(self.allowed)]
 
     @contextmanager
     def hold(self, wait: bool = False) -> Iterator[Lease]:
         """Hold the run while something writes to it, at once or UserError unless `wait` is set."""
         self.path.mkdir(parents=True, exist_ok=True)
         # Resolved: a run may be a symbolic link, and be renamed while it is held.
-        with hold((self.path / LEASE).resolve(), f"run {self.id}", wait, log.info) as self.lease:
+        with hold((self.path / layout.LEASE).resolve(), f"run {self.id}", wait, log.info) as self.lease:
             try:
                 yield self.lease
             finally:
@@ -275,12 +210,12 @@ class RunFolder:
 
     def holder(self) -> Holder | None:
         """The process that holds the run, if one does."""
-        return holder(self.path / LEASE)
+        return holder(self.path / layout.LEASE)
 
 
 def all_runs(runs_dir: Path) -> list[RunFolder]:
     """The runs below a folder, oldest first; one with a damaged plan is left out, with a warning."""
-    plans = sorted(runs_dir.glob("[!.]*/plan.json"), key=lambda path: path.stat().st_mtime_ns)
+    plans = sorted(runs_dir.glob(f"[!.]*/{layout.PLAN}"), key=lambda path: path.stat().st_mtime_ns)
     return [run for path in plans if _is_readable(run := RunFolder(path.parent))]
 
 

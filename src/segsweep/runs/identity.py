@@ -7,7 +7,7 @@ in exactly one of the two lists below, most as config/schema.py has it; a test s
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from segsweep.errors import ConfigError
 from segsweep.files import digest
 from segsweep.runs.contents import State
 from segsweep.runs.folder import find_run
+from segsweep.runs.layout import LAST
+from segsweep.runs.settings import canonical, flatten
 from segsweep.runs.versions import IDENTITY_VERSION, class_name, with_echoes
 
 ID_LENGTH = 12
@@ -108,24 +110,6 @@ def _covers(entry: str, key: str) -> bool:
     return key == entry or key.startswith(entry + ".")
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of a nested mapping with their dotted keys; lists are leaves, empty mappings vanish."""
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def canonical(value: Any) -> Any:
-    """One spelling for equal values: 1.0 is 1, 1e-3 is 0.001 (it is the same float), tuples are lists."""
-    if isinstance(value, list | tuple):
-        return [canonical(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
 def _init(config: Mapping[str, Any]) -> str:
     """What `init` names: a run counts by its id, a file by its content."""
     file = init_file(config)
@@ -150,7 +134,7 @@ def init_file(config: Mapping[str, Any]) -> Path:
     run = find_run(Path(config["runs_dir"]), str(given))
     if (state := run.status().state) is not State.DONE:
         raise ConfigError(f"init={given}: run {run.id} is {state}, not done; finish it first")
-    return run.checkpoints / "last.ckpt"
+    return run.checkpoints / LAST
 
 
 @cache

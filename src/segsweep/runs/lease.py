@@ -14,24 +14,65 @@ another process went on from its last checkpoint: it stops and leaves the run al
 import fcntl
 import json
 import os
+import socket
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from segsweep.errors import UserError
 from segsweep.files import cannot_write
-from segsweep.runs.holder import Holder
+from segsweep.processes import place_of, started
+from segsweep.runs.records import Record
 
 BEAT = 5.0
 """Seconds between two touches of a lease."""
 TIMEOUT = 60.0
 """Seconds of silence after which a holder on another machine is held to be dead."""
 POLL = 1.0
+
+
+def is_time(seconds: float) -> bool:
+    """Whether a number can be shown as a time."""
+    return bool(time.localtime(seconds))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder(Record):
+    """lease.json: a process that holds, or held, a lease."""
+
+    host: str
+    pid: int
+    started: str
+    """The process's start, in the system's ticks: process ids are used again."""
+    since: Annotated[float, is_time]
+    token: str
+    place: str = ""
+    """Boot id and pid namespace, within which a process id means one process; empty where it is unknown."""
+
+    @classmethod
+    def of_this_process(cls) -> "Holder":
+        """Return a holder with a token of its own."""
+        pid, host = os.getpid(), socket.gethostname()
+        return cls(
+            host=host, pid=pid, started=started(pid) or "", since=time.time(), token=uuid.uuid4().hex,
+            place=place_of(pid),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return (
+            f"process {self.pid} on {self.host}, since {time.strftime('%F %T', time.localtime(self.since))}"
+        )
+
+    def is_dead(self) -> bool:
+        """Whether the holder is known to be gone; of one in another place nothing is known."""
+        same_place = self.place != "" and self.place == place_of(os.getpid())
+        return same_place and started(self.pid) not in (self.started, None)
 
 
 class LeaseLostError(UserError):
@@ -144,7 +185,7 @@ def _make(path: Path, ours: Holder) -> bool:
         return False
     try:
         with os.fdopen(handle, "w") as file:
-            json.dump(asdict(ours), file)
+            json.dump(ours.plain(), file)
     except OSError:
         path.unlink(missing_ok=True)
         raise
@@ -189,8 +230,8 @@ def _read(path: Path) -> Holder | None:
     A file that cannot be read, as it is half-written, damaged or somebody's private one, is left to time out.
     """
     try:
-        return Holder.of_plain(json.loads(path.read_text()))
+        return Holder.of(json.loads(path.read_text()))
     except FileNotFoundError:
         return None
     except (PermissionError, ValueError, TypeError, OverflowError):
-        return Holder("an unknown machine", 0, "", 0.0, "")
+        return Holder(host="an unknown machine", pid=0, started="", since=0.0, token="")

@@ -11,6 +11,7 @@ from typing import Any
 from yaml import YAMLError
 
 from segsweep.config import groups as config_files
+from segsweep.runs.settings import items
 
 TARGET = "_target_"
 TRUST = "trust=true"
@@ -21,22 +22,7 @@ ALLOWED = "--allowed="
 
 def named(config: Any) -> Iterator[tuple[str, Any]]:
     """Every class that a configuration names, at any depth, with the dotted key that names it."""
-    return ((key, item) for key, item in _items(config) if key.rpartition(".")[2] == TARGET)
-
-
-def references(config: Any) -> Iterator[tuple[str, str]]:
-    """Every text of a configuration that OmegaConf would resolve, with its dotted key."""
-    return ((key, item) for key, item in _items(config) if isinstance(item, str) and "${" in item)
-
-
-def _items(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every item of mappings and lists at any depth, with its dotted key."""
-    nested = isinstance(value, list | tuple)
-    items = value.items() if isinstance(value, Mapping) else enumerate(value) if nested else ()
-    for name, item in items:
-        inner = f"{key}.{name}" if key else str(name)
-        yield inner, item
-        yield from _items(item, inner)
+    return ((key, item) for key, item in items(config) if key.rpartition(".")[2] == TARGET)
 
 
 def foreign(config: Mapping[str, Any]) -> set[str]:

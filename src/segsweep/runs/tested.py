@@ -1,18 +1,27 @@
-"""What a test of a run is: by which settings, under which name, and what it has to yield.
+"""What a test of a run is: by which settings, under which name, what it has to yield, and what there is.
 
 This decides whether a run is tested as somebody asks, so it must not depend on where a class stands or on
 options that a later version adds.
 """
 
+import logging
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from segsweep.runs import versions as compatibility
+from segsweep.errors import DamagedFileError
+from segsweep.runs import layout
+from segsweep.runs.contents import Asked, Card, Metrics
+from segsweep.runs.records import Record
+from segsweep.runs.versions import class_name
 
-ASKED = "asked.json"
+log = logging.getLogger("segsweep")
+
+R = TypeVar("R", bound=Record)
+
 COUNTS, PNG, SUBMISSION = "counts", "png", "submission"
 """What a test may yield: counts of right and wrong pixels, predictions as a folder of PNGs or an archive."""
-PREDICTIONS = {PNG: "predictions", SUBMISSION: "submissions"}
+PREDICTIONS = {PNG: layout.PREDICTIONS, SUBMISSION: layout.SUBMISSIONS}
 
 
 def canonical_test(strategy: Mapping[str, Any]) -> dict[str, Any]:
@@ -21,11 +30,11 @@ def canonical_test(strategy: Mapping[str, Any]) -> dict[str, Any]:
     So a test stays done when its class moves, and when a later version adds an option.
     """
     settings = {key: value for key, value in strategy.items() if value is not None}
-    return {**settings, "_target_": compatibility.class_name(str(strategy["_target_"]))}
+    return {**settings, "_target_": class_name(str(strategy["_target_"]))}
 
 
 def test_suffix(config: Mapping[str, Any]) -> str:
-    """What a test folder's name has behind the strategy: weights and split, where not the usual ones."""
+    """What a test folder's name has after the strategy: weights and split, if they are not the usual ones."""
     weights = "-best" if config["checkpoint"]["test"] == "best" else ""
     return weights + (f"-{config['split']}" if config["split"] else "")
 
@@ -33,6 +42,66 @@ def test_suffix(config: Mapping[str, Any]) -> str:
 def needed(predictions: str | None, usual: str | None) -> set[str | None]:
     """What a test has to yield: what is asked for, else the usual, and counts wherever they are the usual.
 
-    `usual` is what a split yields unasked: counts, or predictions where its truth is not public.
+    `usual` is what a split yields unasked: counts, or predictions if its truth is not public.
     """
     return {predictions or usual, *({COUNTS} if usual == COUNTS else ())}
+
+
+class Tested:
+    """The part of a run folder that tests write."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def tests(self) -> Path:
+        """Where the tests are, one folder each."""
+        return self.path / layout.TESTS
+
+    def read_tests(self) -> dict[str, tuple[Metrics, Card]]:
+        """Read figures and protocol card of each test, by name; leave out damaged ones, with a warning."""
+        found = {}
+        # A leading dot marks a test that was being written when its process died.
+        for path in sorted(self.tests.glob(f"[!.]*/{layout.METRICS}")):
+            metrics = self._read(path, Metrics)
+            card = self._read(path.with_name(layout.PROTOCOL), Card) if metrics is not None else None
+            if metrics is not None and card is not None:
+                found[path.parent.name] = metrics, card
+        return found
+
+    def asked(self, test: str) -> Asked | None:
+        """Read how a test was asked for; a damaged note counts as none, so that it is tested again."""
+        return self._read(self.tests / test / layout.ASKED, Asked)
+
+    def _read(self, path: Path, kind: type[R]) -> R | None:
+        try:
+            return kind.read(path, f"remove {path.parent} and test again: segsweep test {self.path.name}")
+        except DamagedFileError as error:
+            log.warning(f"left out: {error}")
+            return None
+
+    def strategies(self) -> list[str]:
+        """Names of the tests of the run."""
+        return list(self.read_tests())
+
+    def predictions(self) -> list[Path]:
+        """Folders and archives with all predictions of a test: one that has its name is complete."""
+        return sorted(path for folder in PREDICTIONS.values() for path in self.path.glob(f"{folder}/[!.]*"))
+
+    def yields(self) -> dict[str, set[str]]:
+        """What there is of each test, by name."""
+        found = {name: {COUNTS} for name in self.strategies()}
+        for path in self.predictions():
+            name, kind = (path.name, PNG) if path.is_dir() else (path.stem, SUBMISSION)
+            found.setdefault(name, set()).add(kind)
+        return found
+
+    def is_tested(self, config: Mapping[str, Any]) -> bool:
+        """Whether each test that a configuration asks for is there with all that it has to yield."""
+        complete = [
+            (canonical_test(asked.strategy.plain()), asked.suffix)
+            for name, there in self.yields().items()
+            if (asked := self.asked(name)) and needed(config["predictions"], asked.usual) <= there
+        ]
+        tests = [(canonical_test(strategy), test_suffix(config)) for strategy in config["test"].values()]
+        return all(test in complete for test in tests)

@@ -15,7 +15,7 @@ from segsweep.config import groups as config_files
 from segsweep.config.schema import defaults
 from segsweep.errors import UserError
 from segsweep.runs.contents import Plan
-from segsweep.runs.targets import references
+from segsweep.runs.settings import canonical, references
 
 T = TypeVar("T")
 
@@ -81,8 +81,6 @@ def current_plan(plan: Plan) -> Plan:
 def _current_identity(plan: Plan) -> Mapping[str, Any]:
     if plan.identity_version is None or plan.identity_version >= IDENTITY_VERSION:
         return plan.identity
-    from segsweep.runs.identity import canonical  # which needs run folders, which need this
-
     old = {key: value for key, value in plan.identity.items() if GONE.get(key, (None,))[0] != value}
     for key in old:
         if key.endswith("_target_"):

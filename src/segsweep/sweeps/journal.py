@@ -27,12 +27,12 @@ from typing import Any, BinaryIO
 from segsweep.files import cannot_write
 from segsweep.runs.contents import Finite
 from segsweep.runs.documents import write_json
+from segsweep.runs.layout import SWEEPS
 from segsweep.runs.lease import hold
 from segsweep.runs.records import Record
 
 log = logging.getLogger("segsweep")
 
-FOLDER = "sweeps"
 SWEEP_AGAIN = "remove it, and the sweep's command, given again, writes it again; its runs are not touched"
 
 
@@ -95,8 +95,8 @@ class Journal:
 
     def __init__(self, runs_dir: Path, name: str) -> None:
         self.name = name
-        self.members_file = runs_dir / FOLDER / f"{name}.json"
-        self.events_file = runs_dir / FOLDER / f"{name}.jsonl"
+        self.members_file = runs_dir / SWEEPS / f"{name}.json"
+        self.events_file = runs_dir / SWEEPS / f"{name}.jsonl"
         self._furthest: dict[str, Event] = {}
         self._read_to = 0
         self._attempts: dict[str, int] = {}

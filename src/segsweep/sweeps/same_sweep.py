@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segsweep.errors import ConfigError, DamagedFileError
+from segsweep.errors import ConfigError, DamagedFileError, as_typed
 from segsweep.planning.plan import Member
-from segsweep.runs.compare import show
+from segsweep.runs import layout
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import CONTENT
-from segsweep.sweeps.journal import FOLDER, Journal
+from segsweep.sweeps.journal import Journal
 
 log = logging.getLogger("segsweep")
 
@@ -29,7 +29,7 @@ Settings = dict[str | None, list[dict[str, Any]]]
 def unnamed_sweep_of(runs_dir: Path, ids: set[str]) -> str | None:
     """The oldest unnamed sweep of some or all of these runs and no others, or of these and more."""
     found = []
-    for path in (runs_dir / FOLDER).glob("*.json"):
+    for path in (runs_dir / layout.SWEEPS).glob("*.json"):
         try:
             record = Journal(runs_dir, path.stem).read()
         except DamagedFileError as error:
@@ -47,7 +47,7 @@ def check_settings(journal: Journal, runs_dir: Path, members: Sequence[Member]) 
     With a run in common the others are on a new axis. A sweep of one run has no axis yet: any may be one.
     """
     known = {member.run for member in journal.members()}
-    before = [run for run in (RunFolder(runs_dir / id) for id in known) if (run.path / "plan.json").exists()]
+    before = [run for run in (RunFolder(runs_dir / id) for id in known) if layout.is_run(run.path)]
     if len(before) < 2 or known & {member.id for member in members}:
         return
     old, new = _of_runs(before), _of_members(members)
@@ -86,7 +86,7 @@ def _changes(old: Settings, new: Settings) -> list[tuple[str, tuple[str, str]]]:
 
 def _values(key: str, some: Sequence[Mapping[str, Any]]) -> set[str]:
     """What runs have of a key; of what their data hold, what is known."""
-    return {show(one.get(key)) for one in some if key != CONTENT or key in one}
+    return {as_typed(one.get(key)) for one in some if key != CONTENT or key in one}
 
 
 def _of_another_choice(key: str, *both: Sequence[Mapping[str, Any]]) -> bool:

@@ -15,7 +15,8 @@ from segsweep.planning.compose import Request
 from segsweep.planning.plan import Member, check_member
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
-from segsweep.sweeps.journal import FOLDER, LEFT_OUT, Fate, Journal
+from segsweep.runs.layout import SWEEPS
+from segsweep.sweeps.journal import LEFT_OUT, Fate, Journal
 from segsweep.sweeps.same_sweep import check_settings, unnamed_sweep_of
 
 log = logging.getLogger("segsweep")
@@ -123,8 +124,8 @@ def train_seconds(run: RunFolder) -> float:
 
 def names(runs_dir: Path) -> list[str]:
     """Names of the sweeps of a folder of runs."""
-    files = (runs_dir / FOLDER).rglob("*.json")
-    return sorted(path.relative_to(runs_dir / FOLDER).with_suffix("").as_posix() for path in files)
+    files = (runs_dir / SWEEPS).rglob("*.json")
+    return sorted(path.relative_to(runs_dir / SWEEPS).with_suffix("").as_posix() for path in files)
 
 
 def _record(member: Member) -> dict[str, Any]:

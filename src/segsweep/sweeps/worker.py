@@ -23,7 +23,6 @@ from segsweep.planning.plan import Member
 from segsweep.processes import ASKING, signal_name
 from segsweep.runs.contents import RecordedFailure, State, Status
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.process import execute_command
 from segsweep.sweeps.jobs import Job
 from segsweep.sweeps.outcome import refusal
 
@@ -103,7 +102,7 @@ class Attempt:
         self.failure_file.unlink(missing_ok=True)
         # What srun starts is attached to srun.
         attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
-        command = [*prefix, *execute_command(folder), LOGGED, f"{FAILURE}{self.failure_file}", *attached]
+        command = [*prefix, *folder.command(), LOGGED, f"{FAILURE}{self.failure_file}", *attached]
         with folder.log.open("a") as output:
             self.process = subprocess.Popen(
                 command + ([] if train else ["--no-train"]) + ([f"{ASKED}{config}"] if config else []),

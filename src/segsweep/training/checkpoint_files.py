@@ -21,9 +21,9 @@ from torch import Tensor
 
 from segsweep.errors import UserError
 from segsweep.files import digest, draft_of
-from segsweep.training.checksums import SUMS, is_misprint, read_sums, write_sums
+from segsweep.runs.layout import LAST, PREVIOUS, SUMS
+from segsweep.training.checksums import is_misprint, read_sums, write_sums
 
-LAST, PREVIOUS, BEST = "last.ckpt", "previous.ckpt", "best.ckpt"
 SEGMENTER = "segmenter."
 """What the names of the segmenter's tensors begin with, among those of the whole task."""
 

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 
 from segsweep.distributed.collectives import any_of_ranks, share_buffers
-from segsweep.training.checkpoint_files import BEST, LAST
+from segsweep.runs.layout import BEST, LAST
 from segsweep.training.divergence import check_weights
 
 

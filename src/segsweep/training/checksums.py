@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segsweep.files import write_bytes
+from segsweep.runs.layout import SUMS
 
-SUMS = "SHA256SUMS"
 Sums = Mapping[str, Sequence[str]]
 """Listed sums by file name, the newest first: while a file is being replaced it has two."""
 

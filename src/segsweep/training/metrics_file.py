@@ -9,8 +9,6 @@ from pathlib import Path
 
 from segsweep.files import fsync
 
-METRICS, VALIDATION = "metrics.csv", "validation.csv"
-
 log = logging.getLogger("segsweep")
 
 

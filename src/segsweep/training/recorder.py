@@ -12,7 +12,8 @@ import pytorch_lightning as pl
 from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 
-from segsweep.training.metrics_file import METRICS, VALIDATION, MetricsFile
+from segsweep.runs.layout import STEPS, VALIDATION
+from segsweep.training.metrics_file import MetricsFile
 from segsweep.training.task import SegmentationTask
 from segsweep.training.trackers import NoTracker, RunInfo
 
@@ -59,7 +60,7 @@ class Recorder(Callback):
         check: Callable[[], None],
     ) -> None:
         self.run, self.tracker, self.on_progress, self.check = run, tracker, on_progress, check
-        self.file = MetricsFile(run.folder / METRICS, COLUMNS)
+        self.file = MetricsFile(run.folder / STEPS, COLUMNS)
         self.classes_file = MetricsFile(run.folder / VALIDATION, ("step", *run.classes))
         self.train_images, self.batch_size, self.log_every = train_images, batch_size, log_every
         self.loss_sum: Any = 0.0

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsweep.errors import ConfigError
-from segsweep.training.metrics_file import METRICS, VALIDATION, MetricsFile
+from segsweep.runs.layout import STEPS, VALIDATION
+from segsweep.training.metrics_file import MetricsFile
 from segsweep.training.trackers import NoTracker, RunInfo
 from segsweep.training.wandb_files import last_step
 
@@ -128,7 +129,7 @@ class WandbTracker(NoTracker):
 def recorded(folder: Path) -> dict[int, dict[str, float]]:
     """What a run's files say, by step, under wandb's names."""
     rows: dict[int, dict[str, float]] = defaultdict(dict)
-    for name, prefix in ((METRICS, ""), (VALIDATION, IOU)):
+    for name, prefix in ((STEPS, ""), (VALIDATION, IOU)):
         for row in MetricsFile.read(folder / name):
             step = int(row.pop("step"))
             rows[step] |= {prefix + key: value for key, value in row.items()}

@@ -21,11 +21,13 @@ from segsweep.networks.encoder import read_weights as read_tensors
 from segsweep.networks.segmenter import inference_parameters, is_auxiliary
 from segsweep.planning.compose import compose
 from segsweep.planning.plan import Member
+from segsweep.runs import layout
 from segsweep.runs.contents import Plan, State
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash, identity, run_id
+from segsweep.runs.layout import LAST
 from segsweep.runs.versions import IDENTITY_VERSION, with_echoes
-from segsweep.training.checkpoint_files import LAST, SEGMENTER, AtomicCheckpointIO
+from segsweep.training.checkpoint_files import SEGMENTER, AtomicCheckpointIO
 
 HELP = """usage: segsweep runs adopt FILE [axis=choice ...] [key=value ...]
 
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     member = _member(overrides)
     config = {**member.config, "adopted": f"sha256:{file_hash(str(file))}", "force": False}
     folder = RunFolder(Path(config["runs_dir"]) / run_id(config))
-    if (folder.path / "plan.json").exists():
+    if layout.is_run(folder.path):
         log.info(f"{file} is run {folder.id} already")
         return 0
     weights, step = read_weights(file)

@@ -9,10 +9,10 @@ from typing import Any
 import yaml
 
 from segsweep.config import groups as config_files
-from segsweep.errors import ConfigError, UserError, near
-from segsweep.runs.compare import known, show
+from segsweep.errors import ConfigError, UserError, as_typed, near
+from segsweep.runs.compare import known
 from segsweep.runs.folder import RunFolder, find_run
-from segsweep.runs.identity import canonical, flatten
+from segsweep.runs.settings import canonical, flatten
 
 log = logging.getLogger("segsweep")
 
@@ -44,7 +44,7 @@ def matching(runs: Sequence[RunFolder], filters: Sequence[str], options: Iterabl
 def _values(run: RunFolder, key: str) -> set[str]:
     """What a run has for a key: as it counts and as it was given, else as its configuration has it."""
     settings = known(run)
-    values = {show(canonical(settings[key]))} if key in settings else set()
+    values = {as_typed(canonical(settings[key]))} if key in settings else set()
     for name, equals, value in (override.lstrip("+").partition("=") for override in run.plan.overrides):
         if name == key and equals:
             values.add(_plain(value))
@@ -55,20 +55,20 @@ def _values(run: RunFolder, key: str) -> set[str]:
     except UserError as error:
         log.warning(f"left out: {error}")
         return set()
-    return {show(canonical(config[key]))} if key in config else set()
+    return {as_typed(canonical(config[key]))} if key in config else set()
 
 
 def _plain(text: str) -> str:
     """One spelling for equal values: `1e-3` is `0.001`, and `[6, 12]` is `[6,12]`."""
     try:
-        return show(canonical(float(text)))
+        return as_typed(canonical(float(text)))
     except ValueError:
         pass
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
-    return show(canonical(value)) if isinstance(value, list | bool) or value is None else text
+    return as_typed(canonical(value)) if isinstance(value, list | bool) or value is None else text
 
 
 def _split(text: str) -> list[str]:
@@ -101,7 +101,7 @@ def ordered(rows: list[Row], by: str | None, best: int | None) -> list[Row]:
 def _weight(value: Any) -> tuple[bool, Any]:
     """Numbers before text."""
     is_number = isinstance(value, int | float)
-    return not is_number, value if is_number else show(value)
+    return not is_number, value if is_number else as_typed(value)
 
 
 def one_run(command: str, words: Sequence[str], runs_dir: str) -> RunFolder:

@@ -16,10 +16,11 @@ from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.commands.output import print_rows
 from segsweep.commands.runs.rm import TRASH, agrees, discard, disk_use, mentioned
 from segsweep.errors import ConfigError, OptionError, UserError
+from segsweep.runs import layout
 from segsweep.runs.contents import State
-from segsweep.runs.drafts import drafts, is_stale
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.identity import ID_LENGTH
+from segsweep.runs.layout import drafts, is_stale
 from segsweep.runs.lineage import source, with_ancestors
 from segsweep.terminal import mebibytes, plural
 
@@ -101,7 +102,7 @@ def found(runs_dir: Path) -> list[Item]:
     """All that may go; a run stands before the one that it starts from."""
     runs = all_runs(runs_dir)
     items = [Item(run.path, RUNS) for run in _unmentioned(runs_dir, runs)]
-    items += [Item(path, REPLACED) for path in sorted((runs_dir / "replaced").glob("*"))]
+    items += [Item(path, REPLACED) for path in sorted((runs_dir / layout.REPLACED).glob("*"))]
     going = {item.path for item in items}
     # What is in a folder that goes needs no line of its own.
     left = [path for path in _drafts(runs_dir, runs) if not going & {path, *path.parents}]
@@ -121,7 +122,7 @@ def _drafts(runs_dir: Path, runs: Sequence[RunFolder]) -> Iterator[Path]:
     yield from sorted(runs_dir.glob(f"{TRASH}*"))
     folders = [run.path for run in runs]
     halves = [path for path in runs_dir.glob("[!.]*") if _is_half_run(path)]
-    candidates = [*halves, *(runs_dir / "sweeps").rglob("*.tmp")]
+    candidates = [*halves, *(runs_dir / layout.SWEEPS).rglob("*.tmp")]
     for folder in folders:
         if RunFolder(folder).holder() is None:
             candidates += drafts(folder)
@@ -131,4 +132,4 @@ def _drafts(runs_dir: Path, runs: Sequence[RunFolder]) -> Iterator[Path]:
 def _is_half_run(path: Path) -> bool:
     """A folder whose planning or adoption was killed before it became a run."""
     is_folder = path.is_dir() and re.fullmatch(f"[0-9a-f]{{{ID_LENGTH}}}", path.name)
-    return bool(is_folder) and not (path / "plan.json").exists() and RunFolder(path).holder() is None
+    return bool(is_folder) and not layout.is_run(path) and RunFolder(path).holder() is None

@@ -9,7 +9,7 @@ from segsweep.commands.options import RUNS_DIR, parse
 from segsweep.commands.output import check_format, print_rows
 from segsweep.commands.runs.choice import matching, ordered
 from segsweep.errors import OptionError
-from segsweep.runs import compare, remarks
+from segsweep.runs import compare
 from segsweep.runs.contents import State, Status
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.lineage import read_statuses, source
@@ -80,7 +80,7 @@ def _row(run: RunFolder, status: Status, axes: Sequence[str]) -> dict[str, Any]:
         "measured": measured,
         "seconds": status.train_seconds,
         "failure": status.failure_class,
-        **remarks.facts(run, status),
+        **compare.remarks(run, status),
         "error": status.error,
     }
 
@@ -125,7 +125,7 @@ def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
     shown["mIoU %"], shown["test"] = percent(shown.pop("miou")), shown.pop("measured")
     shown["train time"] = clock(shown.pop("seconds"))
     last = {key: shown.pop(key) for key in ("failure", "error")}
-    return {**shown, "failure": last["failure"], "remarks": ", ".join(remarks.in_words(row)), **last}
+    return {**shown, "failure": last["failure"], "remarks": ", ".join(compare.remarks_in_words(row)), **last}
 
 
 def results_for_people(run: RunFolder) -> list[dict[str, Any]]:

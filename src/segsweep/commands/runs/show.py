@@ -8,6 +8,7 @@ from segsweep.commands.output import check_format, print_rows
 from segsweep.commands.runs.choice import one_run
 from segsweep.commands.runs.list import FIGURES
 from segsweep.commands.runs.sweeps import of_run
+from segsweep.errors import as_typed
 from segsweep.failures import ADVICE
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder, all_runs
@@ -58,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _as_it_is(key: str, value: Any) -> tuple[str, str]:
-    return key, compare.show(value)
+    return key, as_typed(value)
 
 
 def _told(key: str, value: Any) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from typing import Any
 from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import ConfigError, DamagedFileError
+from segsweep.runs import layout
 from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.journal import LEFT_OUT, Event, Journal
@@ -96,7 +97,7 @@ def _row(runs_dir: Path, journal: Journal) -> dict[str, Any]:
 
 
 def _state(run: Path, last: Event | None) -> str:
-    if not (run / "plan.json").exists():
+    if not layout.is_run(run):
         return REMOVED
     state = str(RunFolder(run).status().state)
     return LEFT_OUT if state is State.PLANNED and last and last.state is LEFT_OUT else state

@@ -11,6 +11,7 @@ from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import DamagedFileError, FileError, UserError
 from segsweep.failures import one_line
+from segsweep.runs import layout
 from segsweep.runs.contents import Asked, Card, CheckpointCard, Metrics, Plan, State, Status
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import id_of
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     runs_dir, format = Path(asked["runs_dir"]), asked["format"]
     check_format(format)
     # Not `all_runs`, which leaves out what is damaged.
-    folders = [RunFolder(plan.parent) for plan in sorted(runs_dir.glob("[!.]*/plan.json"))]
+    folders = [RunFolder(plan.parent) for plan in sorted(runs_dir.glob(f"[!.]*/{layout.PLAN}"))]
     for prefix in prefixes:
         if not any(run.id.startswith(prefix) for run in folders):
             raise UserError(f"no run in {runs_dir} with an id beginning {prefix!r}; segsweep runs lists them")
@@ -77,12 +78,12 @@ def check(run: RunFolder) -> Iterator[Problem]:
         state = run.status().state
         yield from _of_plan(run)
     except UserError as error:  # without its plan it cannot be told what should be there
-        yield Problem.of(run, "plan.json", error, "put back a copy of plan.json, or remove the folder")
+        yield Problem.of(run, layout.PLAN, error, "put back a copy of plan.json, or remove the folder")
         return
     if run.holder() is not None:
         return
     yield from _of_status(run)
-    for name in ("metrics.csv", "validation.csv"):
+    for name in (layout.STEPS, layout.VALIDATION):
         yield from _of_table(run, name, finished=state is State.DONE)
     yield from _of_checkpoints(run, finished=state is State.DONE)
     yield from _of_tests(run)
@@ -90,34 +91,34 @@ def check(run: RunFolder) -> Iterator[Problem]:
 
 def _of_plan(run: RunFolder) -> Iterator[Problem]:
     # As it was written: `run.plan` has it as this version would.
-    plan = Plan.read(run.path / "plan.json", AGAIN) or run.plan
+    plan = Plan.read(run.path / layout.PLAN, AGAIN) or run.plan
     hashed = id_of(plan.identity, plan.parent, plan.identity_version or IDENTITY_VERSION)
     if not hashed == plan.id == run.id:
         found = f"folder {run.id}, plan {plan.id}, hash of its identity {hashed}"
         yield Problem(
-            run.id, "plan.json", f"three ids that should be one: {found}", "undo what was changed or renamed"
+            run.id, layout.PLAN, f"three ids that should be one: {found}", "undo what was changed or renamed"
         )
     parent = source(run)
-    if parent is not None and not (run.path.parent / parent / "plan.json").exists():
+    if parent is not None and not layout.is_run(run.path.parent / parent):
         repair = "its weights and tests stand; the chain's command, given again, makes the parent anew"
-        yield Problem(run.id, "plan.json", f"the run it started from, {parent}, is not there", repair)
+        yield Problem(run.id, layout.PLAN, f"the run it started from, {parent}, is not there", repair)
     try:
         run.config()
     except UserError as error:
         repair = AGAIN if isinstance(error, DamagedFileError) else "use that version"
-        yield Problem.of(run, "config.yaml", error, repair)
+        yield Problem.of(run, layout.CONFIG, error, repair)
 
 
 def _of_status(run: RunFolder) -> Iterator[Problem]:
     try:
-        status = Status.read(run.path / "status.json", AGAIN)
+        status = Status.read(run.path / layout.STATUS, AGAIN)
     except UserError as error:
-        yield Problem.of(run, "status.json", error, AGAIN)
+        yield Problem.of(run, layout.STATUS, error, AGAIN)
         return
     if status is None:
-        yield Problem(run.id, "status.json", "is not there", AGAIN)
+        yield Problem(run.id, layout.STATUS, "is not there", AGAIN)
     elif status.state is State.DONE and status.step != (most := run.plan.max_steps) and most is not None:
-        yield Problem(run.id, "status.json", f"done at step {status.step} of {most}", "force=true trains it")
+        yield Problem(run.id, layout.STATUS, f"done at step {status.step} of {most}", "force=true trains it")
 
 
 def _of_table(run: RunFolder, name: str, finished: bool) -> Iterator[Problem]:
@@ -141,7 +142,6 @@ def _of_table(run: RunFolder, name: str, finished: bool) -> Iterator[Problem]:
 
 def _of_checkpoints(run: RunFolder, finished: bool) -> Iterator[Problem]:
     from segsweep.training import checkpoint_files as files  # imports torch
-    from segsweep.training.checksums import SUMS
 
     again = (
         "remove it, and the same command goes on from the one before" if not finished else "put back a copy"
@@ -154,13 +154,13 @@ def _of_checkpoints(run: RunFolder, finished: bool) -> Iterator[Problem]:
             yield Problem(run.id, f"checkpoints/{path.name}", "is not what was written (checksum)", again)
             continue
         if remark:
-            anew = f"cd {run.checkpoints} && sha256sum *.ckpt > {SUMS}"
-            yield Problem(run.id, f"checkpoints/{SUMS}", remark, f"the checkpoint is good: {anew}")
-        if path.name == files.LAST:
+            anew = f"cd {run.checkpoints} && sha256sum *.ckpt > {layout.SUMS}"
+            yield Problem(run.id, f"checkpoints/{layout.SUMS}", remark, f"the checkpoint is good: {anew}")
+        if path.name == layout.LAST:
             yield from _of_rows(run, *files.rows_counted(path))
-    if finished and run.checkpoints / files.LAST not in found:
+    if finished and run.checkpoints / layout.LAST not in found:
         repair = "force=true trains it again; its tests stand"
-        yield Problem(run.id, f"checkpoints/{files.LAST}", "a done run without its weights", repair)
+        yield Problem(run.id, f"checkpoints/{layout.LAST}", "a done run without its weights", repair)
 
 
 def _of_rows(run: RunFolder, step: int, counted: Mapping[str, int]) -> Iterator[Problem]:
@@ -183,11 +183,11 @@ def _of_tests(run: RunFolder) -> Iterator[Problem]:
     for path in sorted(run.tests.glob("[!.]*")):
         name, repair = f"tests/{path.name}", f"remove it and test again: segsweep test {run.id}"
         try:
-            card = Card.read(path / "protocol.json", repair)
-            if (path / "metrics.json").exists() or card is None:
-                Metrics.read(path / "metrics.json", repair)
+            card = Card.read(path / layout.PROTOCOL, repair)
+            if (path / layout.METRICS).exists() or card is None:
+                Metrics.read(path / layout.METRICS, repair)
                 read_test(path)
-            Asked.read(path / "asked.json", repair)
+            Asked.read(path / layout.ASKED, repair)
         except (UserError, OSError, ValueError, KeyError) as error:
             yield Problem.of(run, name, error, repair)
             continue

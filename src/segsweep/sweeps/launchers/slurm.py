@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from segsweep.errors import ConfigError, UserError
 from segsweep.planning.plan import Member
-from segsweep.runs.process import PYTHON
+from segsweep.processes import PYTHON
 from segsweep.sweeps.display import Display
 from segsweep.sweeps.jobs import Job, jobs_of
 from segsweep.sweeps.launchers.base import SweepLauncher

@@ -16,6 +16,7 @@ from segsweep.planning.plan import Member
 from segsweep.runs.contents import SlurmJob, State
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.layout import SLURM_JOB
 from segsweep.sweeps.display import Display
 from segsweep.sweeps.jobs import Job
 from segsweep.sweeps.journal import BEGAN, DONE, FAILED, INTERRUPTED
@@ -24,19 +25,18 @@ from segsweep.sweeps.sweep import Sweep
 
 log = logging.getLogger("segsweep")
 
-NOTE = "job.json"
 POLL = 5.0
 
 
 def note(folder: RunFolder, job_id: str) -> None:
     """Keep which job does a run."""
-    write_json(folder.path / NOTE, SlurmJob(slurm=job_id, submitted=time.time()).plain())
+    write_json(folder.path / SLURM_JOB, SlurmJob(slurm=job_id, submitted=time.time()).plain())
 
 
 def noted(folder: RunFolder) -> str:
     """The job that was last given a run; empty where none was."""
     try:
-        found = SlurmJob.read(folder.path / NOTE, "the next submission writes it again")
+        found = SlurmJob.read(folder.path / SLURM_JOB, "the next submission writes it again")
     except DamagedFileError as error:
         log.warning(str(error))
         return ""

@@ -1,0 +1,58 @@
+"""Names of the files of a run folder, and the drafts that killed processes leave in it.
+
+What each file holds is said in folder.py.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from segsweep.files import remove
+from segsweep.runs.lease import TIMEOUT
+
+CONFIG, PLAN, STATUS, ENVIRONMENT = "config.yaml", "plan.json", "status.json", "environment.json"
+LEASE, SLURM_JOB, LOG = "lease.json", "job.json", "log.txt"
+STEPS, VALIDATION = "metrics.csv", "validation.csv"
+CHECKPOINTS, LAST, PREVIOUS, BEST, SUMS = (
+    "checkpoints", "last.ckpt", "previous.ckpt", "best.ckpt", "SHA256SUMS"
+)  # fmt: skip
+TESTS, METRICS, PROTOCOL, CONFUSION, COUNTS, ASKED = (
+    "tests", "metrics.json", "protocol.json", "confusion.csv", "counts.npz", "asked.json"
+)  # fmt: skip
+PREDICTIONS, SUBMISSIONS, PICTURES = "predictions", "submissions", "pictures"
+REPLACED, SWEEPS = "replaced", "sweeps"
+"""Beside the run folders: runs that force=true trained again, and the journals of sweeps."""
+
+OF_HOLDER = (
+    f"{CHECKPOINTS}/*.tmp", f"{CHECKPOINTS}/*.link", f"{TESTS}/.*", f"{PREDICTIONS}/.*", f"{SUBMISSIONS}/.*"
+)  # fmt: skip
+"""Drafts that the run's holder alone writes. Tests and predictions being written have a leading dot."""
+DRAFTS = (*OF_HOLDER, "*.tmp", "*/.*", f".{LEASE}.*")
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run: its plan is written last."""
+    return (folder / PLAN).is_file()
+
+
+def drafts(run: Path) -> Iterator[Path]:
+    """Everything in a run's folder that looks like a draft; a process may be writing it now."""
+    yield from {path for pattern in DRAFTS for path in run.glob(pattern)}
+
+
+def remove_drafts(run: Path) -> None:
+    """Remove drafts, as the run's holder; not those that a planning process may be writing beside it."""
+    for pattern in OF_HOLDER:
+        for path in run.glob(pattern):
+            remove(path, ignore_errors=True)
+    for path in run.glob("*.tmp"):
+        if is_stale(path):
+            remove(path, ignore_errors=True)
+
+
+def is_stale(path: Path) -> bool:
+    """Whether nobody has touched it for so long that nobody is writing it."""
+    try:
+        return time.time() - path.stat().st_mtime > TIMEOUT
+    except OSError:
+        return False  # gone meanwhile
