@@ -83,7 +83,7 @@ def test_what_launchers_start_takes_pythons_modules_before_the_users(here):
 def test_nobody_starts_segsweep_otherwise():
     sources = {file: file.read_text() for file in (ROOT / "src" / "segsweep").rglob("*.py")}
     starting = [file.name for file, text in sources.items() if re.search(r'"-m",\s*"segsweep"', text)]
-    assert starting == ["process.py"]
+    assert starting == ["folder.py"]
     assert PYTHON[1:] == ("-P",)
 
 
