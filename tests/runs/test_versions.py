@@ -113,7 +113,7 @@ def test_options_that_were_written_twice_are_read_once_and_count_twice(old, tmp_
             sort_keys=True, separators=(",", ":"),
         )  # fmt: skip
         assert hashlib.sha256(text.encode()).hexdigest()[:12] == run.id == written["id"]
-        assert not ECHOES.keys() & (run.plan["identity"].keys() | dict(flatten(run.config())).keys())
+        assert not ECHOES.keys() & (run.plan.identity.keys() | dict(flatten(run.config())).keys())
 
 
 def test_an_option_that_differed_from_its_namesake_stays_in_sight(old, tmp_path):
