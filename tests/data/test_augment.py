@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from segsweep.data.augment import Augment, scale_choices
-from segsweep.data.keys import key
 from segsweep.data.sample import IGNORE_INDEX, Sample
+from segsweep.data.sampling import key
 from segsweep.errors import ConfigError
 
 FILL = (1, 2, 3)

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from segsweep.data import cache as module
-from segsweep.data import kept as module_kept
 from segsweep.data.cache import CachedSplit, cached
 from segsweep.data.label_stats import classes_held
 from segsweep.data.labels import plain
@@ -70,7 +69,7 @@ def test_samples_of_any_size_are_those_of_the_files(split, tmp_path, caplog):
 
 
 def test_processes_build_what_one_builds(split, tmp_path, monkeypatch):
-    monkeypatch.setattr(module_kept, "WORTH_PROCESSES", 0)
+    monkeypatch.setattr("segsweep.data.cache.WORTH_PROCESSES", 0)
     cached(split, tmp_path / "one", workers=0)
     cached(split, tmp_path / "two", workers=2)
     one, two = (next((tmp_path / name).glob("*/samples.bin")).read_bytes() for name in ("one", "two"))

@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from segsweep.data.augment import Augment
-from segsweep.data.datamodule import DataModule
+from segsweep.data.datamodule import DataModule, StreamBatchSampler
 from segsweep.data.labels import plain
 from segsweep.data.loading import Loader, TrainingView, collate
-from segsweep.data.sampler import StreamBatchSampler
 from segsweep.data.sampling import ClassUniform, RepeatFactor, Shuffle
 from segsweep.data.sets.camvid import CamVid
 from segsweep.data.split import FileSplit

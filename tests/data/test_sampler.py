@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from segsweep.data.keys import key
-from segsweep.data.sampler import StreamBatchSampler, tell_apart
-from segsweep.data.sampling import Shuffle
+from segsweep.data.datamodule import StreamBatchSampler, tell_apart
+from segsweep.data.sampling import Shuffle, key
 
 
 def stream(n: int, length: int, seed: int = 3) -> list[tuple[int, int]]:

@@ -54,7 +54,7 @@ def test_no_room_even_for_the_queues_is_a_line(monkeypatch):
         batches(0)
     monkeypatch.setattr(pool, "ProcessPoolExecutor", full)
     with pytest.raises(UserError, match=r"shared memory \(/dev/shm\) has no room .* or workers=0"):
-        list(pool.perform([print], 1))
+        list(pool.spread(print, ["x"], 1))
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from segsweep import build
-from segsweep.data.sampler import StreamBatchSampler
+from segsweep.data.datamodule import StreamBatchSampler
 from segsweep.data.sampling import Shuffle
 from segsweep.errors import ConfigError
 from segsweep.runs.folder import RunFolder

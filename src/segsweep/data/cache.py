@@ -11,28 +11,65 @@ folder of this name is whole.
 
 import logging
 import mmap
+import os
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segsweep.data.kept import PLACES, alone, source_key, spread
+from segsweep.data.pool import spread
 from segsweep.data.sample import Sample, image_size
 from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset
 from segsweep.errors import ConfigError, DataError
-from segsweep.files import cannot_write, fsync
+from segsweep.files import cannot_write, fsync, locked
 
 log = logging.getLogger(__name__)
+WORTH_PROCESSES = 10.0
+"""Seconds of work for which it is worth starting processes, which takes some seconds itself."""
+PLACES = "dataset.cache=…"
 CHANNELS = 4
 """Bytes a pixel: the image's three and the label's."""
 FILES = ("samples.bin", "sizes.npy")
 FORM = 1
 """Raised when the files' form or the meaning of their values changes."""
+
+
+def default_folder() -> Path:
+    """Where small things are kept when no folder is given: the user's own cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segsweep"
+
+
+def source_key(files: Sequence[str] | NDArray[Any], *settings: object) -> str:
+    """16 hex digits that change when a file's path, size or time of change does, or a setting's `repr`.
+
+    Raises DataError where a file is missing.
+    """
+    digest = blake2b(repr(settings).encode(), digest_size=8)
+    for file in files:
+        path = Path(str(file)).absolute()
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise DataError(
+                file, str(error.strerror), "restore it or take it off its split's list"
+            ) from error
+        digest.update(f"{path}\0{found.st_size}\0{found.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def alone(target: Path) -> AbstractContextManager[bool]:
+    """Wait until no other process makes `target`, then hold it.
+
+    Raises UserError where the folder cannot be written.
+    """
+    return locked(target.with_name(f"{target.name}.lock"), wait=True, places=PLACES)
 
 
 def cached(split: SplitDataset, folder: Path, workers: int) -> SplitDataset:
@@ -150,7 +187,7 @@ def _fill(split: FileSplit, file: Path, starts: NDArray[np.int64], workers: int)
     chunks = np.array_split(np.arange(len(split)), min(len(split), max(1, workers) * 16))
     # Each process gets the names of its own samples: all of them are tens of megabytes in large sets.
     parts = [(split.part(chunk), starts[chunk]) for chunk in chunks]
-    for _ in spread(partial(_write, file), parts, workers):
+    for _ in spread(partial(_write, file), parts, workers, "num_workers", WORTH_PROCESSES):
         pass
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from segsweep.data.keys import key
 from segsweep.data.sample import IGNORE_INDEX, Sample
+from segsweep.data.sampling import key
 from segsweep.errors import ConfigError, UserError
 
 FILL = "fill_mask"

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segsweep.data.kept import PLACES, alone, source_key, spread
+from segsweep.data.cache import PLACES, WORTH_PROCESSES, alone, source_key
+from segsweep.data.pool import spread
 from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset
 from segsweep.errors import UserError
 from segsweep.files import write_bytes
@@ -57,7 +58,7 @@ def _read(split: SplitDataset, num_classes: int, workers: int) -> Holds:
     parts = [
         (split.part(chunk), None) if isinstance(split, FileSplit) else (split, chunk) for chunk in chunks
     ]
-    rows = list(spread(partial(_held, num_classes), parts, workers))
+    rows = list(spread(partial(_held, num_classes), parts, workers, "num_workers", WORTH_PROCESSES))
     log.info("%s: read in %.1f s", split.name, time.perf_counter() - start)
     return np.concatenate(rows)
 

@@ -19,7 +19,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from segsweep.data.pool import MORE_ROOM, SHARED
 from segsweep.data.sample import Sample
-from segsweep.data.sampler import Position
 from segsweep.data.split import SplitDataset
 from segsweep.errors import DataError, UserError, portable
 from segsweep.processes import heed_parent_alone
@@ -29,6 +28,11 @@ Augmentation = Callable[[Sample, int, int, int], Sample]
 
 log = getLogger(__name__)
 NO_WORKERS = MORE_ROOM.format("num_workers")
+Position = tuple[int, int]
+"""An (epoch, draw) pair: the pass over the data, and `sample + samples * times drawn before in that epoch`.
+
+So a sample that comes twice in an epoch is augmented in two ways.
+"""
 Batch = dict[str, Any]
 """`image` uint8 [B, 3, H, W] RGB, `label` uint8 [B, H, W], `id` list of B strings."""
 

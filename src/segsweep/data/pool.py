@@ -4,64 +4,68 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from errno import ENOSPC
 from typing import TypeVar
 
 from segsweep.errors import UserError
 
+Part = TypeVar("Part")
 Result = TypeVar("Result")
 SHARED = "shared memory (/dev/shm)"
 MORE_ROOM = "give it more (docker run --shm-size=8g) or {}=0"
 
 
-def perform(tasks: Sequence[Callable[[], Result]], workers: int) -> Iterator[Result]:
-    """Do all tasks in `workers` processes, or in this one where there are none; results as they come.
+def spread(
+    function: Callable[[Part], Result],
+    parts: Sequence[Part],
+    workers: int,
+    option: str = "workers",
+    worth: float = 0,
+) -> Iterator[Result]:
+    """Yield `function(part)` of each part, in order, worked out by `workers` processes; by this one if 0.
 
-    The first error of a task is raised, and tasks that have not begun are dropped.
+    If `worth` is given, the first part is done here, and processes are started only if the others seem to
+    take more seconds than that. After an error, parts that have not begun are dropped. `option` is how the
+    user sets the number of workers.
 
     Raises:
-        UserError: a process was killed.
+        UserError: a process was killed, or shared memory has no room for their queues.
     """
-    if not workers:
-        for task in tasks:
-            yield task()
+    start = time.perf_counter()
+    here = parts if not workers else parts[: bool(worth)]
+    yield from map(function, here)
+    left = parts[len(here) :]
+    if worth and (time.perf_counter() - start) * len(left) < worth:
+        yield from map(function, left)
         return
-    with processes(workers) as pool:
-        futures: list[Future[Result]] = [pool.submit(task) for task in tasks]
+    if not left:
+        return
+    # Not forked: threads of this process (torch's, a progress bar's) would leave locks held in the copies.
+    context = multiprocessing.get_context("spawn")
+    try:
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
+    except OSError as error:
+        if error.errno != ENOSPC:
+            raise
+        raise UserError(f"{SHARED} has no room for worker processes; {MORE_ROOM.format(option)}") from error
+    with pool:
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            yield from pool.map(function, left)
         except BrokenProcessPool as error:
             raise UserError(
-                "a worker process was killed, most often for want of memory: give fewer "
-                "workers (workers=…), then the same command again"
+                "a worker process was killed, most often for want of memory: give fewer workers "
+                f"({option}=…), then the same command again"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def processes(workers: int) -> ProcessPoolExecutor:
-    """A pool of worker processes.
-
-    Raises UserError where shared memory has no room for its queues.
-    """
-    # Not forked: threads of this process (torch's, a progress bar's) would leave locks held in the copies.
-    context = multiprocessing.get_context("spawn")
-    try:
-        return ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
-    except OSError as error:
-        if error.errno != ENOSPC:
-            raise
-        raise UserError(
-            f"{SHARED} has no room for worker processes; {MORE_ROOM.format('workers')}"
-        ) from error
-
-
 def start_worker() -> None:
-    """Leave interrupts to the parent, and end with it even where it is killed."""
+    """Leave interrupts to the parent, and end with it, even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segsweep.data.pool import perform
+from segsweep.data.pool import spread
 from segsweep.errors import UserError
 from segsweep.files import locked, write_bytes
 
@@ -131,7 +131,7 @@ def run(preparations: Sequence[Preparation], workers: int, on_progress: Progress
             continue
         with _alone(each.folder):
             _begin(each)
-            for _ in perform(each.tasks, workers):
+            for _ in spread(Task.__call__, each.tasks, workers):
                 done += 1
                 on_progress(done, total)
             _end(each)

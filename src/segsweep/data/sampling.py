@@ -6,15 +6,29 @@ Shape letters: `N` samples, `K` classes, `L` draws an epoch.
 """
 
 from collections.abc import Sequence
+from hashlib import blake2b
+from operator import index
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segsweep.data.keys import key
 from segsweep.errors import ConfigError
 
 Order = NDArray[np.int64]
+
+
+def key(*parts: int | str) -> int:
+    """Return a 64-bit seed made from what it is for, as `key(seed, "shuffle", epoch)`.
+
+    Nothing keeps a random state, so nothing has to be saved and restored: the draw for step 7 of seed 3 is
+    the same in a run that was interrupted, with any number of workers, devices or prefetched batches.
+
+    Parts are integers (numpy's count as Python's) and strings; anything else raises TypeError, because
+    its `repr` need not be stable. `hash()` would not do: it is salted per process for strings.
+    """
+    plain = tuple(part if isinstance(part, str) else int(index(part)) for part in parts)
+    return int.from_bytes(blake2b(repr(plain).encode(), digest_size=8).digest(), "little")
 
 
 class EpochOrder(Protocol):

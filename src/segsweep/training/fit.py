@@ -76,7 +76,7 @@ def fit(
 def build_trainer(
     config: RunConfig, ranks: Ranks, recorder: Recorder, checkpoints: Path, check: Callable[[], None]
 ) -> pl.Trainer:
-    """A Trainer that counts in steps: one Lightning epoch is the whole run (see data/sampler.py).
+    """A Trainer that counts in steps: one Lightning epoch is the whole run (see data/datamodule.py).
 
     Among several ranks, whose process group is there already, it uses DDP; SegmentationTask shares buffers.
     One process under Slurm is no group of ranks, which Lightning would doubt.

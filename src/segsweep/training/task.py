@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from segsweep.data.keys import key
 from segsweep.data.sample import IGNORE_INDEX
+from segsweep.data.sampling import key
 from segsweep.distributed.collectives import mean_over_ranks, names_over_ranks, share_buffers, world
 from segsweep.errors import DivergenceError
 from segsweep.evaluation import metrics

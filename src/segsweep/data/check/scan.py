@@ -6,7 +6,7 @@ from functools import partial
 import cv2
 
 from segsweep.data.check.files import Finding, Pair, View, examine
-from segsweep.data.pool import perform
+from segsweep.data.pool import spread
 
 CHUNK = 8
 """Samples handed to a process at once."""
@@ -21,17 +21,15 @@ def scan(pairs: Sequence[Pair], view: View, workers: int, on_progress: Progress)
         UserError: a process was killed.
     """
     on_progress(0, len(pairs))
-    starts = range(0, len(pairs), CHUNK)
-    tasks = [partial(_examine_all, start, pairs[start : start + CHUNK], view) for start in starts]
-    found: dict[int, Finding] = {}
-    for start, findings in perform(tasks, min(workers, len(tasks))):
-        found.update(enumerate(findings, start))
+    chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
+    found: list[Finding] = []
+    for findings in spread(partial(_examine_all, view), chunks, min(workers, len(chunks))):
+        found += findings
         on_progress(len(found), len(pairs))
-    return [found[index] for index in range(len(pairs))]
+    return found
 
 
-def _examine_all(start: int, pairs: Sequence[Pair], view: View) -> tuple[int, list[Finding]]:
-    """The findings of pairs next to one another, with the place of the first."""
+def _examine_all(view: View, pairs: Sequence[Pair]) -> list[Finding]:
     # OpenCV's own threads would compete with the other processes for the same cores.
     cv2.setNumThreads(0)
-    return start, [examine(pair, view) for pair in pairs]
+    return [examine(pair, view) for pair in pairs]

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from segsweep.data.dataset import SegmentationDataset
-from segsweep.data.keys import key
 from segsweep.data.sample import Sample, height_width
+from segsweep.data.sampling import key
 from segsweep.data.sets.shapes_draw import CLASSES, draw
 from segsweep.data.split import SplitDataset
 from segsweep.errors import ConfigError
