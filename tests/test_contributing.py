@@ -1,8 +1,95 @@
-"""What README.md, CONTRIBUTING.md and the Makefile promise."""
+"""What README.md, CONTRIBUTING.md and the Makefile promise.
 
+A recipe of CONTRIBUTING.md is a section with files to write, changes of files, and commands. All recipes are
+followed to the letter in one copy of the repository.
+"""
+
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 from segsweep.config.groups import root
+
+# The last name in backticks on the line above a block is the file's.
+BLOCK = re.compile(r"(?:`([\w./]+)`[^`\n]*\n\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+RECIPES = {
+    title: BLOCK.findall(text)
+    for title, text in re.findall(
+        r"^## (.*?)\n(.*?)(?=^## |\Z)", (root() / "CONTRIBUTING.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    if "```" in text
+}
+COMMANDS = [
+    (title, line)
+    for title, blocks in RECIPES.items()
+    for _, language, text in blocks
+    if language == "sh"
+    for line in text.replace("\\\n", " ").splitlines()
+]
+
+
+def change(file: Path, lines: list[str]) -> None:
+    """Put each run of lines with a plus behind the line above it, which the file has once."""
+    content = file.read_text()
+    place = ""
+    for line in lines:
+        if line.startswith("+"):
+            content = content.replace(place, f"{place}{line[1:]}\n", 1)
+            place += f"{line[1:]}\n"
+        else:
+            place = f"{line[1:]}\n"
+            assert f"\n{content}".count(f"\n{place}") == 1, f"{file.name} has {line[1:]!r} not once"
+    file.write_text(content)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory) -> Path:
+    """A copy of the repository in which all recipes are followed."""
+    there = tmp_path_factory.mktemp("copy")
+    for name in ("src", "conf", "experiments", "tests", "benchmarks", ".mypy_cache"):
+        if (root() / name).is_dir():
+            shutil.copytree(root() / name, there / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root() / "pyproject.toml", there)
+    for blocks in RECIPES.values():
+        for name, language, text in blocks:
+            if language == "diff":
+                change(there / name, text.splitlines())
+            elif language in ("python", "yaml"):
+                assert not (there / name).exists(), f"{name} is there already"
+                (there / name).write_text(text)
+    return there
+
+
+def call(copy: Path, *arguments: str) -> None:
+    env = {**os.environ, "PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments], cwd=copy, env=env, capture_output=True, text=True, timeout=900
+    )
+    assert done.returncode == 0, f"{' '.join(arguments)}\n{done.stdout[-5000:]}\n{done.stderr[-3000:]}"
+
+
+def test_recipes_can_be_followed_and_are_formatted(copy):
+    assert len(RECIPES) >= 7
+    call(copy, "ruff", "format", "--check", "src", "tests")
+    call(copy, "ruff", "check", "src", "tests")
+
+
+@pytest.mark.slow
+def test_types_are_right_after_all_recipes(copy):
+    call(copy, "mypy")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("title", "line"), COMMANDS)
+def test_commands_of_a_recipe(copy, title, line):
+    tool, *arguments = shlex.split(line)
+    call(copy, tool, *arguments)
 
 
 def test_every_target_of_the_makefile_is_phony_and_explained():
