@@ -18,6 +18,7 @@ from segsweep.planning.plan import write
 from segsweep.reports.page import CellText, Column, Section, write_page
 from segsweep.reports.paper import Comparison, Line
 from segsweep.reports.table import shown, tables
+from segsweep.runs.contents import Card, Metrics
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.terminal import escape_markdown
@@ -166,6 +167,12 @@ PUBLISHED = Published(
 )  # fmt: skip
 
 
+def tested(strategy: str, which: str) -> tuple[Metrics, Card]:
+    figures = dict.fromkeys(("pixel_accuracy", "fwiou", "boundary_iou"), 0.5)
+    card = {**CARD, "strategy": {"name": strategy}, "checkpoint": {**CARD["checkpoint"], "which": which}}
+    return Metrics.of({"miou": 0.5, "images": 3, **figures}), Card.of(card)
+
+
 @pytest.mark.parametrize(
     ("test", "measured", "which", "unlike"),
     [
@@ -177,12 +184,11 @@ PUBLISHED = Published(
     ],
 )
 def test_a_row_is_compared_with_its_own_strategy_and_weights(test, measured, which, unlike):
-    card = {**CARD, "strategy": {"name": measured}, "checkpoint": {"which": which}}
-    line = Line({"test": test, "run": "x"}, (), (({"miou": 0.5}, card),), {}, None, strategy=test)
+    line = Line({"test": test, "run": "x"}, (), (tested(measured, which),), {}, None, strategy=test)
     assert Comparison("t", PUBLISHED, (line,), ()).unlike(line) == unlike
 
 
 def test_seeds_that_were_measured_unlike_are_marked():
-    cards = [{**CARD, "strategy": {"name": "ms"}, "checkpoint": {"which": w}} for w in ("best", "last")]
-    line = Line({"test": "ms", "run": "x"}, (), tuple(({"miou": 0.5}, c) for c in cards), {}, None, "ms")
+    tests = tuple(tested("ms", which) for which in ("best", "last"))
+    line = Line({"test": "ms", "run": "x"}, (), tests, {}, None, "ms")
     assert "seeds that were measured unlike" in Comparison("t", PUBLISHED, (line,), ()).unlike(line)

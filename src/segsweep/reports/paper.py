@@ -1,8 +1,8 @@
 """A paper's table beside what was measured here.
 
-The runs behind a row are found by what they are: the experiment is composed as for training, and the
+The runs of a row are found by their configuration: the experiment is composed as for training, and the
 folders of these runs are read. Nothing is planned, trained or downloaded; networks are counted on torch's
-meta device. What was measured otherwise than the paper did says so.
+meta device. What was measured otherwise than in the paper is named.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +25,8 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
 from segsweep.runs.tested import test_suffix
 
+COUNTED = {"params": "params_m", "gflops": "gmacs"}
+"""What we call a printed size that is counted."""
 WORDS = {
     "images": "images",
     "num_classes": "classes",
@@ -36,10 +38,10 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Line:
-    """A printed row with the runs that repeat it, one a seed; none where the paper quotes it itself.
+    """A printed row with the runs that repeat it, one a seed; none if the paper quotes it from elsewhere.
 
-    `tests` are the runs' figures and protocol cards under the row's strategy, `strategy` what that is called
-    as shipped, `counted` the network's params_m and gmacs.
+    `tests` are the runs' figures and protocol cards under the row's strategy, `strategy` is the name of that
+    strategy as shipped, `counted` has the network's params_m and gmacs.
     """
 
     printed: Mapping[str, Any]
@@ -56,13 +58,13 @@ class Line:
 
     @property
     def cell(self) -> Cell | None:
-        """mIoU over seeds; None where nothing is measured yet. Statistics over `tests` belong here."""
+        """mIoU over seeds; None if nothing is measured yet."""
         values = [figures.miou for figures, _ in self.tests]
         return Cell(tuple(float("nan") if v is None else v for v in values)) if values else None
 
     @property
     def protocols(self) -> list[dict[str, Any]]:
-        """What the measurements may be compared by: one of all seeds, unless they were measured unlike."""
+        """The comparable part of the seeds' protocols: one, unless they were measured differently."""
         found: list[dict[str, Any]] = []
         for protocol in (comparable(card) for _, card in self.tests):
             if protocol not in found:
@@ -71,13 +73,18 @@ class Line:
 
     @property
     def strategies(self) -> list[str]:
-        """What the strategies that were measured are called, each once."""
+        """The names of the strategies that were measured, each once."""
         return list(dict.fromkeys(card.strategy.name for _, card in self.tests))
+
+    def difference_percent(self, figure: str) -> float | None:
+        """By how many percent a counted size differs from the printed one; None if one is missing."""
+        published, counted = self.printed.get(figure), self.counted.get(COUNTED[figure])
+        return None if published is None or counted is None else 100 * (counted / published - 1)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A published table with what was measured, and the overrides under which the runs were looked for."""
+    """A published table with what was measured, and the overrides under which runs were looked for."""
 
     name: str
     published: Published
@@ -94,7 +101,7 @@ class Comparison:
         return found
 
     def departures(self, protocol: Mapping[str, Any]) -> list[str]:
-        """In what a measurement's protocol is not the published one, in words."""
+        """How a measurement's protocol differs from the published one, in words."""
         ours = {**protocol, "weights": protocol["checkpoint.which"]}
         return [
             f"{WORDS.get(key, key)} {ours.get(key)} for {value}"
@@ -103,7 +110,7 @@ class Comparison:
         ]
 
     def unlike(self, line: Line) -> list[str]:
-        """In what a row was measured otherwise than in the paper, in words, its protocol included."""
+        """How a row was measured otherwise than in the paper, in words, its protocol included."""
         if not line.tests:
             return []
         found = [words for protocol in line.protocols for words in self.departures(protocol)]
@@ -114,9 +121,14 @@ class Comparison:
         words = self.published.unlike.get(str(line.printed["test"]))
         return list(dict.fromkeys([*found, *changed, *mixed, *([words] if words else ())]))
 
+    def difference(self, line: Line) -> float | None:
+        """Measured minus published mIoU, in points; None if one of them is missing."""
+        published = line.printed.get(self.published.measured)
+        return None if line.cell is None or published is None else 100 * line.cell.mean - published
+
     @property
     def changes(self) -> list[str]:
-        """Overrides that make the runs others than the experiment's; more seeds do not."""
+        """Overrides that make other runs than the experiment's; further seeds do not count."""
         keys = {override: key_of(override) for override in self.overrides}
         return [override for override, key in keys.items() if key != "seed" and is_identity(key)]
 
@@ -127,7 +139,7 @@ class Comparison:
 
 
 def compared(name: str, overrides: Sequence[str]) -> Comparison:
-    """The table of an experiment, its runs composed under further overrides.
+    """Compare the table of an experiment with its runs, composed under further overrides.
 
     Raises:
         ConfigError: there is no such experiment, it repeats no table, or the overrides do not fit.
@@ -138,24 +150,24 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison:
     node = published_table(name)
     if node is None:
         raise ConfigError(f"{name} repeats no published table; segsweep report sweep={name} reports its runs")
-    table, members = Published.of(node), _members(name, overrides)
+    table, request = Published.of(node), Request("report", ["-m", f"+experiments={name}", *overrides])
+    planned = {member.overrides: member for member in request.compose().sound()}
+    members = {row: [planned[m] for m in found] for row, found in request.axes.rows.items()}
     prints_sizes = bool({"params", "gflops"} & set(table.figures()))
     sizes = {run: _sizes(table, found[0]) for run, found in members.items() if prints_sizes}
     lines = []
     for row in table.rows:
         run = table.member(row) or ""
         found = members.get(run, [])
-        tests = tuple(test for member in found if (test := _test(member, row["test"])) is not None)
-        folders, strategy = tuple(m.folder for m in found), _shipped_strategy(row.get("test"))
-        lines.append(Line(row, folders, tests, *sizes.get(run, ({}, None)), strategy))
+        tests = []
+        for member in found:
+            if row["test"] in member.config["test"]:
+                strategy = build.build(member.config["test"], row["test"]).name
+                tests.append(member.folder.read_tests().get(strategy + test_suffix(member.config)))
+        shipped = _shipped_strategy(row["test"]) if "test" in row else None
+        folders, there = tuple(member.folder for member in found), tuple(test for test in tests if test)
+        lines.append(Line(row, folders, there, *sizes.get(run, ({}, None)), shipped))
     return Comparison(name, table, tuple(lines), tuple(overrides))
-
-
-def _members(name: str, overrides: Sequence[str]) -> dict[str, list[Member]]:
-    """The planned runs behind each of the experiment's rows."""
-    request = Request("report", ["-m", f"+experiments={name}", *overrides])
-    found = {member.overrides: member for member in request.compose().sound()}
-    return {row: [found[m] for m in members] for row, members in request.axes.rows.items()}
 
 
 def _sizes(table: Published, member: Member) -> tuple[dict[str, float], str | None]:
@@ -167,17 +179,7 @@ def _sizes(table: Published, member: Member) -> tuple[dict[str, float], str | No
 
 
 @cache
-def _shipped_strategy(key: str | None) -> str | None:
-    """What the test is called if no override changes it."""
-    if key is None:
-        return None
+def _shipped_strategy(key: str) -> str:
+    """What a test of conf/test is called if no override changes it."""
     node = config_files.read(dict(config_files.files("test"))[key])
     return str(build.build(node, key).name)
-
-
-def _test(member: Member, key: str) -> tuple[Metrics, Card] | None:
-    """Figures and card of one run's test by a strategy of conf/test; None where there is none."""
-    if key not in member.config["test"]:
-        return None
-    name = build.build(member.config["test"], key).name + test_suffix(member.config)
-    return member.folder.read_tests().get(name)

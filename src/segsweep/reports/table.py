@@ -1,6 +1,6 @@
 """Results side by side: rows are configurations, columns test strategies, cells mean ± std over seeds.
 
-Only numbers measured alike stand in one table. What two protocols differ in (data set, split list, sizes,
+A table has only numbers that were measured alike. What protocols may differ in (dataset, split list, sizes,
 weights tested, …) is part of a table's heading, and makes another table.
 """
 
@@ -18,6 +18,8 @@ from segsweep.runs.folder import RunFolder
 from segsweep.terminal import plural
 
 SEED = "seed"
+Result = tuple[RunFolder, str, float]
+"""A run, the name of one of its tests, and the mIoU there."""
 FIRST_TO_GO = ("remarks", "params (M)", "seeds")
 """Columns that a narrow terminal has no room for, the first to go first."""
 
@@ -39,9 +41,9 @@ class Cell:
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
     def is_apart_from(self, other: "Cell") -> bool:
-        """Whether the means differ by more than both standard deviations together; not without several seeds.
+        """Whether the means differ by more than both standard deviations together; False on a single seed.
 
-        That is a rule of thumb for what may be emphasised, and no test of significance.
+        That is a rule of thumb for what may be emphasised, not a test of significance.
         """
         if self.std is None or other.std is None:
             return False
@@ -73,19 +75,16 @@ class Row:
 
     @property
     def seeds(self) -> str:
-        """How many seeds are behind its cells: one number, or the range where some cells have fewer."""
-        least, most = min(self._counts, default=0), max(self._counts, default=0)
-        return str(most) if least == most else f"{least} to {most}"
-
-    @property
-    def _counts(self) -> set[int]:
-        return {len(cell.values) for cell in self.cells.values()}
+        """How many seeds its cells are of: one number, or a range if some cells have fewer."""
+        numbers = [len(cell.values) for cell in self.cells.values()] or [0]
+        return str(max(numbers)) if len(set(numbers)) == 1 else f"{min(numbers)} to {max(numbers)}"
 
     def text(self, strategy: str) -> str:
-        """A cell, with its number of seeds if that is not the same in all of the row; – if there is none."""
+        """A cell, with its number of seeds if that differs within the row; – if there is none."""
         if (cell := self.cells.get(strategy)) is None:
             return compare.MISSING
-        return f"{cell} ({plural(len(cell.values), SEED)})" if len(self._counts) > 1 else str(cell)
+        differ = len({len(cell.values) for cell in self.cells.values()}) > 1
+        return f"{cell} ({plural(len(cell.values), SEED)})" if differ else str(cell)
 
 
 @dataclass(frozen=True)
@@ -102,14 +101,12 @@ class Table:
         return measured(self.protocol)
 
     def best(self, strategy: str) -> Row | None:
-        """The row with the highest mean, where it is told apart from every other; else None."""
-        rows = sorted(self._with(strategy), key=lambda row: row.cells[strategy].mean, reverse=True)
+        """The row with the highest mean if it stands apart from every other; else None."""
+        rows = [row for row in self.rows if strategy in row.cells]
+        rows = sorted(rows, key=lambda row: row.cells[strategy].mean, reverse=True)
         cells = [row.cells[strategy] for row in rows]
         apart = len(cells) > 1 and all(cells[0].is_apart_from(cell) for cell in cells[1:])
         return rows[0] if apart else None
-
-    def _with(self, strategy: str) -> list[Row]:
-        return [row for row in self.rows if strategy in row.cells]
 
     def flat(self) -> list[dict[str, Any]]:
         """Rows of plain values: axes, mean, std and number of seeds of each strategy, runs and protocol."""
@@ -118,26 +115,41 @@ class Table:
 
 
 def compared_axes(runs: Sequence[RunFolder]) -> list[str]:
-    """The axes on which runs differ that are tested or are to be: not those of a chain's earlier stages."""
+    """The axes on which runs differ that have tests or should: not those of a chain's earlier stages."""
     parents = {run.plan.parent for run in runs}
     return compare.axes([run for run in runs if run.id not in parents or run.strategies()])
 
 
 def tables(runs: Sequence[RunFolder]) -> list[Table]:
-    """The tested ones of these runs as tables, one for each protocol that occurs.
+    """The tests of these runs as tables, one for each protocol that occurs.
 
-    The others count for the axes: one on which only failed runs differ from the rest is shown.
+    Runs without tests count for the axes too: an axis on which only failed runs differ is shown.
     """
     axes = [axis for axis in compared_axes(runs) if axis != SEED]
-    by_protocol: dict[str, dict[tuple[str, ...], list[tuple[RunFolder, str, float]]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
+    by_protocol: dict[str, dict[tuple[str, ...], list[Result]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
         key = tuple(compare.describe(run, axes).values())
         for name, (metrics, card) in run.read_tests().items():
             miou = float("nan") if metrics.miou is None else metrics.miou
             by_protocol[json.dumps(comparable(card), sort_keys=True)][key].append((run, name, miou))
-    return [_table(json.loads(protocol), axes, groups) for protocol, groups in by_protocol.items()]
+    found = []
+    for protocol, groups in by_protocol.items():
+        rows = [row_of(dict(zip(axes, key, strict=True)), results) for key, results in groups.items()]
+        names = {name for row in rows for name in row.cells}
+        strategies = sorted(names, key=lambda name: (name != "single", len(name), name))
+        found.append(Table(json.loads(protocol), tuple(strategies), tuple(rows)))
+    return found
+
+
+def row_of(axes: dict[str, str], results: Sequence[Result]) -> Row:
+    """One configuration's row, made of the results of its runs."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for _, name, miou in results:
+        values[strategy_of(name)].append(miou)
+    runs = tuple({run.id: run for run, _, _ in results}.values())
+    tests = {strategy_of(name): name for _, name, _ in results}
+    cells = {name: Cell(tuple(mious)) for name, mious in values.items()}
+    return Row(axes, runs, runs[0].status().params, cells, tests)
 
 
 def measured(protocol: Mapping[str, Any]) -> str:
@@ -151,34 +163,12 @@ def measured(protocol: Mapping[str, Any]) -> str:
 
 
 def strategy_of(name: str) -> str:
-    """A test's strategy: its folder's name without the split or weights that the table's heading tells."""
+    """A test's strategy: its folder's name without the split or weights, which the table's heading names."""
     return name.split("-")[0]
 
 
-def _table(
-    protocol: dict[str, Any],
-    axes: Sequence[str],
-    groups: dict[tuple[str, ...], list[tuple[RunFolder, str, float]]],
-) -> Table:
-    rows = tuple(_row(dict(zip(axes, key, strict=True)), found) for key, found in groups.items())
-    strategies = sorted(
-        {name for row in rows for name in row.cells}, key=lambda name: (name != "single", len(name), name)
-    )
-    return Table(protocol, tuple(strategies), rows)
-
-
-def _row(axes: dict[str, str], found: Sequence[tuple[RunFolder, str, float]]) -> Row:
-    values: dict[str, list[float]] = defaultdict(list)
-    tests = {strategy_of(name): name for _, name, _ in found}
-    for _, name, miou in found:
-        values[strategy_of(name)].append(miou)
-    runs = tuple({run.id: run for run, _, _ in found}.values())
-    cells = {name: Cell(tuple(mious)) for name, mious in values.items()}
-    return Row(axes, runs, runs[0].status().params, cells, tests)
-
-
 def shown(table: Table) -> list[dict[str, str]]:
-    """A table's rows as text for people; remarks only where there are any."""
+    """A table's rows as text for people; with remarks if there are any."""
     words = [compare.remarks_on(row.runs) for row in table.rows]
     return [
         {
