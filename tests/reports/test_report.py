@@ -167,7 +167,7 @@ PUBLISHED = Published(
 )  # fmt: skip
 
 
-def tested(strategy: str, which: str) -> tuple[Metrics, Card]:
+def measurement(strategy: str, which: str) -> tuple[Metrics, Card]:
     figures = dict.fromkeys(("pixel_accuracy", "fwiou", "boundary_iou"), 0.5)
     card = {**CARD, "strategy": {"name": strategy}, "checkpoint": {**CARD["checkpoint"], "which": which}}
     return Metrics.of({"miou": 0.5, "images": 3, **figures}), Card.of(card)
@@ -184,11 +184,11 @@ def tested(strategy: str, which: str) -> tuple[Metrics, Card]:
     ],
 )
 def test_a_row_is_compared_with_its_own_strategy_and_weights(test, measured, which, unlike):
-    line = Line({"test": test, "run": "x"}, (), (tested(measured, which),), {}, None, strategy=test)
+    line = Line({"test": test, "run": "x"}, (), (measurement(measured, which),), {}, None, strategy=test)
     assert Comparison("t", PUBLISHED, (line,), ()).unlike(line) == unlike
 
 
 def test_seeds_that_were_measured_unlike_are_marked():
-    tests = tuple(tested("ms", which) for which in ("best", "last"))
+    tests = tuple(measurement("ms", which) for which in ("best", "last"))
     line = Line({"test": "ms", "run": "x"}, (), tests, {}, None, "ms")
     assert "seeds that were measured unlike" in Comparison("t", PUBLISHED, (line,), ()).unlike(line)
