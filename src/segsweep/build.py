@@ -26,9 +26,9 @@ from segsweep.evaluation.strategies import Strategy
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import Head
+from segsweep.training.loggers import RunLogger
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.task import SegmentationTask
-from segsweep.training.trackers import NoTracker
 
 Config = Mapping[str, Any]
 
@@ -158,7 +158,7 @@ def build_strategies(config: Config) -> dict[str, Strategy]:
     return {strategy.name: strategy for strategy in strategies}
 
 
-def build_tracker(config: Config) -> NoTracker:
-    """The logger beside metrics.csv."""
-    tracker: NoTracker = build(config, "logger")
-    return tracker
+def build_logger(config: Config) -> RunLogger:
+    """What the run logs to besides metrics.csv."""
+    logger: RunLogger = build(config, "logger")
+    return logger

@@ -40,7 +40,7 @@ CHOICES: dict[str, set[str]] = {
     },
     "trainer": {"default"},
     "test": {"single", "flip", "ms", "ms_flip", "slide", "square"},
-    "logger": {"none", "csv", "wandb"},
+    "logger": {"none", "csv", "wandb", "tensorboard", "mlflow"},
 }  # fmt: skip
 
 OPTIONS = {
@@ -63,7 +63,7 @@ OPTIONS = {
         "max_steps", "val_every", "accelerator", "devices", "precision", "accumulate_grad_batches",
         "gradient_clip_val", "ema_decay", "log_every", "freeze", "on_nan", "on_oom", "sync_batchnorm",
     },
-    "logger": {"project", "mode", "pictures"},
+    "logger": {"project", "mode", "pictures", "services", "uri"},
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from segsweep.commands.runs import verify
+from segsweep.config.values import check_values
 from segsweep.errors import ConfigError
 from segsweep.execution.execute import execute
 from segsweep.execution.tracking import run_info
@@ -85,18 +86,17 @@ def test_a_run_alone_is_told_by_what_it_was_asked_for(tmp_path):
     assert not {"logger=wandb", "test=[ms]", "trainer.accelerator=cpu"} & set(tags)
 
 
-@pytest.mark.parametrize(
-    ("override", "instead"),
-    [
-        ("logger=[csv,wandb]", "logger=wandb has both"),
-        ("head=[aspp,ksac]", "-m head=aspp,ksac takes one after the other"),
-    ],
-)
-def test_several_choices_of_a_group_are_refused(override, instead):
+def test_several_loggers_are_a_list_and_several_heads_are_refused():
+    node = member("logger=[csv,wandb,tensorboard]", "logger.pictures=2", "logger.mode=offline").config[
+        "logger"
+    ]
+    assert set(node["services"]) == {"wandb", "tensorboard"}
+    assert (node["pictures"], node["mode"], node["project"]) == (2, "offline", "segsweep")
+    with pytest.raises(ConfigError, match=r"logger\.pictures=many: expected a number of images"):
+        check_values(member("logger=[csv,wandb]", "logger.pictures=many").config)
     with pytest.raises(ConfigError) as error:
-        member(override)
-    assert str(error.value).startswith(f"{override}: expected one choice; ")
-    assert instead in str(error.value)
+        member("head=[aspp,ksac]")
+    assert str(error.value).startswith("head=[aspp,ksac]: expected one choice; -m head=aspp,ksac takes one")
 
 
 @pytest.mark.slow

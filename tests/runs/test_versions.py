@@ -81,6 +81,21 @@ def test_what_this_version_added_has_its_default_and_what_stands_there_stays(old
     build.build_data(config)
 
 
+def test_a_logger_of_an_earlier_version_is_todays(old):
+    ours = "segsweep.training.loggers.RunLogger"
+    assert old.config()["logger"] == {"_target_": ours}
+    config = yaml.safe_load((old.path / "config.yaml").read_text())
+    tracker = {
+        "_target_": "segsweep.training.wandb_tracker.WandbTracker",
+        "project": "mine",
+        "mode": "offline",
+    }
+    (old.path / "config.yaml").write_text(yaml.safe_dump({**config, "logger": tracker}))
+    now = old.config()["logger"]
+    assert (now["_target_"], now["project"], now["mode"]) == (ours, "mine", "offline")
+    assert list(build.build_logger({"logger": now}).services) == ["wandb"]
+
+
 def test_it_compares_with_a_run_of_today(old, tmp_path):
     """The same configuration but for the seed: no axis says that another version wrote one of them."""
     write(member(*TINY, "seed=1", f"runs_dir={tmp_path / 'runs'}"))

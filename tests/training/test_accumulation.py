@@ -14,8 +14,8 @@ from segsweep.data.loading import with_labels_of_step
 from segsweep.distributed.ranks import Ranks
 from segsweep.execution.train import train
 from segsweep.runs.folder import RunFolder
+from segsweep.training.loggers import RunLogger
 from segsweep.training.losses import CrossEntropy, Ohem
-from segsweep.training.trackers import NoTracker
 from segsweep.training.whole_step import MicroBatch, WholeStep
 from tests.support.inside import checkpoint, planned, rows, run
 from tests.training.ranks import in_group
@@ -92,7 +92,7 @@ def _train_all(rank: int, place: Path) -> None:
     for path in sorted((place / "runs").iterdir()):
         folder = RunFolder(path)
         with folder.hold() if rank == 0 else nullcontext() as lease:
-            train(folder, folder.config(), {"state": "planned"}, ranks, lease, NoTracker())
+            train(folder, folder.config(), {"state": "planned"}, ranks, lease, RunLogger())
 
 
 def labels(*labelled: int) -> list[torch.Tensor]:

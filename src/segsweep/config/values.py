@@ -29,10 +29,13 @@ from segsweep.rules import (
     check_crop,
     is_whole,
     micro_batch,
+    whole,
 )  # fmt: skip
 
 OURS = "segsweep."
 """What the targets of shipped parts begin with: another part's options are its own."""
+SEVERAL = ("test", "logger")
+"""Groups of which a run may have several choices."""
 NULL = {"sampling", "stages"}
 """Groups of which a run may have none."""
 FREE = ("size", "num_classes", "stages", "trainer.devices", "test", "head.aux_weights")
@@ -51,20 +54,19 @@ RULES: Mapping[str, Rule] = {
     "head.dropout": DROPOUT,
     "head.aux": TAPS,
     "head.aux_target": AUX_TARGET,
+    "logger.pictures": whole(0, "a number of images"),
 }
 CLOSED = ("trainer", "checkpoint")
 """Groups that no part is built of, so that nobody else would miss an option that there is not."""
 
 
 def check_choices(overrides: Sequence[str]) -> None:
-    """Raise ConfigError where a list is chosen of a group, whose files Hydra would lay over one another."""
+    """Raise ConfigError if a list is chosen of a group that takes one choice: Hydra would merge the files."""
     for override in overrides:
         group, _, choice = override.lstrip("+").partition("=")
-        if group in config_files.GROUPS and group != "test" and choice.startswith("["):
+        if group in config_files.GROUPS and group not in SEVERAL and choice.startswith("["):
             some = choice.strip("[]")
             instead = f"-m {group}={some} takes one after the other"
-            if group == "logger":
-                instead = "every run keeps metrics.csv and validation.csv, so logger=wandb has both"
             raise OptionError(override.partition("=")[0], choice, "one choice", remedy=instead)
 
 
@@ -114,7 +116,7 @@ def check_values(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: the first that cannot be.
     """
-    for group in ("", *CLOSED, "head", "loss", "optimizer"):
+    for group in ("", *CLOSED, "head", "loss", "optimizer", "logger"):
         check_group(config, group)
     _check_together(config)
 

@@ -23,7 +23,7 @@ from segsweep.runs.contents import RecordedFailure, State
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.layout import remove_drafts
 from segsweep.runs.lease import Lease, LeaseLostError
-from segsweep.training.trackers import NoTracker
+from segsweep.training.loggers import RunLogger
 
 log = logging.getLogger("segsweep")
 
@@ -103,13 +103,13 @@ def _execute(
     """The same on all ranks; rank 0's reading of configuration and status is everybody's."""
     leads = lease is not None
     config, status = broadcast((_config(folder, asked), folder.status()) if leads else None)
-    with tracked(folder, config) if leads else nullcontext(NoTracker()) as tracker:
+    with tracked(folder, config) if leads else nullcontext(RunLogger()) as logger:
         if status.state is not State.DONE:
             if not train:
                 raise UserError(
                     f"run {folder.id} is not trained yet: give its command to segsweep train first"
                 )
-            train_run(folder, config, status, group.ranks, lease, tracker)
+            train_run(folder, config, status, group.ranks, lease, logger)
             # Another command may ask for more tests by now.
             config = broadcast(_config(folder, None) if leads else None)
         run_tests(folder, config, group.ranks)

@@ -1,42 +1,43 @@
-"""A run's tracker: open from its first step to its last test, told what the run is and how it ended."""
+"""A run's logger: open from its first step to its last test, told what the run is and how it ended."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from segsweep import build
+from segsweep.data.labels import Palette
 from segsweep.errors import UserError
 from segsweep.planning.stages import key_of
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
 from segsweep.sweeps.sweep import Sweep
-from segsweep.training.trackers import Guarded, NoTracker, RunInfo
+from segsweep.training.loggers import RunInfo, RunLogger
 
 
 @contextmanager
-def tracked(folder: RunFolder, config: Mapping[str, Any]) -> Iterator[Guarded]:
-    """The tracker of a run that is trained and tested inside; then it is told the figures and closed.
+def tracked(folder: RunFolder, config: Mapping[str, Any]) -> Iterator[RunLogger]:
+    """Yield the logger of a run that is trained and tested inside; then tell it the figures and close it.
 
-    One that the training did not start is started for new tests. Where the run ends early, wandb is left to
-    close with the process: what it lacks it is told when the run goes on. Until it has been told all, the run
-    is not complete.
+    If the training did not start it, new tests do. If the run ends early, a service is left to close with the
+    process: what it lacks it is told when the run goes on. Until it has been told all, the run is not
+    complete.
     """
-    tracker, before = Guarded(build.build_tracker(config)), folder.strategies()
-    tracks, untold = type(tracker.tracker) is not NoTracker, folder.status().untold
-    if tracks:
+    logger, before = build.build_logger(config), folder.strategies()
+    logs, untold = bool(logger.services), folder.status().untold
+    if logs:
         folder.update_status(untold=True)
-    yield tracker
-    if tracks and (untold or tracker.started or folder.strategies() != before):
-        tracker.start(run_info(folder, folder.config()), folder.status().step)
-        tracker.finish(summary(folder))
-    if tracks or untold:  # without a tracker nothing is owed any more
+    yield logger
+    if logs and (untold or logger.started or folder.strategies() != before):
+        logger.start(run_info(folder, folder.config()))
+        logger.finish(summary(folder))
+    if logs or untold:  # without a logger nothing is owed any more
         folder.update_status(untold=False)
 
 
 def summary(folder: RunFolder) -> dict[str, Any]:
-    """The run's figures: validation, size, and those of each test as test/<name>/<figure>."""
+    """Return the run's figures: validation, size, and those of each test as test/<name>/<figure>."""
     status = folder.status()
     figures = {
         "val_miou": status.val_miou,
@@ -47,11 +48,13 @@ def summary(folder: RunFolder) -> dict[str, Any]:
         figures |= {
             f"test/{name}/{key}": v for key, v in metrics.plain().items() if isinstance(v, int | float)
         }
-    return figures
+    return {name: value for name, value in figures.items() if value is not None}
 
 
-def run_info(folder: RunFolder, config: Mapping[str, Any], classes: tuple[str, ...] = ()) -> RunInfo:
-    """What a tracker is told of a run; `classes` are those of validation images, where it is shown any."""
+def run_info(
+    folder: RunFolder, config: Mapping[str, Any], classes: Sequence[str] = (), palette: Palette = ()
+) -> RunInfo:
+    """Return what a logger is told of a run; `classes` and `palette` are for validations."""
     stage, axes = folder.plan.stage, _axes(folder, config)
     network = "-".join(folder.plan.choices.get(group, "?") for group in ("backbone", "head", "dataset"))
     return RunInfo(
@@ -62,12 +65,13 @@ def run_info(folder: RunFolder, config: Mapping[str, Any], classes: tuple[str, .
         job_type=stage or "train",
         tags=tuple(axes),
         config=config,
-        classes=classes,
+        classes=tuple(classes),
+        palette=palette,
     )
 
 
 def _axes(folder: RunFolder, config: Mapping[str, Any]) -> list[str]:
-    """What tells the run from the others of its sweep; of one that is alone, what it was asked for by."""
+    """Return what tells the run from the others of its sweep; if it is alone, what it was asked for by."""
     axes = compare.axes(_members(folder.path.parent, config["sweep"]))
     values = {key: value for key, value in compare.describe(folder, axes).items() if key != "stage"}
     told = [f"{key}={value}" for key, value in values.items() if value != compare.MISSING]
@@ -75,7 +79,7 @@ def _axes(folder: RunFolder, config: Mapping[str, Any]) -> list[str]:
 
 
 def _members(runs_dir: Path, sweep: str | None) -> list[RunFolder]:
-    """The runs of a sweep; none where it cannot be read, as in a run folder that was moved alone."""
+    """Return the runs of a sweep; none if it cannot be read, as in a run folder that was moved alone."""
     try:
         return [] if sweep is None else Sweep.read(runs_dir, sweep).runs
     except UserError:

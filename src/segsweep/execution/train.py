@@ -22,8 +22,8 @@ from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease
 from segsweep.training.fit import fit
+from segsweep.training.loggers import RunLogger
 from segsweep.training.recorder import Progress, Recorder
-from segsweep.training.trackers import NoTracker
 
 log = logging.getLogger("segsweep")
 
@@ -34,7 +34,7 @@ def train(
     status: Status,
     ranks: Ranks,
     lease: Lease | None,
-    tracker: NoTracker,
+    logger: RunLogger,
 ) -> None:
     """Train the run to its end, from wherever it stands; `lease` is rank 0's, which alone writes.
 
@@ -63,19 +63,19 @@ def train(
             failure=None,
             **first,
         )
-    recorder = _recorder(folder, config, data.dataset, tracker)
+    recorder = _recorder(folder, config, data.dataset, logger)
     fit(task, data, settings, ranks, recorder, folder.checkpoints, resume, check=folder.check_ours)
     if lease is not None:
         folder.update_status(state=State.DONE)
 
 
 def _recorder(
-    folder: RunFolder, config: dict[str, Any], data: SegmentationDataset, tracker: NoTracker
+    folder: RunFolder, config: dict[str, Any], data: SegmentationDataset, logger: RunLogger
 ) -> Recorder:
     write = _progress_writer(folder)
     recorder = Recorder(
-        run=run_info(folder, config, data.classes),
-        tracker=tracker,
+        run=run_info(folder, config, data.classes, data.palette),
+        logger=logger,
         train_images=len(data.split(data.train_split)),
         batch_size=config["batch_size"],
         log_every=config["trainer"]["log_every"],

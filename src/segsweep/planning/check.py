@@ -17,9 +17,9 @@ from segsweep.build import (
     build,
     build_data,
     build_dataset,
+    build_logger,
     build_segmenter,
     build_strategies,
-    build_tracker,
 )
 from segsweep.config.schema import RunConfig, TrainerConfig
 from segsweep.config.values import check_values
@@ -70,7 +70,7 @@ def problems(config: Config) -> Iterator[tuple[UserError, bool]]:
 
 def _options() -> tuple[Callable[[Config], object], ...]:
     """The parts that ask for no files, in the order in which one would mend them."""
-    return _weights, _training, _loss, _tests, _tracker, _data, _predictions, _input
+    return _weights, _training, _loss, _tests, _logger, _data, _predictions, _input
 
 
 def _without_seed(config: Config) -> Config:
@@ -122,8 +122,8 @@ def _predictions(config: Config) -> None:
 
 
 @_of("logger")
-def _tracker(config: Config) -> None:
-    build_tracker(config)
+def _logger(config: Config) -> None:
+    build_logger(config)
 
 
 @_of(*NETWORK, kept=8)  # a network is large even without its tensors

@@ -78,7 +78,7 @@ class Status(Record):
     environment_changes: tuple[str, ...] = ()
     """What changed between its starts, such as `torch 2.6.0 → 2.7.0`."""
     untold: bool = False
-    """Whether its tracker has yet to be told how it ended."""
+    """Whether its logger has yet to be told how it ended."""
     testing: EvaluationProgress | None = None
     error: str | None = None
     failure: RecordedFailure | None = None

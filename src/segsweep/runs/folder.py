@@ -180,7 +180,7 @@ class RunFolder(Tested):
             return None
 
     def is_complete(self, config: Mapping[str, Any]) -> bool:
-        """Whether nothing is left to do: trained, tested as the configuration asks, and its tracker told."""
+        """Whether nothing is left to do: trained, tested as the configuration asks, and its logger told."""
         status = self.status()
         return status.state is State.DONE and not status.untold and self.is_tested(config)
 

@@ -27,8 +27,12 @@ IDENTITY_VERSION = 2
 BEFORE_2 = {"none": {"depth": 1, "separable": False}}
 # Options that are no more: the value at which they changed nothing, and what says the same now.
 GONE = {"loss.auxiliary_weight": (1, "head.aux_weights")}
-# Classes that are no more, and what does the same now: every run keeps what CsvTracker did.
-REPLACED = {"CsvTracker": "segsweep.training.trackers.NoTracker"}
+# Classes that no longer exist, and the shipped choice that does the same now.
+REPLACED = {
+    "CsvTracker": ("logger", "csv"),
+    "NoTracker": ("logger", "csv"),
+    "WandbTracker": ("logger", "wandb"),
+}
 # Options that were written twice, the second time as a reference to the first: ids still count them twice.
 ECHOES = {
     **{f"dataset.{key}": key for key in ("num_classes", "size", "batch_size", "num_workers", "seed")},
@@ -168,9 +172,13 @@ def _moved(value: Any) -> Any:
         return value
     moved = {key: _moved(item) for key, item in value.items()}
     target = str(moved.get("_target_"))
-    if target.startswith("segsweep."):
-        moved["_target_"] = _targets().get(class_name(target), target)
-    return moved
+    if not target.startswith("segsweep."):
+        return moved
+    if class_name(target) in REPLACED:
+        group, choice = REPLACED[class_name(target)]
+        now = config_files.read(dict(config_files.files(group))[choice])
+        return {**now, **moved, "_target_": now["_target_"]}
+    return {**moved, "_target_": _targets().get(class_name(target), target)}
 
 
 @cache
@@ -180,7 +188,7 @@ def _targets() -> dict[str, str]:
         config_files.read(file) for group in config_files.GROUPS for _, file in config_files.files(group)
     ]
     found = [target for node in nodes for target in _targets_in(node) if target.startswith("segsweep.")]
-    return {**REPLACED, **{class_name(target): target for target in found}}
+    return {class_name(target): target for target in found}
 
 
 def _targets_in(value: Any) -> Iterator[str]:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 
 from segsweep.runs.layout import STEPS, VALIDATION
+from segsweep.training.loggers import Picture, RunInfo, RunLogger
 from segsweep.training.metrics_file import MetricsFile
 from segsweep.training.task import SegmentationTask
-from segsweep.training.trackers import NoTracker, RunInfo
 
 log = logging.getLogger("segsweep")
 
@@ -38,7 +38,7 @@ class Progress:
 
 
 class Recorder(Callback):
-    """Writes metrics.csv and validation.csv, and tells the tracker and `on_progress`.
+    """Writes metrics.csv and validation.csv, and tells the logger and `on_progress`.
 
     A row's `loss` is the mean over the steps since the row before. Its running sum is part of the checkpoint,
     so that a resumed run writes the rows of one that was never cut; it counts in steps, of which each
@@ -52,14 +52,14 @@ class Recorder(Callback):
     def __init__(
         self,
         run: RunInfo,
-        tracker: NoTracker,
+        logger: RunLogger,
         train_images: int,
         batch_size: int,
         log_every: int,
         on_progress: Callable[[Progress], None],
         check: Callable[[], None],
     ) -> None:
-        self.run, self.tracker, self.on_progress, self.check = run, tracker, on_progress, check
+        self.run, self.logger, self.on_progress, self.check = run, logger, on_progress, check
         self.file = MetricsFile(run.folder / STEPS, COLUMNS)
         self.classes_file = MetricsFile(run.folder / VALIDATION, ("step", *run.classes))
         self.train_images, self.batch_size, self.log_every = train_images, batch_size, log_every
@@ -93,7 +93,7 @@ class Recorder(Callback):
         if trainer.is_global_zero:
             self.check()
             self._rewind(trainer.global_step)
-            self.tracker.start(self.run, trainer.global_step)
+            self.logger.start(self.run)
             if trainer.global_step:
                 self.on_progress(self.progress(trainer))
 
@@ -149,13 +149,13 @@ class Recorder(Callback):
         batch_idx: int,
         *_: int,
     ) -> None:
-        """Show the first validation images to a tracker that wants pictures."""
-        if batch_idx < self.tracker.pictures and trainer.is_global_zero:
+        """Show the first validation images to a logger that wants pictures."""
+        if batch_idx < self.logger.pictures and trainer.is_global_zero:
             assert isinstance(pl_module, SegmentationTask)
             assert pl_module.last_prediction is not None
             image = batch["image"][0].permute(1, 2, 0).cpu().numpy()
             maps = (batch["label"][0].cpu().numpy(), pl_module.last_prediction[0].cpu().numpy())
-            self.tracker.picture(trainer.global_step, batch["id"][0], image, *maps)
+            self.logger.show(trainer.global_step, Picture(batch["id"][0], image, *maps))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the validation's row."""
@@ -173,7 +173,7 @@ class Recorder(Callback):
         """IoU of each class [K]; one that is absent stays empty."""
         values = [None if np.isnan(value) else float(value) for value in iou]
         self._append(self.classes_file, {"step": step, **dict(zip(self.run.classes, values, strict=True))})
-        self.tracker.validated(step, iou)
+        self.logger.validated(step, iou)
 
     def _train_row(self, trainer: pl.Trainer) -> None:
         loss = float(self.loss_sum) / float(self.loss_count) if self.loss_count else None
@@ -186,7 +186,7 @@ class Recorder(Callback):
         row = {"step": step, "epoch": step * self.batch_size / self.train_images, **values}
         self.check()
         self._append(self.file, row)
-        self.tracker.log(row)
+        self.logger.log(row)
         self.last.update({name: value for name, value in values.items() if name in self.last})
         self.on_progress(self.progress(trainer))
 

@@ -1,0 +1,167 @@
+"""Weights & Biases as a service of a run's logger, and what its files hold already.
+
+wandb writes its files in a process of its own, some seconds late: what was logged last before a kill is not
+in them. A run that goes on offline reads in them from which step on wandb lacks its rows.
+"""
+
+import hashlib
+import netrc
+import os
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import WandbLogger
+
+from segsweep.errors import ConfigError
+from segsweep.training.loggers import LoggerOptions, Picture, RunInfo, Service
+
+MODES = ("auto", "online", "offline")
+SERVICE = "WANDB_SERVICE"
+"""Where wandb tells child processes of its service; the pid of the process that it belongs to is in it."""
+NOT_IN_A_PROJECT = "/\\#?%:"
+LONGEST_TAG, LONGEST_NAME = 64, 128
+"""Characters that wandb takes of each."""
+
+
+class Wandb(Service):
+    """Weights & Biases: group = sweep, job_type = stage, tags and name = what tells a run from its sweep's.
+
+    Its run has the id of ours, so that a run that goes on does so there too. Offline unless the user is
+    logged in or asks for it (`mode`: auto, online or offline).
+
+    Raises:
+        ConfigError: another mode, or a project name that wandb does not take.
+    """
+
+    shows_pictures = True
+
+    def __init__(self, options: LoggerOptions) -> None:
+        super().__init__(options)
+        if options.mode not in MODES:
+            raise ConfigError(f"logger.mode={options.mode}: expected auto, online or offline")
+        if not 0 < len(options.project) <= LONGEST_NAME or set(options.project) & set(NOT_IN_A_PROJECT):
+            raise ConfigError(
+                f"logger.project={options.project}: expected 1 to {LONGEST_NAME} characters, none of them "
+                f"{' '.join(NOT_IN_A_PROJECT)}"
+            )
+
+    def open(self, run: RunInfo) -> int:
+        """Open, or go on with, the wandb run of the same id."""
+        if f"-{os.getpid()}-" not in os.environ.get(SERVICE, ""):
+            # The service of the process that started this one: a killed run counts as in use there for good.
+            os.environ.pop(SERVICE, None)
+        import wandb
+
+        online = self.options.mode == "online" or (self.options.mode == "auto" and logged_in())
+        known = last_step(run.folder)
+        self.labels = dict(enumerate(run.classes))
+        self.run = wandb.init(
+            project=self.options.project,
+            id=run.id,
+            name=cut(run.name, LONGEST_NAME),
+            group=None if run.group is None else cut(run.group, LONGEST_NAME),
+            job_type=run.job_type,
+            tags=list(dict.fromkeys(cut(tag, LONGEST_TAG) for tag in run.tags)),
+            config=dict(run.config),
+            dir=run.folder,
+            mode="online" if online else "offline",
+            resume="allow",
+            settings=wandb.Settings(console="off", silent=True),
+        )
+        self.run.define_metric("step")
+        self.run.define_metric("*", step_metric="step")
+        self.logger = StepLogger(experiment=self.run)
+        # The server knows by itself what it has; offline the files say.
+        return int(self.run.starting_step) if online else known + 1
+
+    def log(self, step: int, figures: Mapping[str, float], pictures: Sequence[Picture]) -> None:
+        """Log a row, with the pictures in it: images with truth and prediction as masks."""
+        import wandb
+
+        row: dict[str, Any] = dict(figures)
+        for one in pictures:
+            masks = {
+                kind: {"mask_data": labels, "class_labels": self.labels}
+                for kind, labels in (("truth", one.truth), ("prediction", one.prediction))
+            }
+            row[f"validation/{one.name}"] = wandb.Image(one.image, masks=masks)
+        super().log(step, row, ())
+
+    def finish(self, step: int, summary: Mapping[str, float]) -> None:
+        """Write the summary and close the run."""
+        self.run.summary.update(dict(summary))
+        self.run.finish()
+
+
+class StepLogger(WandbLogger):
+    """Lightning's logger with the optimizer step as wandb's own step; Lightning leaves that to count rows."""
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Log a row, and that no more is to come of its step."""
+        self.experiment.log(dict(metrics), step=step, commit=True)
+
+
+def cut(text: str, length: int) -> str:
+    """Return the text at no more than so many characters; two that begin alike stay two."""
+    mark = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return text if len(text) <= length else f"{text[: length - len(mark) - 1]}…{mark}"
+
+
+def logged_in() -> bool:
+    """Whether a wandb key is at hand, in the environment or the user's netrc; the network is not asked."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        hosts: Sequence[str] = list(netrc.netrc().hosts)
+    except (OSError, netrc.NetrcParseError):
+        return False
+    return any("wandb" in host for host in hosts)
+
+
+BLOCK, HEADER = 32768, 7
+PART = struct.Struct("<IHB")
+"""What each part of a record begins with: 4 bytes of checksum, 2 of length and 1 of its kind."""
+NOTHING, WHOLE, LAST = 0, 1, 4
+"""Kinds of parts; between these two are first and middle parts."""
+
+
+def last_step(folder: Path) -> int:
+    """Return the last step that the offline files of a run folder have a row of; -1 if there is none."""
+    files = folder.glob("wandb/offline-run-*/run-*.wandb")
+    return max((step for file in files for step in _steps(file)), default=-1)
+
+
+def _steps(file: Path) -> Iterator[int]:
+    from google.protobuf.message import DecodeError
+    from wandb.proto import wandb_internal_pb2
+
+    for content in _records(file.read_bytes()):
+        record: Any = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
+        try:
+            record.ParseFromString(content)
+        except DecodeError:
+            return  # damaged, as a power cut leaves it: no reader gets further
+        if record.WhichOneof("record_type") == "history":
+            yield int(record.history.step.num)
+
+
+def _records(data: bytes) -> Iterator[bytes]:
+    """Yield the bytes of each whole record.
+
+    A file is a log in blocks of 32 KiB after a header of 7 bytes. A record is a protocol buffer, whole or in
+    parts, none of which crosses a block.
+    """
+    position, content = HEADER, b""
+    while position + PART.size <= len(data):
+        left = BLOCK - position % BLOCK
+        _, length, kind = PART.unpack_from(data, position)
+        if left < PART.size or kind == NOTHING:
+            position += left
+            continue
+        content += data[position + PART.size : position + PART.size + length]
+        position += PART.size + length
+        if kind in (WHOLE, LAST) and position <= len(data):
+            yield content
+            content = b""
