@@ -6,6 +6,7 @@ have, such as those of other versions, are kept when the file is written again.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum
 from functools import cache
@@ -124,15 +125,16 @@ def reader(kind: Any) -> Read:
     """Return what reads values of a type: one of `CHECKS`, or made of these, records and enumerations."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        alternatives = [reader(argument) for argument in arguments]
+        kinds = [kind for kind in arguments if kind is not NoneType]
+        alternatives = [reader(kind) for kind in kinds]
 
         def read_first(value: Any) -> Any:
-            for read in alternatives:
-                try:
+            if value is None and len(kinds) < len(arguments):
+                return None
+            for read in alternatives[:-1]:
+                with suppress(ValueError, TypeError):
                     return read(value)
-                except (ValueError, TypeError):
-                    continue
-            raise ValueError(value)
+            return alternatives[-1](value)
 
         return read_first
     if isinstance(kind, type) and issubclass(kind, Record):
@@ -161,7 +163,6 @@ CHECKS: Mapping[Any, Callable[[Any], bool]] = {
     float: lambda value: isinstance(value, float) or is_number(value),
     tuple: lambda value: isinstance(value, list),
     dict: lambda value: isinstance(value, dict),
-    NoneType: lambda value: value is None,
     Any: lambda value: True,
 }
 

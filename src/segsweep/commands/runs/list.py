@@ -14,7 +14,6 @@ from segsweep.runs import compare
 from segsweep.runs.contents import Metrics, State, Status
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.lineage import read_statuses, source
-from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import clock, percent
 
 HELP = command.HELP
@@ -43,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     statuses = read_statuses(runs)  # of all of them: whether a run waits is told by another
     numbers: dict[str, int] = {}
     if asked["sweep"]:
+        from segsweep.sweeps.sweep import Sweep  # which takes Hydra, and a second on 1,000 runs is all there is
+
         numbers = Sweep.read(runs_dir, asked["sweep"]).journal.numbers()
         runs = sorted((run for run in runs if run.id in numbers), key=lambda run: numbers[run.id])
     chosen = [run for run in matching(runs, settings, DEFAULTS) if state in (None, statuses[run.id].state)]
