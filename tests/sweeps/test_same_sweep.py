@@ -85,7 +85,7 @@ def test_the_same_sweep_elsewhere_and_on_another_host(runs, tmp_path, monkeypatc
     for run_id in before:
         Journal(tmp_path / "elsewhere", name).note(run_id, DONE)
     states = Journal(tmp_path / "elsewhere", name).states()
-    assert {(e["state"], e["attempt"], e["host"]) for e in states.values()} == {(DONE, 2, "another")}
+    assert {(e.state, e.attempt, e.host) for e in states.values()} == {(DONE, 2, "another")}
 
 
 def test_a_name_given_to_other_settings_is_refused_with_what_differs(runs, capfd):

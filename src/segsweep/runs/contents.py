@@ -89,7 +89,7 @@ class Status(Record):
         if self.state is not State.RUNNING or self.seconds_left is None or not isfinite(self.seconds_left):
             return None
         now = time.time()
-        return max(0.0, self.seconds_left - (now - (self.updated or now)))
+        return max(0.0, self.seconds_left - (now - (now if self.updated is None else self.updated)))
 
     @property
     def seconds_until_idle(self) -> float | None:

@@ -42,7 +42,9 @@ def main(arguments: Sequence[str]) -> int:
     statuses = read_statuses(runs)  # of all of them: whether a run waits is told by another
     numbers: dict[str, int] = {}
     if asked["sweep"]:
-        from segsweep.sweeps.sweep import Sweep  # which takes Hydra, and a second on 1,000 runs is all there is
+        from segsweep.sweeps.sweep import (
+            Sweep,
+        )  # which takes Hydra, and a second on 1,000 runs is all there is
 
         numbers = Sweep.read(runs_dir, asked["sweep"]).journal.numbers()
         runs = sorted((run for run in runs if run.id in numbers), key=lambda run: numbers[run.id])

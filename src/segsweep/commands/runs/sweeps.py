@@ -99,5 +99,5 @@ def _row(runs_dir: Path, journal: Journal) -> dict[str, Any]:
 def _state(run: Path, last: Event | None) -> str:
     if not layout.is_run(run):
         return REMOVED
-    state = str(RunFolder(run).status().state)
+    state = RunFolder(run).status().state
     return LEFT_OUT if state is State.PLANNED and last and last.state is LEFT_OUT else state
