@@ -35,16 +35,22 @@ COMMANDS = [
 
 
 def change(file: Path, lines: list[str]) -> None:
-    """Put each run of lines with a plus behind the line above it, which the file has once."""
+    """Take out lines with a minus, and put each run of lines with a plus behind the line above it.
+
+    A line with a minus or a blank is in the file once.
+    """
     content = file.read_text()
-    place = ""
+    end = 0
     for line in lines:
-        if line.startswith("+"):
-            content = content.replace(place, f"{place}{line[1:]}\n", 1)
-            place += f"{line[1:]}\n"
-        else:
-            place = f"{line[1:]}\n"
-            assert f"\n{content}".count(f"\n{place}") == 1, f"{file.name} has {line[1:]!r} not once"
+        text = f"{line[1:]}\n"
+        if not line.startswith("+"):
+            assert f"\n{content}".count(f"\n{text}") == 1, f"{file.name} does not have {text!r} once"
+            start = f"\n{content}".index(f"\n{text}")
+            end = start + len(text)
+        if line.startswith("-"):
+            content, end = content[:start] + content[end:], start
+        elif line.startswith("+"):
+            content, end = content[:end] + text + content[end:], end + len(text)
     file.write_text(content)
 
 
