@@ -27,9 +27,9 @@ def folder(tmp_path, monkeypatch) -> Path:
     """CamVid in data/ of the working folder; each look at data is a process's first."""
     monkeypatch.chdir(tmp_path)
     write_camvid(Path("data/camvid"), size=(48, 64))
-    content._content.cache_clear()
+    content.content_of.cache_clear()
     yield tmp_path
-    content._content.cache_clear()
+    content.content_of.cache_clear()
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_root_that_is_not_there_is_an_error_and_never_done_already():
     done = write(member(*CAMVID))
     done.update_status(state="done", step=4)
     for arguments in (["train"], ["train", "-m"], ["test"]):
-        content._content.cache_clear()
+        content.content_of.cache_clear()
         assert cli.run([*arguments, *CAMVID, "dataset.root=/nowhere"]) == 2
     with pytest.raises(DataError, match="/nowhere: no such folder"):
         check_member(member(*CAMVID[:-1], "test=[]", "dataset.root=/nowhere"))
@@ -101,7 +101,7 @@ def test_without_the_data_the_only_run_of_a_configuration_is_found(capsys, tmp_p
     """As for `plan` and `report` on another machine; all else is told still."""
     run = write(member(*CAMVID))
     shutil.move("data", "away")
-    content._content.cache_clear()
+    content.content_of.cache_clear()
     assert member(*CAMVID).id == run.id
     assert cli.run(["plan", *CAMVID, "format=json"]) == 2
     told = json.loads(capsys.readouterr().out)
@@ -113,7 +113,7 @@ def test_without_the_data_the_only_run_of_a_configuration_is_found(capsys, tmp_p
     corrected(tmp_path / "other")
     write(member(*CAMVID, "dataset.root=other"))
     shutil.move("data", "away")
-    content._content.cache_clear()
+    content.content_of.cache_clear()
     assert member(*CAMVID).id == VERSION_2.name, "of two on unlike data none is taken"
 
 
@@ -167,7 +167,7 @@ def test_a_stage_that_is_done_is_started_from_without_its_data(tmp_path, said):
     assert before.parent is not None
     write(before.parent).update_status(state="done", step=4)
     shutil.rmtree("first")
-    content._content.cache_clear()
+    content.content_of.cache_clear()
     (after,) = composed(*arguments)
     assert after.id == before.id
     check_member(after)

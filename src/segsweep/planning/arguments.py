@@ -28,19 +28,19 @@ class Arguments:
         Raises:
             ConfigError: null for a group that must have a choice.
         """
-        overrides = [_hydras(override) for override in overrides]
-        chain = _is_chain(overrides)
+        overrides = [in_hydras_form(override) for override in overrides]
+        chain = is_chain(overrides)
         # Hydra's other sweepers hand on our marks, so nothing is marked for them.
         foreign = any(key_of(override) == "hydra/sweeper" for override in overrides)
         axes = [setting_of(o) for o in overrides] if multirun and not chain and not foreign else []
         groups = {key for key, value in axes if "," in value and value[0] not in "[{" and "." not in key}
-        options = filter(_is_option, overrides)
+        options = filter(is_option, overrides)
         forced = frozenset(key_of(o) for o in options if chain or key_of(o).split(".")[0] in groups)
         marked = (f"++{o.lstrip('+')}" if key_of(o) in forced else o for o in overrides)
         return cls(tuple(marked), chain, forced)
 
 
-def _is_chain(overrides: Sequence[str]) -> bool:
+def is_chain(overrides: Sequence[str]) -> bool:
     """Return whether the overrides speak of stages, by themselves or through an experiment."""
     settings = [setting_of(override) for override in overrides]
     for name in [value for key, value in settings if key == "experiments"]:
@@ -49,14 +49,14 @@ def _is_chain(overrides: Sequence[str]) -> bool:
     return chosen or any(of_a_stage(override) for override in overrides)
 
 
-def _is_option(override: str) -> bool:
+def is_option(override: str) -> bool:
     """Return whether an override sets an option of a group or of a stage, and does not add or remove one."""
     key = override.partition("=")[0]
     option = "." in key and key[0] not in "+~-" and not key.startswith("hydra.")
     return of_a_stage(override) or option
 
 
-def _hydras(argument: str) -> str:
+def in_hydras_form(argument: str) -> str:
     """Return an argument in Hydra's own form.
 
     Experiments are an axis that is there, null is an empty list, and `hydra.launcher.gpus=0,1` is one value,

@@ -1,7 +1,7 @@
-"""`segsweep test ID`: a trained run's own configuration, with what the command says of its test.
+"""`segsweep test ID`: a trained run's own configuration, with the options that the command gives its test.
 
-Nothing of this is written into the run: how it was tested is told by the tests themselves. What a run is
-cannot be changed by testing it, so options that are part of its identity are refused.
+Nothing of this is written into the run: the tests themselves record how they were made. Testing cannot change
+what a run is, so options that are part of its identity are refused.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from segsweep.runs.identity import classed
 
 GROUPS = ("test", "logger")
 MACHINE = ("num_workers", "trainer.accelerator", "trainer.devices")
-"""What a test runs on: asked anew each time, as the run may have been trained on another machine."""
+"""What a test runs on: taken from the command, as the run may have been trained on another machine."""
 OPTIONS = (*GROUPS, "split", "predictions", "checkpoint.test", "data_dir", "runs_dir", "wait", *MACHINE)
 """What may be given with an id, besides where the dataset lies (`dataset.root` and its like)."""
 
@@ -38,27 +38,25 @@ def check_options(arguments: Sequence[str]) -> None:
         key, equals, _ = argument.partition("=")
         if key == "force":
             raise ConfigError("force=true trains again: give it to segsweep train with the run's overrides")
-        if not equals or not _is_of_a_test(key):
+        group, _, option = key.partition(".")
+        if group == "dataset":
+            allowed = classed(key) is False or option in all_path_options()
+        else:
+            allowed = key in OPTIONS or group in GROUPS
+        if not equals or not allowed:
             raise ConfigError(
                 f"{argument}: cannot be given with a run's id, which says what the run is; options that can: "
                 f"{', '.join(OPTIONS)}, and dataset.root and other folders of its dataset"
             )
 
 
-def _is_of_a_test(key: str) -> bool:
-    group, _, option = key.partition(".")
-    if group == "dataset":
-        return classed(key) is False or option in all_path_options()
-    return key in OPTIONS or group in GROUPS
-
-
 def chooses(argument: str, *groups: str) -> bool:
-    """Whether an argument chooses from one of these groups, as `test=[single,flip]` does."""
+    """Return whether an argument chooses from one of these groups, as `test=[single,flip]` does."""
     return argument.partition("=")[0] in (groups or GROUPS)
 
 
 def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfig) -> dict[str, Any]:
-    """The configuration under which a run is to be tested.
+    """Return the configuration under which a run is to be tested.
 
     Args:
         folder: the run.
@@ -70,7 +68,9 @@ def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfi
         ConfigError: an option that the run's configuration does not have, or a value it cannot take.
     """
     own = folder.config()
-    config = OmegaConf.create({**own, "dataset": {**own["dataset"], **_following(own, folder.plan.choices)}})
+    config = OmegaConf.create(
+        {**own, "dataset": {**own["dataset"], **references_of(own, folder.plan.choices)}}
+    )
     for group in GROUPS:
         if any(chooses(override, group) for override in overrides) or not own[group]:
             config[group] = chosen[group]
@@ -84,16 +84,16 @@ def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfi
                 raise ConfigError(f"{override.input_line}: with a run's id, give one value as key=value")
             set_value(config, override)
     resolved = {**resolve(config), "runs_dir": str(folder.path.parent)}
-    _check_data_dir(overrides, own, resolved)
+    check_data_dir(overrides, own, resolved)
     check_types(resolved, {})
     check_values(resolved)
     return resolved
 
 
-def _following(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, str]:
-    """Options of the run's dataset that follow from others, as `${data_dir}/camvid`, to follow again.
+def references_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the dataset's options that refer to others, as `${data_dir}/camvid`, as references again.
 
-    One that was given a value of its own keeps it.
+    An option that was given a value of its own keeps it.
     """
     choice = choices["dataset"]
     if choice not in config_files.choices("dataset"):
@@ -105,7 +105,7 @@ def _following(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[st
     return {key: text for key, text in references.items() if found[key] == config["dataset"].get(key)}
 
 
-def _check_data_dir(overrides: Sequence[str], own: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
+def check_data_dir(overrides: Sequence[str], own: Mapping[str, Any], resolved: Mapping[str, Any]) -> None:
     """Raise ConfigError if data_dir was given and the run's dataset does not lie under it."""
     given = [override for override in overrides if override.startswith("data_dir=")]
     if given and own["data_dir"] != resolved["data_dir"] and own["dataset"] == resolved["dataset"]:

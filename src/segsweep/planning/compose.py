@@ -97,15 +97,16 @@ class Request:
         """The composed configuration without the axes of a sweep, and with Hydra's own part, `hydra`."""
         with explained():
             settings = self.application.compose(self.arguments.hydras)
-            self.application.check_axes(self.arguments.hydras, self._is_swept(settings))
+            self.application.check_axes(self.arguments.hydras, self.is_sweep_by(settings))
         return settings
 
     @property
     def is_sweep(self) -> bool:
         """Whether the command is one for a launcher: a sweep, or a chain of stages."""
-        return self._is_swept(self.settings)
+        return self.is_sweep_by(self.settings)
 
-    def _is_swept(self, settings: DictConfig) -> bool:
+    def is_sweep_by(self, settings: DictConfig) -> bool:
+        """Return the same by the composed configuration: an experiment may ask for a sweep."""
         swept = self.flags.multirun or self.arguments.chain or settings.hydra.mode == RunMode.MULTIRUN
         return bool(swept or settings.get("stages"))
 

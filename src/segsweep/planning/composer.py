@@ -34,45 +34,43 @@ class Composer:
         self.parsed: dict[str, Override] = {}
 
     def member(self, overrides: Sequence[str]) -> Member:
-        """The run that these overrides ask for, the last of its chain where it has stages.
+        """Return the run that these overrides ask for, the last of a chain if they choose stages.
 
         Raises:
             ConfigError: they cannot be composed.
         """
         # A stage may choose the head that has an option given here, which is checked with the stage.
         lacking = self.lacking(overrides)
-        said = [o for o in overrides if not of_a_stage(o) and o not in lacking]
-        stages = {str(name): stage or {} for name, stage in self._compose(said).stages().items()}
+        common = [o for o in overrides if not of_a_stage(o) and o not in lacking]
+        stages = {str(name): stage or {} for name, stage in self.filled(common).stages().items()}
         check_names([o for o in overrides if of_a_stage(o)], stages)
         if stages:
-            return self._chain(overrides, stages)
-        composed = self._compose(overrides)
+            return self.chain(overrides, stages)
+        composed = self.filled(overrides)
         return planned(composed.config(), composed.choices, overrides)
 
     def lacking(self, overrides: Sequence[str]) -> list[str]:
-        """The overrides that set options which the chosen groups do not have.
+        """Return the overrides that set options which the chosen groups do not have.
 
         Raises:
             ConfigError: the groups cannot be composed.
         """
-        base = self._grouped(overrides)[0]
-        return [
-            o for o in overrides if not self._names_a_group(self._parse(o)) and base.lacks(self._parse(o))
-        ]
+        base = self.grouped(overrides)[0]
+        return [o for o in overrides if not self.names_a_group(self.parse(o)) and base.lacks(self.parse(o))]
 
-    def _chain(self, overrides: Sequence[str], stages: Mapping[str, Mapping[str, Any]]) -> Member:
-        """The chain's last run; what the overrides say holds in every stage, and only the last is tested.
+    def chain(self, overrides: Sequence[str], stages: Mapping[str, Mapping[str, Any]]) -> Member:
+        """Return the last run of a chain.
 
-        What they say of a stage by its name holds before that.
+        Overrides hold in every stage; those that name a stage win in it. Only the last stage is tested.
         """
-        said = [o for o in overrides if not re.match(r"[+~]*stages\b", o)]
-        experiment = experiment_settings(self._grouped(said)[0].choices.get("experiments"))
+        common = [o for o in overrides if not re.match(r"[+~]*stages\b", o)]
+        experiment = experiment_settings(self.grouped(common)[0].choices.get("experiments"))
         member: Member | None = None
         for name, stage in stages.items():
             named = [in_stage(name, override) for override in overrides if of_a_stage(override, name)]
-            given = Given.of([*experiment, *map(setting_of, (*said, *named))], self._is_group)
-            own = stage_overrides(stage, given, config_files.defaults(), self._is_group)
-            composed = self._compose([*said, *own, *named, "stages=single"])
+            given = Given.of([*experiment, *map(setting_of, (*common, *named))], self.is_group)
+            own = stage_overrides(stage, given, config_files.defaults(), self.is_group)
+            composed = self.filled([*common, *own, *named, "stages=single"])
             config = composed.config()
             if name != list(stages)[-1]:
                 config["test"] = {}
@@ -81,35 +79,43 @@ class Composer:
         assert member is not None
         return member
 
-    def _compose(self, overrides: Sequence[str]) -> Filled:
+    def filled(self, overrides: Sequence[str]) -> Filled:
+        """Return the configuration of these overrides, all of one stage.
+
+        Raises:
+            ConfigError: they cannot be composed.
+        """
         with explained():
-            base, values = self._grouped(overrides)
+            base, values = self.grouped(overrides)
             return base.filled(values)
 
-    def _grouped(self, overrides: Sequence[str]) -> tuple[Base, list[Override]]:
-        """The configuration with the groups that are chosen, and the overrides that set values in it."""
+    def grouped(self, overrides: Sequence[str]) -> tuple[Base, list[Override]]:
+        """Return the configuration with the chosen groups, and the overrides that set values in it."""
         with explained():
-            parsed = [self._parse(override) for override in overrides]
-            groups = tuple(o.input_line or "" for o in parsed if self._names_a_group(o))
+            parsed = [self.parse(override) for override in overrides]
+            groups = tuple(o.input_line or "" for o in parsed if self.names_a_group(o))
             if groups not in self.bases:
-                self.bases[groups] = self._base(groups)
-            return self.bases[groups], [o for o in parsed if not self._names_a_group(o)]
+                self.bases[groups] = self.base(groups)
+            return self.bases[groups], [o for o in parsed if not self.names_a_group(o)]
 
-    def _parse(self, override: str) -> Override:
+    def parse(self, override: str) -> Override:
+        """Parse an override, once."""
         if override not in self.parsed:
             (self.parsed[override],) = self.parser.parse_overrides([override])
         return self.parsed[override]
 
-    def _names_a_group(self, override: Override) -> bool:
-        return override.is_hydra_override() or self._is_group(override.key_or_group)
+    def names_a_group(self, override: Override) -> bool:
+        """Return whether an override chooses from a group, or is of Hydra's own settings."""
+        return override.is_hydra_override() or self.is_group(override.key_or_group)
 
-    def _is_group(self, key: str) -> bool:
+    def is_group(self, key: str) -> bool:
+        """Return whether a key is a configuration group."""
         if key not in self.groups:
             self.groups[key] = bool(self.loader.get_group_options(key.replace(".", "/")))
         return self.groups[key]
 
-    def _base(self, groups: Sequence[str]) -> Base:
-        """The configuration with these groups chosen and nothing else said."""
+    def base(self, groups: Sequence[str]) -> Base:
+        """Return the configuration with these groups chosen and no values set."""
         given = [config_files.without_null(group) for group in groups]
         config = self.loader.load_sweep_config(self.settings, given)
         choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)

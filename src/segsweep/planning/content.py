@@ -1,7 +1,7 @@
-"""Which run a configuration is, now that its data are looked at: what they hold is part of what a run is.
+"""Which run a configuration is, once its data are looked at: what they hold is part of a run's identity.
 
 The path of a dataset is not, so a corrected copy makes another run and a moved folder the same one. Runs that
-were planned before data were looked at are found by what they have: their configuration alone.
+were planned by a version that did not look at data are found by their configuration alone.
 """
 
 import json
@@ -28,7 +28,7 @@ class Found:
     """The run that a configuration is.
 
     identity: with the data's content, unless the run is older than that or the data cannot be read.
-    unread: why they cannot.
+    unread: why the data cannot be read.
     """
 
     id: str
@@ -37,7 +37,7 @@ class Found:
 
 
 def find(own: dict[str, Any], config: Mapping[str, Any], parent: str | None) -> Found:
-    """The run of an identity without its data: an older one that is there, else the one of these data.
+    """Return the run of an identity without its data: an older one if it exists, else the one of these data.
 
     Args:
         own: the flat identity of the configuration.
@@ -47,31 +47,23 @@ def find(own: dict[str, Any], config: Mapping[str, Any], parent: str | None) -> 
     older = Found(id_of(own, parent), own)
     if is_generated(own):
         return older
-    content = _content(_key(config), Path.cwd())
+    # What a dataset is built from, but for options that change nothing of which files are read.
+    dataset = {key: value for key, value in config["dataset"].items() if key != "cache"}
+    named = {"dataset": dataset, "num_classes": config["num_classes"], "size": CROP}
+    content = content_of(json.dumps(named, sort_keys=True), Path.cwd())
     runs_dir = Path(config["runs_dir"]).absolute()
     if isinstance(content, UserError):
-        return _known(older, runs_dir, content)
+        return find_without_data(older, runs_dir, content)
     whole = dict(sorted({**own, CONTENT: f"sha256:{content}"}.items()))
     found = Found(id_of(whole, parent), whole)
-    if config["force"] or _is_run(runs_dir / found.id) or not _is_run(runs_dir / older.id):
+    if config["force"] or layout.is_run(runs_dir / found.id) or not layout.is_run(runs_dir / older.id):
         return found
     return older
 
 
-def _is_run(folder: Path) -> bool:
-    return layout.is_run(folder)
-
-
-def _key(config: Mapping[str, Any]) -> str:
-    """What a dataset is built from, but for options that change nothing of which files are read."""
-    dataset = {key: value for key, value in config["dataset"].items() if key != "cache"}
-    named = {"dataset": dataset, "num_classes": config["num_classes"], "size": CROP}
-    return json.dumps(named, sort_keys=True)
-
-
 @lru_cache(None)
-def _content(built_from: str, working_folder: Path) -> str | UserError:
-    """The fingerprint of a dataset, by its configuration: read once a process, for all members of a sweep.
+def content_of(built_from: str, working_folder: Path) -> str | UserError:
+    """Return the fingerprint of a dataset, read once a process, or why there is none.
 
     Relative paths begin in the working folder, so that is part of what is remembered.
     """
@@ -84,10 +76,10 @@ def _content(built_from: str, working_folder: Path) -> str | UserError:
         return error
 
 
-def _known(older: Found, runs_dir: Path, unread: UserError) -> Found:
-    """Without the data: the only run of this configuration, if there is one."""
+def find_without_data(older: Found, runs_dir: Path, unread: UserError) -> Found:
+    """Return the only run of this configuration, if there is just one; its data cannot be read."""
     modified = runs_dir.stat().st_mtime_ns if runs_dir.is_dir() else 0
-    found = _by_older_id(runs_dir, modified).get(older.id, {})
+    found = runs_by_bare_id(runs_dir, modified).get(older.id, {})
     if len(found) > 1:
         log.warning(
             f"{' and '.join(found)} are runs of one configuration on unlike data, and the data that are "
@@ -100,8 +92,8 @@ def _known(older: Found, runs_dir: Path, unread: UserError) -> Found:
 
 
 @lru_cache(4)
-def _by_older_id(runs_dir: Path, modified: int) -> dict[str, dict[str, dict[str, Any]]]:
-    """The identities of runs by their ids, by the id that each would have without its data."""
+def runs_by_bare_id(runs_dir: Path, modified: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the runs by the id that each would have without its data: their ids with their identities."""
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for run in all_runs(runs_dir):
         identity = dict(run.plan.identity)

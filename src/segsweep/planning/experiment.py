@@ -26,7 +26,7 @@ OWN = ("run", "test", "note")
 def experiment_settings(name: str | None) -> list[tuple[str, Any]]:
     """Return the options and groups that an experiment and its parts set, with their values."""
     settings: list[tuple[str, Any]] = []
-    for content in _contents(name, []) if name else ():
+    for content in contents(name, []) if name else ():
         chosen = [entry for entry in content.get("defaults", []) if isinstance(entry, dict)]
         settings += [
             (g.removeprefix("override ").strip("/ "), c) for entry in chosen for g, c in entry.items()
@@ -37,10 +37,10 @@ def experiment_settings(name: str | None) -> list[tuple[str, Any]]:
 
 def published_table(name: str) -> Any:
     """Return the table that an experiment, or the one it is a variation of, repeats; None without one."""
-    return next((c[KEY] for c in reversed(list(_contents(name, []))) if KEY in c), None)
+    return next((c[KEY] for c in reversed(list(contents(name, []))) if KEY in c), None)
 
 
-def _contents(name: str, beside: Sequence[Path]) -> Iterator[dict[str, Any]]:
+def contents(name: str, beside: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Yield the parts that an experiment's file names, looked for `beside` it first, then the file itself."""
     places = [*beside, *(folder / "experiments" for folder in config_files.folders())]
     file = next((path for place in places if (path := place / f"{name}.yaml").is_file()), None)
@@ -48,7 +48,7 @@ def _contents(name: str, beside: Sequence[Path]) -> Iterator[dict[str, Any]]:
         content = config_files.read(file)
         for entry in content.get("defaults", []):
             if isinstance(entry, str) and entry != "_self_":
-                yield from _contents(entry.removeprefix("/experiments/"), [file.parent])
+                yield from contents(entry.removeprefix("/experiments/"), [file.parent])
         yield content
 
 

@@ -1,4 +1,4 @@
-"""Planning: from a composed configuration to a run folder that says what is to be done."""
+"""A member: one planned run, from its resolved configuration to its run folder."""
 
 import logging
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ class Member:
         return self.found.identity
 
     def lineage(self) -> "list[Member]":
-        """The stages before this one, the first of them first, and this one."""
+        """Return the stages before this one, the first of them first, and this one."""
         return [*(self.parent.lineage() if self.parent else ()), self]
 
     @property
@@ -86,6 +86,10 @@ class Member:
             record["lineage"] = {str(m.stage): with_echoes(m.identity) for m in self.lineage()[:-1]}
         return Plan.of(record)
 
+    def yaml(self) -> str:
+        """Return its configuration as config.yaml keeps it."""
+        return yaml_text({**self.config, "force": False})
+
 
 def planned(
     resolved: dict[str, Any],
@@ -94,7 +98,7 @@ def planned(
     stage: str | None = None,
     parent: Member | None = None,
 ) -> Member:
-    """The member of a resolved configuration.
+    """Return the member of a resolved configuration.
 
     Raises:
         ConfigError: a value of the wrong kind, or several choices where one is expected.
@@ -103,19 +107,13 @@ def planned(
     check_keys(resolved, overrides)
     check_types(resolved, choices)
     RULES["runs_dir"].check("runs_dir", resolved["runs_dir"])
-    resolved = _with_ignored_fill(resolved)
+    if resolved["augment"].get("extra"):
+        # What extra transforms fill labels with shapes the weights, so it is written out as part of the run.
+        from segsweep.data.extra import with_ignored_fill  # takes seconds to import
+
+        resolved = {**resolved, "augment": with_ignored_fill(resolved["augment"])}
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
     return Member(resolved, identity(resolved), groups, tuple(overrides), stage, parent)
-
-
-def _with_ignored_fill(resolved: dict[str, Any]) -> dict[str, Any]:
-    """Write out what extra transforms fill labels with: it shapes the weights, so it is part of the run."""
-    if not resolved["augment"].get("extra"):
-        return resolved
-    # Imported here: it takes albumentations, which takes seconds to import.
-    from segsweep.data.extra import with_ignored_fill
-
-    return {**resolved, "augment": with_ignored_fill(resolved["augment"])}
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -144,8 +142,8 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 def check_member(member: Member, may_train: bool = True, is_parent: bool = False) -> None:
     """Build what the member names, unless all of it is done already.
 
-    Data that cannot be read are an error, as it is not known then which run is asked for; but a stage that is
-    done and that others start from may do without.
+    Data that cannot be read are an error, as they decide which run is asked for; only a stage that is done and
+    that others start from needs none.
 
     Raises:
         UserError: it cannot be built, its data cannot be read, or it is not trained and may not be.
@@ -168,7 +166,7 @@ def check_member(member: Member, may_train: bool = True, is_parent: bool = False
 
 
 def note_older(members: Sequence[Member]) -> None:
-    """Say of which runs it is not known whether they were trained on the data that are there now."""
+    """Log which runs may have been trained on other data than those that are there now."""
     for member in members:
         if member.found.unread is not None:
             log.info(f"{member.id} is done, and found without its data: {member.found.unread}")
@@ -182,9 +180,9 @@ def note_older(members: Sequence[Member]) -> None:
 
 
 def merge(members: Sequence[Member]) -> list[Member]:
-    """One member for each run, with the tests of all that ask for it, in the order of first mention.
+    """Return one member for each run, with the tests of all that ask for it, by first mention.
 
-    Stages that members have in common are one run; each comes before those that start from it.
+    Stages that members have in common are one run; each comes before the runs that start from it.
     """
     merged: dict[str, Member] = {}
     for member in (stage for last in members for stage in last.lineage()):
@@ -195,9 +193,9 @@ def merge(members: Sequence[Member]) -> list[Member]:
 
 
 def documents(members: Sequence[Member]) -> str:
-    """The resolved configurations of runs as YAML documents, each under its id and stage."""
+    """Return the resolved configurations of runs as YAML documents, each under its id and stage."""
     heads = [f"# run {m.id}" + (f", stage {m.stage}" if m.stage else "") for m in members]
-    return "".join(f"---\n{head}\n{_yaml(m)}" for head, m in zip(heads, members, strict=True))
+    return "".join(f"---\n{head}\n{m.yaml()}" for head, m in zip(heads, members, strict=True))
 
 
 def write(member: Member) -> RunFolder:
@@ -218,16 +216,12 @@ def write_all(members: Sequence[Member]) -> None:
     """
     for member in members:
         if member.config["force"]:
-            _set_aside(member.folder)
-    write_groups([member.folder.plan_files(member.record(), _yaml(member)) for member in members])
+            set_aside(member.folder)
+    write_groups([member.folder.plan_files(member.record(), member.yaml()) for member in members])
 
 
-def _yaml(member: Member) -> str:
-    return yaml_text({**member.config, "force": False})
-
-
-def _set_aside(folder: RunFolder) -> None:
-    """Move what stands there to runs_dir/replaced: force trains again, but nothing is lost."""
+def set_aside(folder: RunFolder) -> None:
+    """Move an existing run folder to runs_dir/replaced: force trains again, but nothing is lost."""
     if not folder.path.exists():
         return
     with folder.hold():

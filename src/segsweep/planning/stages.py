@@ -12,7 +12,7 @@ from typing import Any
 from segsweep.errors import ConfigError, near
 
 WHEN = "when"
-"""What a stage sets with certain choices only: `when: {backbone=mobilenetv2: {batch_size: 32}}`."""
+"""Key of what a stage sets with certain choices only: `when: {backbone=mobilenetv2: {batch_size: 32}}`."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Given:
 
     @classmethod
     def of(cls, settings: Iterable[tuple[str, Any]], is_group: Callable[[str], bool]) -> "Given":
-        """What these settings set, the later of two for one group."""
+        """Collect what these settings set, the later of two for one group."""
         settings = list(settings)
         choices = {key: value for key, value in settings if is_group(key) and isinstance(value, str)}
         return cls(frozenset(key for key, _ in settings), choices)
@@ -38,12 +38,12 @@ def stage_overrides(
 ) -> list[str]:
     """Return a stage as Hydra overrides, omitting what is given elsewhere.
 
-    Where another choice of a group is given than the stage has, the stage's options of that group are omitted
-    too: they are those of its own choice. What stands under `when` says itself with which choices it goes.
+    If a group is given another choice than the stage's, the stage's options of that group are omitted too:
+    they belong to its own choice. What stands under `when` names the choices that it goes with.
 
     Args:
         stage: nested configuration; a name where the configuration has a group chooses from that group.
-        given: what the command line, the sweep, the experiment, and `stages.NAME.key=value` set.
+        given: set by the command line, the sweep, the experiment, or `stages.NAME.key=value`.
         defaults: the choice of each group that the stage does not choose.
         is_group: whether a key is a configuration group.
 
@@ -56,7 +56,7 @@ def stage_overrides(
     replaced = {group for group, choice in chosen.items() if choice != before.get(group)}
     settings = {key: value for key, value in own.items() if key.split(".")[0] not in replaced}
     for condition, content in (stage.get(WHEN) or {}).items():
-        if _holds(condition, chosen, is_group):
+        if holds(condition, chosen, is_group):
             settings |= dict(flatten(content))
     kept = [(key, value) for key, value in settings.items() if key not in given.keys]
     # Groups first: their files set what values then change.
@@ -66,48 +66,48 @@ def stage_overrides(
     ]
 
 
-def _holds(condition: str, chosen: Mapping[str, Any], is_group: Callable[[str], bool]) -> bool:
-    """Whether every `group=choice,choice…` of a condition holds; a choice may be a pattern such as `*`."""
-    holds = True
+def holds(condition: str, chosen: Mapping[str, Any], is_group: Callable[[str], bool]) -> bool:
+    """Return whether every `group=choice,choice…` of a condition holds; a choice may be a pattern."""
+    found = True
     for part in condition.split():
         group, _, choices = part.partition("=")
         if not choices or not is_group(group):
             raise ConfigError(f"stages: {WHEN}: {condition}: expected group=choice, such as head=ksac,aspp")
-        holds &= any(fnmatch(str(chosen.get(group)), choice) for choice in choices.split(","))
-    return holds
+        found &= any(fnmatch(str(chosen.get(group)), choice) for choice in choices.split(","))
+    return found
 
 
 def of_a_stage(override: str, name: str | None = None) -> bool:
-    """Whether an override speaks of one stage, or of this one: `stages.NAME.key=value`."""
+    """Return whether an override is for one stage, or for this one: `stages.NAME.key=value`."""
     return key_of(override).startswith("stages." if name is None else f"stages.{name}.")
 
 
 def in_stage(name: str, override: str) -> str:
-    """`stages.NAME.key=value` as it is said within the stage: `key=value`."""
+    """Return `stages.NAME.key=value` as it is within the stage: `key=value`."""
     return override.lstrip("+").removeprefix(f"stages.{name}.")
 
 
 def key_of(override: str) -> str:
-    """The key of an override."""
+    """Return the key of an override."""
     return override.partition("=")[0].lstrip("+~")
 
 
 def setting_of(override: str) -> tuple[str, str]:
-    """The key of an override, and its value as it is spelled."""
+    """Return the key of an override, and its value as it is spelled."""
     return key_of(override), override.partition("=")[2].strip("'\"")
 
 
-def check_names(said: Sequence[str], stages: Iterable[str]) -> None:
-    """Raise ConfigError where an override speaks of a stage that the chain does not have."""
+def check_names(overrides: Sequence[str], stages: Iterable[str]) -> None:
+    """Raise ConfigError if an override is for a stage that the chain does not have."""
     stages = [str(name) for name in stages]
-    for override in said:
+    for override in overrides:
         name = key_of(override).split(".")[1]
         if name not in stages:
             raise ConfigError(f"{override.lstrip('+')}: the chain has no stage {name}; {near(name, stages)}")
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested settings with their dotted keys; an empty mapping is a value."""
+    """Yield the values of nested settings with their dotted keys; an empty mapping is a value."""
     for name, value in settings.items():
         key = f"{prefix}{name}"
         if isinstance(value, Mapping) and value:
@@ -117,7 +117,7 @@ def flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
 
 
 def spell(value: Any) -> str:
-    """A value as Hydra's override grammar has it."""
+    """Spell a value in Hydra's override grammar."""
     if isinstance(value, list | tuple):
         return f"[{','.join(spell(item) for item in value)}]"
     if isinstance(value, Mapping):

@@ -21,7 +21,7 @@ from segsweep.planning.hydra_private import set_value
 from segsweep.planning.plan import resolve
 
 HOLE = "\0"  # begins a hole; its key follows
-MOST = 200  # templates kept of a choice of groups: members that have none in common need none
+MOST = 200  # templates kept for one choice of groups; members without a common one need none
 REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 # What other references begin with: relative and nested ones, and resolvers that might look into a hole.
 OTHER = re.compile(r"\$\{(?!oc\.env:[^${}]*\})")
@@ -35,7 +35,7 @@ class Template:
 
     @cached_property
     def stages(self) -> dict[str, Any]:
-        """The chain alone: the rest need not make sense before a stage is chosen."""
+        """The chain alone: the other options need not fit together before a stage is chosen."""
         found: Any = (
             OmegaConf.to_container(self.config.stages, resolve=True) if self.config.get("stages") else {}
         )
@@ -56,16 +56,16 @@ class Filled:
     choices: dict[str, str]
 
     def stages(self) -> dict[str, Any]:
-        """The chain's stages by name, none where it is a single run."""
-        return dict(_fill(self.template.stages, self.values))
+        """Return the chain's stages by name, none for a single run."""
+        return dict(fill(self.template.stages, self.values))
 
     def config(self) -> dict[str, Any]:
-        """The resolved configuration, to keep.
+        """Return the resolved configuration, to keep.
 
         Raises:
             ConfigError: a value that refers to nothing.
         """
-        return dict(_fill(self.template.whole, self.values))
+        return dict(fill(self.template.whole, self.values))
 
 
 class Base:
@@ -75,60 +75,58 @@ class Base:
         self.config, self.choices = config, choices
         self.plain: Any = OmegaConf.to_container(config)
         self.templates: dict[tuple[str, ...], Template] = {}
-        texts = list(_texts(self.plain))
-        self.simple = not any(map(_has_other_references, texts))
-        self.inside = self._inside(texts)
+        texts = list(texts_of(self.plain))
+        self.simple = not any(OTHER.search(REFERENCE.sub("", text)) for text in texts)
+        longer = [text for text in texts if not REFERENCE.fullmatch(text)]
+        # Keys whose values become part of a longer text, by themselves or through a reference to them. The
+        # size may be one number for both, which is seen where it is given.
+        self.inside = {k for text in [*longer, str(self.at("size"))] for k in REFERENCE.findall(text)}
+        while more := {k for i in self.inside for k in REFERENCE.findall(str(self.at(i)))} - self.inside:
+            self.inside |= more
 
     def lacks(self, override: Override) -> bool:
-        """Whether an override sets an option that is not there."""
-        return override.type == OverrideType.CHANGE and self._at(override.key_or_group, HOLE) == HOLE
+        """Return whether an override sets an option that does not exist."""
+        return override.type == OverrideType.CHANGE and self.at(override.key_or_group, HOLE) == HOLE
 
     def filled(self, overrides: Sequence[Override]) -> Filled:
-        """The configuration with the values that the overrides give.
+        """Return the configuration with the values that the overrides give.
 
         Raises:
-            HydraException: an option that is not there.
+            HydraException: an option that does not exist.
             OmegaConfBaseException: a value that the option cannot take.
         """
         holes: dict[str, Any] = {}
         if self.simple and not any("${" in (o.input_line or "") for o in overrides):
-            holes = {o.key_or_group: o.value() for o in overrides if self._can_be_hole(o)}
+            holes = {o.key_or_group: o.value() for o in overrides if self.can_be_hole(o)}
         try:
-            template = self._template(overrides, holes)
+            template = self.template(overrides, holes)
         except (HydraException, OmegaConfBaseException):
-            # Again with the values themselves, which the error is to tell of.
+            # Again with the values themselves, which the error is to name.
             holes = {}
-            template = self._template(overrides, holes)
+            template = self.template(overrides, holes)
         if isinstance(holes.get("size"), int):
             holes["size"] = [holes["size"], holes["size"]]
         return Filled(template, {HOLE + key: value for key, value in holes.items()}, self.choices)
 
-    def _inside(self, texts: Sequence[str]) -> set[str]:
-        """Keys whose values become part of a longer text, by themselves or through a reference to them."""
-        longer = [text for text in texts if not REFERENCE.fullmatch(text)]
-        # The size may be one number for both, which is seen where it is given.
-        found = {key for text in [*longer, str(self.plain.get("size"))] for key in REFERENCE.findall(text)}
-        while more := {k for key in found for k in REFERENCE.findall(str(self._at(key)))} - found:
-            found |= more
-        return found
-
-    def _can_be_hole(self, override: Override) -> bool:
-        """Whether the value of an option that is there is replaced by one that refers to nothing."""
+    def can_be_hole(self, override: Override) -> bool:
+        """Return whether an override replaces the value of an option by one that refers to nothing."""
         return (
             override.type in (OverrideType.CHANGE, OverrideType.FORCE_ADD)
             and override.package is None
             and override.key_or_group not in self.inside
-            and not isinstance(self._at(override.key_or_group, {}), dict)
-            and _is_plain(override.value())
+            and not isinstance(self.at(override.key_or_group, {}), dict)
+            and is_plain(override.value())
         )
 
-    def _at(self, key: str, default: Any = None) -> Any:
+    def at(self, key: str, default: Any = None) -> Any:
+        """Return what is set under a dotted key."""
         node: Any = self.plain
         for name in key.split("."):
             node = node.get(name, default) if isinstance(node, dict) else default
         return node
 
-    def _template(self, overrides: Sequence[Override], holes: Mapping[str, Any]) -> Template:
+    def template(self, overrides: Sequence[Override], holes: Mapping[str, Any]) -> Template:
+        """Return the configuration with these holes and the other overrides' values, made once."""
         key = tuple(
             HOLE + o.key_or_group if o.key_or_group in holes else str(o.input_line) for o in overrides
         )
@@ -145,28 +143,26 @@ class Base:
         return self.templates[key]
 
 
-def _has_other_references(text: str) -> bool:
-    return OTHER.search(REFERENCE.sub("", text)) is not None
-
-
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Return whether a value refers to nothing and is no mapping."""
     if isinstance(value, list):
-        return all(map(_is_plain, value))
+        return all(map(is_plain, value))
     return value is None or (isinstance(value, bool | int | float | str) and value != "???")
 
 
-def _texts(node: Any) -> Iterator[str]:
+def texts_of(node: Any) -> Iterator[str]:
+    """Yield all texts in nested values."""
     if isinstance(node, dict | list):
         for value in node.values() if isinstance(node, dict) else node:
-            yield from _texts(value)
+            yield from texts_of(value)
     elif isinstance(node, str):
         yield node
 
 
-def _fill(node: Any, values: Mapping[str, Any]) -> Any:
-    """A copy with values in the holes."""
+def fill(node: Any, values: Mapping[str, Any]) -> Any:
+    """Return a copy with values in the holes."""
     if isinstance(node, dict):
-        return {key: _fill(value, values) for key, value in node.items()}
+        return {key: fill(value, values) for key, value in node.items()}
     if isinstance(node, list):
-        return [_fill(value, values) for value in node]
-    return _fill(values[node], values) if isinstance(node, str) and node.startswith(HOLE) else node
+        return [fill(value, values) for value in node]
+    return fill(values[node], values) if isinstance(node, str) and node.startswith(HOLE) else node

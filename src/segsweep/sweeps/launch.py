@@ -3,6 +3,7 @@
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from hydra.utils import get_class
+from omegaconf import DictConfig
 
 from segsweep.errors import ConfigError, UserError
 from segsweep.planning.explain import explained
@@ -20,12 +21,23 @@ def launch(call: Call) -> Sweep | None:
         ConfigError: a member is wrong, or the sweeper and the launcher do not go together.
         UserError: a folder cannot be written.
     """
+    request, settings = call.request, call.request.settings
+    context, name = request.context, settings.hydra.job.config_name
     try:
         with explained():
-            context, settings = call.request.context, call.request.settings
-            name = settings.hydra.job.config_name
             context.callbacks.on_multirun_start(config=settings, config_name=name)
-            _launch(call, context)
+            if request.foreign_sweeper is not None:
+                check_planning_launcher(settings)
+                sweeper = Plugins.instance().instantiate_sweeper(
+                    hydra_context=context, task_function=call, config=settings
+                )
+                sweeper.sweep(arguments=request.overrides)
+            else:
+                launcher = launcher_of(call, context)
+                members = request.compose(call.check).sound()
+                size = request.axes.batch or len(members)
+                for first in range(0, len(members), size):
+                    launcher.run(members[first : first + size])
             context.callbacks.on_multirun_end(config=settings, config_name=name)
     except OSError as error:
         raise UserError(
@@ -34,22 +46,23 @@ def launch(call: Call) -> Sweep | None:
     return call.sweep
 
 
-def _launch(call: Call, context: HydraContext) -> None:
-    request, plugins, settings = call.request, Plugins.instance(), call.request.settings
-    if request.foreign_sweeper is not None:
-        if not issubclass(get_class(settings.hydra.launcher.get("_target_")), SweepLauncher):
-            raise ConfigError(
-                f"hydra/sweeper={settings.hydra.runtime.choices['hydra/sweeper']} needs a launcher "
-                "that plans: hydra/launcher=segsweep, pool or submitit_slurm"
-            )
-        sweeper = plugins.instantiate_sweeper(hydra_context=context, task_function=call, config=settings)
-        sweeper.sweep(arguments=request.overrides)
-        return
-    launcher = plugins.instantiate_launcher(hydra_context=context, task_function=call, config=settings)
-    if not isinstance(launcher, SweepLauncher):
-        launcher = ForeignLauncher(launcher)
-        launcher.setup(hydra_context=context, task_function=call, config=settings)
-    members = request.compose(call.check).sound()
-    size = request.axes.batch or len(members)
-    for first in range(0, len(members), size):
-        launcher.run(members[first : first + size])
+def launcher_of(call: Call, context: HydraContext) -> SweepLauncher:
+    """Make the launcher that a command chose, which may be another one of Hydra's in ours."""
+    settings = call.request.settings
+    launcher = Plugins.instance().instantiate_launcher(
+        hydra_context=context, task_function=call, config=settings
+    )
+    if isinstance(launcher, SweepLauncher):
+        return launcher
+    foreign = ForeignLauncher(launcher)
+    foreign.setup(hydra_context=context, task_function=call, config=settings)
+    return foreign
+
+
+def check_planning_launcher(settings: DictConfig) -> None:
+    """Raise ConfigError if another sweeper of Hydra's is to use another launcher of Hydra's: nobody plans."""
+    if not issubclass(get_class(settings.hydra.launcher.get("_target_")), SweepLauncher):
+        raise ConfigError(
+            f"hydra/sweeper={settings.hydra.runtime.choices['hydra/sweeper']} needs a launcher that plans: "
+            "hydra/launcher=segsweep, pool or submitit_slurm"
+        )
