@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from segsweep import cli
-from segsweep.sweeps.journal import BEGAN, DONE, Journal
+from segsweep.sweeps.journal import BEGAN, DONE, LEFT_OUT, Journal
 from segsweep.sweeps.launchers.base import SweepLauncher
 from segsweep.sweeps.sweep import Call, Sweep, names
 from tests.support.in_process import listed, run
@@ -150,7 +150,7 @@ def test_runs_sweeps_lists_and_runs_numbers(runs, capsys):
     assert sweep(SHORT, "seed=3,4", "sweep=b/other")[0] == "b/other"
     ids = list(numbers)
     journal = Journal(runs, "mine")
-    journal.note(ids[1], "left out", reason="poor")
+    journal.note(ids[1], LEFT_OUT, reason="poor")
     Sweep.read(runs, "mine").runs[0].update_status(state="done")
     capsys.readouterr()
     run("sweeps", f"runs_dir={runs}", "format=json")

@@ -130,7 +130,8 @@ def check_keys(config: Mapping[str, Any], overrides: Sequence[str]) -> None:
         ConfigError: the first such key.
     """
     known = config_files.options("") | set(config_files.GROUPS)
-    for key in sorted(known - config.keys() - NULL):
+    taken_away = {override[1:].partition("=")[0] for override in overrides if override.startswith("~")}
+    for key in sorted(known & (taken_away | (known - config.keys())) - NULL):
         raise OptionError(key, problem="every run needs it", remedy=f"leave out what takes it away (~{key})")
     for override in overrides:
         key = override.partition("=")[0]

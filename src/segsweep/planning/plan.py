@@ -142,8 +142,8 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 def check_member(member: Member, may_train: bool = True, is_parent: bool = False) -> None:
     """Build what the member names, unless all of it is done already.
 
-    Data that cannot be read are an error, as they decide which run is asked for; only a stage that is done and
-    that others start from needs none.
+    Data that cannot be read are an error, as they decide which run is asked for; only a stage that is done
+    and that others start from needs none.
 
     Raises:
         UserError: it cannot be built, its data cannot be read, or it is not trained and may not be.
