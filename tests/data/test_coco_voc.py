@@ -9,7 +9,7 @@ from pycocotools.coco import COCO
 from segsweep.data import prepare
 from segsweep.data.sets.coco_draw import VOC_OF_COCO
 from segsweep.data.sets.coco_voc import CocoVoc
-from segsweep.data.sets.voc_classes import CLASSES
+from segsweep.data.sets.voc2012 import CLASSES
 from segsweep.errors import ConfigError, DataError
 from tests.data.writers_coco import SIDE, crowd, square, write_coco, write_split
 from tests.shared import shared

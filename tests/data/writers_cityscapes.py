@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from segsweep.data.sets.cityscapes_labels import IDS, TABLE
+from segsweep.data.sets.cityscapes import IDS, TABLE
 from tests.data.writers import blocks, picture
 
 CITIES = {

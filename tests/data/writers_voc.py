@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.io import savemat
 
-from segsweep.data.sets.voc_classes import CLASSES, PALETTE
+from segsweep.data.sets.voc2012 import CLASSES, PALETTE
 
 VOID = 255
 TRAIN, VAL, EXTRA, TEST = "2007_00000{}", "2008_00000{}", "2009_00000{}", "2010_00000{}"

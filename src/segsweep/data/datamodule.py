@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 
 from segsweep.data.augment import Augment
 from segsweep.data.cache import cached, default_folder
@@ -24,12 +24,13 @@ from segsweep.data.loading import (
     Augmentation,
     Loader,
     Position,
+    Samples,
     TrainingView,
     collate,
     collate_idle,
     start_worker,
 )
-from segsweep.data.sample import Sample, height_width
+from segsweep.data.sample import height_width
 from segsweep.data.sampling import EpochOrder, Mixture, Order, Sampling, Shuffle
 from segsweep.data.split import JoinedSplit, SplitDataset
 from segsweep.errors import ConfigError
@@ -132,7 +133,7 @@ class DataModule(pl.LightningDataModule):
         folder = self.dataset.cache
         return cached(split, folder, self.num_workers) if folder else split
 
-    def _loader(self, dataset: Dataset[Sample], **order: Any) -> Loader:
+    def _loader(self, dataset: Samples, **order: Any) -> Loader:
         return Loader(
             dataset,
             num_workers=self.num_workers,

@@ -9,7 +9,7 @@ from errno import ENOSPC
 from functools import partial
 from itertools import islice
 from logging import getLogger
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import cv2
 import numpy as np
@@ -37,7 +37,15 @@ Batch = dict[str, Any]
 """`image` uint8 [B, 3, H, W] RGB, `label` uint8 [B, H, W], `id` list of B strings."""
 
 
-class TrainingView(Dataset[Sample]):
+class Samples(Protocol):
+    """What a loader reads: samples by index, or by `Position`."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any, /) -> Sample | BaseException: ...
+
+
+class TrainingView:
     """A split as training sees it: augmented anew for each `Position`."""
 
     def __init__(self, dataset: SplitDataset, augment: Augmentation, seed: int) -> None:
@@ -51,17 +59,17 @@ class TrainingView(Dataset[Sample]):
         return self.augment(self.dataset[draw % len(self.dataset)], self.seed, epoch, draw)
 
 
-class Attempts(Dataset[Sample | BaseException]):
+class Attempts:
     """Samples as a loader's worker sends them, or the user's mistake that was met in reading one.
 
     torch would send an exception as the text of its traceback.
     """
 
-    def __init__(self, dataset: Dataset[Sample]) -> None:
+    def __init__(self, dataset: Samples) -> None:
         self.dataset = dataset
 
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
+        return len(self.dataset)
 
     def __getitem__(self, index: Any) -> Sample | BaseException:
         try:
@@ -81,12 +89,12 @@ class Loader(DataLoader[Sample]):
     If shared memory has no room for a batch, it comes through a pipe: torch would wait for it for ever.
     """
 
-    def __init__(self, dataset: Dataset[Sample], micro_batches: int = 1, **options: Any) -> None:
+    def __init__(self, dataset: Samples, micro_batches: int = 1, **options: Any) -> None:
         self.in_batches = options.get("batch_size", 1) is not None  # or each sample as it is
         if options.get("num_workers"):
-            dataset = cast(Dataset[Sample], Attempts(dataset))
+            dataset = Attempts(dataset)
             options["collate_fn"] = partial(handed_over, options["collate_fn"])
-        super().__init__(dataset, **options)
+        super().__init__(cast(Dataset[Sample], dataset), **options)
         self.micro_batches = micro_batches
         self._told = False
 

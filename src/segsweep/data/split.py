@@ -4,22 +4,18 @@ Names are kept in numpy string arrays: a Python list of objects would be copied,
 worker as its reference counts are touched.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import Dataset
 
 from segsweep.data.labels import LabelFormat
 from segsweep.data.sample import IGNORE_INDEX, Sample, check_sizes, read_image
 from segsweep.errors import DataError
-
-PATH = re.compile(r"\S.*?\.(?:png|jpe?g|bmp|tiff?|ppm|pgm|webp|mat)(?=\s|$)", re.IGNORECASE)
 
 _collected: ContextVar[list[DataError] | None] = ContextVar("collected faults", default=None)
 
@@ -43,7 +39,7 @@ def faults_collected() -> Iterator[list[DataError]]:
         _collected.reset(token)
 
 
-class SplitDataset(Dataset[Sample]):
+class SplitDataset:
     """The samples of one split in a fixed order.
 
     Raises DataError where the split is empty or holds an id twice.
@@ -178,39 +174,6 @@ def check_disjoint(train: SplitDataset, val: SplitDataset) -> None:
             f"they share {len(shared)} of {len(val)} ids ({some(shared)})",
             "expected none, take them off one of the lists",
         )
-
-
-def read_list(path: Path, layout: str) -> list[str]:
-    """The non-blank lines of a split's list file, without the space around them.
-
-    Raises DataError, showing the expected `layout` of the folder, where there is none to read.
-    """
-    if not path.parent.is_dir():
-        raise DataError(path.parent, "no such folder (dataset.root, under data_dir)", f"expected {layout}")
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows editors begin files with a mark
-    except FileNotFoundError as error:
-        raise DataError(path, "no such list file", f"expected {layout}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(path, "cannot be read as a text file", f"expected {layout}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def read_ids(path: Path, layout: str) -> list[str]:
-    """The samples that a list file names, one a line: by id, or by paths, of which the first has it as stem.
-
-    Raises DataError as `read_list`.
-    """
-    lines = [(line, paths_of(line)) for line in read_list(path, layout)]
-    return [PurePosixPath(paths[0]).stem if paths else line for line, paths in lines]
-
-
-def paths_of(line: str) -> list[str]:
-    """The paths in a line of a list, as `/JPEGImages/ID.jpg /SegmentationClassAug/ID.png`; none in an id.
-
-    Ids and paths may have spaces in them: a path ends with the suffix of an image or label file.
-    """
-    return [] if PATH.sub("", line).strip() else PATH.findall(line)
 
 
 def some(names: Sequence[str] | NDArray[np.str_], most: int = 5) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from segsweep.data.check.problems import Problem
 from segsweep.data.dataset import SegmentationDataset, ids_hash
-from segsweep.data.sets.pairs import visible
+from segsweep.data.listing import visible
 from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset, faults_collected, some
 from segsweep.errors import DataError, UnpreparedError
 

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 from segsweep.data.dataset import OfficialSplit, SegmentationDataset
 from segsweep.data.labels import plain
+from segsweep.data.listing import paths_of, read_ids, read_list
 from segsweep.data.sample import height_width
 from segsweep.data.sets.camvid_release import is_release, release_split
-from segsweep.data.split import FileSplit, paths_of, read_ids, read_list
+from segsweep.data.split import FileSplit
 from segsweep.errors import DataError
 
 SEGNET_SIZE, RELEASE_SIZE = (360, 480), (720, 960)

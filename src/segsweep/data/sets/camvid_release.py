@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segsweep.data.labels import Colour, ColourLabels
+from segsweep.data.listing import by_id, read_ids, read_list
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.data.sets.pairs import by_id
-from segsweep.data.split import FileSplit, read_ids, read_list, some
+from segsweep.data.split import FileSplit, some
 from segsweep.errors import DataError
 
 COLOURS: dict[str, tuple[Colour, str]] = {

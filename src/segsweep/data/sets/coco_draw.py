@@ -16,7 +16,7 @@ from pycocotools import mask as coco_mask
 
 from segsweep.data.labels import LabelMap, label_png
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.data.sets.voc_classes import PALETTE
+from segsweep.data.sets.voc2012 import PALETTE
 from segsweep.errors import DataError
 
 VOC_OF_COCO = {

@@ -13,10 +13,11 @@ from typing import Any
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.download import Archive
 from segsweep.data.labels import plain
+from segsweep.data.listing import read_list
 from segsweep.data.prepare import Preparation, Task, plan, prepared_from
 from segsweep.data.sets.coco_draw import LEAST_AREA, draw_png, read_annotations
-from segsweep.data.sets.voc_classes import CLASSES, PALETTE
-from segsweep.data.split import FileSplit, SplitDataset, fault, read_list
+from segsweep.data.sets.voc2012 import CLASSES, PALETTE
+from segsweep.data.split import FileSplit, SplitDataset, fault
 from segsweep.errors import ConfigError, DataError, UnpreparedError
 from segsweep.files import digest
 

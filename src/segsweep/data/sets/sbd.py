@@ -5,17 +5,22 @@ are in VOC 2012's val, so nobody trains on SBD's own lists: `trainaug` is VOC's 
 not in VOC's val, 10,582 images.
 """
 
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
 from segsweep.data.dataset import OfficialSplit, ids_hash
 from segsweep.data.download import Archive
+from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, label_png, plain
+from segsweep.data.listing import read_ids, visible
 from segsweep.data.prepare import Preparation, Task, plan, prepared_from
-from segsweep.data.sets.pairs import visible
-from segsweep.data.sets.sbd_labels import SbdLabels, sbd_png
-from segsweep.data.sets.voc2012 import Voc2012, voc_folder
-from segsweep.data.split import FileSplit, SplitDataset, read_ids
+from segsweep.data.sets.voc2012 import CLASSES, PALETTE, Voc2012, voc_folder
+from segsweep.data.split import FileSplit, SplitDataset
 from segsweep.errors import DataError
 
 LAYOUT = (
@@ -164,3 +169,43 @@ class Sbd(Voc2012):
 
 def _source(ids: list[str]) -> str:
     return f"SBD's release with VOC's own labels on VOC's images, {len(ids)} ids, {ids_hash(ids)}\n"
+
+
+class SbdLabels(LabelFormat):
+    """The release's `.mat` files, which hold the map as `GTcls.Segmentation`, and PNGs made of them.
+
+    Values are VOC's class indices; SBD marks no borders.
+    """
+
+    def __repr__(self) -> str:
+        return "SbdLabels()"
+
+    def table(self, file: str | Path) -> IndexLabels | None:
+        """That of the PNGs."""
+        return None if Path(file).suffix == ".mat" else plain(len(CLASSES))
+
+    def read(self, file: str | Path) -> LabelMap:
+        """The label map [H, W] of a `.mat` or PNG file; DataError where it is neither."""
+        if Path(file).suffix != ".mat":
+            return plain(len(CLASSES)).read(file)
+        try:
+            content = loadmat(file, squeeze_me=True, struct_as_record=False, variable_names=["GTcls"])
+            label = np.asarray(content["GTcls"].Segmentation)
+        except FileNotFoundError as error:
+            raise DataError(file, "no such file", "restore it or take it off its split's list") from error
+        # scipy reports damage by whatever it met first.
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, zlib.error, MatReadError) as error:
+            reason = " ".join(str(error).split())
+            raise DataError(file, f"is not a label file of SBD ({reason})", "fetch the file again") from error
+        if label.ndim != 2 or (label >= len(CLASSES)).any():
+            raise DataError(
+                file,
+                f"GTcls.Segmentation of shape {label.shape} with values up to {label.max()}",
+                f"expected a map of 0..{len(CLASSES) - 1}",
+            )
+        return label.astype(np.uint8)
+
+
+def sbd_png(file: str) -> bytes:
+    """A label file of SBD, or VOC's own, as a PNG in VOC's colours."""
+    return label_png(SbdLabels().read(file), PALETTE)

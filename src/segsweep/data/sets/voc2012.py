@@ -11,9 +11,20 @@ from typing import Any, ClassVar
 from segsweep.data.dataset import OfficialSplit, SegmentationDataset, Submission
 from segsweep.data.download import Archive
 from segsweep.data.labels import plain
-from segsweep.data.sets.voc_classes import CLASSES, PALETTE
-from segsweep.data.split import FileSplit, SplitDataset, read_ids
+from segsweep.data.listing import read_ids
+from segsweep.data.split import FileSplit, SplitDataset
 
+CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+"""In the order of the label files' values (VOC 2012 development kit, section 3.4)."""
+PALETTE = (
+    (0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128),
+    (128, 128, 128), (64, 0, 0), (192, 0, 0), (64, 128, 0), (192, 128, 0), (64, 0, 128), (192, 0, 128),
+    (64, 128, 128), (192, 128, 128), (0, 64, 0), (128, 64, 0), (0, 192, 0), (128, 192, 0), (0, 64, 128),
+)  # fmt: skip
 LAYOUT = (
     "VOC's layout: VOC2012/JPEGImages/<id>.jpg, VOC2012/SegmentationClass/<id>.png and "
     "VOC2012/ImageSets/Segmentation/{train,val,test}.txt"

@@ -1,14 +1,50 @@
-"""Splits that are folders: a data set without lists, whose images and labels are matched by name.
+"""How a dataset's lists and folders name its files: a sample a line, or images and labels matched by name.
 
-Knows neither data sets nor what labels mean.
+Knows neither datasets nor what labels mean.
 """
 
+import re
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from segsweep.data.labels import LabelFormat
 from segsweep.data.split import FileSplit, fault
 from segsweep.errors import DataError
+
+PATH = re.compile(r"\S.*?\.(?:png|jpe?g|bmp|tiff?|ppm|pgm|webp|mat)(?=\s|$)", re.IGNORECASE)
+
+
+def read_list(path: Path, layout: str) -> list[str]:
+    """The non-blank lines of a split's list file, without the space around them.
+
+    Raises DataError, showing the expected `layout` of the folder, where there is none to read.
+    """
+    if not path.parent.is_dir():
+        raise DataError(path.parent, "no such folder (dataset.root, under data_dir)", f"expected {layout}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors begin files with a mark
+    except FileNotFoundError as error:
+        raise DataError(path, "no such list file", f"expected {layout}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(path, "cannot be read as a text file", f"expected {layout}") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def read_ids(path: Path, layout: str) -> list[str]:
+    """The samples that a list file names, one a line: by id, or by paths, of which the first has it as stem.
+
+    Raises DataError as `read_list`.
+    """
+    lines = [(line, paths_of(line)) for line in read_list(path, layout)]
+    return [PurePosixPath(paths[0]).stem if paths else line for line, paths in lines]
+
+
+def paths_of(line: str) -> list[str]:
+    """The paths in a line of a list, as `/JPEGImages/ID.jpg /SegmentationClassAug/ID.png`; none in an id.
+
+    Ids and paths may have spaces in them: a path ends with the suffix of an image or label file.
+    """
+    return [] if PATH.sub("", line).strip() else PATH.findall(line)
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:
