@@ -98,6 +98,24 @@ def test_commands_of_a_recipe(copy, title, line):
     call(copy, tool, *arguments)
 
 
+def test_the_map_in_readme_names_every_room():
+    shown = re.findall(r"`([a-z_]+)/`", (root() / "README.md").read_text())
+    rooms = {path.parent.name for path in (root() / "src" / "segsweep").glob("*/__init__.py")}
+    assert rooms <= set(shown)
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in (root() / "docs").glob("*.md"))],
+)
+def test_files_that_a_page_names_are_there(page):
+    made = {name for blocks in RECIPES.values() for name, _, _ in blocks}
+    named = set(re.findall(r"`([\w./]+/\w+\.(?:py|yaml))`", (root() / page).read_text()))
+    places = [root(), root() / "src" / "segsweep", root() / "src" / "segsweep" / "networks"]
+    named -= {*made, "conf/experiments/NAME.yaml"}
+    assert [name for name in named if not any((place / name).is_file() for place in places)] == []
+
+
 def test_every_target_of_the_makefile_is_phony_and_explained():
     """`make demo` works although a file of that name lies about, and `make help` lists it."""
     text = (root() / "Makefile").read_text()
