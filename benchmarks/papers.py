@@ -37,7 +37,7 @@ def members(name: str) -> list[Member]:
 
 def gpu_hours(member: Member) -> float:
     """Of one run, the stages before it aside."""
-    images = member.config["batch_size"] * member.config["trainer"]["max_steps"]
+    images = member.config.batch_size * member.config.trainer.max_steps
     network = Network.of(member, None)
     if network.key not in COUNTED:
         COUNTED[network.key] = network.counted()["gmacs"]

@@ -30,10 +30,8 @@ from segsweep.training.loggers import RunLogger
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.task import SegmentationTask
 
-Config = Mapping[str, Any]
 
-
-def build(config: Config, part: str, **arguments: Any) -> Any:
+def build(config: Mapping[str, Any], part: str, **arguments: Any) -> Any:
     """The object that one part of the configuration names.
 
     Raises:
@@ -64,7 +62,7 @@ def _reason(error: HydraException) -> str:
 
 
 def build_segmenter(
-    config: Config, output_stride: int | None = None, load_weights: bool = True, auxiliary: bool = True
+    config: RunConfig, output_stride: int | None = None, load_weights: bool = True, auxiliary: bool = True
 ) -> Segmenter:
     """The network, at another output stride than its own where one is given.
 
@@ -72,18 +70,18 @@ def build_segmenter(
     checkpoint, or only to be counted. Without `auxiliary` it has no auxiliary branches, which exist for
     training only.
     """
-    backbone = dict(config["backbone"])
+    backbone = dict(config.backbone)
     if output_stride is not None:
         backbone["output_stride"] = output_stride
     if not load_weights:
         backbone |= {"pretrained": False, "weights": None}
     encoder: Encoder = build({"backbone": backbone}, "backbone")
-    options = dict(config["head"])
+    options = dict(config.head)
     of_auxiliary: Any = {key: options.pop(key) for key in AuxiliaryOptions.__annotations__ if key in options}
-    shape = {
+    shape: dict[str, Any] = {
         "channels": encoder.channels,
         "reductions": encoder.reductions,
-        "num_classes": config["num_classes"],
+        "num_classes": config.num_classes,
     }
     head: Head = build({"head": options}, "head", **shape)
     if auxiliary:
@@ -91,56 +89,56 @@ def build_segmenter(
     return Segmenter(encoder, head)
 
 
-def build_dataset(config: Config) -> SegmentationDataset:
+def build_dataset(config: RunConfig) -> SegmentationDataset:
     """The dataset, whatever is done with it.
 
     Raises:
         ConfigError: it has another number of classes than `num_classes`.
     """
     dataset: SegmentationDataset = build(config, "dataset", **_taken(config, "dataset"))
-    if config["num_classes"] != dataset.num_classes:
+    if config.num_classes != dataset.num_classes:
         raise ConfigError(
-            f"num_classes: {config['num_classes']}, but {type(dataset).__name__} has {dataset.num_classes} "
+            f"num_classes: {config.num_classes}, but {type(dataset).__name__} has {dataset.num_classes} "
             f"classes ({', '.join(dataset.classes)}); set num_classes to {dataset.num_classes}"
         )
     return dataset
 
 
-def build_data(config: Config, dataset: SegmentationDataset | None = None) -> DataModule:
+def build_data(config: RunConfig, dataset: SegmentationDataset | None = None) -> DataModule:
     """The dataset, unless it is built already, with batches, augmentation and order, for training."""
-    if config["augment"].get("extra"):
+    if config.augment.get("extra"):
         import_albumentations()  # before Hydra imports what the transforms name
     return DataModule(
         dataset or build_dataset(config),
-        size=config["size"],
-        batch_size=config["batch_size"],
-        num_workers=config["num_workers"],
-        seed=config["seed"],
+        size=config.size,
+        batch_size=config.batch_size,
+        num_workers=config.num_workers,
+        seed=config.seed,
         augment=build(config, "augment", **_taken(config, "augment")),
-        sampling=build(config, "sampling") if config.get("sampling") else None,
+        sampling=build(config, "sampling") if config.sampling else None,
     )
 
 
-def _taken(config: Config, part: str) -> dict[str, Any]:
+def _taken(config: RunConfig, part: str) -> dict[str, Any]:
     """Options of the top level that the class of a part asks for by its attribute `takes`."""
     with suppress(ErrorDuringImport):  # which building it reports
         return {key: config[key] for key in getattr(locate(config[part]["_target_"]), "takes", ())}
     return {}
 
 
-def build_task(config: Config) -> SegmentationTask:
+def build_task(config: RunConfig) -> SegmentationTask:
     """Everything that is trained, with fresh weights drawn from the run's seed."""
-    torch.manual_seed(config["seed"])
-    trainer = RunConfig.of(config).trainer
+    torch.manual_seed(config.seed)
+    trainer = config.trainer
     loss: SegmentationLoss = build(config, "loss")
-    loss.check(config["num_classes"])
+    loss.check(config.num_classes)
     return SegmentationTask(
         segmenter=build_segmenter(config),
         loss=loss,
         optimizer=build(config, "optimizer"),
         schedule=build(config, "scheduler"),
-        num_classes=config["num_classes"],
-        seed=config["seed"],
+        num_classes=config.num_classes,
+        seed=config.seed,
         max_steps=trainer.max_steps,
         val_every=trainer.val_interval(),
         on_nan=trainer.on_nan,
@@ -148,17 +146,17 @@ def build_task(config: Config) -> SegmentationTask:
     )
 
 
-def build_strategies(config: Config) -> dict[str, Strategy]:
+def build_strategies(config: RunConfig) -> dict[str, Strategy]:
     """Test strategies by name; equal settings under two keys are one strategy."""
     try:
-        strategies = [build(config["test"], key) for key in config["test"]]
+        strategies = [build(config.test, key) for key in config.test]
     except UserError as error:
         error.within("test")
         raise
     return {strategy.name: strategy for strategy in strategies}
 
 
-def build_logger(config: Config) -> RunLogger:
+def build_logger(config: RunConfig) -> RunLogger:
     """What the run logs to besides metrics.csv."""
     logger: RunLogger = build(config, "logger")
     return logger

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from segsweep.config.schema import RunConfig
 from segsweep.distributed.collectives import barrier, broadcast, gather
 from segsweep.distributed.ranks import Ranks, check_devices, devices_wanted
 from segsweep.errors import ConfigError, UserError
@@ -59,7 +60,7 @@ def test_srun_with_uneven_machines(monkeypatch):
 )  # fmt: skip
 def test_devices(monkeypatch, devices, accelerator, gpus, expected):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    config = {"trainer": {"devices": devices, "accelerator": accelerator}}
+    config = RunConfig.of({"trainer": {"devices": devices, "accelerator": accelerator}})
     if isinstance(expected, int):
         assert devices_wanted(config) == expected
         check_devices(config)
@@ -70,7 +71,7 @@ def test_devices(monkeypatch, devices, accelerator, gpus, expected):
 
 def test_a_run_for_another_machine_may_want_more_gpus_than_this_one_has(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert devices_wanted({"trainer": {"devices": 4, "accelerator": "gpu"}}) == 4
+    assert devices_wanted(RunConfig.of({"trainer": {"devices": 4, "accelerator": "gpu"}})) == 4
 
 
 def test_alone_nothing_is_exchanged():

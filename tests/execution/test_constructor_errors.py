@@ -22,7 +22,7 @@ CLASS_UNIFORM = {"_target_": "segsweep.data.sampling.ClassUniform", "share": 3}
 
 def rewritten(folder: RunFolder, key: str, value: Any) -> RunFolder:
     """Have the run's configuration and plan say something that planning would have refused."""
-    config = folder.config()
+    config = dict(folder.config())
     *groups, name = key.split(".")
     part: Any = config
     for group in groups:

@@ -58,7 +58,7 @@ def test_a_run_its_tests_and_a_later_test(tmp_path, monkeypatch):
     assert len(list(run.path.glob("wandb/offline-run-*/files/media/images/validation/*.png"))) == 2
     assert list(verify.check(run)) == []  # validation.csv is there beside any logger
     assert run.is_complete(run.config())
-    config = {**run.config(), "test": {"flip": {**run.config()["test"]["single"], "flip": True}}}
+    config = run.config().changed(test={"flip": {**run.config().test["single"], "flip": True}})
     execute(run, train=False, asked=config)
     files = sorted(run.path.glob("wandb/offline-run-*"))
     shutil.rmtree(files[-1])  # as if killed between the test's last file and wandb's

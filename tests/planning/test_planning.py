@@ -1,5 +1,6 @@
 """Planning at speed: what is written, and that each distinct part is checked once and no part too little."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from segsweep import build
+from segsweep.config.schema import RunConfig
 from segsweep.errors import ConfigError, UserError
 from segsweep.files import write_groups
 from segsweep.planning import check
@@ -28,7 +30,8 @@ CONTENT = {
 
 
 def test_yaml_is_omegaconfs():
-    for content in (CONTENT, member("head=ksac").config, member("head=atonet", "test=[ms_flip]").config):
+    configs = member("head=ksac").config, member("head=atonet", "test=[ms_flip]").config
+    for content in (CONTENT, *map(dict, configs)):
         assert yaml_text(content) == OmegaConf.to_yaml(content)
         assert yaml_text({**content, "text": 1000.0}) == OmegaConf.to_yaml({**content, "text": 1000.0})
         assert yaml.safe_load(yaml_text(content)) == content
@@ -127,9 +130,27 @@ def test_each_part_is_built_once(monkeypatch):
     one = member("backbone=resnet18").config
     for width, lr, seed in itertools.product((23, 29), (0.0123, 0.0129, 0.0131), range(5)):
         optimizer, head = {**one["optimizer"], "lr": lr}, {**one["head"], "width": width}
-        check.check({**one, "optimizer": optimizer, "head": head, "seed": seed})
+        check.check(one.changed(optimizer=optimizer, head=head, seed=seed))
     assert (built.count("head"), built.count("optimizer")) == (2, 6)
     assert built.count("dataset") <= 1
+
+
+def test_each_part_reads_only_options_that_its_result_is_kept_by(monkeypatch):
+    """Else configurations that differ in another option would share the result."""
+    options = {field.name for field in dataclasses.fields(RunConfig)} - {"content"}
+
+    class Strict(RunConfig):
+        def __getattribute__(self, name):
+            assert name not in options or name in self.content, f"{name} is not among {list(self.content)}"
+            return super().__getattribute__(name)
+
+    monkeypatch.setattr(check, "RunConfig", Strict)
+    seldom = (
+        "backbone=resnet18", "batch_size=3", "head.width=31", "optimizer.lr=0.0137", "scheduler.power=0.83",
+        "trainer.freeze=[batch_norm]", "loss.class_weights=[1,1,1,1,1,3]", "predictions=png", "split=val",
+        "test=[flip]", "test.flip.output_stride=8", "dataset.data_seed=9", "logger=none",
+    )  # fmt: skip
+    assert list(check.problems(member(*seldom).config)) == []
 
 
 @pytest.mark.parametrize(

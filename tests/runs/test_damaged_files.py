@@ -12,6 +12,7 @@ import pytest
 
 from segsweep.commands import report
 from segsweep.config.groups import GROUPS, choices
+from segsweep.config.schema import RunConfig
 from segsweep.errors import DamagedFileError, DataError, UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.planning.plan import write
@@ -40,12 +41,14 @@ FIELDS = {
     "tests/single/protocol.json": ["dataset", "checkpoint", "image_sizes", "split_hash", "strategy"],
 }
 
-ASKED_FOR = {
-    "test": {"single": {"_target_": "segsweep.evaluation.strategies.Strategy"}},
-    "predictions": None,
-    "split": None,
-    "checkpoint": {"test": "last"},
-}
+ASKED_FOR = RunConfig.of(
+    {
+        "test": {"single": {"_target_": "segsweep.evaluation.strategies.Strategy"}},
+        "predictions": None,
+        "split": None,
+        "checkpoint": {"test": "last"},
+    }
+)
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_key_order_does_not_matter():
     config = member().config
     shuffled = dict(random.Random(0).sample(list(config.items()), len(config)))
     assert run_id(shuffled) == run_id(config)
-    assert run_id(json.loads(json.dumps(config))) == run_id(config)
+    assert run_id(json.loads(json.dumps(dict(config)))) == run_id(config)
 
 
 def test_an_option_added_as_null_renames_nothing():

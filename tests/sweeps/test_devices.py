@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 
+from segsweep.config.schema import RunConfig
 from segsweep.errors import ConfigError
 from segsweep.sweeps.devices import CPU, THREADS, Devices, find_gpus, one_at_a_time, visible_gpus
 
@@ -23,8 +24,8 @@ def eight_cores(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def run(devices: int | str) -> dict[str, dict[str, int | str]]:
-    return {"trainer": {"devices": devices, "accelerator": "auto"}}
+def run(devices: int | str) -> RunConfig:
+    return RunConfig.of({"trainer": {"devices": devices, "accelerator": "auto"}})
 
 
 def test_the_gpu_with_fewest_runs_is_given_and_none_where_all_are_full():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from segsweep.config.schema import RunConfig
 from segsweep.planning.plan import Member
 from segsweep.sweeps.jobs import Job, jobs_of
 from segsweep.sweeps.launchers.foreign import waves
@@ -19,9 +20,8 @@ class Named(Member):
 
 def member(name: str, parent: Member | None = None, dataset: str = "shapes", **config: object) -> Member:
     """`first-0` is a run of the stage `first`."""
-    config = {"early_stop": None, "trainer": {"devices": 1}, **config}
     return Named(
-        config=config, own={}, choices={"dataset": dataset}, overrides=(name,),
+        config=RunConfig.of(config), own={}, choices={"dataset": dataset}, overrides=(name,),
         stage=name.partition("-")[0], parent=parent,
     )  # fmt: skip
 
@@ -34,7 +34,7 @@ def shown(jobs: list[Job]) -> list[tuple[str, str]]:
 
 
 def stopping(members: list[Member]) -> list[Member]:
-    return [replace(m, config={**m.config, "early_stop": "median"}) for m in members]
+    return [replace(m, config=m.config.changed(early_stop="median")) for m in members]
 
 
 @pytest.fixture

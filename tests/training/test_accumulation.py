@@ -92,7 +92,7 @@ def _train_all(rank: int, place: Path) -> None:
     for path in sorted((place / "runs").iterdir()):
         folder = RunFolder(path)
         with folder.hold() if rank == 0 else nullcontext() as lease:
-            train(folder, folder.config(), {"state": "planned"}, ranks, lease, RunLogger())
+            train(folder, folder.config(), folder.status(), ranks, lease, RunLogger())
 
 
 def labels(*labelled: int) -> list[torch.Tensor]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from segsweep.commands import options
 from segsweep.commands.output import print_rows
 from segsweep.config import groups as config_files
+from segsweep.config.schema import RunConfig
 from segsweep.errors import ConfigError, near
 from segsweep.terminal import progress_bar
 
@@ -73,9 +74,10 @@ def check(arguments: Sequence[str]) -> int:
     from segsweep.build import build_dataset
     from segsweep.data.check.check import check as check_files
 
+    height, width = config.size
     with progress_bar("opening files") as on_progress:
         report = check_files(
-            build_dataset(config), config["size"], asked["partial"], asked["workers"], on_progress
+            build_dataset(config), (height, width), asked["partial"], asked["workers"], on_progress
         )
     if asked["out"]:
         _write(report, Path(asked["out"]))
@@ -140,7 +142,7 @@ def _parse(arguments: Sequence[str], own: Mapping[str, Any]) -> tuple[dict[str, 
     return asked, rest
 
 
-def _configuration(command: str, overrides: Sequence[str]) -> dict[str, Any] | None:
+def _configuration(command: str, overrides: Sequence[str]) -> RunConfig | None:
     """Return the configuration that the overrides give; None if Hydra was only asked to print."""
     from segsweep.planning.compose import compose
 

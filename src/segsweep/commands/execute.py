@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from segsweep.config.schema import RunConfig
 from segsweep.errors import UserError
 from segsweep.failures import failure_in
 from segsweep.processes import end_with_parent
@@ -51,7 +52,7 @@ def execute_folder(folder: RunFolder, arguments: Sequence[str], attached: bool) 
 
     if attached and folder.holder() is not None:
         return HELD
-    asked = [json.loads(a.removeprefix(ASKED)) for a in arguments if a.startswith(ASKED)]
+    asked = [RunConfig.of(json.loads(a.removeprefix(ASKED))) for a in arguments if a.startswith(ASKED)]
     try:
         execute(
             folder,

@@ -92,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     from segsweep.profiling.outlook import Outlook
 
     sound = _check(members, problems)
-    runs_dir = Path(members[0].config["runs_dir"]) if members else Path()
+    runs_dir = Path(members[0].config.runs_dir) if members else Path()
     outlook = Outlook(sound, paces(runs_dir) if sound else {}, asked["tflops"])
     _print(outlook, len(composed.members), list(problems.found.values()), asked)
     return 2 if problems.found else 0
@@ -133,7 +133,7 @@ def _wrong(member: "Member") -> Iterator[tuple[UserError, bool]]:
     from segsweep.planning import check
 
     for stage in member.lineage():
-        done = stage.folder.is_complete(stage.config) and not stage.config["force"]
+        done = stage.folder.is_complete(stage.config) and not stage.config.force
         if not done:
             yield from check.problems(stage.config)
         if stage.found.unread is not None and (stage is member or not done):

@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from segsweep.commands.train import execute_run, run
+from segsweep.config.schema import RunConfig
 from segsweep.distributed.ranks import Ranks
 from segsweep.errors import ConfigError
 from segsweep.planning import by_id
@@ -47,7 +47,7 @@ def test_by_id(ids: Sequence[str], arguments: Sequence[str]) -> int:
     return 0
 
 
-def check_targets(folder: RunFolder, config: dict[str, Any], overrides: Sequence[str], trusted: bool) -> None:
+def check_targets(folder: RunFolder, config: RunConfig, overrides: Sequence[str], trusted: bool) -> None:
     """Raise ConfigError if a run names classes that are neither ours nor the user's, unless it is trusted."""
     from segsweep.execution import trust
 
@@ -57,7 +57,7 @@ def check_targets(folder: RunFolder, config: dict[str, Any], overrides: Sequence
     trust.check(folder, config)
 
 
-def check_test(folder: RunFolder, config: dict[str, Any]) -> None:
+def check_test(folder: RunFolder, config: RunConfig) -> None:
     """Build what the test takes, if it is not done; raise UserError if it cannot be built."""
     if folder.status().state is State.DONE and not folder.is_complete(config):
         from segsweep.planning import check

@@ -8,9 +8,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
 
 from segsweep.commands import help as help_text
+from segsweep.config.schema import RunConfig
 from segsweep.distributed.ranks import Ranks
 from segsweep.planning.compose import Request
 from segsweep.planning.plan import Member, check_member, note_older, write
@@ -72,7 +72,7 @@ def check_and_write(member: Member, may_train: bool) -> None:
 
 
 def execute_run(
-    folder: RunFolder, config: dict[str, Any], train: bool, make_ready: Callable[[], None], began: float
+    folder: RunFolder, config: RunConfig, train: bool, make_ready: Callable[[], None], began: float
 ) -> None:
     """Execute a run in this process, which is a fresh one, and print its results.
 

@@ -147,12 +147,15 @@ class CheckpointConfig:
     )
 
 
-@dataclass(frozen=True)
-class RunConfig:
-    """The whole configuration of one run."""
+@dataclass(frozen=True, eq=False)
+class RunConfig(Mapping[str, Any]):
+    """The whole configuration of one run.
+
+    Its options are attributes. As a mapping it is what config.yaml holds, with keys that only the user's own
+    parts know: for code that treats all keys alike.
+    """
 
     content: Node = field(repr=False)
-    """All of it, as config.yaml holds it: with options that only the user's own parts know."""
     seed: int = identity(0, "of the weights and of all that is drawn at random", SEED)
     batch_size: int = identity(
         8,
@@ -224,6 +227,15 @@ class RunConfig:
                 "content": content,
             }
         )
+
+    def __getitem__(self, key: str) -> Any:
+        return self.content[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.content)
+
+    def __len__(self) -> int:
+        return len(self.content)
 
     def changed(self, **options: Any) -> Self:
         """Return a copy with other plain values at the top level."""

@@ -110,7 +110,7 @@ def _is_kind(value: Any, default: Any) -> bool:
     return type(value) is type(default)
 
 
-def check_values(config: Mapping[str, Any]) -> None:
+def check_values(config: RunConfig) -> None:
     """Check every value that can be judged without a network and without data.
 
     Raises:
@@ -160,11 +160,11 @@ def check_group(config: Mapping[str, Any], group: str) -> None:
             rule.check(key, options[option])
 
 
-def _check_together(config: Mapping[str, Any]) -> None:
+def _check_together(config: RunConfig) -> None:
     """Check options against each other."""
-    backbone, trainer, size = config["backbone"], config["trainer"], config["size"]
-    if str(backbone.get("_target_", "")).startswith(OURS) and is_whole(backbone.get("output_stride")):
-        check_crop([size] if is_whole(size) else size, backbone["output_stride"])
-    if is_whole(trainer.get("devices")):
-        micro_batch(config["batch_size"], trainer["devices"], trainer["accumulate_grad_batches"])
-    RunConfig.of(config).trainer.val_interval()  # it must divide the run
+    stride, trainer = config.backbone.get("output_stride", 0), config.trainer
+    if str(config.backbone.get("_target_", "")).startswith(OURS) and is_whole(stride):
+        check_crop(config.size, stride)
+    if isinstance(trainer.devices, int) and trainer.devices > 0:
+        micro_batch(config.batch_size, trainer.devices, trainer.accumulate_grad_batches)
+    trainer.val_interval()  # it must divide the run

@@ -7,10 +7,9 @@ torch before it is asked about GPUs, as every command asks for its rank.
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from segsweep.config.schema import RunConfig
 from segsweep.errors import ConfigError, UserError
 from segsweep.rules import DEVICES
 
@@ -81,24 +80,22 @@ def gpus(accelerator: str) -> int:
     return torch.cuda.device_count()
 
 
-def devices_wanted(config: Mapping[str, Any]) -> int:
+def devices_wanted(config: RunConfig) -> int:
     """Return `trainer.devices` as a number: of GPUs, or of processes on the CPU.
 
     Raises:
         ConfigError: it is neither a number nor `auto`.
     """
-    wanted: int | str = DEVICES.check("trainer.devices", config["trainer"]["devices"])
-    return (
-        wanted if isinstance(wanted, int) and wanted > 0 else max(gpus(config["trainer"]["accelerator"]), 1)
-    )
+    wanted: int | str = DEVICES.check("trainer.devices", config.trainer.devices)
+    return wanted if isinstance(wanted, int) and wanted > 0 else max(gpus(config.trainer.accelerator), 1)
 
 
-def check_devices(config: Mapping[str, Any]) -> None:
+def check_devices(config: RunConfig) -> None:
     """Raise ConfigError if this machine has fewer GPUs than a run wants.
 
     Call it for runs that execute here only: a sweep for Slurm may be planned on a machine without GPUs.
     """
-    accelerator = config["trainer"]["accelerator"]
+    accelerator = config.trainer.accelerator
     wanted, there = devices_wanted(config), gpus(accelerator)
     if accelerator in ("gpu", "cuda") and there == 0:
         raise ConfigError(
@@ -113,7 +110,7 @@ def check_devices(config: Mapping[str, Any]) -> None:
         )
 
 
-def processes(config: Mapping[str, Any]) -> int:
+def processes(config: RunConfig) -> int:
     """Return how many ranks a run has if this process executes it: ranks already started win."""
     ranks = Ranks.of_environment()
     return ranks.world if ranks.world > 1 else devices_wanted(config)

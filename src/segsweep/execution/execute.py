@@ -4,12 +4,12 @@ Rank 0 holds the run and writes what is to be written of it; the others follow (
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
 
 from segsweep import failures
+from segsweep.config.schema import RunConfig
 from segsweep.distributed.children import rank_log
 from segsweep.distributed.collectives import broadcast
 from segsweep.distributed.group import Group
@@ -29,7 +29,7 @@ log = logging.getLogger("segsweep")
 
 
 def execute(
-    folder: RunFolder, train: bool = True, logged: bool = False, asked: Mapping[str, Any] | None = None
+    folder: RunFolder, train: bool = True, logged: bool = False, asked: RunConfig | None = None
 ) -> None:
     """Train the run to its end and test it with the strategies that its configuration names.
 
@@ -48,7 +48,7 @@ def execute(
         with group.follow():
             _execute(folder, train, group, None, asked)
         return
-    wait = _config(folder, asked)["wait"]
+    wait = _config(folder, asked).wait
     with folder.hold(wait=wait) as lease, _log_file(folder.log, logged):
         remove_drafts(folder.path)
         try:
@@ -61,23 +61,23 @@ def execute(
             raise
 
 
-def _config(folder: RunFolder, asked: Mapping[str, Any] | None) -> dict[str, Any]:
+def _config(folder: RunFolder, asked: RunConfig | None) -> RunConfig:
     """What is asked of a run that is done, else the run's own: another command may have renewed it.
 
     Raises:
         ConfigError: it names classes that may not be built.
     """
     done = folder.status().state is State.DONE
-    config = dict(asked) if asked is not None and done else folder.config()
+    config = asked if asked is not None and done else folder.config()
     check_targets(folder, config)
     return config
 
 
 def _all_ranks(
-    folder: RunFolder, train: bool, group: Group, asked: Mapping[str, Any] | None
+    folder: RunFolder, train: bool, group: Group, asked: RunConfig | None
 ) -> AbstractContextManager[None]:
     config = _config(folder, asked)
-    wanted, devices = config["trainer"]["devices"], group.ranks.world
+    wanted, devices = config.trainer.devices, group.ranks.world
     if devices == 1:
         check_devices(config)
         devices = devices_wanted(config)
@@ -86,7 +86,7 @@ def _all_ranks(
     command = folder.command()
     return group.lead(
         devices,
-        gpus(config["trainer"]["accelerator"]) > 0,
+        gpus(config.trainer.accelerator) > 0,
         command + ([] if train else ["--no-train"]),
         folder.path,
         on_death=lambda failure: folder.update_status(**_ending(folder, failure)),
@@ -98,7 +98,7 @@ def _execute(
     train: bool,
     group: Group,
     lease: Lease | None,
-    asked: Mapping[str, Any] | None,
+    asked: RunConfig | None,
 ) -> None:
     """The same on all ranks; rank 0's reading of configuration and status is everybody's."""
     leads = lease is not None
@@ -132,11 +132,11 @@ def _shrink(folder: RunFolder) -> bool:
     BatchNorm then sees fewer images at a time: a fact about the run, which status.json and reports tell.
     """
     config, status = folder.config(), folder.status()
-    images, accumulate = config["batch_size"], config["trainer"]["accumulate_grad_batches"]
+    images, accumulate = config.batch_size, config.trainer.accumulate_grad_batches
     devices = processes(config)
     now = status.shrunk_to or accumulate
     more = [n for n in range(now + 1, images + 1) if n % now == 0 and images % (n * devices) == 0]
-    if config["trainer"]["on_oom"] != "shrink" or status.state is State.DONE or not more:
+    if config.trainer.on_oom != "shrink" or status.state is State.DONE or not more:
         return False
     log.warning(f"out of memory: {more[0]} micro-batches a step in place of {now}, {images} images as before")
     folder.update_status(shrunk_to=more[0])

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from segsweep.config.schema import RunConfig
 from segsweep.errors import ConfigError, UserError
 from segsweep.networks import Segmenter
 from segsweep.networks.encoder import read_weights
@@ -21,7 +22,7 @@ from segsweep.training.checkpoint_files import newest, read_checkpoint, segmente
 log = logging.getLogger("segsweep")
 
 
-def start(folder: RunFolder, config: Mapping[str, Any], segmenter: Segmenter) -> tuple[Path | None, str]:
+def start(folder: RunFolder, config: RunConfig, segmenter: Segmenter) -> tuple[Path | None, str]:
     """Give a fresh network the weights that the run begins with.
 
     The start order, first that is there:
@@ -42,18 +43,18 @@ def start(folder: RunFolder, config: Mapping[str, Any], segmenter: Segmenter) ->
     if (parent := folder.plan.parent) is not None:
         last = _last_of(folder.path.parent / parent)
         return None, f"parent {parent}{_load(segmenter, last, _checkpoint(last))}"
-    if config.get("init") is not None:
-        return None, f"init {config['init']}{_load(segmenter, *_init(config))}"
+    if config.init is not None:
+        return None, f"init {config.init}{_load(segmenter, *_init(config))}"
     return None, "ImageNet weights" if segmenter.encoder.has_pretrained_weights else "random weights"
 
 
-def check_init(config: Mapping[str, Any], segmenter: Segmenter) -> None:
+def check_init(config: RunConfig, segmenter: Segmenter) -> None:
     """Raise what `start` would of `init`, before anything trains; the network may be without weights."""
-    if config.get("init") is not None:
+    if config.init is not None:
         _fitting(segmenter, *_init(config))
 
 
-def _init(config: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+def _init(config: RunConfig) -> tuple[Path, dict[str, Any]]:
     """The file that `init` names, and what it holds: the checkpoint of a run of ours, or any weights."""
     file = init_file(config)
     return file, _checkpoint(file) if is_run(config) else read_weights(file, f"init={file}")

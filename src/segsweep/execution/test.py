@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from segsweep import build
+from segsweep.config.schema import RunConfig
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
@@ -51,7 +52,7 @@ _Part = tuple[dict[str, Counts], list[dict[str, Size]]]
 """What a rank has found: counts by strategy, and the sizes of what each writer stored."""
 
 
-def run_tests(folder: RunFolder, config: dict[str, Any], ranks: Ranks) -> None:
+def run_tests(folder: RunFolder, config: RunConfig, ranks: Ranks) -> None:
     """Test with what is missing, all of it in one pass over the images. Called by every rank.
 
     A test yields counts, or predictions where its split has no public truth, and predictions where they are
@@ -66,17 +67,17 @@ def run_tests(folder: RunFolder, config: dict[str, Any], ranks: Ranks) -> None:
         return
     with shared_fate(ranks):
         data = build.build_dataset(config)
-        samples = data.split(config["split"] or data.test_split)
+        samples = data.split(config.split or data.test_split)
         usual = COUNTS if samples.has_truth else SUBMISSION if data.submission else PNG
         suffix, there = test_suffix(config), folder.yields()
-        wanted = needed(config["predictions"], usual)
+        wanted = needed(config.predictions, usual)
         missing = {name: wanted - there.get(name + suffix, set()) for name in strategies}
     missing, token = broadcast((missing, uuid.uuid4().hex[:8]))
     if any(missing.values()):
         _Pass(folder, config, data, samples, strategies, missing, suffix, ranks, token).do()
     with shared_fate(ranks):
         folder.check_ours()
-        for node in config["test"].values() if ranks.rank == 0 else ():
+        for node in config.test.values() if ranks.rank == 0 else ():
             name = build.build({"test": node}, "test").name + suffix
             asked = {"strategy": node, "suffix": suffix, "usual": usual}
             path, found = folder.tests / name / layout.ASKED, folder.asked(name)
@@ -89,7 +90,7 @@ class _Pass:
     """One pass over a split for all that is missing: `missing` has what each strategy has yet to yield."""
 
     folder: RunFolder
-    config: dict[str, Any]
+    config: RunConfig
     data: SegmentationDataset
     samples: SplitDataset
     strategies: dict[str, Strategy]
@@ -147,7 +148,7 @@ class _Pass:
     def _evaluate(
         self, strategies: Sequence[Strategy], writers: Sequence[PredictionWriter]
     ) -> dict[str, Counts]:
-        checkpoint, trainer = _checkpoint(self.folder, self.config), self.config["trainer"]
+        checkpoint = _checkpoint(self.folder, self.config)
         own, done = range(self.ranks.rank, len(self.samples), self.ranks.world), count(1)
         consumers: list[OnImage] = [self._check_ours, *writers]
         if self.samples.has_truth:  # pictures are for reports of figures, and show the truth
@@ -158,9 +159,9 @@ class _Pass:
                 cache(lambda output_stride: load_network(self.config, checkpoint, output_stride)),
                 self.samples,
                 strategies,
-                num_classes=self.config["num_classes"],
-                device=device(trainer["accelerator"], self.ranks.local_rank),
-                num_workers=self.config["num_workers"],
+                num_classes=self.config.num_classes,
+                device=device(self.config.trainer.accelerator, self.ranks.local_rank),
+                num_workers=self.config.num_workers,
                 on_image=_each([*consumers, lambda *_: progress(next(done), len(own))]),
                 indices=own,
             )
@@ -189,8 +190,8 @@ class _Pass:
             image_sizes=sizes,
             label_sizes=sizes if self.samples.has_truth else (),
             strategy=strategy,
-            num_classes=self.config["num_classes"],
-            checkpoint=self.config["checkpoint"]["test"],
+            num_classes=self.config.num_classes,
+            checkpoint=self.config.checkpoint.test,
             step=self.folder.status().step,
             checkpoint_hash=file_hash(str(_checkpoint(self.folder, self.config))),
             initial_weights=_initial_weights(self.folder.plan.identity),
@@ -206,12 +207,12 @@ def _each(consumers: Sequence[OnImage]) -> OnImage:
     return on_image
 
 
-def _checkpoint(folder: RunFolder, config: dict[str, Any]) -> Path:
-    which = BEST if config["checkpoint"]["test"] == "best" else LAST
+def _checkpoint(folder: RunFolder, config: RunConfig) -> Path:
+    which = BEST if config.checkpoint.test == "best" else LAST
     path = folder.checkpoints / which
     if not path.is_file():
         raise UserError(
-            f"{path}: the weights that checkpoint.test={config['checkpoint']['test']} names are not there"
+            f"{path}: the weights that checkpoint.test={config.checkpoint.test} names are not there"
         )
     return path
 
@@ -223,7 +224,7 @@ def _initial_weights(identity: dict[str, Any]) -> str:
     return str(given) if given else "timm" if identity["backbone.pretrained"] else "random"
 
 
-def load_network(config: dict[str, Any], checkpoint: Path, output_stride: int | None) -> Segmenter:
+def load_network(config: RunConfig, checkpoint: Path, output_stride: int | None) -> Segmenter:
     """The trained network without its auxiliary branches, at another output stride where one is given."""
     network = build.build_segmenter(config, output_stride, load_weights=False, auxiliary=False)
     wanted = network.state_dict().keys()

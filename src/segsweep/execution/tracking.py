@@ -1,11 +1,12 @@
 """A run's logger: open from its first step to its last test, told what the run is and how it ended."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from segsweep import build
+from segsweep.config.schema import RunConfig
 from segsweep.data.labels import Palette
 from segsweep.errors import UserError
 from segsweep.planning.stages import key_of
@@ -17,7 +18,7 @@ from segsweep.training.loggers import RunInfo, RunLogger
 
 
 @contextmanager
-def tracked(folder: RunFolder, config: Mapping[str, Any]) -> Iterator[RunLogger]:
+def tracked(folder: RunFolder, config: RunConfig) -> Iterator[RunLogger]:
     """Yield the logger of a run that is trained and tested inside; then tell it the figures and close it.
 
     If the training did not start it, new tests do. If the run ends early, a service is left to close with the
@@ -52,7 +53,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
 
 
 def run_info(
-    folder: RunFolder, config: Mapping[str, Any], classes: Sequence[str] = (), palette: Palette = ()
+    folder: RunFolder, config: RunConfig, classes: Sequence[str] = (), palette: Palette = ()
 ) -> RunInfo:
     """Return what a logger is told of a run; `classes` and `palette` are for validations."""
     stage, axes = folder.plan.stage, _axes(folder, config)
@@ -61,7 +62,7 @@ def run_info(
         id=folder.id,
         folder=folder.path,
         name=" ".join([*([stage] if stage else ()), *(axes or [network]), folder.id[:6]]),
-        group=config["sweep"],
+        group=config.sweep,
         job_type=stage or "train",
         tags=tuple(axes),
         config=config,
@@ -70,9 +71,9 @@ def run_info(
     )
 
 
-def _axes(folder: RunFolder, config: Mapping[str, Any]) -> list[str]:
+def _axes(folder: RunFolder, config: RunConfig) -> list[str]:
     """Return what tells the run from the others of its sweep; if it is alone, what it was asked for by."""
-    axes = compare.axes(_members(folder.path.parent, config["sweep"]))
+    axes = compare.axes(_members(folder.path.parent, config.sweep))
     values = {key: value for key, value in compare.describe(folder, axes).items() if key != "stage"}
     told = [f"{key}={value}" for key, value in values.items() if value != compare.MISSING]
     return told or [override for override in folder.plan.overrides if is_identity(key_of(override))]

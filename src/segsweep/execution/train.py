@@ -4,7 +4,6 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from segsweep import build
 from segsweep.config.schema import RunConfig
@@ -30,7 +29,7 @@ log = logging.getLogger("segsweep")
 
 def train(
     folder: RunFolder,
-    config: dict[str, Any],
+    config: RunConfig,
     status: Status,
     ranks: Ranks,
     lease: Lease | None,
@@ -43,42 +42,39 @@ def train(
     """
     check_values(config)
     if status.shrunk_to:  # it ran out of memory before
-        config = {**config, "trainer": {**config["trainer"], "accumulate_grad_batches": status.shrunk_to}}
+        config = config.changed(trainer={**config["trainer"], "accumulate_grad_batches": status.shrunk_to})
     data = build.build_data(config)
     task = build.build_task(config)
-    settings = RunConfig.of(config)
     resume, origin = start(folder, config, task.segmenter)
     resume = broadcast(resume)
     parameters = inference_parameters(task.segmenter)
     if lease is not None:
         log.info(f"starting from {origin}")
-        micro_batches = settings.trainer.accumulate_grad_batches
+        micro_batches = config.trainer.accumulate_grad_batches
         _note_environment(folder, ranks.world, micro_batches, goes_on=resume is not None)
         first = {} if resume is not None else {"origin": origin}
         folder.update_status(
             state=State.RUNNING,
-            max_steps=settings.trainer.max_steps,
+            max_steps=config.trainer.max_steps,
             params=parameters,
             error=None,
             failure=None,
             **first,
         )
     recorder = _recorder(folder, config, data.dataset, logger)
-    fit(task, data, settings, ranks, recorder, folder.checkpoints, resume, check=folder.check_ours)
+    fit(task, data, config, ranks, recorder, folder.checkpoints, resume, check=folder.check_ours)
     if lease is not None:
         folder.update_status(state=State.DONE)
 
 
-def _recorder(
-    folder: RunFolder, config: dict[str, Any], data: SegmentationDataset, logger: RunLogger
-) -> Recorder:
+def _recorder(folder: RunFolder, config: RunConfig, data: SegmentationDataset, logger: RunLogger) -> Recorder:
     write = _progress_writer(folder)
     recorder = Recorder(
         run=run_info(folder, config, data.classes, data.palette),
         logger=logger,
         train_images=len(data.split(data.train_split)),
-        batch_size=config["batch_size"],
-        log_every=config["trainer"]["log_every"],
+        batch_size=config.batch_size,
+        log_every=config.trainer.log_every,
         on_progress=lambda progress: write(progress, recorder),
         check=folder.check_ours,
     )

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segsweep.config import groups as config_files
 from segsweep.config.path_options import all_path_options
+from segsweep.config.schema import RunConfig
 from segsweep.config.values import check_types, check_values
 from segsweep.errors import ConfigError
 from segsweep.planning.explain import explained
@@ -55,7 +56,7 @@ def chooses(argument: str, *groups: str) -> bool:
     return argument.partition("=")[0] in (groups or GROUPS)
 
 
-def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfig) -> dict[str, Any]:
+def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfig) -> RunConfig:
     """Return the configuration under which a run is to be tested.
 
     Args:
@@ -83,7 +84,7 @@ def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfi
             if override.type != OverrideType.CHANGE or override.is_sweep_override():
                 raise ConfigError(f"{override.input_line}: with a run's id, give one value as key=value")
             set_value(config, override)
-    resolved = {**resolve(config), "runs_dir": str(folder.path.parent)}
+    resolved = RunConfig.of({**resolve(config), "runs_dir": str(folder.path.parent)})
     check_data_dir(overrides, own, resolved)
     check_types(resolved, {})
     check_values(resolved)

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import torch
 
 from segsweep.build import (
-    Config,
     build,
     build_data,
     build_dataset,
@@ -21,7 +20,7 @@ from segsweep.build import (
     build_segmenter,
     build_strategies,
 )
-from segsweep.config.schema import RunConfig, TrainerConfig
+from segsweep.config.schema import RunConfig
 from segsweep.config.values import check_values
 from segsweep.data.datamodule import DataModule
 from segsweep.data.dataset import SegmentationDataset
@@ -43,7 +42,7 @@ DATASET = ("dataset", "num_classes", "size")
 DATA = (*DATASET, "augment", "sampling", "batch_size", "num_workers", "seed")
 
 
-def check(config: Config) -> None:
+def check(config: RunConfig) -> None:
     """Build everything once without weights, so that what cannot work fails before anything starts.
 
     Raises:
@@ -53,13 +52,13 @@ def check(config: Config) -> None:
         part(_without_seed(config))
 
 
-def check_test(config: Config) -> None:
+def check_test(config: RunConfig) -> None:
     """Build what a test of a trained run takes besides its network, as `check` does for training."""
     for part in (_dataset, _tests, _predictions, _test_files):
         part(_without_seed(config))
 
 
-def problems(config: Config) -> Iterator[tuple[UserError, bool]]:
+def problems(config: RunConfig) -> Iterator[tuple[UserError, bool]]:
     """All that `check` might raise, and whether it is about files only: the run could be built."""
     for part in (check_values, *_options(), _files):
         try:
@@ -68,93 +67,91 @@ def problems(config: Config) -> Iterator[tuple[UserError, bool]]:
             yield error, part is _files
 
 
-def _options() -> tuple[Callable[[Config], object], ...]:
+def _options() -> tuple[Callable[[RunConfig], object], ...]:
     """The parts that ask for no files, in the order in which one would mend them."""
     return _weights, _training, _loss, _tests, _logger, _data, _predictions, _input
 
 
-def _without_seed(config: Config) -> Config:
-    return {**config, "seed": 0}
+def _without_seed(config: RunConfig) -> RunConfig:
+    return config.changed(seed=0)
 
 
-def _of(*keys: str, kept: int | None = None) -> Callable[[Callable[[Config], T]], Callable[[Config], T]]:
+def _of(
+    *keys: str, kept: int | None = None
+) -> Callable[[Callable[[RunConfig], T]], Callable[[RunConfig], T]]:
     """Have a function called once for configurations that agree in these keys, with no others.
 
     `kept` is how many results are kept at most; None for all.
     """
 
-    def once(function: Callable[[Config], T]) -> Callable[[Config], T]:
-        cached = lru_cache(kept)(lambda text: function(json.loads(text)))
+    def once(function: Callable[[RunConfig], T]) -> Callable[[RunConfig], T]:
+        cached = lru_cache(kept)(lambda text: function(RunConfig.of(json.loads(text))))
         return lambda config: cached(json.dumps({key: config.get(key) for key in keys}, sort_keys=True))
 
     return once
 
 
-def _trainer(config: Config) -> TrainerConfig:
-    return RunConfig.of(config).trainer
-
-
 @_of(*DATASET)
-def _dataset(config: Config) -> SegmentationDataset:
+def _dataset(config: RunConfig) -> SegmentationDataset:
     return build_dataset(config)
 
 
 @_of(*DATA)
-def _data(config: Config) -> DataModule:
+def _data(config: RunConfig) -> DataModule:
     return build_data(config, _dataset(config))
 
 
 @_of("loss", "num_classes")
-def _loss(config: Config) -> None:
+def _loss(config: RunConfig) -> None:
     loss: SegmentationLoss = build(config, "loss")
-    loss.check(config["num_classes"])
+    loss.check(config.num_classes)
 
 
 @_of("test")
-def _tests(config: Config) -> None:
+def _tests(config: RunConfig) -> None:
     build_strategies(config)
 
 
 @_of("predictions", *DATASET)
-def _predictions(config: Config) -> None:
-    if config["predictions"] is not None:
-        prediction_form(config["predictions"], _dataset(config).submission, config["num_classes"])
+def _predictions(config: RunConfig) -> None:
+    if config.predictions is not None:
+        prediction_form(config.predictions, _dataset(config).submission, config.num_classes)
 
 
 @_of("logger")
-def _logger(config: Config) -> None:
+def _logger(config: RunConfig) -> None:
     build_logger(config)
 
 
 @_of(*NETWORK, kept=8)  # a network is large even without its tensors
-def _network(config: Config) -> Segmenter:
+def _network(config: RunConfig) -> Segmenter:
     with torch.device("meta"):
         return build_segmenter(config, load_weights=False)
 
 
 @_of("backbone")
-def _weights(config: Config) -> None:
+def _weights(config: RunConfig) -> None:
     """Compare the file of weights, where there is one, with the encoder it is for."""
-    if config["backbone"].get("weights") is not None:
-        backbone = {**config["backbone"], "pretrained": False}
+    if config.backbone.get("weights") is not None:
+        backbone = {**config.backbone, "pretrained": False}
         with torch.device("meta"):
             build({"backbone": backbone}, "backbone")
 
 
 @_of("scheduler")
-def _schedule(config: Config) -> Callable[..., dict[str, Any]]:
+def _schedule(config: RunConfig) -> Callable[..., dict[str, Any]]:
     factory: Callable[..., dict[str, Any]] = build(config, "scheduler")
     return factory
 
 
 @_of(*NETWORK, "init", "runs_dir", "optimizer", "scheduler", "trainer", "checkpoint")
-def _training(config: Config) -> None:
-    segmenter, frozen = _network(config), _trainer(config).freeze
+def _training(config: RunConfig) -> None:
+    segmenter, frozen = _network(config), config.trainer.freeze
     if frozen:
         segmenter = copy.deepcopy(segmenter)  # which others share
         freeze(segmenter, frozen)
     check_init(config, segmenter)
-    trainer, optimizer = _trainer(config), build(config, "optimizer")
+    trainer, optimizer = config.trainer, build(config, "optimizer")
     with_schedule(
         optimizer,
         _schedule(config),
@@ -165,20 +162,20 @@ def _training(config: Config) -> None:
 
 
 @_of(*NETWORK, "size", "batch_size", "trainer", "checkpoint")
-def _input(config: Config) -> None:
-    trainer, devices = _trainer(config), processes(config)
-    images = micro_batch(config["batch_size"], devices, trainer.accumulate_grad_batches)
+def _input(config: RunConfig) -> None:
+    trainer, devices = config.trainer, processes(config)
+    images = micro_batch(config.batch_size, devices, trainer.accumulate_grad_batches)
     together = devices if synchronises(trainer.sync_batchnorm, devices, images) else 1
-    check_input(_network(config).encoder, tuple(config["size"]), images * together)
+    check_input(_network(config).encoder, tuple(config.size), images * together)
 
 
 @_of(*DATASET, "split")
-def _files(config: Config) -> None:
+def _files(config: RunConfig) -> None:
     _dataset(config).check_files()
     _test_files(config)
 
 
 @_of(*DATASET, "split")
-def _test_files(config: Config) -> None:
+def _test_files(config: RunConfig) -> None:
     data = _dataset(config)
-    data.split(config["split"] or data.test_split).check()
+    data.split(config.split or data.test_split).check()

@@ -6,12 +6,12 @@ were planned by a version that did not look at data are found by their configura
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from segsweep.config.schema import RunConfig
 from segsweep.errors import UserError
 from segsweep.runs import layout
 from segsweep.runs.folder import all_runs
@@ -36,7 +36,7 @@ class Found:
     unread: UserError | None = None
 
 
-def find(own: dict[str, Any], config: Mapping[str, Any], parent: str | None) -> Found:
+def find(own: dict[str, Any], config: RunConfig, parent: str | None) -> Found:
     """Return the run of an identity without its data: an older one if it exists, else the one of these data.
 
     Args:
@@ -48,15 +48,15 @@ def find(own: dict[str, Any], config: Mapping[str, Any], parent: str | None) -> 
     if is_generated(own):
         return older
     # What a dataset is built from, but for options that change nothing of which files are read.
-    dataset = {key: value for key, value in config["dataset"].items() if key != "cache"}
-    named = {"dataset": dataset, "num_classes": config["num_classes"], "size": CROP}
+    dataset = {key: value for key, value in config.dataset.items() if key != "cache"}
+    named = {"dataset": dataset, "num_classes": config.num_classes, "size": CROP}
     content = content_of(json.dumps(named, sort_keys=True), Path.cwd())
-    runs_dir = Path(config["runs_dir"]).absolute()
+    runs_dir = Path(config.runs_dir).absolute()
     if isinstance(content, UserError):
         return find_without_data(older, runs_dir, content)
     whole = dict(sorted({**own, CONTENT: f"sha256:{content}"}.items()))
     found = Found(id_of(whole, parent), whole)
-    if config["force"] or layout.is_run(runs_dir / found.id) or not layout.is_run(runs_dir / older.id):
+    if config.force or layout.is_run(runs_dir / found.id) or not layout.is_run(runs_dir / older.id):
         return found
     return older
 
@@ -71,7 +71,7 @@ def content_of(built_from: str, working_folder: Path) -> str | UserError:
     from segsweep.data.dataset import fingerprint  # torch takes seconds to import
 
     try:
-        return fingerprint(build_dataset(json.loads(built_from)))
+        return fingerprint(build_dataset(RunConfig.of(json.loads(built_from))))
     except UserError as error:
         return error
 

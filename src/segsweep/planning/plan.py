@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.config.groups import GLOBAL, files, is_global, read
+from segsweep.config.schema import RunConfig
 from segsweep.config.values import RULES, check_choices, check_keys, check_types, check_values
 from segsweep.errors import ConfigError, FileError, OptionError, UserError
 from segsweep.files import write_groups
@@ -39,7 +40,7 @@ class Member:
     `own` is its identity without what its data hold: these are looked at when it is asked which run it is.
     """
 
-    config: dict[str, Any]
+    config: RunConfig
     own: dict[str, Any]
     choices: dict[str, str]
     overrides: tuple[str, ...]
@@ -69,7 +70,7 @@ class Member:
     @property
     def folder(self) -> RunFolder:
         """Where it lives; what its configuration names was named by the command that planned it."""
-        return RunFolder(Path(self.config["runs_dir"]) / self.id, foreign(self.config))
+        return RunFolder(Path(self.config.runs_dir) / self.id, foreign(self.config))
 
     def record(self) -> Plan:
         """What its plan.json says."""
@@ -113,7 +114,7 @@ def planned(
 
         resolved = {**resolved, "augment": with_ignored_fill(resolved["augment"])}
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
-    return Member(resolved, identity(resolved), groups, tuple(overrides), stage, parent)
+    return Member(RunConfig.of(resolved), identity(resolved), groups, tuple(overrides), stage, parent)
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -152,7 +153,7 @@ def check_member(member: Member, may_train: bool = True, is_parent: bool = False
     if member.parent is not None:
         check_member(member.parent, may_train, is_parent=True)
     unread = member.found.unread
-    done = member.folder.is_complete(member.config) and not member.config["force"]
+    done = member.folder.is_complete(member.config) and not member.config.force
     if done and (unread is None or is_parent):
         return
     if unread is None and not may_train and member.folder.status().state is not State.DONE:
@@ -186,8 +187,8 @@ def merge(members: Sequence[Member]) -> list[Member]:
     """
     merged: dict[str, Member] = {}
     for member in (stage for last in members for stage in last.lineage()):
-        tests = merged[member.id].config["test"] if member.id in merged else {}
-        config = {**member.config, "test": {**tests, **member.config["test"]}}
+        tests = merged[member.id].config.test if member.id in merged else {}
+        config = member.config.changed(test={**tests, **member.config.test})
         merged[member.id] = replace(member, config=config)
     return list(merged.values())
 
@@ -215,7 +216,7 @@ def write_all(members: Sequence[Member]) -> None:
         UserError: a folder cannot be written.
     """
     for member in members:
-        if member.config["force"]:
+        if member.config.force:
             set_aside(member.folder)
     write_groups([member.folder.plan_files(member.record(), member.yaml()) for member in members])
 

@@ -26,7 +26,6 @@ from segsweep.runs.folder import all_runs
 from segsweep.runs.settings import flatten
 from segsweep.training.freezing import freeze
 
-Config = Mapping[str, Any]
 PASSES = 3  # forward, and backward for the maps and for the weights
 AT_THE_LOSS = 3  # of the logits' size in float32: themselves, their log-softmax and its gradient
 PARTS = ("backbone", "head", "num_classes", "size", "batch_size")
@@ -74,19 +73,19 @@ class Cost:
 _costs: dict[str, Cost] = {}
 
 
-def cost(config: Config) -> Cost:
+def cost(config: RunConfig) -> Cost:
     """The cost of a run of this resolved configuration.
 
     Raises:
         UserError: as the network's parts raise it.
     """
     # Numbers of the optimizer count by whether they are zero: SGD keeps no momentum if it is 0.
-    optimizer = {k: bool(v) if isinstance(v, int | float) else v for k, v in config["optimizer"].items()}
-    averaged = config["trainer"]["ema_decay"] is not None
+    optimizer = {k: bool(v) if isinstance(v, int | float) else v for k, v in config.optimizer.items()}
+    averaged = config.trainer.ema_decay is not None
     key = f"{kind(dict(flatten(config)))} {processes(config)} {sorted(optimizer.items())} {averaged}"
     if key in _costs:
         return _costs[key]
-    precision = config["trainer"]["precision"]
+    precision = config.trainer.precision
     computed = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}[
         precision.partition("-")[0]
     ]
@@ -95,7 +94,7 @@ def cost(config: Config) -> Cost:
     weights = _bytes([*segmenter.parameters(), *segmenter.buffers()])
     _costs[key] = Cost(
         parameters=parts["encoder"] + parts["head"],
-        macs=macs(on_meta(config), config["size"]),
+        macs=macs(on_meta(config), config.size),
         weights=weights,
         gradients=_bytes([p for p in segmenter.parameters() if p.requires_grad]),
         optimizer=_optimizer_state(config, segmenter),
@@ -105,15 +104,15 @@ def cost(config: Config) -> Cost:
     return _costs[key]
 
 
-def _activations(config: Config, dtype: torch.dtype) -> int:
-    accumulated = RunConfig.of(config).trainer.accumulate_grad_batches
-    images = micro_batch(config["batch_size"], processes(config), accumulated)
-    image = torch.empty(images, 3, *config["size"], dtype=torch.uint8, device="meta")
-    logits = 4 * images * int(config["num_classes"]) * prod(config["size"])
+def _activations(config: RunConfig, dtype: torch.dtype) -> int:
+    accumulated = config.trainer.accumulate_grad_batches
+    images = micro_batch(config.batch_size, processes(config), accumulated)
+    image = torch.empty(images, 3, *config.size, dtype=torch.uint8, device="meta")
+    logits = 4 * images * int(config.num_classes) * prod(config.size)
     return saved_for_backward(_frozen(config, dtype), image) + AT_THE_LOSS * logits
 
 
-def _optimizer_state(config: Config, segmenter: Segmenter) -> int:
+def _optimizer_state(config: RunConfig, segmenter: Segmenter) -> int:
     """Bytes that the optimizer keeps after its first step, as it makes them itself."""
     optimizer = build(config, "optimizer")(segmenter)
     for parameter in segmenter.parameters():
@@ -123,9 +122,9 @@ def _optimizer_state(config: Config, segmenter: Segmenter) -> int:
     return _bytes([value for value in kept if isinstance(value, Tensor)])
 
 
-def _frozen(config: Config, dtype: torch.dtype) -> Segmenter:
+def _frozen(config: RunConfig, dtype: torch.dtype) -> Segmenter:
     segmenter = on_meta(config, dtype)
-    freeze(segmenter, config["trainer"]["freeze"])
+    freeze(segmenter, config.trainer.freeze)
     return segmenter
 
 

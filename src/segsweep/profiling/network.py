@@ -15,6 +15,7 @@ import torch
 
 from segsweep.build import build_segmenter
 from segsweep.config import groups as config_files
+from segsweep.config.schema import RunConfig
 from segsweep.errors import OptionError, as_typed
 from segsweep.networks import Segmenter
 from segsweep.planning.experiment import published_table
@@ -37,7 +38,7 @@ class Network:
     `config` is what builds it, `values` all options of the member, with groups by their choice.
     """
 
-    config: Mapping[str, Any]
+    config: RunConfig
     values: Mapping[str, Any]
     size: tuple[int, int]
 
@@ -45,14 +46,14 @@ class Network:
     def of(cls, member: Member, size: tuple[int, int] | None) -> "Network":
         """The network of a composed configuration, at the size of its training crop if no other is given."""
         config = {part: member.config[part] for part in ("backbone", "head", "num_classes")}
-        config["backbone"] = {k: v for k, v in config["backbone"].items() if k not in WEIGHTS}
-        height, width = size or member.config["size"]
-        return cls(config, {**dict(flatten(member.config)), **member.choices}, (height, width))
+        config["backbone"] = {k: v for k, v in member.config.backbone.items() if k not in WEIGHTS}
+        height, width = size or member.config.size
+        return cls(RunConfig.of(config), {**dict(flatten(member.config)), **member.choices}, (height, width))
 
     @property
     def key(self) -> str:
         """Equal for networks that cost the same because they are the same."""
-        return json.dumps([self.config, self.size], sort_keys=True)
+        return json.dumps([self.config.content, self.size], sort_keys=True)
 
     @cached_property
     def label(self) -> str:
@@ -75,7 +76,7 @@ class Network:
             UserError: as the network's parts raise it.
             OptionError: the input is too small, or `num_classes` is not a number of classes.
         """
-        classes = self.config["num_classes"]
+        classes = self.config.num_classes
         if not isinstance(classes, int) or classes < 1:
             raise OptionError("num_classes", classes, "a number of classes, at least 1")
         stride = max(on_meta(self.config).encoder.reductions)
@@ -99,7 +100,7 @@ class Network:
         image = torch.empty(batch, 3, *self.size, dtype=torch.uint8, device="meta")
         return {
             "network": self.label,
-            "num_classes": self.config["num_classes"],
+            "num_classes": self.config.num_classes,
             "input": list(self.size),
             **counted,
             **{f"{part}_m": count / 1e6 for part, count in parts.items()},

@@ -38,12 +38,12 @@ class PlannedRun:
     @property
     def steps(self) -> int:
         """Optimizer steps left to do."""
-        return int(self.member.config["trainer"]["max_steps"]) - self.step
+        return int(self.member.config.trainer.max_steps) - self.step
 
     @property
     def images(self) -> int:
         """Images left to train on."""
-        return self.steps * int(self.member.config["batch_size"])
+        return self.steps * int(self.member.config.batch_size)
 
     @cached_property
     def hours(self) -> float:
@@ -74,11 +74,11 @@ def _state(member: Member) -> tuple[str, int]:
     folder, status = member.folder, member.folder.status()
     if not layout.is_run(folder.path):
         return "new", 0
-    if member.config["force"]:
+    if member.config.force:
         return "again", 0
     if status.state is State.DONE:
         done = folder.is_complete(member.config)
-        return "done" if done else "to test", int(member.config["trainer"]["max_steps"])
+        return "done" if done else "to test", int(member.config.trainer.max_steps)
     return status.state, int(status.step) if status.state in GOING_ON else 0
 
 
@@ -148,4 +148,4 @@ class Outlook:
 
 
 def _all_steps(member: Member) -> int:
-    return int(member.config["trainer"]["max_steps"])
+    return int(member.config.trainer.max_steps)

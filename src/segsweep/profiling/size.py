@@ -5,7 +5,7 @@ that it tells of. Bytes of activations follow torch's own storages through a for
 as workspaces of convolutions and rounding by the allocator, is not in them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from weakref import finalize
 
@@ -17,13 +17,14 @@ from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
 from segsweep.build import build_segmenter
+from segsweep.config.schema import RunConfig
 from segsweep.networks import Segmenter
 
 AUXILIARY = "auxiliary"
 """The submodule in which a head keeps what it needs in training only."""
 
 
-def on_meta(config: Mapping[str, Any], dtype: torch.dtype = torch.float32) -> Segmenter:
+def on_meta(config: RunConfig, dtype: torch.dtype = torch.float32) -> Segmenter:
     """The network of a configuration on the meta device."""
     with torch.device("meta"):
         return build_segmenter(config, load_weights=False).to(dtype)

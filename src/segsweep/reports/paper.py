@@ -161,8 +161,8 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison:
         found = members.get(run, [])
         tests = []
         for member in found:
-            if row["test"] in member.config["test"]:
-                strategy = build.build(member.config["test"], row["test"]).name
+            if row["test"] in member.config.test:
+                strategy = build.build(member.config.test, row["test"]).name
                 tests.append(member.folder.read_tests().get(strategy + test_suffix(member.config)))
         shipped = _shipped_strategy(row["test"]) if "test" in row else None
         folders, there = tuple(member.folder for member in found), tuple(test for test in tests if test)
@@ -172,7 +172,7 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison:
 
 def _sizes(table: Published, member: Member) -> tuple[dict[str, float], str | None]:
     """What the network counts at the paper's input and classes, and what is known of a difference."""
-    config = {**member.config, "num_classes": table.protocol["num_classes"]}
+    config = member.config.changed(num_classes=table.protocol["num_classes"])
     network = Network.of(replace(member, config=config), (table.input[0], table.input[1]))
     counted = network.counted()
     return counted, (find(network.values, counted, network.size) or {}).get("discrepancy")

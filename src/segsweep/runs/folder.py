@@ -24,6 +24,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from segsweep.config.schema import RunConfig
 from segsweep.errors import DamagedFileError, UserError, as_typed
 from segsweep.files import File, write_groups
 from segsweep.processes import PYTHON
@@ -80,7 +81,7 @@ class RunFolder(Tested):
             raise UserError(f"{self.path}: no plan.json, so this is no run folder; see segsweep runs")
         return compatibility.current_plan(plan)
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> RunConfig:
         """The resolved configuration, in the form of this version.
 
         Raises:
@@ -94,7 +95,7 @@ class RunFolder(Tested):
         trained = self._read_status().state is State.DONE
         current = compatibility.current_config(config.plain(), self.plan, trained)
         self._check_agreement(current)
-        return current
+        return RunConfig.of(current)
 
     def _check_agreement(self, config: Mapping[str, Any]) -> None:
         """See to it that the configuration is the one that the plan's identity was made from.
@@ -179,7 +180,7 @@ class RunFolder(Tested):
             log.warning(str(error))
             return None
 
-    def is_complete(self, config: Mapping[str, Any]) -> bool:
+    def is_complete(self, config: RunConfig) -> bool:
         """Whether nothing is left to do: trained, tested as the configuration asks, and its logger told."""
         status = self.status()
         return status.state is State.DONE and not status.untold and self.is_tested(config)

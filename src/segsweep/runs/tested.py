@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from segsweep.config.schema import RunConfig
 from segsweep.errors import DamagedFileError
 from segsweep.runs import layout
 from segsweep.runs.contents import Asked, Card, Metrics
@@ -33,10 +34,10 @@ def canonical_test(strategy: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "_target_": class_name(str(strategy["_target_"]))}
 
 
-def test_suffix(config: Mapping[str, Any]) -> str:
+def test_suffix(config: RunConfig) -> str:
     """What a test folder's name has after the strategy: weights and split, if they are not the usual ones."""
-    weights = "-best" if config["checkpoint"]["test"] == "best" else ""
-    return weights + (f"-{config['split']}" if config["split"] else "")
+    weights = "-best" if config.checkpoint.test == "best" else ""
+    return weights + (f"-{config.split}" if config.split else "")
 
 
 def needed(predictions: str | None, usual: str | None) -> set[str | None]:
@@ -96,12 +97,12 @@ class Tested:
             found.setdefault(name, set()).add(kind)
         return found
 
-    def is_tested(self, config: Mapping[str, Any]) -> bool:
+    def is_tested(self, config: RunConfig) -> bool:
         """Whether each test that a configuration asks for is there with all that it has to yield."""
         complete = [
             (canonical_test(asked.strategy.plain()), asked.suffix)
             for name, there in self.yields().items()
-            if (asked := self.asked(name)) and needed(config["predictions"], asked.usual) <= there
+            if (asked := self.asked(name)) and needed(config.predictions, asked.usual) <= there
         ]
-        tests = [(canonical_test(strategy), test_suffix(config)) for strategy in config["test"].values()]
+        tests = [(canonical_test(strategy), test_suffix(config)) for strategy in config.test.values()]
         return all(test in complete for test in tests)

@@ -1,10 +1,10 @@
 """The devices of this machine, shared out among the runs of a pool."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from segsweep.config.schema import RunConfig
 from segsweep.errors import ConfigError
 
 CPU = "cpu"
@@ -44,7 +44,7 @@ class Devices:
         for name in chosen:
             self.taken[name] -= 1
 
-    def wanted_by(self, config: Mapping[str, Any]) -> int:
+    def wanted_by(self, config: RunConfig) -> int:
         """The devices that a run takes: one after the other takes the machine, `auto` all of a pool's GPUs.
 
         Raises:
@@ -56,7 +56,7 @@ class Devices:
         if not self.pins:
             return 1
         on_gpus = self.names != [CPU]
-        auto = config["trainer"]["devices"] in ("auto", -1)
+        auto = config.trainer.devices in ("auto", -1)
         wanted = len(self.names) if auto and on_gpus else devices_wanted(config)
         if on_gpus and wanted > len(self.names):
             raise ConfigError(

@@ -21,7 +21,7 @@ class Job:
     @property
     def devices(self) -> int | str:
         """The devices of its last run, as `trainer.devices` has them."""
-        devices: int | str = self.runs[-1].config["trainer"]["devices"]
+        devices: int | str = self.runs[-1].config.trainer.devices
         return devices
 
 
@@ -31,7 +31,7 @@ def jobs_of(members: Sequence[Member], single: bool = False) -> list[Job]:
     Stages from which nothing branches are one job, so that a chain goes through a queue once; a stage that
     several members start from is a job of its own. With `single` every run is a job.
     """
-    stops_early = any(member.config["early_stop"] for member in members)
+    stops_early = any(member.config.early_stop for member in members)
     children = Counter(member.parent.id for member in members if member.parent)
     by_run: dict[str, list[Member]] = {}
     for member in members:

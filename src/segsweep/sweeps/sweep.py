@@ -49,7 +49,7 @@ class Sweep:
             ConfigError: the name is none, or is that of a sweep of other runs.
         """
         config = members[0].config
-        runs_dir, given = Path(config["runs_dir"]), config["sweep"]
+        runs_dir, given = Path(config.runs_dir), config.sweep
         if given is None:
             name = unnamed_sweep_of(runs_dir, {m.id for m in members}) or _hash(members)
         elif re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", str(given)):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep import failures
+from segsweep.config.schema import RunConfig
 from segsweep.failures import Failure
 from segsweep.planning.plan import Member
 from segsweep.processes import ASKING, signal_name
@@ -65,7 +66,7 @@ class Order:
             tuple(asked_of(member) for member in job.runs),
             tuple(str(member.folder.path.absolute()) for member in job.peers),
             train,
-            job.runs[-1].config["retries"],
+            job.runs[-1].config.retries,
             allowed=tuple(sorted({name for member in job.runs for name in member.folder.allowed})),
         )
 
@@ -77,7 +78,7 @@ class Order:
 def asked_of(member: Member) -> str:
     """What is asked of a run that is done, its configuration as JSON; empty if config.yaml says it."""
     done = member.folder.status().state is State.DONE
-    return json.dumps(member.config, ensure_ascii=False) if done else ""
+    return json.dumps(member.config.content, ensure_ascii=False) if done else ""
 
 
 class Attempt:
@@ -181,7 +182,7 @@ def may_pass(folder: RunFolder) -> bool:
 
 
 def _is_complete(folder: RunFolder, config: str) -> bool:
-    return folder.is_complete(json.loads(config) if config else folder.config())
+    return folder.is_complete(RunConfig.of(json.loads(config)) if config else folder.config())
 
 
 def _finish(folder: RunFolder, order: Order, config: str, watch: Callable[[Attempt], None]) -> str | None:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from segsweep import build
+from segsweep.config.schema import RunConfig
 from segsweep.errors import ConfigError
 from segsweep.files import digest
 from segsweep.networks.encoder import read_weights as read_tensors
@@ -55,8 +56,8 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError("runs adopt: expected one file of weights, then the options of segsweep train")
     file = Path(words[0])
     member = _member(overrides)
-    config = {**member.config, "adopted": f"sha256:{file_hash(str(file))}", "force": False}
-    folder = RunFolder(Path(config["runs_dir"]) / run_id(config))
+    config = member.config.changed(adopted=f"sha256:{file_hash(str(file))}", force=False)
+    folder = RunFolder(Path(config.runs_dir) / run_id(config))
     if layout.is_run(folder.path):
         log.info(f"{file} is run {folder.id} already")
         return 0
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _member(overrides: Sequence[str]) -> Member:
     members = compose("train", overrides)
-    if len(members) != 1 or members[0].parent is not None or members[0].config.get("stages"):
+    if len(members) != 1 or members[0].parent is not None or members[0].config.stages:
         raise ConfigError(
             "runs adopt: the options name more than one run (a sweep, or a chain of stages); name one "
             "network and its data set"
@@ -100,7 +101,7 @@ def _bare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
-def check_fit(file: Path, weights: Mapping[str, Tensor], config: Mapping[str, Any]) -> None:
+def check_fit(file: Path, weights: Mapping[str, Tensor], config: RunConfig) -> None:
     """Compare every name and shape with the network's; auxiliary branches may be there or not.
 
     Raises:
@@ -134,7 +135,7 @@ def _some(keys: Sequence[str]) -> str:
 def _write(
     folder: RunFolder,
     member: Member,
-    config: dict[str, Any],
+    config: RunConfig,
     file: Path,
     weights: Mapping[str, Tensor],
     step: int,
@@ -162,7 +163,7 @@ def _write(
         "overrides": list(member.overrides),
         "adopted": origin,
     }
-    folder.write_plan(Plan.of(plan), OmegaConf.to_yaml(config))
+    folder.write_plan(Plan.of(plan), OmegaConf.to_yaml(config.content))
 
 
 def _origin(file: Path) -> dict[str, Any]:

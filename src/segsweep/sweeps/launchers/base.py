@@ -12,6 +12,7 @@ import logging
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -63,8 +64,7 @@ class SweepLauncher(Launcher):
         self.check(members)
         # There is one sweep a command, to which later batches are added.
         sweep = self.call.sweep or Sweep.of(members)
-        for member in members:
-            member.config["sweep"] = sweep.name
+        members = [replace(m, config=m.config.changed(sweep=sweep.name)) for m in members]
         note_older(members)
         write_all(members)
         sweep.write(members)
@@ -94,8 +94,8 @@ class SweepLauncher(Launcher):
             devices,
             LiveTable(sweep) if sys.stderr.isatty() else Display(sweep),
             train=self.call.may_train,
-            on_failure=config["on_failure"],
-            retries=config["retries"],
+            on_failure=config.on_failure,
+            retries=config.retries,
         ).do()
 
 

@@ -48,7 +48,7 @@ class ForeignLauncher(SweepLauncher):
         """Launch wave after wave, and tell the sweep how each run ended."""
         number = 0
         for wave in waves(jobs_of(members)):
-            if sweep.reasons and members[0].config["on_failure"] == "stop":
+            if sweep.reasons and members[0].config.on_failure == "stop":
                 log.info("on_failure=stop: what comes after is not started")
                 return
             todo = [job for job in wave if _left(job)]

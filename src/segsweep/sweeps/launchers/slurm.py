@@ -92,7 +92,7 @@ class SlurmLauncher(SweepLauncher):
         ids = self._submit(jobs_of(members), display)
         ids = {job: found for job, found in ids.items() if found}
         if self.wait:
-            SlurmWork(sweep, display, ids, members[0].config["on_failure"]).wait()
+            SlurmWork(sweep, display, ids, members[0].config.on_failure).wait()
         else:
             display.remark(f"{len(ids)} jobs are Slurm's now; segsweep runs tells how far they are")
 
@@ -162,10 +162,10 @@ class SlurmLauncher(SweepLauncher):
         config, said = job.runs[-1].config, self.options
         ranks = 1 if job.devices == "auto" else int(job.devices) // said["nodes"]
         tasks = said.get("tasks_per_node", ranks)
-        by_itself = config["trainer"]["accelerator"] != "cpu" and not {"gpus_per_task", "gres"} & said.keys()
+        by_itself = config.trainer.accelerator != "cpu" and not {"gpus_per_task", "gres"} & said.keys()
         return Needs(
             said["nodes"],
             tasks,
-            said.get("cpus_per_task", config["num_workers"] + 1),
+            said.get("cpus_per_task", config.num_workers + 1),
             said.get("gpus_per_node", tasks if by_itself else None),
         )
