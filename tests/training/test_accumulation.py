@@ -15,8 +15,7 @@ from segsweep.distributed.ranks import Ranks
 from segsweep.execution.train import train
 from segsweep.runs.folder import RunFolder
 from segsweep.training.loggers import RunLogger
-from segsweep.training.losses import CrossEntropy, Ohem
-from segsweep.training.whole_step import MicroBatch, WholeStep
+from segsweep.training.losses import CrossEntropy, MicroBatch, Ohem, WholeStep
 from tests.support.inside import checkpoint, planned, rows, run
 from tests.training.ranks import in_group
 

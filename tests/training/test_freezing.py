@@ -6,7 +6,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from segsweep import build
 from segsweep.errors import ConfigError
-from segsweep.training.freezing import freeze
+from segsweep.training.optimizers import freeze
 from tests.support.composing import member
 from tests.support.inside import BASE, checkpoint, different, fresh_weights, planned, run, weights
 

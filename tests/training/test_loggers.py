@@ -12,8 +12,9 @@ import pytest
 
 from segsweep.errors import ConfigError
 from segsweep.runs.layout import STEPS, VALIDATION
-from segsweep.training import loggers
-from segsweep.training.loggers import Mlflow, Picture, RunInfo, RunLogger, Service, TensorBoard
+from segsweep.training import logger_services
+from segsweep.training.logger_services import Mlflow, TensorBoard
+from segsweep.training.loggers import Picture, RunInfo, RunLogger, Service
 from segsweep.training.metrics_file import MetricsFile
 from segsweep.training.wandb_logger import Wandb, cut, logged_in
 from tests.training.wandb_records import found, history, summary
@@ -135,7 +136,7 @@ def test_what_wandb_would_refuse_is_refused_before_training(options):
 
 @pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
 def test_a_package_that_is_missing_is_named_with_its_extra(name, monkeypatch):
-    monkeypatch.setattr(loggers, "find_spec", lambda package: None)
+    monkeypatch.setattr(logger_services, "find_spec", lambda package: None)
     with pytest.raises(ConfigError, match=rf"logger={name}: .* pip install 'segsweep\[{name}\]'"):
         RunLogger({name: SERVICES[name]})
 

@@ -31,9 +31,8 @@ from segsweep.execution.start import check_init
 from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import check_input
 from segsweep.rules import micro_batch
-from segsweep.training.freezing import freeze
 from segsweep.training.losses import SegmentationLoss
-from segsweep.training.optimizers import with_schedule
+from segsweep.training.optimizers import freeze, with_schedule
 from segsweep.training.sync_batchnorm import synchronises
 
 T = TypeVar("T")

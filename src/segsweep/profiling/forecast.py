@@ -24,7 +24,7 @@ from segsweep.rules import micro_batch
 from segsweep.runs.contents import Environment, State
 from segsweep.runs.folder import all_runs
 from segsweep.runs.settings import flatten
-from segsweep.training.freezing import freeze
+from segsweep.training.optimizers import freeze
 
 PASSES = 3  # forward, and backward for the maps and for the weights
 AT_THE_LOSS = 3  # of the logits' size in float32: themselves, their log-softmax and its gradient

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
+from torch import nn
 
 from segsweep.distributed.collectives import any_of_ranks, share_buffers
+from segsweep.errors import DivergenceError
 from segsweep.runs.layout import BEST, LAST
-from segsweep.training.divergence import check_weights
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -95,3 +96,14 @@ class LastCheckpoint(Checkpoint):
             return False
         overdue = time.monotonic() - self.saved_when > self.seconds
         return any_of_ranks(overdue, next(trainer.lightning_module.parameters()).device)
+
+
+def check_weights(module: nn.Module, step: int) -> None:
+    """Refuse to keep weights that are not finite: gradients may be infinite although the loss is finite.
+
+    Raises:
+        DivergenceError: a parameter is NaN or infinite after this step.
+    """
+    for name, parameter in module.named_parameters():
+        if not parameter.isfinite().all():
+            raise DivergenceError(f"{name} is NaN or infinite", step)

@@ -1,7 +1,9 @@
 """Training one run from wherever it stands: the one place that builds a Lightning Trainer."""
 
 import logging
+import math
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, EMAWeightAveraging, LambdaCallback, TQDMProgressBar
 from pytorch_lightning.strategies import DDPStrategy
 
 from segsweep.config.schema import RunConfig
@@ -22,7 +24,7 @@ from segsweep.rules import micro_batch
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
 from segsweep.training.checkpoints import BestCheckpoint, LastCheckpoint
 from segsweep.training.recorder import Recorder
-from segsweep.training.stopping import CheckOften, StopOnSignal
+from segsweep.training.stopping import StopOnSignal
 from segsweep.training.sync_batchnorm import synchronise, synchronises
 from segsweep.training.task import SegmentationTask
 
@@ -116,9 +118,17 @@ def _callbacks(
 ) -> list[Callback]:
     due, options = config.checkpoint, config.trainer
     last = LastCheckpoint(checkpoints, due.every, options.val_interval(), options.max_steps, due.minutes)
+    checked = -math.inf
+
+    def check_each_second(*_: object) -> None:  # not in each step: it may ask a file server
+        nonlocal checked
+        if time.monotonic() - checked >= 1:
+            checked = time.monotonic()
+            check()
+
     # The order is that of the callbacks within a step: what is recorded is in the checkpoint written after.
-    best = BestCheckpoint(checkpoints)
-    callbacks: list[Callback] = [CheckOften(check), recorder, best, last, StopOnSignal(last)]
+    before, best = LambdaCallback(on_train_batch_end=check_each_second), BestCheckpoint(checkpoints)
+    callbacks: list[Callback] = [before, recorder, best, last, StopOnSignal(last)]
     if options.ema_decay is not None:
         callbacks.insert(0, EMAWeightAveraging(decay=options.ema_decay))
     if sys.stderr.isatty():

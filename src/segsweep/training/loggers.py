@@ -7,22 +7,17 @@ is logged once, and an error of a service does not end the training.
 
 import logging
 import math
-import os
-import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger
 
-from segsweep.data.labels import Palette, full_palette
-from segsweep.errors import ConfigError
+from segsweep.data.labels import Palette
 from segsweep.runs.layout import STEPS, VALIDATION
 from segsweep.training.metrics_file import MetricsFile
 
@@ -205,96 +200,3 @@ def recorded(folder: Path) -> dict[int, dict[str, float]]:
             step = int(row.pop("step"))
             rows[step] |= {prefix + key: value for key, value in row.items()}
     return rows
-
-
-def need(package: str) -> None:
-    """Raise ConfigError if the package of a logger is not installed; the extra has the package's name."""
-    if find_spec(package) is None:
-        raise ConfigError(
-            f"logger={package}: the package {package} is not installed: pip install 'segsweep[{package}]'"
-        )
-
-
-class TensorBoard(Service):
-    """TensorBoard's event files, in the run folder under tensorboard/.
-
-    A run that goes on has TensorBoard purge what comes after the last complete row.
-    """
-
-    shows_pictures = True
-
-    def __init__(self, options: LoggerOptions) -> None:
-        super().__init__(options)
-        need("tensorboard")
-
-    def open(self, run: RunInfo) -> int:
-        """Go on behind the last complete row of the event files."""
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-        logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it remarks on every purge
-        self.run, folder = run, run.folder / "tensorboard"
-        folder.mkdir(exist_ok=True)
-        events = EventAccumulator(str(folder), {"scalars": 0}).Reload()
-        self.told = {tag: events.Scalars(tag)[-1] for tag in events.Tags()["scalars"]}
-        first = self.told["step"].step + 1 if "step" in self.told else 0
-        self.logger = TensorBoardLogger(
-            run.folder, folder.name, version="", default_hp_metric=False, purge_step=first
-        )
-        return first
-
-    def log(self, step: int, figures: Mapping[str, float], pictures: Sequence[Picture]) -> None:
-        """Log a row, before it the pictures: image, truth and prediction side by side."""
-        colours = full_palette(self.run.palette)
-        for one in pictures:
-            maps = [one.image, *(colours[labels] for labels in (one.truth, one.prediction))]
-            name = f"validation/{one.name}"
-            self.logger.experiment.add_image(name, np.hstack(maps), step, dataformats="HWC")
-        super().log(step, figures, pictures)
-
-    def finish(self, step: int, summary: Mapping[str, float]) -> None:
-        """Log final figures that are new, beside the configuration, for TensorBoard's table of runs."""
-        known = {tag: event.value for tag, event in self.told.items()}
-        new = {k: v for k, v in summary.items() if not math.isclose(known.get(k, math.nan), v, rel_tol=1e-6)}
-        if new:
-            self.logger.log_hyperparams(dict(self.run.config), new, step)
-        self.logger.finalize("success")
-
-
-class Mlflow(Service):
-    """MLflow, at the URI of the options or of $MLFLOW_TRACKING_URI, else in mlflow.db beside the run folders.
-
-    MLflow gives a run an id of its own; a tag says which run of ours it is.
-    """
-
-    def __init__(self, options: LoggerOptions) -> None:
-        super().__init__(options)
-        need("mlflow")
-
-    def open(self, run: RunInfo) -> int:
-        """Find the run by its tag, or create it."""
-        from mlflow.exceptions import MlflowException
-        from mlflow.tracking import MlflowClient
-
-        for name in ("mlflow", "alembic"):  # they tell how they set up a data base
-            logging.getLogger(name).setLevel(logging.WARNING)
-        beside = f"sqlite:///{run.folder.parent.resolve() / 'mlflow.db'}"
-        uri = self.options.uri or os.environ.get("MLFLOW_TRACKING_URI") or beside
-        client, project = MlflowClient(uri), self.options.project
-        with suppress(MlflowException):  # it exists, or another run has just created it
-            client.create_experiment(project)
-        experiment = client.get_experiment_by_name(project).experiment_id
-        found = client.search_runs([experiment], f"tags.`segsweep.run` = '{run.id}'")
-        tags = {"segsweep.run": run.id, "segsweep.sweep": run.group or "", "segsweep.stage": run.job_type}
-        tags |= {key: value for key, _, value in (tag.partition("=") for tag in run.tags)}
-        id = found[0].info.run_id if found else None
-        self.logger = MLFlowLogger(project, run.name, uri, tags, run_id=id)
-        if id is None:
-            self.logger.log_hyperparams(dict(run.config))
-            return 0
-        client.update_run(id, status="RUNNING")
-        return max((row.step + 1 for row in client.get_metric_history(id, "step")), default=0)
-
-    def log(self, step: int, figures: Mapping[str, float], pictures: Sequence[Picture]) -> None:
-        """Log a row under names of the characters that MLflow takes."""
-        named = {re.sub("[^a-zA-Z0-9_/. -]", "_", name): value for name, value in figures.items()}
-        super().log(step, named, pictures)

@@ -6,16 +6,13 @@ in the middle of a step, from which nothing resumes exactly; so the handler only
 more ends the run at once.
 """
 
-import math
 import os
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, Checkpoint
+from pytorch_lightning.callbacks import Checkpoint
 
 from segsweep.distributed.collectives import largest_of_ranks
 from segsweep.errors import PreemptedError
@@ -23,20 +20,6 @@ from segsweep.processes import KEYBOARD, listening
 from segsweep.training.checkpoints import LastCheckpoint
 
 NOTED = b"\nsegsweep: stopping at the end of the step; Ctrl-C again ends at once\n"
-
-
-class CheckOften(Callback):
-    """Calls `check`, which may raise, between steps, at most once a second: it may ask a file server."""
-
-    def __init__(self, check: Callable[[], None], seconds: float = 1.0) -> None:
-        self.check, self.seconds = check, seconds
-        self.checked = -math.inf
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        """After each micro-batch."""
-        if time.monotonic() - self.checked >= self.seconds:
-            self.checked = time.monotonic()
-            self.check()
 
 
 class StopOnSignal(Checkpoint):

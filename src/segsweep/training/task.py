@@ -17,11 +17,10 @@ from segsweep.distributed.collectives import mean_over_ranks, names_over_ranks, 
 from segsweep.errors import DivergenceError
 from segsweep.evaluation import metrics
 from segsweep.networks import Segmenter
-from segsweep.training import freezing
-from segsweep.training.losses import SegmentationLoss
+from segsweep.training import optimizers
+from segsweep.training.losses import MicroBatch, SegmentationLoss, WholeStep
 from segsweep.training.optimizers import with_schedule
 from segsweep.training.schedules import Schedule
-from segsweep.training.whole_step import MicroBatch, WholeStep
 
 OptimizerFactory = Callable[[Segmenter], Optimizer]
 ScheduleFactory = Callable[..., Schedule]
@@ -54,7 +53,7 @@ class SegmentationTask(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.on_nan = on_nan
-        self._frozen = freezing.freeze(segmenter, freeze)
+        self._frozen = optimizers.freeze(segmenter, freeze)
         self.segmenter, self.loss = segmenter, loss
         self.make_optimizer, self.make_schedule = optimizer, schedule
         self.num_classes, self.seed = num_classes, seed
