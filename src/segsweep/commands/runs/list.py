@@ -1,7 +1,6 @@
 """`segsweep runs`: the runs of a folder, a row each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from segsweep.commands.output import check_format, print_rows
 from segsweep.commands.runs.choice import matching, ordered
 from segsweep.errors import OptionError
 from segsweep.runs import compare
-from segsweep.runs.contents import Metrics, State, Status
+from segsweep.runs.contents import State, Status
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.runs.lineage import read_statuses, source
 from segsweep.terminal import clock, percent
@@ -20,7 +19,7 @@ HELP = command.HELP
 DEFAULTS = {"runs_dir": RUNS_DIR, "format": "table", "state": None, "sweep": None, "sort": None, "best": None}
 """The list's options; any other is a setting that the listed runs must have."""
 
-FIGURES = tuple(field.name for field in fields(Metrics) if field.name != "per_class")
+FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")
 LEFT_OUT_FIRST = ("holder", "train time", "test", "remarks", "error")
 LEFT_OUT_LAST = ("left", "stage", "failure", "step", "mIoU %")
 OWN_COLUMNS = ("number", "id", "state", *LEFT_OUT_FIRST, *LEFT_OUT_LAST)
