@@ -112,7 +112,7 @@ class Augment:
 def scale_choices(scale_min: float, scale_max: float, scale_step: float) -> tuple[float, ...]:
     """The scales from `scale_min` to `scale_max`, both included.
 
-    Raises ConfigError where one is not positive, or the steps do not end at `scale_max`.
+    Raises ConfigError if one is not positive, or the steps do not end at `scale_max`.
     """
     options = {"scale_min": scale_min, "scale_max": scale_max, "scale_step": scale_step}
     for name, value in options.items():
@@ -141,7 +141,7 @@ def _colour(fill: object) -> tuple[int, int, int]:
 
 
 def crop_image(image: Bytes, crop: Crop) -> Bytes:
-    """Part [h, w, 3] of an image [H, W, 3] scaled bilinearly; a view of it where it keeps its size.
+    """Part [h, w, 3] of an image [H, W, 3] scaled bilinearly; a view of it if it keeps its size.
 
     Equal to `cv2.resize(image)[part]` to the bit in most cases, and to one grey level in all: OpenCV works
     out positions in single precision, which rounds those far from the origin more.

@@ -49,7 +49,7 @@ def default_folder() -> Path:
 def source_key(files: Sequence[str] | NDArray[Any], *settings: object) -> str:
     """16 hex digits that change when a file's path, size or time of change does, or a setting's `repr`.
 
-    Raises DataError where a file is missing.
+    Raises DataError if a file is missing.
     """
     digest = blake2b(repr(settings).encode(), digest_size=8)
     for file in files:
@@ -67,19 +67,23 @@ def source_key(files: Sequence[str] | NDArray[Any], *settings: object) -> str:
 def alone(target: Path) -> AbstractContextManager[bool]:
     """Wait until no other process makes `target`, then hold it.
 
-    Raises UserError where the folder cannot be written.
+    Raises UserError if the folder cannot be written.
     """
     return locked(target.with_name(f"{target.name}.lock"), wait=True, places=PLACES)
 
 
-def cached(split: SplitDataset, folder: Path, workers: int) -> SplitDataset:
-    """The split with its samples kept under `folder`, built by `workers` processes where they are not.
+def cached(split: SplitDataset, folder: Path | None, workers: int) -> SplitDataset:
+    """Return the split with its samples kept under `folder`, built by `workers` processes if they are not.
+
+    Without a folder it is the split itself.
 
     Raises:
         ConfigError: the split has no files.
         DataError: a source file is missing or damaged, or the disk has no room.
         UserError: the folder cannot be written, or a worker was killed.
     """
+    if folder is None:
+        return split
     if isinstance(split, JoinedSplit):
         return JoinedSplit(split.name, [cached(part, folder, workers) for part in split.parts])
     if not isinstance(split, FileSplit):
@@ -139,7 +143,12 @@ def _build(split: FileSplit, target: Path, place: str, workers: int) -> None:
         np.save(half / "sizes.npy", sizes)
         with (half / "samples.bin").open("wb") as file:
             file.truncate(int(sizes.prod(axis=1).sum()) * CHANNELS)
-        _fill(split, half / "samples.bin", _starts(sizes), workers)
+        chunks = np.array_split(np.arange(len(split)), min(len(split), max(1, workers) * 16))
+        # Each process gets the names of its own samples: all of them are tens of megabytes in large sets.
+        parts = [(split.part(chunk), _starts(sizes)[chunk]) for chunk in chunks]
+        write = partial(_write, half / "samples.bin")
+        for _ in spread(write, parts, workers, "num_workers", WORTH_PROCESSES):
+            pass
         for each in (half / "sizes.npy", half / "samples.bin", half):
             fsync(each)
         half.rename(target)
@@ -162,7 +171,7 @@ def _remove(folder: Path) -> None:
 def _announce(
     split: FileSplit, sizes: NDArray[np.int64], target: Path, older: list[Path], workers: int
 ) -> None:
-    """Say what will be built, how large and how long; DataError where there is no room."""
+    """Say what will be built, how large and how long; DataError if there is no room."""
     needed, free = int(sizes.prod(axis=1).sum()) * CHANNELS, shutil.disk_usage(target.parent).free
     if needed > free:
         raise DataError(
@@ -180,15 +189,6 @@ def _announce(
         "%s: %sdecoding %d samples once into %s: %.1f GB, about %.0f s",
         split.source, why, len(split), target, needed / 1e9, seconds,
     )  # fmt: skip
-
-
-def _fill(split: FileSplit, file: Path, starts: NDArray[np.int64], workers: int) -> None:
-    """Write every sample to its place."""
-    chunks = np.array_split(np.arange(len(split)), min(len(split), max(1, workers) * 16))
-    # Each process gets the names of its own samples: all of them are tens of megabytes in large sets.
-    parts = [(split.part(chunk), starts[chunk]) for chunk in chunks]
-    for _ in spread(partial(_write, file), parts, workers, "num_workers", WORTH_PROCESSES):
-        pass
 
 
 def _write(file: Path, part: tuple[FileSplit, NDArray[np.int64]]) -> None:

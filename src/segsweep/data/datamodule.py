@@ -100,7 +100,8 @@ class DataModule(pl.LightningDataModule):
             rank=trainer.global_rank,
             world=trainer.world_size,
         )
-        view = TrainingView(self._cached(split), self.augment, self.seed)
+        kept = cached(split, self.dataset.cache, self.num_workers)
+        view = TrainingView(kept, self.augment, self.seed)
         return self._loader(view, batch_sampler=sampler, collate_fn=collate, micro_batches=accumulate)
 
     def val_dataloader(self) -> Loader:
@@ -113,7 +114,7 @@ class DataModule(pl.LightningDataModule):
         split = self.dataset.split(self.dataset.val_split)
         own = range(rank, len(split), world)
         return self._loader(
-            self._cached(split),
+            cached(split, self.dataset.cache, self.num_workers),
             sampler=own or range(1),
             batch_size=1,
             collate_fn=collate if own else collate_idle,
@@ -128,10 +129,6 @@ class DataModule(pl.LightningDataModule):
         if self.dataset.weights is not None and isinstance(split, JoinedSplit):
             return Mixture(split.part_lengths, self.dataset.weights, self.seed)
         return Shuffle(len(split), self.seed)
-
-    def _cached(self, split: SplitDataset) -> SplitDataset:
-        folder = self.dataset.cache
-        return cached(split, folder, self.num_workers) if folder else split
 
     def _loader(self, dataset: Samples, **order: Any) -> Loader:
         return Loader(

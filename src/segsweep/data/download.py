@@ -1,6 +1,6 @@
 """Fetches official archives when asked to: with resume, checked, and unpacked whole or not at all.
 
-Knows no data set and no configuration. Nothing here runs unless the user asks for a download.
+Knows no dataset and no configuration. Nothing here runs unless the user asks for a download.
 """
 
 import hashlib
@@ -33,12 +33,12 @@ class Archive:
 
     url: str
     size: int
-    """Bytes; checked where there is no checksum."""
+    """Bytes; checked if there is no checksum."""
     md5: str | None
     inside: str
     """The folder in the archive that is wanted."""
     marker: str
-    """A file of that folder which the archive alone brings; the folder itself where it is empty."""
+    """A file of that folder which the archive alone brings; the folder itself if it is empty."""
 
     @property
     def name(self) -> str:
@@ -101,7 +101,7 @@ def _fetch(archive: Archive, folder: Path, on_progress: Progress) -> Path:
 
 
 def _receive(archive: Archive, part: Path, on_progress: Progress) -> None:
-    """Append what is still to come; from the start where the server cannot begin in the middle."""
+    """Append what is still to come; from the start if the server cannot begin in the middle."""
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=SILENCE) as response:
@@ -118,7 +118,7 @@ def _receive(archive: Archive, part: Path, on_progress: Progress) -> None:
 
 
 def _check(archive: Archive, file: Path) -> None:
-    """Raise DataError where a file is not the official archive."""
+    """Raise DataError if a file is not the official archive."""
     found, expected = str(file.stat().st_size), str(archive.size)
     if archive.md5:
         with file.open("rb") as content:
@@ -158,7 +158,7 @@ def _unpack(archive: Archive, file: Path, target: Path) -> None:
 
 
 def _refuse_others(source: Path, target: Path) -> None:
-    """Raise DataError where files at the target, which may be the user's own work, are not the archive's."""
+    """Raise DataError if files at the target, which may be the user's own work, are not the archive's."""
     inside = [path for path in sorted(source.rglob("*")) if path.is_file()]
     places = [(path, target / path.relative_to(source)) for path in inside]
     others = [
@@ -173,7 +173,7 @@ def _refuse_others(source: Path, target: Path) -> None:
 
 
 def _merge(source: Path, target: Path) -> None:
-    """Move a folder to its place: at once where nothing is there, else file by file."""
+    """Move a folder to its place: at once if nothing is there, else file by file."""
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         source.replace(target)

@@ -44,7 +44,7 @@ def import_albumentations() -> Any:
 
 
 def with_ignored_fill(extra: Any) -> Any:
-    """Return the configuration of transforms, at any depth, with `fill_mask: 255` where it is not given.
+    """Return the configuration of transforms, at any depth, with `fill_mask: 255` if it is not given.
 
     albumentations' own default is class 0. Where it is None the label stays as it was, and is left so.
     """
@@ -72,7 +72,7 @@ class Extra:
     def __init__(self, transforms: Sequence[Any], size: tuple[int, int]) -> None:
         """Take the transforms in their order, and the crop's (H, W).
 
-        Raises ConfigError, naming the transform, where one is none of albumentations, has an unknown option,
+        Raises ConfigError, naming the transform, if one is none of albumentations, has an unknown option,
         cannot be applied, or gives anything but an image uint8 [H, W, 3] with a label uint8 [H, W].
         """
         library = import_albumentations()
@@ -123,7 +123,7 @@ class Extra:
                 )
 
     def _apply(self, transform: Any, image: Any, label: Any) -> tuple[Any, Any, str]:
-        """What a transform gives, and what is wrong with that; empty where nothing is."""
+        """What a transform gives, and what is wrong with that; empty if nothing is."""
         try:
             done = transform(image=image, mask=label)
         # albumentations and OpenCV raise whatever they met first.
@@ -143,7 +143,7 @@ class Extra:
         return ""
 
     def _culprit(self, sample: Sample) -> str:
-        """The first transform after which a sample is not as it should be; all where that does not show."""
+        """The first transform after which a sample is not as it should be; all if that does not show."""
         transforms = _certain(self._pipeline).transforms
         image, label = sample.image.copy(), sample.label.copy()
         for transform in transforms:

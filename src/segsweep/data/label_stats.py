@@ -23,7 +23,7 @@ Holds = NDArray[np.bool_]
 
 
 def classes_held(split: SplitDataset, num_classes: int, folder: Path, workers: int) -> Holds:
-    """Whether sample n has a pixel of class k [N, K]; kept under `folder` where labels are files.
+    """Whether sample n has a pixel of class k [N, K]; kept under `folder` if labels are files.
 
     Raises:
         DataError: a label is missing or damaged.
@@ -36,19 +36,15 @@ def classes_held(split: SplitDataset, num_classes: int, folder: Path, workers: i
     try:
         with alone(file):
             if not file.is_file():
-                write_bytes(file, _as_bytes(_read(split, num_classes, workers)), PLACES)
+                content = io.BytesIO()
+                np.save(content, _read(split, num_classes, workers))
+                write_bytes(file, content.getvalue(), PLACES)
             return np.asarray(np.load(file), dtype=np.bool_)
     except UserError as error:
         if not isinstance(error.__cause__, OSError):
             raise
         log.warning("%s; the classes are read from the labels again next time", error)
         return _read(split, num_classes, workers)
-
-
-def _as_bytes(holds: Holds) -> bytes:
-    content = io.BytesIO()
-    np.save(content, holds)
-    return content.getvalue()
 
 
 def _read(split: SplitDataset, num_classes: int, workers: int) -> Holds:

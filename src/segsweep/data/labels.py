@@ -1,6 +1,6 @@
-"""How the label files of a data set become label maps: class indices 0..K−1 and 255 for ignored pixels.
+"""How the label files of a dataset become label maps: class indices 0..K−1 and 255 for ignored pixels.
 
-A data set's files hold what its makers chose to store (ids of another table, colours, matrices). Each way of
+A dataset's files hold what its makers chose to store (ids of another table, colours, matrices). Each way of
 storing is one class here with one method, so that whatever reads labels (training, tests, checks, caches)
 reads them alike.
 
@@ -26,7 +26,7 @@ Palette = Sequence[Colour]
 VOID_COLOUR = (224, 224, 192)
 """The palette's entry 255 in PASCAL VOC, of borders and hard objects."""
 UNKNOWN = 254
-"""What a stored value that stands for nothing is turned into on the way; no data set has so many classes."""
+"""What a stored value that stands for nothing is turned into on the way; no dataset has so many classes."""
 
 
 class LabelFormat:
@@ -41,7 +41,7 @@ class LabelFormat:
         raise NotImplementedError
 
     def table(self, file: str | Path) -> "IndexLabels | None":
-        """The table by which a file's stored values are looked up; None where it is no file of indices."""
+        """The table by which a file's stored values are looked up; None if it is no file of indices."""
         return None
 
 
@@ -58,7 +58,7 @@ class IndexLabels(LabelFormat):
         return f"IndexLabels({self.values})"
 
     def read(self, file: str | Path) -> LabelMap:
-        """Look up what the file stores; DataError where it holds a value that is not in the table."""
+        """Look up what the file stores; DataError if it holds a value that is not in the table."""
         return self.look_up(read_indices(file), file)
 
     def table(self, file: str | Path) -> "IndexLabels":
@@ -66,7 +66,7 @@ class IndexLabels(LabelFormat):
         return self
 
     def look_up(self, stored: LabelMap, file: str | Path) -> LabelMap:
-        """The classes of stored values [H, W]; DataError, naming the file, where one is not in the table."""
+        """The classes of stored values [H, W]; DataError, naming the file, if one is not in the table."""
         label: LabelMap = np.asarray(cv2.LUT(stored, self._table), dtype=np.uint8)
         if (label == UNKNOWN).any():
             wrong = np.unique(stored[label == UNKNOWN])
@@ -97,7 +97,7 @@ class ColourLabels(LabelFormat):
         return f"ColourLabels({self.colours}, {self.stray})"
 
     def read(self, file: str | Path) -> LabelMap:
-        """Look up each pixel's colour; DataError where one stands for no class."""
+        """Look up each pixel's colour; DataError if one stands for no class."""
         colours = read_image(file)
         label = self._indices[sum(cv2.split(cv2.LUT(colours, self._codes)))]
         wrong = label == UNKNOWN
@@ -106,7 +106,7 @@ class ColourLabels(LabelFormat):
             raise DataError(
                 file,
                 f"colour {', '.join(map(str, shown))} ({int(wrong.sum())} pixels) stands for no class",
-                "expected the data set's own colours, saved without loss and never resized",
+                "expected the dataset's own colours, saved without loss and never resized",
             )
         label[wrong] = IGNORE_INDEX
         return np.asarray(label, dtype=np.uint8)
@@ -160,7 +160,7 @@ def _colour_tables(colours: Mapping[Colour, int]) -> tuple[NDArray[np.int32], La
     """Two small look-ups for all 2^24 colours: [1, 256, 3] of each channel's value, and [N] of their sum.
 
     A channel's values are numbered from 1 among those of the given colours, 0 for any other; the numbers
-    of the three channels are the digits of an entry in the second table, `UNKNOWN` where no colour is.
+    of the three channels are the digits of an entry in the second table, `UNKNOWN` if no colour is.
     """
     known = np.array(list(colours), dtype=np.intp)
     digits, base = np.zeros((1, 256, 3), dtype=np.int32), 1

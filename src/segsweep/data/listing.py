@@ -17,7 +17,7 @@ PATH = re.compile(r"\S.*?\.(?:png|jpe?g|bmp|tiff?|ppm|pgm|webp|mat)(?=\s|$)", re
 def read_list(path: Path, layout: str) -> list[str]:
     """The non-blank lines of a split's list file, without the space around them.
 
-    Raises DataError, showing the expected `layout` of the folder, where there is none to read.
+    Raises DataError, showing the expected `layout` of the folder, if there is none to read.
     """
     if not path.parent.is_dir():
         raise DataError(path.parent, "no such folder (dataset.root, under data_dir)", f"expected {layout}")
@@ -59,7 +59,7 @@ def visible(folder: Path, pattern: str) -> list[Path]:
 def by_id(folder: Path, pattern: str, expected: str) -> dict[str, Path]:
     """The files below a folder that match a glob as `*/*_leftImg8bit.png`, by the text of its last `*`.
 
-    Raises DataError, saying what was `expected`, where there is no folder or no such file in it.
+    Raises DataError, saying what was `expected`, if there is no folder or no such file in it.
     """
     if not folder.is_dir():
         raise DataError(folder, "no such folder (dataset.root, under data_dir)", f"expected {expected}")
@@ -79,7 +79,7 @@ def paired(
 ) -> FileSplit:
     """A split of images with the labels of the same ids, in the order of the ids.
 
-    Raises DataError, naming a file, where an image has no label or a label no image.
+    Raises DataError, naming a file, if an image has no label or a label no image.
     """
     for kind, files, other, partners in (
         ("image", images, "label", labels),

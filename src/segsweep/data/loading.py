@@ -168,7 +168,7 @@ def handed_over(collate: Callable[[Any], Any], samples: Any) -> Any:
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of one size into a `Batch`; DataError, naming the samples, where sizes differ."""
+    """Stack samples of one size into a `Batch`; DataError, naming the samples, if sizes differ."""
     sizes = {sample.label.shape for sample in samples}
     if len(sizes) > 1:
         ids = ", ".join(sample.id for sample in samples)

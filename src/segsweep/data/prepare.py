@@ -1,6 +1,6 @@
-"""Files that a data set needs and its release does not have, made once: what is to do, said first, then done.
+"""Files that a dataset needs and its release does not have, made once: what is to do, said first, then done.
 
-Knows no data set and no configuration. A data set gives `Preparation`s; each is a set of independent tasks,
+Knows no dataset and no configuration. A dataset gives `Preparation`s; each is a set of independent tasks,
 small functions that turn their arguments into one file's bytes. They run in a pool of processes. A file is
 there whole or not at all, and one that is there is not made again: after a crash, a full disk or an interrupt
 the same call goes on where it stopped, and ends in the same bytes. Files that others made are neither removed
@@ -48,7 +48,7 @@ class Preparation:
     folder: Path
     name: str
     below: str
-    """Empty where nothing but the list is made."""
+    """Empty if nothing but the list is made."""
     makes: str
     """What is made, from what and where, in a line."""
     source: str
@@ -84,7 +84,7 @@ class Preparation:
 
 
 def prepared_from(folder: Path, name: str) -> str | None:
-    """The source that a finished preparation was made from; None where it is not finished."""
+    """The source that a finished preparation was made from; None if it is not finished."""
     try:
         (folder / f"{name}.txt").stat()
         return (folder / f"{name}.source").read_text()
@@ -117,7 +117,7 @@ def plan(
 
 
 def run(preparations: Sequence[Preparation], workers: int, on_progress: Progress) -> None:
-    """Make what is missing with `workers` processes, or in this one where there are none.
+    """Make what is missing with `workers` processes, or in this one if there are none.
 
     Raises:
         UserError: a folder cannot be written, the disk is full, another process prepares the same folder, or

@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 def height_width(size: object, option: str = "size") -> tuple[int, int]:
     """Turn an image size in pixels, one side or `[H, W]`, into `(H, W)`.
 
-    Raises ConfigError, naming `option`, where it is neither.
+    Raises ConfigError, naming `option`, if it is neither.
     """
     sides: list[Any] = [size, size] if not isinstance(size, Sequence) or isinstance(size, str) else list(size)
     if len(sides) == 2 and all(type(side) is int and side > 0 for side in sides):
@@ -52,14 +52,18 @@ def height_width(size: object, option: str = "size") -> tuple[int, int]:
 def read_image(path: str | Path) -> NDArray[np.uint8]:
     """Read an image file as RGB, uint8 [H, W, 3], its pixels as stored: an EXIF orientation is not applied.
 
-    Raises DataError where the file is missing, truncated, corrupt or not of 8 bits a channel.
+    Raises DataError if the file is missing, truncated, corrupt or not of 8 bits a channel.
     """
-    image = _decode(path, rgb=True)
-    return image if image is not None else _read_by_pillow(path)
+    fast = _decode(path, rgb=True)
+    if fast is not None:
+        return fast
+    image = open_image(path)
+    check_depth(image, path)
+    return np.array(image.convert("RGB"), dtype=np.uint8)
 
 
 def read_grey(path: str | Path) -> NDArray[np.uint8] | None:
-    """What an 8-bit grey or palette PNG stores [H, W]; None where the file is something else or damaged."""
+    """What an 8-bit grey or palette PNG stores [H, W]; None if the file is something else or damaged."""
     return _decode(path, rgb=False)
 
 
@@ -84,14 +88,8 @@ def _decode(path: str | Path, rgb: bool) -> NDArray[np.uint8] | None:
         return None
 
 
-def _read_by_pillow(path: str | Path) -> NDArray[np.uint8]:
-    image = open_image(path)
-    check_depth(image, path)
-    return np.array(image.convert("RGB"), dtype=np.uint8)
-
-
 def check_depth(image: Image.Image, path: str | Path) -> None:
-    """Raise DataError, naming the file, where an image by `open_image` is not of 8 bits a channel."""
+    """Raise DataError, naming the file, if an image by `open_image` is not of 8 bits a channel."""
     if image.mode not in ("RGB", "RGBA", "CMYK", "L", "P"):
         raise DataError(path, f"image of mode {image.mode}", "expected 8 bits a channel, convert it to RGB")
     if image.info[BITS] > 8:
@@ -103,13 +101,13 @@ def check_depth(image: Image.Image, path: str | Path) -> None:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(H, W) as an image file's header gives it; DataError where it is missing or no image."""
+    """(H, W) as an image file's header gives it; DataError if it is missing or no image."""
     width, height = open_image(path, decode=False).size
     return height, width
 
 
 def open_image(path: str | Path, decode: bool = True) -> Image.Image:
-    """Read an image file and decode all of it; DataError where it is missing, damaged or too large.
+    """Read an image file and decode all of it; DataError if it is missing, damaged or too large.
 
     Without `decode` only its header is read. Too large is what Pillow holds to be an attack: above twice its
     `MAX_IMAGE_PIXELS`, 179 megapixels.
@@ -143,7 +141,7 @@ def open_image(path: str | Path, decode: bool = True) -> Image.Image:
 
 
 def _stored_bits(image: Image.Image, file: BinaryIO) -> int:
-    """The bits of a channel in an image's file; 8 where nothing says otherwise. Its pixels are not read yet.
+    """The bits of a channel in an image's file; 8 if nothing says otherwise. Its pixels are not read yet.
 
     Pillow keeps the upper 8 bits of most deeper colours, and its mode is that of an image of 8. How it will
     unpack them tells, as in RGB;16B, L;4 or F;32F.
@@ -170,7 +168,7 @@ def _stored_bits(image: Image.Image, file: BinaryIO) -> int:
 def check_sizes(
     image: NDArray[np.uint8], label: NDArray[np.uint8], image_file: str | Path, label_file: str | Path
 ) -> None:
-    """Raise DataError, naming the files, where image [H, W, 3] and label [H, W] differ in size."""
+    """Raise DataError, naming the files, if image [H, W, 3] and label [H, W] differ in size."""
     if image.shape[:2] != label.shape:
         (h, w), (label_h, label_w) = image.shape[:2], label.shape
         raise DataError(

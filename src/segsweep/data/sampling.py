@@ -63,7 +63,7 @@ class Shuffle:
 
 
 class Mixture:
-    """Parts of a data set by given shares, however many samples each has.
+    """Parts of a dataset by given shares, however many samples each has.
 
     An epoch is as long as all parts together. Each part is walked through by permutations of its own, one
     after the other across epochs, so that all its samples come equally often.
@@ -72,7 +72,7 @@ class Mixture:
     def __init__(self, lengths: Sequence[int], weights: Sequence[float], seed: int) -> None:
         """Take the samples of each part, in the order of their indices, and each part's weight.
 
-        Raises ConfigError where a share is too small for a single sample.
+        Raises ConfigError if a share is too small for a single sample.
         """
         self.samples = self.length = sum(lengths)
         self.lengths, self.seed = tuple(lengths), seed
@@ -98,7 +98,7 @@ class RepeatFactor:
     """Images of rare classes more often (Gupta, Dollar, Girshick, "LVIS", CVPR 2019).
 
     A class in a share f of the images has the factor max(1, sqrt(threshold / f)); an image that of its
-    rarest class, 1 where it holds none. The paper draws an epoch's copies by chance; here they are the factor
+    rarest class, 1 if it holds none. The paper draws an epoch's copies by chance; here they are the factor
     rounded up or down so that every epoch is as long (systematic resampling), with the paper's mean.
     """
 

@@ -1,4 +1,4 @@
-"""A split of a data set: an ordered list of samples, each found by its index.
+"""A split of a dataset: an ordered list of samples, each found by its index.
 
 Names are kept in numpy string arrays: a Python list of objects would be copied, page by page, into every
 worker as its reference counts are touched.
@@ -42,7 +42,7 @@ def faults_collected() -> Iterator[list[DataError]]:
 class SplitDataset:
     """The samples of one split in a fixed order.
 
-    Raises DataError where the split is empty or holds an id twice.
+    Raises DataError if the split is empty or holds an id twice.
     """
 
     has_truth: bool = True
@@ -67,7 +67,7 @@ class SplitDataset:
         raise NotImplementedError
 
     def check(self) -> None:
-        """Raise DataError where a sample's files are missing; cheap enough to run before every training."""
+        """Raise DataError if a sample's files are missing; cheap enough to run before every training."""
 
     def sources(self) -> list[Sequence[str] | str]:
         """What the samples are made from, besides their ids: lists of files, or texts that say it.
@@ -127,7 +127,7 @@ class FileSplit(SplitDataset):
         return [self.images.tolist(), labels if isinstance(labels, str) else list(map(str, labels))]
 
     def check(self) -> None:
-        """Raise DataError, naming the first file, where images or labels are missing."""
+        """Raise DataError, naming the first file, if images or labels are missing."""
         for kind, files in (("image", self.images), ("label", self.labels)):
             missing = [file for file in files if not Path(file).is_file()]
             if missing:
@@ -166,7 +166,7 @@ class JoinedSplit(SplitDataset):
 
 
 def check_disjoint(train: SplitDataset, val: SplitDataset) -> None:
-    """Raise DataError, naming the ids, where a training split shares samples with one to evaluate on."""
+    """Raise DataError, naming the ids, if a training split shares samples with one to evaluate on."""
     shared = np.intersect1d(train.ids, val.ids)
     if len(shared):
         raise DataError(

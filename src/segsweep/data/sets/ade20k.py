@@ -107,19 +107,16 @@ class Ade20k(SegmentationDataset):
         self._expected = f"{self.layout}; {self.fetch}"
 
     def read_split(self, name: str) -> FileSplit:
-        """The files of a split's folders; DataError where a folder is missing or an image or label alone."""
+        """The files of a split's folders; DataError if a folder is missing or an image or label alone."""
         if name == "test":
-            return self._test()
+            # The images without labels, in the first of the places to which people unpack them.
+            places = [self.root / "images", self.root / "release_test", self.root.parent / "release_test"]
+            folders = [place / "testing" for place in places]
+            folder = next((place for place in folders if place.is_dir()), folders[0])
+            images = by_id(folder, "*.jpg", self._expected)
+            ids = sorted(images)
+            return FileSplit("test", ids, [images[i] for i in ids], None, IndexLabels(STORED), folder)
         folder = self.root / "images" / FOLDERS[name]
         images = by_id(folder, "*.jpg", self._expected)
         labels = by_id(self.root / "annotations" / FOLDERS[name], "*.png", self._expected)
         return paired(name, images, labels, IndexLabels(STORED), folder)
-
-    def _test(self) -> FileSplit:
-        """The images without truth, from the first of the places where people unpack them."""
-        places = [self.root / "images", self.root / "release_test", self.root.parent / "release_test"]
-        folders = [place / "testing" for place in places]
-        folder = next((place for place in folders if place.is_dir()), folders[0])
-        images = by_id(folder, "*.jpg", self._expected)
-        ids = sorted(images)
-        return FileSplit("test", ids, [images[i] for i in ids], None, IndexLabels(STORED), folder)

@@ -72,7 +72,7 @@ class CamVid(SegmentationDataset):
     ) -> None:
         """Take the folder that holds the lists, and the options that all datasets share.
 
-        `release_size` is [H, W] of the images that `data check` expects; where null, that of the layout.
+        `release_size` is [H, W] of the images that `data check` expects; if null, that of the layout.
         """
         super().__init__(**options)
         self.root = Path(root)
@@ -80,7 +80,7 @@ class CamVid(SegmentationDataset):
         self.release_size = expected or (RELEASE_SIZE if is_release(self.root) else SEGNET_SIZE)
 
     def read_split(self, name: str) -> FileSplit:
-        """Read a split in whichever layout; DataError where it is missing, empty or in none of them."""
+        """Read a split in whichever layout; DataError if it is missing, empty or in none of them."""
         if is_release(self.root):
             return release_split(self.root, name, self.classes, self.layout)
         source = self.root / f"{name}.txt"
@@ -92,17 +92,17 @@ class CamVid(SegmentationDataset):
             labels = [self.root / f"{name}annot" / f"{stem}.png" for stem in ids]
             return FileSplit(name, ids, images, labels, plain(self.num_classes), source)
         if columns == {2}:
-            images, labels = [self._below(row[0]) for row in rows], [self._below(row[1]) for row in rows]
+            # As /SegNet/CamVid/train/0001TP_006690.png, of which the last two parts are below our root.
+            images, labels = (
+                [self.root.joinpath(*PurePosixPath(row[column]).parts[-2:]) for row in rows]
+                for column in (0, 1)
+            )
             return FileSplit(name, ids, images, labels, plain(self.num_classes, SOURCE_VOID), source)
         raise DataError(
             source, f"lines of {sorted(columns)} paths", "expected a stem, or image and label path, a line"
         )
 
     def _image(self, split: str, stem: str) -> Path:
-        """The image of a stem: the PNG where there is one and no JPEG."""
+        """The image of a stem: the PNG if there is one and no JPEG."""
         jpeg, png = (self.root / split / f"{stem}{suffix}" for suffix in (".jpg", ".png"))
         return png if png.is_file() and not jpeg.is_file() else jpeg
-
-    def _below(self, listed: str) -> Path:
-        """A path as the source lists it, `/SegNet/CamVid/train/0001TP_006690.png`, under our root."""
-        return self.root.joinpath(*PurePosixPath(listed).parts[-2:])

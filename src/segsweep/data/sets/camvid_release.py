@@ -68,7 +68,7 @@ def release_split(root: Path, name: str, classes: Sequence[str], layout: str) ->
     """The frames that `<name>.txt` lists, in its order; without lists SegNet's split, in the order of names.
 
     A frame is found whichever of the folders it lies in: copies deal the frames out in ways of their own.
-    Raises DataError where a frame lacks its image or label, or label_colors.txt is there with another table.
+    Raises DataError if a frame lacks its image or label, or label_colors.txt is there with another table.
     """
     _check_colours(root, layout)
     indices = {name: index for index, name in enumerate(classes)} | {"void": IGNORE_INDEX}
@@ -94,7 +94,7 @@ def split_of(frame: str) -> str:
     """SegNet's split of a frame, `<drive>_<number>`.
 
     val is a burst of the drive 0016E5, test the drive Seq05VD and the second half of 0001TP; the rest of
-    these and the drive 0006R0 are train. Raises DataError where the name is of no drive.
+    these and the drive 0006R0 are train. Raises DataError if the name is of no drive.
     """
     drive, _, number = frame.rpartition("_")
     place = int(number.removeprefix("f")) if number.removeprefix("f").isdigit() else -1
@@ -124,7 +124,7 @@ def _files(root: Path, layout: str) -> tuple[dict[str, Path], dict[str, Path]]:
 
 
 def _check_colours(root: Path, layout: str) -> None:
-    """Raise DataError where the folder has a label_colors.txt that differs from our table."""
+    """Raise DataError if the folder has a label_colors.txt that differs from our table."""
     file = root / "label_colors.txt"
     if not file.is_file():
         return

@@ -61,7 +61,7 @@ class LabelIds(IndexLabels):
         return "LabelIds()"
 
     def look_up(self, stored: LabelMap, file: str | Path) -> LabelMap:
-        """Look up the ids; DataError where a value is none, or where all of them are train ids."""
+        """Look up the ids; DataError if a value is none, or if all of them are train ids."""
         if (stored == LICENSE_PLATE).any() and not ((stored >= len(IDS)) & (stored < LICENSE_PLATE)).any():
             raise DataError(
                 file,
@@ -138,7 +138,7 @@ class Cityscapes(SegmentationDataset):
         self._ending, self._format = FORMATS[labels]
 
     def read_split(self, name: str) -> FileSplit:
-        """The files of a split's folders; DataError where a folder is missing or an image or label alone."""
+        """The files of a split's folders; DataError if a folder is missing or an image or label alone."""
         folder = self.root / "leftImg8bit" / name
         expected = f"{self.layout}; {self.fetch}"
         images = by_id(folder, IMAGES, expected)

@@ -74,9 +74,7 @@ def read_annotations(file: Path) -> list[CocoImage]:
                 region = _region(row, image, file)
                 image.regions.extend([region] if region.segmentation else [])
     except FileNotFoundError as error:
-        raise DataError(
-            file, "no such file", "unpack COCO's annotations under the data set's root"
-        ) from error
+        raise DataError(file, "no such file", "unpack COCO's annotations under the dataset's root") from error
     except DataError:
         raise
     except (ValueError, KeyError, TypeError) as error:
@@ -87,13 +85,18 @@ def read_annotations(file: Path) -> list[CocoImage]:
 def _region(row: Mapping[str, Any], image: CocoImage, file: Path) -> Region:
     """An annotation's region, without the polygons of fewer than three points, which enclose nothing.
 
-    pycocotools takes four numbers for a box. Raises DataError where the region is no region of the image.
+    pycocotools takes four numbers for a box. Raises DataError if the region is no region of the image.
     """
     voc, _ = VOC_OF_COCO[row["category_id"]]
     form, size = row["segmentation"], [image.height, image.width]
     if isinstance(form, list) and all(isinstance(polygon, list) for polygon in form):
         form = [polygon for polygon in form if len(polygon) >= 6]
-    elif not isinstance(form, dict) or form["size"] != size or not _fills(form["counts"], image):
+    elif (
+        not isinstance(form, dict)
+        or form["size"] != size
+        # Packed run lengths are taken on trust.
+        or not (isinstance(form["counts"], str) or sum(form["counts"]) == image.height * image.width)
+    ):
         raise DataError(
             file,
             (
@@ -103,11 +106,6 @@ def _region(row: Mapping[str, Any], image: CocoImage, file: Path) -> Region:
             "fetch the file again, or correct or remove the annotation",
         )
     return Region(voc, row["area"], bool(row["iscrowd"]), form)
-
-
-def _fills(counts: list[int] | str, image: CocoImage) -> bool:
-    """Whether run lengths are as long as their image; packed ones are taken on trust."""
-    return isinstance(counts, str) or sum(counts) == image.height * image.width
 
 
 def _check_categories(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
@@ -129,17 +127,13 @@ def draw(height: int, width: int, regions: Sequence[Region]) -> LabelMap:
     """
     label = np.zeros((height, width), dtype=np.uint8)
     for region in sorted(regions, key=lambda region: (not region.crowd, -region.area)):
-        label[_mask(region, height, width)] = IGNORE_INDEX if region.crowd else region.voc
+        runs = region.segmentation
+        if isinstance(runs, list):
+            runs = coco_mask.merge(coco_mask.frPyObjects(runs, height, width))
+        elif isinstance(runs["counts"], list):
+            runs = coco_mask.frPyObjects(runs, height, width)
+        label[coco_mask.decode(runs).astype(bool)] = IGNORE_INDEX if region.crowd else region.voc
     return label
-
-
-def _mask(region: Region, height: int, width: int) -> Any:
-    runs = region.segmentation
-    if isinstance(runs, list):
-        runs = coco_mask.merge(coco_mask.frPyObjects(runs, height, width))
-    elif isinstance(runs["counts"], list):
-        runs = coco_mask.frPyObjects(runs, height, width)
-    return coco_mask.decode(runs).astype(bool)
 
 
 def draw_png(height: int, width: int, regions: Sequence[Region]) -> bytes:

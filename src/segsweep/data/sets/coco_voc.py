@@ -49,7 +49,7 @@ class CocoFiles:
     """COCO's folder, and the label maps that were made from it."""
 
     def __init__(self, root: Path, year: int, prepared: Path | None, command: str) -> None:
-        """Take the folder with `train<year>`, and that for label maps, `<root>/segsweep` where null.
+        """Take the folder with `train<year>`, and that for label maps, `<root>/segsweep` if null.
 
         `command` is the one that makes the label maps, for the error message.
         """
@@ -59,7 +59,7 @@ class CocoFiles:
         self.folder = (prepared or root / "segsweep") / f"coco_voc{year}"
 
     def split(self, name: str) -> FileSplit:
-        """The images that were taken; DataError where label maps are not made, or from other annotations."""
+        """The images that were taken; DataError if label maps are not made, or from other annotations."""
         made_from = prepared_from(self.folder, name)
         if made_from is None:
             self._size(name)
@@ -159,7 +159,7 @@ class CocoVoc(SegmentationDataset):
     ) -> None:
         """Take COCO's folder and release, and the options that all datasets share.
 
-        `prepared` is the folder for `coco_voc<year>/`, `<root>/segsweep` where it is null.
+        `prepared` is the folder for `coco_voc<year>/`, `<root>/segsweep` if it is null.
         """
         super().__init__(**options)
         given = f"dataset=coco_voc dataset.root={quote(str(root))}"
@@ -179,7 +179,7 @@ class CocoVoc(SegmentationDataset):
 
 
 def coco_files(root: str | Path, year: int, prepared: str | Path | None, given: str) -> CocoFiles:
-    """COCO's folder as a data set's options give it; `given` are those that name the data set and folder."""
+    """COCO's folder as a dataset's options give it; `given` are those that name the dataset and folder."""
     command = f"segsweep data prepare {given}"
     command += f" dataset.year={year}" if year != 2017 else ""
     command += f" dataset.prepared={quote(str(prepared))}" if prepared else ""

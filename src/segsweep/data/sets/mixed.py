@@ -1,4 +1,4 @@
-"""VOC's training stages on several data sets at once: their images in one stream.
+"""VOC's training stages on several datasets at once: their images in one stream.
 
 KSAC (section 4.2) trains first on "the mixed dataset of COCO, SBD and VOC", then on "the SBD and VOC mixed
 datasets", and last on VOC's train.
@@ -43,7 +43,7 @@ class VocSbd(Sbd):
         train_split: str = "train",
         **options: Any,
     ) -> None:
-        """Take the options of `Sbd`, and one weight for each of `parts`; ConfigError where it is not so."""
+        """Take the options of `Sbd`, and one weight for each of `parts`; ConfigError if it is not so."""
         super().__init__(root=root, train_split=train_split, **options)
         self.weights = part_weights(weights, self.parts)
 
@@ -99,7 +99,7 @@ class CocoSbdVoc(VocSbd):
 
 
 def part_weights(weights: Sequence[float] | None, parts: Sequence[str]) -> tuple[float, ...] | None:
-    """The weights of a mixture's parts; ConfigError where they are not one positive number each."""
+    """The weights of a mixture's parts; ConfigError if they are not one positive number each."""
     if weights is None:
         return None
     values = list(weights)

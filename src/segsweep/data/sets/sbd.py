@@ -81,8 +81,8 @@ class Sbd(Voc2012):
     ) -> None:
         """Take the folder of SBD, and the options that all datasets share.
 
-        `voc_root` is VOCdevkit where `root` is the release, VOCdevkit beside it where null; `prepared` the
-        folder for `sbd/`, `<root>/segsweep` where null.
+        `voc_root` is VOCdevkit if `root` is the release, VOCdevkit beside it if null; `prepared` the
+        folder for `sbd/`, `<root>/segsweep` if null.
         """
         super().__init__(root=root, train_split=train_split, **options)
         named = self.root.name == RELEASE.inside or (self.root / "dataset" / "cls").is_dir()
@@ -99,7 +99,7 @@ class Sbd(Voc2012):
         return self.given or (not self.aug.is_dir() and self.release.is_dir())
 
     def read_split(self, name: str) -> SplitDataset:
-        """One of the splits; DataError where lists or labels are not there."""
+        """One of the splits; DataError if lists or labels are not there."""
         return self.sbd_split(name) if name in ("train", "trainaug") else self.voc_split(name)
 
     def sbd_split(self, name: str) -> FileSplit:
@@ -148,7 +148,7 @@ class Sbd(Voc2012):
         return self.folder / "SegmentationClassAug" / f"{sample}.png"
 
     def preparations(self) -> list[Preparation]:
-        """The release's labels as PNGs; of SegmentationClassAug the list, where none came with it."""
+        """The release's labels as PNGs; of SegmentationClassAug the list, if none came with it."""
         ids, found = self._trainaug()
         name, source = "trainaug", _source(ids)
         if not self.from_release:
@@ -185,7 +185,7 @@ class SbdLabels(LabelFormat):
         return None if Path(file).suffix == ".mat" else plain(len(CLASSES))
 
     def read(self, file: str | Path) -> LabelMap:
-        """The label map [H, W] of a `.mat` or PNG file; DataError where it is neither."""
+        """The label map [H, W] of a `.mat` or PNG file; DataError if it is neither."""
         if Path(file).suffix != ".mat":
             return plain(len(CLASSES)).read(file)
         try:

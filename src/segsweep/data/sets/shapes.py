@@ -1,8 +1,8 @@
-"""Shapes: an embedded data set, drawn on the fly, on which heads that see more scales can win.
+"""Shapes: an embedded dataset, drawn on the fly, on which heads that see more scales can win.
 
 Each object's colour says little about its class, its texture nothing, its outline all; sizes span a 16-fold
 range, so inside a large object the answer lies far away. It needs no files, and is meant for first runs,
-tests and quick comparisons. Its figures compare with no other data set's.
+tests and quick comparisons. Its figures compare with no other dataset's.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ class Shapes(SegmentationDataset):
         self.data_seed, self.border = data_seed, border
 
     def read_split(self, name: str) -> "ShapesSplit":
-        """The pictures of a split; DataError where it was given none."""
+        """The pictures of a split; DataError if it was given none."""
         return ShapesSplit(
             name, self.images[name], self.image_size, self.num_classes, self.data_seed, self.border
         )

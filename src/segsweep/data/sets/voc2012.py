@@ -81,7 +81,7 @@ class Voc2012(SegmentationDataset):
         return self.voc_split(name)
 
     def voc_split(self, name: str) -> FileSplit:
-        """One of VOC's own splits, in the order of its list; DataError where there is no such list."""
+        """One of VOC's own splits, in the order of its list; DataError if there is no such list."""
         ids = self.voc_ids(name)
         images = [self.voc / "JPEGImages" / f"{i}.jpg" for i in ids]
         labels = [self.voc / "SegmentationClass" / f"{i}.png" for i in ids]
