@@ -6,7 +6,7 @@ all that is wrong is told at once, and a data set that is missing hides nothing 
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from segsweep.commands import help as help_text
 from segsweep.commands import options
 from segsweep.commands.output import check_format, print_rows
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import OptionError, UserError
 from segsweep.terminal import cell
 
 if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
 
 # A careful value for convolutions on a data centre's GPU; docs/papers.md assumes the same.
 DEFAULTS: Mapping[str, Any] = {"format": "table", "tflops": 10.0, "gpus": None, "configs": False}
-HELP = (
+OPTIONS = (
     ("format=table", "table, json or csv; json has the runs, the sums and the problems, csv the runs"),
     (
         "tflops=10",
@@ -72,9 +72,9 @@ class Problems:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print what the arguments would train and what is wrong with it; status 2 where anything is."""
+    """Print what the arguments would train and what is wrong with it; status 2 if anything is."""
     if "--help" in arguments or "-h" in arguments:
-        print(help_text.text("plan", HELP), end="")
+        print(help_text.text("plan", OPTIONS), end="")
         return 0
     own = [argument for argument in arguments if argument.partition("=")[0] in DEFAULTS]
     asked = _parse(own)
@@ -101,43 +101,35 @@ def main(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     asked = options.parse(arguments, DEFAULTS)
     check_format(asked["format"])
-    if not _is_number(asked["tflops"]) or not asked["tflops"] > 0:
-        raise ConfigError(f"tflops={asked['tflops']}: expected a number above 0")
+    tflops = asked["tflops"]
+    if isinstance(tflops, bool) or not isinstance(tflops, int | float) or not tflops > 0:
+        raise OptionError("tflops", tflops, "a number above 0")
     if asked["gpus"] is not None:
         if not asked["gpus"].isdigit() or int(asked["gpus"]) < 1:
-            raise ConfigError(f"gpus={asked['gpus']}: expected a number of GPUs, at least 1")
+            raise OptionError("gpus", asked["gpus"], "a number of GPUs, at least 1")
         asked["gpus"] = int(asked["gpus"])
     return asked
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _check(members: "Sequence[Member]", problems: Problems) -> "list[Member]":
-    """The members whose runs can be built, be their data there or not."""
+    """The members whose runs can be built, whether or not their data is there."""
+    from segsweep.planning import check
     from segsweep.planning.compose import distinct
 
     sound = []
     for member, words in zip(members, distinct([member.overrides for member in members]), strict=True):
-        errors = list(_wrong(member))
+        errors: list[tuple[UserError, bool]] = []  # as `check.problems` has them, of what is not done
+        for stage in member.lineage():
+            done = stage.folder.is_complete(stage.config) and not stage.config.force
+            if not done:
+                errors += check.problems(stage.config)
+            if stage.found.unread is not None and (stage is member or not done):
+                errors.append((stage.found.unread, True))
         for error, _ in errors:
             problems.add(words, error)
         if all(only_files for _, only_files in errors):
             sound.append(member)
     return sound
-
-
-def _wrong(member: "Member") -> Iterator[tuple[UserError, bool]]:
-    """What is wrong with a member's data, and with its runs that are not done, as `check.problems` has it."""
-    from segsweep.planning import check
-
-    for stage in member.lineage():
-        done = stage.folder.is_complete(stage.config) and not stage.config.force
-        if not done:
-            yield from check.problems(stage.config)
-        if stage.found.unread is not None and (stage is member or not done):
-            yield stage.found.unread, True
 
 
 def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked: Mapping[str, Any]) -> None:
@@ -147,11 +139,8 @@ def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked:
         found = [asdict(problem) for problem in problems]
         if asked["configs"]:
             rows = [{**row, "config": run.member.config} for row, run in zip(rows, outlook.runs, strict=True)]
-        json.dump(
-            {"runs": rows, "totals": totals, "duplicates": same, "problems": found},
-            sys.stdout,
-            indent=1,
-        )
+        content = {"runs": rows, "totals": totals, "duplicates": same, "problems": found}
+        json.dump(content, sys.stdout, indent=1)
         print()
         return
     if asked["format"] == "csv":
@@ -160,7 +149,12 @@ def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked:
         columns = [column for column in TABLE if any(row[column] not in (None, "") for row in rows)]
         shown = [{**row, "gpu_hours": _hours(row["gpu_hours"])} for row in rows]
         print_rows(shown, "table", "nothing is written or started", columns or TABLE, FIRST_TO_GO)
-        _print_totals(outlook, totals, asked)
+        for key, value in totals.items():
+            told = _hours(value) if key.endswith("_hours") else cell(value)
+            print(f"  {key:<20} {value:,}" if isinstance(value, int) else f"  {key:<20} {told}")
+        for some in outlook.duplicates():
+            print(f"  one run: {' | '.join(' '.join(overrides) for overrides in some)}")
+        print(NOTES.format(tflops=asked["tflops"]))
         if asked["configs"]:
             from segsweep.planning.plan import documents
 
@@ -169,15 +163,6 @@ def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked:
         print(f"problem: {problem}", file=sys.stderr)
 
 
-def _print_totals(outlook: "Outlook", totals: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    for key, value in totals.items():
-        told = _hours(value) if key.endswith("_hours") else cell(value)
-        print(f"  {key:<20} {value:,}" if isinstance(value, int) else f"  {key:<20} {told}")
-    for some in outlook.duplicates():
-        print(f"  one run: {' | '.join(' '.join(overrides) for overrides in some)}")
-    print(NOTES.format(tflops=asked["tflops"]))
-
-
 def _hours(hours: float | None) -> str:
-    """Hours for people, who read no powers of ten: of a run of seconds, that they are few."""
+    """Hours for people: of a run of seconds, only that they are few, instead of a power of ten."""
     return cell(hours) if not hours or hours >= LEAST_HOURS else f"<{LEAST_HOURS}"

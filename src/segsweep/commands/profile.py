@@ -13,12 +13,9 @@ from segsweep.commands import help as help_text
 from segsweep.commands import options
 from segsweep.commands.output import check_format, print_rows
 from segsweep.config import groups as config_files
-from segsweep.errors import ConfigError, near
+from segsweep.errors import ConfigError, OptionError
 
 if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
-    import torch
-
-    from segsweep.profiling.latency import Setting
     from segsweep.profiling.network import Network
 
 log = logging.getLogger("segsweep")
@@ -35,7 +32,7 @@ DEFAULTS: Mapping[str, Any] = {
     "seconds": 2,
     "reference": None,
 }
-HELP = (
+OPTIONS = (
     ("input=[H,W]", "image size, such as [1024,2048]; without it the configuration's size, which is a crop"),
     ("format=table", "table, json or csv; programs get all columns, and numbers as they are"),
     ("batch=1", "images at once, for memory and time; MACs are an image's"),
@@ -64,76 +61,77 @@ FIRST_TO_GO = (
 def main(arguments: Sequence[str]) -> int:
     """Profile what the arguments name and print a row for each network."""
     if "--help" in arguments or "-h" in arguments:
-        print(help_text.text("profile", HELP), end="")
+        print(help_text.text("profile", OPTIONS), end="")
         return 0
-    own = [a for a in arguments if a.partition("=")[0] in DEFAULTS]
+    own = [argument for argument in arguments if argument.partition("=")[0] in DEFAULTS]
     asked = _parse(own)
-    networks = _compose([a for a in arguments if a not in own], asked)
+    networks = _compose([argument for argument in arguments if argument not in own], asked)
     if not networks:  # Hydra was asked to print the configuration
         return 0
-    from segsweep.profiling.latency import precision
+    from segsweep.profiling.latency import Setting, device, measure, precision, summary
+    from segsweep.profiling.network import reference
 
-    dtype = precision(asked["precision"])
-    timed = _is_timed(asked, len(networks))
-    setting = _setting(asked, dtype) if timed else None
+    dtype, setting = precision(asked["precision"]), None
+    # If `latency` is not given, one network is timed, and several if an option says how.
+    if asked["latency"] or (asked["latency"] is None and (len(networks) == 1 or asked["timing"])):
+        kept = {key: asked[key] for key in ("batch", "channels_last", "compile", "seconds")}
+        setting = Setting(device(asked["device"]), dtype, **kept)
     rows = [network.figures(asked["batch"], dtype) for network in networks]
     if setting is not None:
-        rows = _timed(rows, networks, setting, asked["reference"])
-    _print(rows, asked, setting)
+        index = reference([network.label for network in networks], asked["reference"])
+        seconds = measure([(network.build(), network.size) for network in networks], setting)
+        rows = [{**row, **c} for row, c in zip(rows, summary(seconds, index, setting), strict=True)]
+    if asked["format"] != "table":
+        print_rows(rows, asked["format"])
+        return 0
+    columns = [c for c in TABLE if any(row.get(c) not in (None, 0) for row in rows)]
+    how = f"not timed: latency=true times {'it' if len(rows) == 1 else 'them in turn'}"
+    title = f"batch {asked['batch']}, precision {asked['precision']}, {setting.text if setting else how}"
+    print_rows(rows, "table", title, columns, FIRST_TO_GO)
+    for row in rows:
+        if row["discrepancy"]:
+            print(f"{row['network']}, {row['published']}: {row['discrepancy']}")
     return 0
 
 
 def _parse(arguments: Sequence[str]) -> dict[str, Any]:
-    """The command's own options, of the right kinds.
+    """Parse the command's own options.
 
     Raises:
-        ConfigError: one is not.
+        ConfigError: one has a wrong value, or says how to time what is not to be timed.
     """
     asked = options.parse(arguments, DEFAULTS)
     check_format(asked["format"])
-    if asked["latency"] is not None:
-        asked["latency"] = yaml.safe_load(asked["latency"])
-    for name in ("latency", "channels_last", "compile"):
-        if asked[name] not in (True, False, None):
-            raise ConfigError(f"{name}={asked[name]}: expected true or false")
+    asked |= {name: yaml.safe_load(asked[name]) for name in ("latency", "input") if asked[name] is not None}
+    if asked["latency"] not in (True, False, None):
+        raise OptionError("latency", asked["latency"], "true or false")
     if not _is_count(asked["batch"]):
-        raise ConfigError(f"batch={asked['batch']}: expected a number of images, at least 1")
+        raise OptionError("batch", asked["batch"], "a number of images, at least 1")
     if isinstance(asked["seconds"], bool | str | list) or not asked["seconds"] > 0:
-        raise ConfigError(f"seconds={asked['seconds']}: expected a number above 0")
-    if asked["latency"] is False and (unused := [a.partition("=")[0] for a in arguments if _times(a)]):
-        raise ConfigError(f"{unused[0]} says how to time, which latency=false forbids: leave out one of them")
-    asked["timing"] = any(map(_times, arguments))
-    return {**asked, "input": _size(asked["input"])}
-
-
-def _times(argument: str) -> bool:
-    return argument.partition("=")[0] in TIMING
+        raise OptionError("seconds", asked["seconds"], "a number above 0")
+    if (size := asked["input"]) is not None:
+        asked["input"] = tuple(size) if isinstance(size, list) else (size, size)
+        if len(asked["input"]) != 2 or not all(map(_is_count, asked["input"])):
+            raise OptionError("input", size, "[height,width] or one number for both")
+    timing = [key for argument in arguments if (key := argument.partition("=")[0]) in TIMING]
+    if asked["latency"] is False and timing:
+        raise ConfigError(f"{timing[0]} says how to time, which latency=false forbids: leave out one of them")
+    return {**asked, "timing": timing}
 
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
-    value = None if text is None else yaml.safe_load(text)
-    if value is None:
-        return None
-    height, width = value if isinstance(value, list) and len(value) == 2 else (value, value)
-    if not (_is_count(height) and _is_count(width)):
-        raise ConfigError(f"input={text}: expected [height,width] or one number for both")
-    return height, width
-
-
 def _compose(arguments: Sequence[str], asked: Mapping[str, Any]) -> "list[Network]":
     """The networks that the arguments name, each once, checked before any is profiled."""
     from segsweep.planning.compose import compose
     from segsweep.planning.plan import Member
+    from segsweep.profiling.network import Network
 
     networks: dict[str, Network] = {}
 
     def collect(member: Member) -> None:
-        from segsweep.profiling.network import Network
-
         network = Network.of(member, asked["input"])
         if network.key not in networks:
             network.check(asked["batch"])
@@ -142,55 +140,10 @@ def _compose(arguments: Sequence[str], asked: Mapping[str, Any]) -> "list[Networ
     try:
         compose("profile", arguments, check=collect)
     except ConfigError as error:
-        raise _mistyped(arguments) or error from error
+        # An option that neither this command nor the configuration has may be a mistyped one of either.
+        known = {*DEFAULTS, *config_files.options(""), *config_files.GROUPS, "experiments"}
+        for key, equals, _ in (argument.partition("=") for argument in arguments):
+            if equals and key.isidentifier() and key not in known:
+                raise OptionError(key, problem="no such option", near=known) from error
+        raise
     return list(networks.values())
-
-
-def _mistyped(arguments: Sequence[str]) -> ConfigError | None:
-    """The error for an option that neither this command nor the configuration has."""
-    known = {*DEFAULTS, *config_files.options(""), *config_files.GROUPS, "experiments"}
-    for argument in arguments:
-        key, equals, _ = argument.partition("=")
-        if equals and key.isidentifier() and key not in known:
-            return ConfigError(f"{key}: no such option; {near(key, known)}")
-    return None
-
-
-def _is_timed(asked: Mapping[str, Any], networks: int) -> bool:
-    """As `latency` says; where it says nothing, one network is timed and several where an option asks."""
-    if asked["latency"] is not None:
-        return bool(asked["latency"])
-    return networks == 1 or bool(asked["timing"])
-
-
-def _setting(asked: Mapping[str, Any], dtype: "torch.dtype") -> "Setting":
-    from segsweep.profiling.latency import Setting, device
-
-    kept = {key: asked[key] for key in ("batch", "channels_last", "compile", "seconds")}
-    return Setting(device(asked["device"]), dtype, **kept)
-
-
-def _timed(
-    rows: "Sequence[dict[str, Any]]", networks: "Sequence[Network]", setting: "Setting", words: str | None
-) -> list[dict[str, Any]]:
-    """The rows with their timings: medians over rounds, and of the ratio to the reference in each round."""
-    from segsweep.profiling.latency import measure, summary
-    from segsweep.profiling.network import reference
-
-    index = reference([network.label for network in networks], words)
-    seconds = measure([(network.build(), network.size) for network in networks], setting)
-    return [{**row, **columns} for row, columns in zip(rows, summary(seconds, index, setting), strict=True)]
-
-
-def _print(rows: Sequence[Mapping[str, Any]], asked: Mapping[str, Any], setting: "Setting | None") -> None:
-    """A table leaves out columns that are empty and says the discrepancies below; programs get all."""
-    if asked["format"] != "table":
-        print_rows(rows, asked["format"])
-        return
-    columns = [c for c in TABLE if any(row.get(c) not in (None, 0) for row in rows)]
-    how = f"not timed: latency=true times {'it' if len(rows) == 1 else 'them in turn'}"
-    title = f"batch {asked['batch']}, precision {asked['precision']}, {setting.text if setting else how}"
-    print_rows(rows, "table", title, columns, FIRST_TO_GO)
-    for row in rows:
-        if row["discrepancy"]:
-            print(f"{row['network']}, {row['published']}: {row['discrepancy']}")
