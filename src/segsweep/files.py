@@ -1,4 +1,4 @@
-"""Files that are whole or not there, for every part that writes some."""
+"""Files that are either whole or not there, for all parts that write any."""
 
 import errno
 import fcntl
@@ -38,8 +38,8 @@ def write_bytes(path: Path, content: bytes, places: str = RUN_PLACES) -> None:
 def write_groups(groups: Sequence[Sequence[File]]) -> None:
     """Write files as `write_bytes` does, those of a group in order and the groups' side by side.
 
-    What takes time is the disk, which can sync many files at once. Where a group's last file is there, so
-    are the others.
+    The disk takes most of the time, and can sync many files at once. If a group's last file is there, so are
+    the others.
 
     Raises:
         UserError: the first that cannot be written; other groups may be there.
@@ -47,19 +47,15 @@ def write_groups(groups: Sequence[Sequence[File]]) -> None:
     for first in range(0, len(groups), SIDE_BY_SIDE):
         some = groups[first : first + SIDE_BY_SIDE]
         try:
-            _write_side_by_side(some)
+            for path, content in (file for group in some for file in group):
+                _draft(path, content, RUN_PLACES)  # one after the other: files are as old as their place says
+            with ThreadPoolExecutor(len(some)) as pool:
+                list(pool.map(_publish_in_order, some))
         except UserError:
             for path, _ in (file for group in some for file in group):
                 with suppress(OSError):
                     draft_of(path).unlink(missing_ok=True)
             raise
-
-
-def _write_side_by_side(groups: Sequence[Sequence[File]]) -> None:
-    for path, content in (file for group in groups for file in group):
-        _draft(path, content, RUN_PLACES)  # one after the other: files are as old as their place says
-    with ThreadPoolExecutor(len(groups)) as pool:
-        list(pool.map(_publish_in_order, groups))
 
 
 def _publish_in_order(group: Sequence[File]) -> None:
@@ -99,8 +95,8 @@ def _given_up(path: Path, error: OSError, places: str) -> UserError:
 def locked(path: Path, wait: bool, places: str) -> Iterator[bool]:
     """Hold a lock file against all other processes of machines that see it; the lock ends with its process.
 
-    Gives whether it is held: without `wait`, another process may have it. There is no time after which it is
-    taken away from a process that still lives; see runs/lease.py for what is.
+    Yields whether it is held: without `wait`, another process may have it. It is never taken away from a
+    process that still lives; see runs/lease.py for a lock that is.
 
     Raises:
         UserError: the folder cannot be written, or its file system has no locks.
@@ -131,9 +127,9 @@ def digest(path: Path) -> str:
 
 
 def remove(path: Path, ignore_errors: bool = False) -> None:
-    """Remove a file or a folder, and of a symbolic link the link alone: what it leads to may be shared.
+    """Remove a file or a folder, but of a symbolic link only the link, as its target may be shared.
 
-    With `ignore_errors` a folder is removed as far as that goes.
+    With `ignore_errors` a folder is removed as far as possible.
     """
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors)
@@ -142,7 +138,7 @@ def remove(path: Path, ignore_errors: bool = False) -> None:
 
 
 def fsync(path: Path) -> None:
-    """See to it that a file, or a folder's list of names, is on disk."""
+    """Wait until a file, or a folder's list of names, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import OptionError, UserError
 
 PRECISIONS = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
-WARM_UP = 10  # calls before the clock runs, fewer where they take a quarter of the time asked for
+WARM_UP = 10  # calls before the clock runs, fewer if they take a quarter of the time asked for
 LEAST_ROUNDS = 5
 
 Call = Callable[[], object]
@@ -36,7 +36,7 @@ class Setting:
 
     @property
     def machine(self) -> str:
-        """Where it runs, with what a timing cannot be repeated without."""
+        """The device and the versions that a timing depends on."""
         if self.device.type == "cuda":
             cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
             name = f"{torch.cuda.get_device_name(self.device)}, cuDNN {cudnn}"
@@ -57,25 +57,24 @@ class Setting:
         image = image.to(memory_format=layout)
         network = network.eval().to(device=self.device, dtype=self.dtype, memory_format=layout)  # type: ignore[call-overload]
         if self.compile:
-            network.compile(dynamic=False)  # another network of another size is no reason for any size
+            network.compile(dynamic=False)  # another size of another network must not make it dynamic
         return lambda: network(image)
 
 
 def device(name: str) -> torch.device:
-    """The device of this name; `auto` is a GPU where there is one.
+    """The device of this name; `auto` is a GPU if there is one.
 
     Raises:
-        ConfigError: no such device, or none here.
+        OptionError: there is no such device, or not here.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
     if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise ConfigError(f"device={name}: expected auto, cpu, cuda or cuda:N")
+        raise OptionError("device", name, "auto, cpu, cuda or cuda:N")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device={name}: torch finds {torch.cuda.device_count()} CUDA devices here; use device=cpu"
-        )
+        problem = f"torch finds {torch.cuda.device_count()} CUDA devices here"
+        raise OptionError("device", name, problem=problem, remedy="use device=cpu")
     return torch.device(name)
 
 
@@ -83,10 +82,10 @@ def precision(name: str) -> torch.dtype:
     """The type of weights and activations that a precision stands for.
 
     Raises:
-        ConfigError: it is unknown.
+        OptionError: it is unknown.
     """
     if name not in PRECISIONS:
-        raise ConfigError(f"precision={name}: expected 32, 16 or bf16")
+        raise OptionError("precision", name, "32, 16 or bf16")
     return PRECISIONS[name]
 
 
@@ -147,7 +146,11 @@ def _measure(calls: Sequence[Call], setting: Setting) -> np.ndarray:
     if setting.compile:
         _compile(calls)
     for call in calls:
-        _warm_up(call, setting)
+        end = time.perf_counter() + setting.seconds / 4
+        for done in range(WARM_UP):
+            _seconds(call, setting.device)
+            if done and time.perf_counter() > end:
+                break
     rounds: list[list[float]] = []
     end = time.perf_counter() + setting.seconds * len(calls)
     while len(rounds) < LEAST_ROUNDS or time.perf_counter() < end:
@@ -173,22 +176,12 @@ def _compile(calls: Sequence[Call]) -> None:
             ) from error
 
 
-def _warm_up(call: Call, setting: Setting) -> None:
-    end = time.perf_counter() + setting.seconds / 4
-    for done in range(WARM_UP):
-        _seconds(call, setting.device)
-        if done and time.perf_counter() > end:
-            break
-
-
 def _seconds(call: Call, device: torch.device) -> float:
-    _wait(device)
-    start = time.perf_counter()
-    call()
-    _wait(device)
-    return time.perf_counter() - start
-
-
-def _wait(device: torch.device) -> None:
+    """Seconds of a call, waited for at both ends: CUDA's kernels run behind their caller."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    call()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What a plan comes to: a row for each of its runs, and the sums of all of them."""
+"""What a plan amounts to: a row for each of its runs, and their sums."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ GOING_ON = ("running", "interrupted", "failed")
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a plan: its state now, and what it costs from here."""
+    """One run of a plan: its state now, and what it still costs."""
 
     member: Member
     state: str
@@ -31,7 +31,16 @@ class PlannedRun:
     @classmethod
     def of(cls, member: Member, paces: Mapping[str, Pace], tflops: float) -> "PlannedRun":
         """The run as its folder has it now."""
-        state, step = _state(member)
+        folder, status = member.folder, member.folder.status()
+        all_steps = steps_of(member)
+        if not layout.is_run(folder.path):
+            state, step = "new", 0
+        elif member.config.force:
+            state, step = "again", 0
+        elif status.state is State.DONE:
+            state, step = "done" if folder.is_complete(member.config) else "to test", all_steps
+        else:
+            state, step = str(status.state), int(status.step) if status.state in GOING_ON else 0
         pace = paces.get(kind(member.identity))
         return cls(member, state, step, cost(member.config), pace, tflops)
 
@@ -69,19 +78,6 @@ class PlannedRun:
         }
 
 
-def _state(member: Member) -> tuple[str, int]:
-    """What there is of a run, and how many of its steps are done."""
-    folder, status = member.folder, member.folder.status()
-    if not layout.is_run(folder.path):
-        return "new", 0
-    if member.config.force:
-        return "again", 0
-    if status.state is State.DONE:
-        done = folder.is_complete(member.config)
-        return "done" if done else "to test", int(member.config.trainer.max_steps)
-    return status.state, int(status.step) if status.state in GOING_ON else 0
-
-
 class Outlook:
     """All runs of a plan. `members` are those asked for, each the last of its chain."""
 
@@ -100,45 +96,38 @@ class Outlook:
 
     def totals(self, gpus: int | None) -> dict[str, Any]:
         """The sums over runs that are left to do, and what sharing saves."""
-        todo = [run for run in self.runs if run.steps or run.state is not State.DONE]
-        hours = sum(run.hours for run in todo)
+        todo = [run for run in self.runs if run.steps or run.state != State.DONE]
+        hours, longest = sum(run.hours for run in todo), self.longest()
+        children = Counter(run.member.parent.id for run in self.runs if run.member.parent)
+        chains = {member.id: member.lineage() for member in self.members}
+        alone = sum(steps_of(stage) for chain in chains.values() for stage in chain)
         totals = {
             "members": len(self.members),
             "runs": len(self.runs),
             "duplicates": len(self.members) - len({member.id for member in self.members}),
             "done": len(self.runs) - len(todo),
             "to_do": len(todo),
-            "shared_parents": len(self._shared()),
-            "steps_saved": self._steps_saved(),
+            "shared_parents": sum(count > 1 for count in children.values()),
+            "steps_saved": alone - sum(steps_of(run.member) for run in self.runs),
             "steps": sum(run.steps for run in todo),
             "images": sum(run.images for run in todo),
             "gpu_hours": hours,
-            "longest_chain_hours": self._longest(),
+            "longest_chain_hours": longest,
             "memory_gib": max((run.cost.memory / GIB for run in todo), default=0),
             "checkpoints_gib": sum(run.cost.checkpoints for run in todo) / GIB,
         }
         if gpus is not None:
-            totals["days"] = max(hours / gpus, self._longest()) / 24
+            totals["days"] = max(hours / gpus, longest) / 24
         return totals
 
     def duplicates(self) -> list[list[tuple[str, ...]]]:
-        """The overrides of members that are one run, together."""
+        """The overrides of members that are the same run, grouped."""
         same: dict[str, list[tuple[str, ...]]] = {}
         for member in self.members:
             same.setdefault(member.id, []).append(member.overrides)
         return [some for some in same.values() if len(some) > 1]
 
-    def _shared(self) -> list[str]:
-        children = Counter(run.member.parent.id for run in self.runs if run.member.parent)
-        return [id for id, count in children.items() if count > 1]
-
-    def _steps_saved(self) -> int:
-        """Steps of all distinct members' chains, each by itself, less those of the distinct runs."""
-        chains = {member.id: member.lineage() for member in self.members}
-        alone = sum(_all_steps(stage) for chain in chains.values() for stage in chain)
-        return alone - sum(_all_steps(run.member) for run in self.runs)
-
-    def _longest(self) -> float:
+    def longest(self) -> float:
         """Hours of the chain that takes longest, however many GPUs there are."""
         by_end: dict[str, float] = {}
         for run in self.runs:
@@ -147,5 +136,6 @@ class Outlook:
         return max(by_end.values(), default=0.0)
 
 
-def _all_steps(member: Member) -> int:
+def steps_of(member: Member) -> int:
+    """Optimizer steps of a run's whole training."""
     return int(member.config.trainer.max_steps)

@@ -1,4 +1,4 @@
-"""What a sweep says while it is done: a line as each run begins and ends, and one a minute in between."""
+"""What a sweep reports while it runs: a line as each run begins and ends, and one a minute in between."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from segsweep.terminal import clock, one_line, printable, took
 log = logging.getLogger("segsweep")
 
 SAID = 60.0
-"""Seconds between two lines on a run that is at work."""
+"""Seconds between two lines about a run that is at work."""
 WORK = {State.RUNNING: "training", State.DONE: "testing"}
 """What a run at work does, by its state."""
 
@@ -36,10 +36,10 @@ class Display(AbstractContextManager["Display"]):
         self.total = max(len(numbers), len(sweep.runs))
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to put away."""
+        """Log lines need no clearing."""
 
     def said(self, run: RunFolder, what: str) -> None:
-        """Something worth a line of one run."""
+        """Log a line about a run."""
         log.info(f"[{self.number[run.id]}/{self.total}] {one_line(self.sweep.label(run))}: {printable(what)}")
 
     def began(self, run: RunFolder) -> None:
@@ -49,30 +49,27 @@ class Display(AbstractContextManager["Display"]):
         self.said(run, f"run {run.id} …")
 
     def ended(self, run: RunFolder, reason: str | None) -> None:
-        """A run's process has ended, for a reason where the run is not finished."""
-        state = run.status().state
-        took = self._took(run)
-        self.said(run, f"{state}{took}" if reason is None else f"{state}{took}: {reason} (see {run.log})")
-
-    def _took(self, run: RunFolder) -> str:
-        """How long it took, with start, tests and all, and how much of that was training."""
-        if run.id not in self.starts:  # another one began it, such as Slurm
-            return f" after {clock(train_seconds(run))} of training" if train_seconds(run) else ""
-        started, before = self.starts.pop(run.id)
-        return f" in {took(time.monotonic() - started, train_seconds(run) - before)}"
+        """A run's process has ended, with the reason if the run is not finished."""
+        outcome, trained = str(run.status().state), train_seconds(run)
+        if run.id in self.starts:
+            started, before = self.starts.pop(run.id)
+            outcome += f" in {took(time.monotonic() - started, trained - before)}"
+        elif trained:  # another process began it, such as Slurm's
+            outcome += f" after {clock(trained)} of training"
+        self.said(run, outcome if reason is None else f"{outcome}: {reason} (see {run.log})")
 
     def found_done(self, run: RunFolder) -> None:
         """There was nothing to do for a run."""
         self.said(run, "done already")
 
     def held(self, run: RunFolder) -> None:
-        """Another process is at work on a run: said once."""
+        """Another process is at work on a run; logged once."""
         if run.id not in self._held and (holder := run.holder()) is not None:
             self._held.add(run.id)
             self.said(run, f"held by {holder}: waiting")
 
     def remark(self, what: str) -> None:
-        """Something worth a line of the sweep."""
+        """Log a line about the sweep."""
         log.info(what)
 
     def tick(self, running: Sequence[InWork], waiting: Sequence[RunFolder]) -> None:

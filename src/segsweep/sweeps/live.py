@@ -42,9 +42,9 @@ class LiveTable(Display):
         super().__init__(sweep)
         self.live = Live(console=console or Console(stderr=True), auto_refresh=False, transient=True)
         self.ends: dict[str, tuple[str, Status]] = {}
-        """How runs ended that did, latest last: a state, and status.json."""
+        """How runs ended, the latest last: a state, and status.json."""
         self.seconds: list[float] = []
-        """What runs took that were done from start to end."""
+        """How long runs took that were run from start to end."""
         self._drawn = 0.0
 
     def __enter__(self) -> "LiveTable":
@@ -59,13 +59,13 @@ class LiveTable(Display):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wipe the table: the closing one follows."""
+        """Clear the table, as the closing one follows."""
         self.live.stop()
         for handler in self._streams:
             handler.setStream(sys.stderr)
 
     def ended(self, run: RunFolder, reason: str | None) -> None:
-        """Remember how, and how long it took."""
+        """Remember how a run ended, and how long it took."""
         started = self.starts.get(run.id)
         super().ended(run, reason)
         if reason is None and started is not None:
@@ -74,12 +74,12 @@ class LiveTable(Display):
         self.ends[run.id] = state, run.status()
 
     def found_done(self, run: RunFolder) -> None:
-        """Remember it."""
+        """Remember a run that was done already."""
         super().found_done(run)
         self.ends[run.id] = DONE, run.status()
 
     def tick(self, running: Sequence[InWork], waiting: Sequence[RunFolder]) -> None:
-        """Draw, where the last drawing is old."""
+        """Draw, if the last drawing is old."""
         if time.monotonic() - self._drawn >= EVERY:
             self._drawn = time.monotonic()
             self.live.update(self.drawing(running, waiting), refresh=True)
@@ -119,7 +119,8 @@ class LiveTable(Display):
         yield one_line(self.sweep.label(run))
         yield state
         yield ",".join(devices or ())
-        yield _bar(done / total) if at_work and total else ""
+        filled = round(BAR * min(done / total, 1.0)) if total else 0
+        yield "━" * filled + "╌" * (BAR - filled) if at_work and total else ""
         yield f"{done}/{total or '?'}" if status else ""
         yield figure(status.loss if status else None, "{:.4g}")
         yield figure(status.val_miou if status else None, "{:.2%}")
@@ -138,8 +139,3 @@ class LiveTable(Display):
         mean = sum(self.seconds) / len(self.seconds)
         begun = sum(max(0.0, mean - (time.monotonic() - start)) for start, _ in self.starts.values())
         return (begun + mean * waiting) / running
-
-
-def _bar(share: float) -> str:
-    filled = round(BAR * min(share, 1.0))
-    return "━" * filled + "╌" * (BAR - filled)
