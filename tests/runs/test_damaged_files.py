@@ -17,7 +17,7 @@ from segsweep.errors import DamagedFileError, DataError, UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.planning.plan import write
 from segsweep.runs.folder import RunFolder, all_runs
-from segsweep.sweeps.journal import DONE, Journal
+from segsweep.runs.journal import DONE, Journal
 from segsweep.training.metrics_file import MetricsFile
 from tests.support.commands import TINY
 from tests.support.composing import composed, configuration, member

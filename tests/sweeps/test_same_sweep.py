@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from segsweep import cli
-from segsweep.sweeps.journal import BEGAN, DONE, LEFT_OUT, Journal
+from segsweep.runs.journal import BEGAN, DONE, LEFT_OUT, Journal
 from segsweep.sweeps.launchers.base import SweepLauncher
 from segsweep.sweeps.sweep import Call, Sweep, names
 from tests.support.in_process import listed, run

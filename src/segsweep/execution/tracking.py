@@ -9,11 +9,10 @@ from segsweep import build
 from segsweep.config.schema import RunConfig
 from segsweep.data.labels import Palette
 from segsweep.errors import UserError
-from segsweep.planning.stages import key_of
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
-from segsweep.sweeps.sweep import Sweep
+from segsweep.runs.journal import Journal
 from segsweep.training.loggers import RunInfo, RunLogger
 
 
@@ -76,12 +75,16 @@ def _axes(folder: RunFolder, config: RunConfig) -> list[str]:
     axes = compare.axes(_members(folder.path.parent, config.sweep))
     values = {key: value for key, value in compare.describe(folder, axes).items() if key != "stage"}
     told = [f"{key}={value}" for key, value in values.items() if value != compare.MISSING]
-    return told or [override for override in folder.plan.overrides if is_identity(key_of(override))]
+    return told or [
+        override for override in folder.plan.overrides if is_identity(override.partition("=")[0].lstrip("+~"))
+    ]
 
 
 def _members(runs_dir: Path, sweep: str | None) -> list[RunFolder]:
-    """Return the runs of a sweep; none if it cannot be read, as in a run folder that was moved alone."""
+    """Return the runs of a sweep that are there; none if it cannot be read."""
     try:
-        return [] if sweep is None else Sweep.read(runs_dir, sweep).runs
+        record = None if sweep is None else Journal(runs_dir, sweep).read()
     except UserError:
         return []
+    runs = [RunFolder(runs_dir / run) for run in (record.runs if record else ())]
+    return [run for run in runs if run.path.exists()]

@@ -7,8 +7,8 @@ from segsweep.reports.table import compared_axes
 from segsweep.runs import compare
 from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.journal import LEFT_OUT
 from segsweep.runs.lineage import read_statuses, source
-from segsweep.sweeps.journal import LEFT_OUT
 from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import plural
 

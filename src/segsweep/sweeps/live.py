@@ -17,8 +17,8 @@ from rich.text import Text
 
 from segsweep.runs.contents import Status
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
 from segsweep.sweeps.display import WORK, Display, InWork, figure, log
-from segsweep.sweeps.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT
 from segsweep.sweeps.outcome import ending
 from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import clock, one_line

@@ -5,9 +5,9 @@ from collections.abc import Container, Sequence
 from segsweep.failures import PREEMPTED
 from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT, Fate
 from segsweep.sweeps.early_stop import poor
 from segsweep.sweeps.jobs import Job
-from segsweep.sweeps.journal import DONE, FAILED, INTERRUPTED, LEFT_OUT, Fate
 from segsweep.sweeps.sweep import Sweep
 
 Ending = tuple[Fate, str | None]

@@ -14,7 +14,7 @@ from segsweep.planning.plan import Member
 from segsweep.runs import layout
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import CONTENT
-from segsweep.sweeps.journal import Journal
+from segsweep.runs.journal import Journal
 
 log = logging.getLogger("segsweep")
 

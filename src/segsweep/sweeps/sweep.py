@@ -15,8 +15,8 @@ from segsweep.planning.compose import Request
 from segsweep.planning.plan import Member, check_member
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.journal import LEFT_OUT, Fate, Journal
 from segsweep.runs.layout import SWEEPS
-from segsweep.sweeps.journal import LEFT_OUT, Fate, Journal
 from segsweep.sweeps.same_sweep import check_settings, unnamed_sweep_of
 
 log = logging.getLogger("segsweep")

@@ -14,7 +14,7 @@ from segsweep.commands.runs import gc as garbage
 from segsweep.commands.runs import rm as remove
 from segsweep.errors import UserError
 from segsweep.runs.folder import RunFolder
-from segsweep.sweeps.journal import Journal
+from segsweep.runs.journal import Journal
 from tests.support.commands import command
 from tests.support.in_process import listed, run
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from segsweep.runs.folder import RunFolder, all_runs
-from segsweep.sweeps.journal import DONE, FAILED, Journal
+from segsweep.runs.journal import DONE, FAILED, Journal
 from tests.support.commands import TINY, segsweep, table
 
 OWN = ("batch_size", "head", "trainer.max_steps")

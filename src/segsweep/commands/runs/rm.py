@@ -14,8 +14,8 @@ from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.commands.runs.sweeps import numbers
 from segsweep.errors import ConfigError, UserError
 from segsweep.runs.folder import RunFolder, all_runs, find_run
+from segsweep.runs.journal import Journal
 from segsweep.runs.lineage import descendants
-from segsweep.sweeps.journal import Journal
 from segsweep.sweeps.sweep import Sweep, names
 from segsweep.terminal import mebibytes, plural
 

@@ -13,7 +13,7 @@ from segsweep.errors import ConfigError, DamagedFileError
 from segsweep.runs import layout
 from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
-from segsweep.sweeps.journal import LEFT_OUT, Event, Journal
+from segsweep.runs.journal import LEFT_OUT, Event, Journal
 from segsweep.sweeps.sweep import names
 
 HELP = """usage: segsweep runs sweeps [key=value ...]

@@ -18,8 +18,8 @@ from segsweep.failures import one_line
 from segsweep.planning.plan import Member
 from segsweep.planning.stages import spell
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.journal import BEGAN
 from segsweep.sweeps.jobs import Job, jobs_of
-from segsweep.sweeps.journal import BEGAN
 from segsweep.sweeps.launchers.base import SweepLauncher
 from segsweep.sweeps.outcome import judge
 from segsweep.sweeps.sweep import Sweep

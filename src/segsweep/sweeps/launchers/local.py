@@ -14,10 +14,10 @@ from types import FrameType
 from segsweep.errors import PreemptedError
 from segsweep.processes import KEYBOARD, listening
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.journal import BEGAN, DONE, Fate
 from segsweep.sweeps.devices import Devices
 from segsweep.sweeps.display import Display
 from segsweep.sweeps.jobs import Job
-from segsweep.sweeps.journal import BEGAN, DONE, Fate
 from segsweep.sweeps.outcome import Ending, ending, refusal
 from segsweep.sweeps.sweep import Sweep
 from segsweep.sweeps.worker import HELD, Attempt, asked_of, may_pass

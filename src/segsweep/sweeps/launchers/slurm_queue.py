@@ -16,10 +16,10 @@ from segsweep.planning.plan import Member
 from segsweep.runs.contents import SlurmJob, State
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
+from segsweep.runs.journal import BEGAN, DONE, FAILED, INTERRUPTED
 from segsweep.runs.layout import SLURM_JOB
 from segsweep.sweeps.display import Display
 from segsweep.sweeps.jobs import Job
-from segsweep.sweeps.journal import BEGAN, DONE, FAILED, INTERRUPTED
 from segsweep.sweeps.outcome import Ending, ending, refusal
 from segsweep.sweeps.sweep import Sweep
 

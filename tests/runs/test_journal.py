@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from segsweep.sweeps.journal import BEGAN, DONE, FAILED, FORWARD, INTERRUPTED, LEFT_OUT, Journal
+from segsweep.runs.journal import BEGAN, DONE, FAILED, FORWARD, INTERRUPTED, LEFT_OUT, Journal
 
 SPAWN = multiprocessing.get_context("spawn")
 WRITERS, LINES = 8, 40
@@ -84,7 +84,7 @@ def test_a_line_that_was_cut_short_spoils_no_other(tmp_path):
 
 def test_killed_writers_leave_lines_that_are_whole_but_for_the_last(tmp_path):
     script = (
-        "import sys; from pathlib import Path; from segsweep.sweeps.journal import BEGAN, Journal\n"
+        "import sys; from pathlib import Path; from segsweep.runs.journal import BEGAN, Journal\n"
         "journal = Journal(Path(sys.argv[1]), 's')\n"
         "for number in range(10**6): journal.note(sys.argv[2], BEGAN, number=number)"
     )
