@@ -47,7 +47,7 @@ def chain(runs) -> list[RunFolder]:
 
 def plan_of(member: Member, stage: str, parent: Member | None) -> Member:
     """The same member as a stage of a chain."""
-    resolved = resolve(OmegaConf.create(member.config))
+    resolved = resolve(OmegaConf.create({**member.config}))
     return planned(resolved, member.choices, member.overrides, stage, parent)
 
 
