@@ -1,7 +1,6 @@
 """Files that are either whole or not there, for all parts that write any."""
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -101,23 +100,25 @@ def locked(path: Path, wait: bool, places: str) -> Iterator[bool]:
     Raises:
         UserError: the folder cannot be written, or its file system has no locks.
     """
+    from filelock import FileLock, Timeout  # takes a twentieth of a second, and few commands lock
+
+    lock = FileLock(path, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
+        lock.acquire(blocking=wait)
+    except Timeout:
+        yield False
+        return
+    except NotImplementedError as error:
+        raise UserError(
+            f"{path}: this file system has no file locks; give a folder on another one as {places}"
+        ) from error
     except OSError as error:
         raise cannot_write(path.parent, error, places) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:
-            raise UserError(
-                f"{path}: this file system has no file locks ({error.strerror}); give a folder on another "
-                f"one as {places}"
-            ) from error
+    try:
         yield True
+    finally:
+        lock.release()
 
 
 def digest(path: Path) -> str:

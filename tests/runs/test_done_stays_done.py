@@ -13,7 +13,7 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import identity
 from segsweep.runs.tested import canonical_test
 from tests.data.writers import write_camvid
-from tests.runs.earlier import CAMVID, VERSION_2, copied
+from tests.runs.earlier import CAMVID, VERSION_1, VERSION_2, copied
 from tests.support.composing import member
 from tests.support.in_process import listed
 
@@ -61,6 +61,18 @@ def test_it_is_found_done_listed_shown_reported_and_tested(run, capsys):
     assert cli.run(["test", run.id, "test=[flip,slide]"]) == 0
     assert read_test(run.tests / "slide48x48+32x32").card.images == 2
     assert not run.is_complete(member(*CAMVID, "test=[ms]").config)
+
+
+@pytest.mark.parametrize("version", [VERSION_1, VERSION_2])
+def test_what_an_earlier_version_tested_is_complete_whatever_null_options_came_since(version, tmp_path):
+    """Its notes name the classes where they were, and none of the options that strategies have since."""
+    run = copied(version, tmp_path / "runs", num_classes=6)
+    config = run.config()
+    assert run.is_complete(config)
+    later = {name: {**strategy, "later": None} for name, strategy in config["test"].items()}
+    assert run.is_complete({**config, "test": later})
+    (run.tests / "single" / "asked.json").unlink()
+    assert not run.is_complete(config)
 
 
 def test_what_changes_a_test_makes_it_another():

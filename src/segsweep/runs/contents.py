@@ -238,8 +238,8 @@ class Asked(Record):
     strategy: Node
     suffix: str
     """What the test's name has after the strategy's; see `tested.test_suffix`."""
-    usual: str | None = None
-    """What the split yields unasked; see `tested.needed`."""
+    usual: str | None = "counts"
+    """What the split yields unasked, see `tested.needed`; older notes are of splits with a public truth."""
 
 
 @dataclass(frozen=True, kw_only=True)
