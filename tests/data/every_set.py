@@ -5,6 +5,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from segsweep.build import build_data
+from segsweep.config.schema import RunConfig
 from segsweep.data import prepare
 from segsweep.data.datamodule import DataModule
 from tests.data.writers import write_camvid
@@ -27,7 +28,9 @@ def composed(dataset: str, augment: str, **values):
 
 def built(dataset: str, augment: str, **values) -> DataModule:
     """The data set with its augmentation."""
-    return build_data(OmegaConf.to_container(composed(dataset, augment, **values), resolve=True))
+    return build_data(
+        RunConfig.of(OmegaConf.to_container(composed(dataset, augment, **values), resolve=True))
+    )
 
 
 def write_every_set(root: Path) -> Path:
