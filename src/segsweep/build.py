@@ -4,11 +4,11 @@ This is where `_target_` becomes a class, and the only place that does it: whate
 shows here as one line that names its part of the configuration.
 """
 
-import re
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
+from inspect import signature
 from pathlib import Path
 from pydoc import ErrorDuringImport, locate
 from typing import Any
@@ -21,7 +21,7 @@ from segsweep.config.schema import RunConfig
 from segsweep.data.datamodule import DataModule
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.extra import import_albumentations
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import ConfigError, OptionError, UserError
 from segsweep.evaluation.strategies import Strategy
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
@@ -43,9 +43,21 @@ def build(config: Mapping[str, Any], part: str, **arguments: Any) -> Any:
     except HydraException as error:
         cause = error.__cause__
         if not isinstance(cause, UserError):
-            raise ConfigError(f"{part}: {_reason(error)}") from error
+            raise _refusal(config, part, error) from error
     # Out here: within the block, Hydra's report, whose cause this is, would become its own cause.
+    if isinstance(cause, OptionError) and cause.option in arguments:
+        raise cause  # an option of the top level, or of another part
     raise cause.within(part)
+
+
+@contextmanager
+def options_of(part: str) -> Iterator[None]:
+    """Have errors about options name these as options of a part of the configuration."""
+    try:
+        yield
+    except UserError as error:
+        error.within(part)
+        raise
 
 
 @cache
@@ -54,11 +66,16 @@ def find_modules_of_the_working_folder() -> None:
     sys.path.append(str(Path.cwd()))
 
 
-def _reason(error: HydraException) -> str:
-    """What Hydra's report of a failed call says, without the repetition of the call."""
-    cause = str(error.__cause__ or error).strip().split("\n")[-1]
-    match = re.search(r"got an unexpected keyword argument '(\w+)'", cause)
-    return f"it has no option {match.group(1)}" if match else cause or type(error.__cause__).__name__
+def _refusal(config: Config, part: str, error: HydraException) -> ConfigError:
+    """What Hydra's report of a failed call comes to: an option that the class does not have, or its cause."""
+    with suppress(ErrorDuringImport, TypeError, ValueError):
+        parameters = signature(locate(config[part]["_target_"])).parameters  # type: ignore[arg-type]
+        known = [name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD]
+        unknown = [key for key in config[part] if key not in known and not key.startswith("_")]
+        if unknown and known == list(parameters):
+            return OptionError(f"{part}.{unknown[0]}", problem="no such option", near=known)
+    reason = str(error.__cause__ or error).strip().split("\n")[-1]
+    return ConfigError(f"{part}: {reason or type(error.__cause__).__name__}")
 
 
 def build_segmenter(
@@ -85,7 +102,8 @@ def build_segmenter(
     }
     head: Head = build({"head": options}, "head", **shape)
     if auxiliary:
-        head.add_auxiliary(**shape, **of_auxiliary)
+        with options_of("head"):
+            head.add_auxiliary(**shape, **of_auxiliary)
     return Segmenter(encoder, head)
 
 
@@ -97,9 +115,12 @@ def build_dataset(config: RunConfig) -> SegmentationDataset:
     """
     dataset: SegmentationDataset = build(config, "dataset", **_taken(config, "dataset"))
     if config.num_classes != dataset.num_classes:
-        raise ConfigError(
-            f"num_classes: {config.num_classes}, but {type(dataset).__name__} has {dataset.num_classes} "
-            f"classes ({', '.join(dataset.classes)}); set num_classes to {dataset.num_classes}"
+        name, classes = type(dataset).__name__, ", ".join(dataset.classes)
+        raise OptionError(
+            "num_classes",
+            config.num_classes,
+            problem=f"{name} has {dataset.num_classes} classes ({classes})",
+            remedy=f"set num_classes to {dataset.num_classes}",
         )
     return dataset
 
@@ -131,7 +152,8 @@ def build_task(config: RunConfig) -> SegmentationTask:
     torch.manual_seed(config.seed)
     trainer = config.trainer
     loss: SegmentationLoss = build(config, "loss")
-    loss.check(config.num_classes)
+    with options_of("loss"):
+        loss.check(config.num_classes)
     return SegmentationTask(
         segmenter=build_segmenter(config),
         loss=loss,
@@ -148,11 +170,8 @@ def build_task(config: RunConfig) -> SegmentationTask:
 
 def build_strategies(config: RunConfig) -> dict[str, Strategy]:
     """Test strategies by name; equal settings under two keys are one strategy."""
-    try:
+    with options_of("test"):
         strategies = [build(config.test, key) for key in config.test]
-    except UserError as error:
-        error.within("test")
-        raise
     return {strategy.name: strategy for strategy in strategies}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from segsweep.errors import ConfigError, near
+from segsweep.errors import OptionError
 
 T = TypeVar("T")
 
@@ -29,10 +29,9 @@ class Rule:
         """
         if self.holds(value):
             return value
-        names = not isinstance(self.expected, str)
-        raise ConfigError(
-            f"{option}={value}: {near(str(value), self.expected) if names else f'expected {self.expected}'}"
-        )
+        if isinstance(self.expected, str):
+            raise OptionError(option, value, self.expected)
+        raise OptionError(option, value, near=self.expected)
 
     def or_null(self) -> "Rule":
         """Return the rule for an option that may be null as well."""
@@ -101,19 +100,19 @@ TAPS = Rule(
 def check_crop(size: Sequence[int], stride: int) -> None:
     """Raise ConfigError where a training crop is smaller than one cell of the encoder's coarsest map."""
     if min(size) < stride:
-        raise ConfigError(
-            f"size={list(size)}: a crop must not be smaller than the encoder's largest reduction, {stride};"
-            f" use size={2 * stride + 1} or more"
-        )
+        problem = f"a crop must not be smaller than the encoder's largest reduction, {stride}"
+        raise OptionError("size", size, problem=problem, remedy=f"use size={2 * stride + 1} or more")
 
 
 def micro_batch(batch_size: int, devices: int, accumulate: int) -> int:
     """The images of one forward pass on one device; ConfigError where they do not come out whole."""
     images, rest = divmod(batch_size, devices * accumulate)
     if rest:
-        raise ConfigError(
-            f"batch_size: {batch_size} images a step over {devices} devices (trainer.devices) x "
-            f"{accumulate} batches (trainer.accumulate_grad_batches) leave a rest; "
-            f"give a multiple of {devices * accumulate}"
+        raise OptionError(
+            "batch_size",
+            batch_size,
+            problem=f"does not divide evenly among {devices} devices (trainer.devices) x {accumulate} "
+            "micro-batches (trainer.accumulate_grad_batches)",
+            remedy=f"give a multiple of {devices * accumulate}",
         )
     return images

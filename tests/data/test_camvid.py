@@ -155,9 +155,9 @@ def test_a_missing_root_and_an_unknown_split_say_what_is_expected(tmp_path):
         camvid(tmp_path / "nowhere").split("train")
     with pytest.raises(ConfigError, match="did you mean train"):
         camvid(tmp_path).split("trian")
-    with pytest.raises(ConfigError, match=r"dataset\.train_split.*trainval"):
+    with pytest.raises(ConfigError, match=r"train_split=.*trainval"):
         camvid(tmp_path, train_split="trainvall")
-    with pytest.raises(ConfigError, match=r"dataset\.train_split.*split to test on"):
+    with pytest.raises(ConfigError, match=r"train_split=.*split to test on"):
         camvid(tmp_path, train_split="test")
 
 

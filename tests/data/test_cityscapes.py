@@ -46,7 +46,7 @@ def test_train_id_files_give_the_same_labels(tmp_path):
     for name in ("train", "val", "train_extra"):
         for a, b in zip(ids.split(name), train_ids.split(name), strict=True):
             np.testing.assert_array_equal(a.label, b.label)
-    with pytest.raises(ConfigError, match=r"dataset\.labels: 'trainids' found; did you mean train_ids"):
+    with pytest.raises(ConfigError, match=r"^labels=trainids: did you mean train_ids"):
         cityscapes(tmp_path, labels="trainids")
 
 

@@ -157,7 +157,7 @@ def test_a_damaged_file_is_one_line_from_a_worker_too(tmp_path, workers):
     ],
 )
 def test_wrong_options_are_named_in_one_line(root, options, named):
-    with pytest.raises(ConfigError, match=f"^{named}: ") as error:
+    with pytest.raises(ConfigError, match=f"^{named}=") as error:
         camvid(root, **options)
     assert "\n" not in str(error.value)
 

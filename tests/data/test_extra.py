@@ -51,7 +51,7 @@ def test_extra_transforms_are_drawn_from_the_same_seed_and_leave_the_rest_as_it_
 @pytest.mark.filterwarnings("ignore:Argument:UserWarning")
 def test_extra_transforms_that_are_none_are_named():
     for extra in (["flip"], [A.HorizontalFlip(p=1, howoften=2)]):
-        with pytest.raises(ConfigError, match=r"^augment\.extra: ") as error:
+        with pytest.raises(ConfigError, match=r"^extra: ") as error:
             Augment(32, extra=extra)
         assert "\n" not in str(error.value)
 
@@ -130,7 +130,7 @@ def widened(array, **_):
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_on_is_refused_by_name_before_any_sample(extra, words):
-    with pytest.raises(ConfigError, match=rf"^augment\.extra: {words}") as error:
+    with pytest.raises(ConfigError, match=rf"^extra: {words}") as error:
         Augment(32, extra=extra)
     assert "\n" not in str(error.value)
 
@@ -149,5 +149,5 @@ def test_what_only_some_samples_show_is_refused_when_it_is_met():
 
     augment = Augment(32, 1, 1, extra=[A.Lambda(image=odd)])
     black = Sample(np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8), "black")
-    with pytest.raises(ConfigError, match=r"^augment\.extra: Lambda gives an image of float32"):
+    with pytest.raises(ConfigError, match=r"^extra: Lambda gives an image of float32"):
         augment(black, 0, 0, 0)

@@ -82,5 +82,5 @@ def test_weights_are_one_positive_number_a_part(folders):
     assert VocSbd(root=folders["root"], weights=[1, 3]).weights == (1.0, 3.0)
     assert mixture(folders, weights=[2, 1, 0.5]).weights == (2.0, 1.0, 0.5)
     for wrong in ([1], [1, 2, 3], [1, 0], [1, -1], [1, float("nan")], [1, "2"], [1, True]):
-        with pytest.raises(ConfigError, match=r"dataset\.weights: .* for each of voc, sbd"):
+        with pytest.raises(ConfigError, match=r"^weights=.* for each of voc, sbd"):
             VocSbd(root=folders["root"], weights=wrong)

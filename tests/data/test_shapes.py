@@ -104,11 +104,11 @@ def test_fewer_classes_are_the_first_ones():
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"num_classes": 7}, "num_classes: 7"),
-        ({"num_classes": 1}, "num_classes: 1"),
-        ({"border": -1}, "dataset.border"),
-        ({"val_images": 2.5}, "dataset.val_images"),
-        ({"image_size": [1]}, "dataset.image_size"),
+        ({"num_classes": 7}, "num_classes=7"),
+        ({"num_classes": 1}, "num_classes=1"),
+        ({"border": -1}, "^border="),
+        ({"val_images": 2.5}, "^val_images="),
+        ({"image_size": [1]}, "^image_size="),
     ],
 )
 def test_wrong_options_are_named_in_one_line(options, named):

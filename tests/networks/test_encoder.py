@@ -48,9 +48,9 @@ def test_other_weights_bring_their_own_normalisation():
 
 
 def test_unknown_model_names_its_neighbours():
-    with pytest.raises(ConfigError, match=r"backbone\.name=resnet1O1.*did you mean.*resnet101"):
+    with pytest.raises(ConfigError, match=r"name=resnet1O1.*did you mean.*resnet101"):
         Encoder("resnet1O1")
-    with pytest.raises(ConfigError, match=r"backbone\.name=None") as caught:
+    with pytest.raises(ConfigError, match=r"name=null") as caught:
         Encoder(None)
     assert len(str(caught.value)) < 300, "not all of timm's 1300 models"
 
@@ -58,10 +58,10 @@ def test_unknown_model_names_its_neighbours():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"mean": [0.5, 0.5]}, r"backbone\.mean=\[0\.5, 0\.5\]: expected three numbers"),
-        ({"mean": "abc"}, r"backbone\.mean=abc"),
-        ({"std": [0.5, 0.5, 0]}, r"backbone\.std=.*all above 0"),
-        ({"options": "pad_type"}, r"backbone\.options=pad_type"),
+        ({"mean": [0.5, 0.5]}, r"^mean=\[0\.5,0\.5\]: expected three numbers"),
+        ({"mean": "abc"}, "^mean=abc"),
+        ({"std": [0.5, 0.5, 0]}, r"^std=.*all above 0"),
+        ({"options": "pad_type"}, "^options=pad_type"),
     ],
 )
 def test_wrong_options_are_named(options, words):
@@ -89,7 +89,7 @@ def test_offline_pretrained_names_the_way_out(monkeypatch, tmp_path: Path):
     """The hub is told that there is no network, and its cache is empty: what a cluster node looks like."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"backbone\.pretrained=true.*backbone\.weights=FILE"):
+    with pytest.raises(ConfigError, match=r"^pretrained=true.*backbone\.weights=FILE"):
         Encoder("resnet10t", pretrained=True)
 
 

@@ -149,7 +149,7 @@ def test_three_ranks(place, faults):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("batch_size=5", "trainer.devices=2"), r"batch_size: 5 images a step over 2 devices"),
+        (("batch_size=5", "trainer.devices=2"), "batch_size=5: does not divide evenly among 2 devices"),
         (("trainer.devices=zwei",), r"trainer\.devices=zwei: expected a number from 1, or auto"),
         (("trainer.devices=0",), r"trainer\.devices=0: expected a number from 1, or auto"),
         (("trainer.sync_batchnorm=no way",), r"trainer\.sync_batchnorm=no way: expected auto, true or false"),

@@ -83,7 +83,7 @@ def test_frozen_parts_are_no_burden_on_the_optimizer():
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        (["encodr"], ("trainer.freeze=['encodr']", "did you mean", "encoder")),
+        (["encodr"], ("trainer.freeze=[encodr]", "did you mean", "encoder")),
         (["batchnorm"], ("did you mean", "batch_norm")),
         (["encoder", "head"], ("nothing is left to train",)),
     ],

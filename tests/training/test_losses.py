@@ -168,7 +168,7 @@ def test_the_total_gradient_is_the_sum_of_the_parts(target):
 
 
 def test_wrong_settings():
-    with pytest.raises(ConfigError, match=r"loss\.class_weights has 2 numbers: expected 3"):
+    with pytest.raises(ConfigError, match=r"class_weights=.*: expected 3 numbers"):
         CrossEntropy([1, 2]).check(3)
-    with pytest.raises(ConfigError, match=r"loss\.threshold=0"):
+    with pytest.raises(ConfigError, match=r"^threshold=0"):
         Ohem(threshold=0)

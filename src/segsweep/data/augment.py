@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from segsweep.data.extra import Extra
 from segsweep.data.sample import IGNORE_INDEX, Sample, height_width
 from segsweep.data.sampling import key
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 
 IMAGENET_MEAN_COLOUR = (124, 116, 104)
 """RGB. DeepLab pads with the mean colour, so that padding is near zero once images are normalised."""
@@ -66,11 +66,11 @@ class Augment:
         the crop's size and type (`Extra`). Raises ConfigError, naming the option, on a value that makes no
         sense.
         """
-        self.size = height_width(size, "augment.size")
+        self.size = height_width(size)
         self.scales = scale_choices(scale_min, scale_max, scale_step)
-        self.flip = _number("augment.flip", flip)
+        self.flip = _number("flip", flip)
         if not 0 <= self.flip <= 1:
-            raise ConfigError(f"augment.flip: {flip} is not a probability; give a number from 0 to 1")
+            raise OptionError("flip", flip, "a probability from 0 to 1")
         self.fill = _colour(fill)
         self._extra = Extra(extra, self.size) if extra else None
 
@@ -116,27 +116,25 @@ def scale_choices(scale_min: float, scale_max: float, scale_step: float) -> tupl
     """
     options = {"scale_min": scale_min, "scale_max": scale_max, "scale_step": scale_step}
     for name, value in options.items():
-        if _number(f"augment.{name}", value) <= 0:
-            raise ConfigError(f"augment.{name}: {value} is not positive; give a number above 0")
+        if _number(name, value) <= 0:
+            raise OptionError(name, value, "a number above 0")
     steps = round((scale_max - scale_min) / scale_step)
     if steps < 0 or abs(scale_min + steps * scale_step - scale_max) > 1e-6:
-        raise ConfigError(
-            f"augment.scale_max: {scale_max} is not scale_min ({scale_min}) plus whole steps of scale_step "
-            f"({scale_step}); give a scale_max that is"
-        )
+        expected = f"scale_min ({scale_min}) plus whole steps of scale_step ({scale_step})"
+        raise OptionError("scale_max", scale_max, expected)
     return tuple(round(scale_min + i * scale_step, 9) for i in range(steps + 1))
 
 
 def _number(option: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(f"{option}: {value!r} is not a number; give one")
+        raise OptionError(option, value, "a number")
     return float(value)
 
 
 def _colour(fill: object) -> tuple[int, int, int]:
     values = list(fill) if isinstance(fill, Sequence) and not isinstance(fill, str) else []
     if len(values) != 3 or not all(type(value) is int and 0 <= value <= 255 for value in values):
-        raise ConfigError(f"augment.fill: {fill!r} is not a colour; give [red, green, blue], each 0 to 255")
+        raise OptionError("fill", fill, "a colour: [red,green,blue], each 0 to 255")
     return values[0], values[1], values[2]
 
 

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from segsweep.data.pool import spread
 from segsweep.data.sample import Sample, image_size
 from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset
-from segsweep.errors import ConfigError, DataError
+from segsweep.errors import DataError, OptionError
 from segsweep.files import cannot_write, fsync, locked
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,8 @@ def cached(split: SplitDataset, folder: Path | None, workers: int) -> SplitDatas
     if isinstance(split, JoinedSplit):
         return JoinedSplit(split.name, [cached(part, folder, workers) for part in split.parts])
     if not isinstance(split, FileSplit):
-        raise ConfigError(f"dataset.cache: split {split.name!r} is not read from files; leave it null")
+        problem = f"split {split.name!r} is not read from files"
+        raise OptionError("dataset.cache", folder, problem=problem, remedy="leave it null")
     files = np.concatenate([split.images, split.labels]) if split.has_truth else split.images
     place = f"{split.name}-{source_key([], Path(split.source).absolute())[:8]}"
     target = folder / f"{place}-{source_key(files, split.label_format, split.ids.tolist(), FORM)}"
@@ -174,11 +175,9 @@ def _announce(
     """Say what will be built, how large and how long; DataError if there is no room."""
     needed, free = int(sizes.prod(axis=1).sum()) * CHANNELS, shutil.disk_usage(target.parent).free
     if needed > free:
-        raise DataError(
-            "dataset.cache",
-            (f"{split.name} needs {needed / 1e9:.1f} GB under {target.parent}, {free / 1e9:.1f} GB are free"),
-            "give another folder, or null for none",
-        )
+        room = f"{needed / 1e9:.1f} GB under {target.parent}, {free / 1e9:.1f} GB are free"
+        problem = f"{split.name} needs {room}"
+        raise OptionError("dataset.cache", problem=problem, remedy="give another folder, or null for none")
     start = time.perf_counter()
     tried = min(3, len(split))
     for index in range(tried):

@@ -33,7 +33,7 @@ from segsweep.data.loading import (
 from segsweep.data.sample import height_width
 from segsweep.data.sampling import EpochOrder, Mixture, Order, Sampling, Shuffle
 from segsweep.data.split import JoinedSplit, SplitDataset
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 from segsweep.rules import micro_batch
 
 
@@ -62,11 +62,12 @@ class DataModule(pl.LightningDataModule):
         super().__init__()
         for option, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
             if type(value) is not int or value < least:
-                raise ConfigError(f"{option}: {value!r} found; give an integer of at least {least}")
+                raise OptionError(option, value, f"a whole number of at least {least}")
         if sampling is not None and dataset.weights is not None:
-            raise ConfigError(
-                "sampling: dataset.weights already decide what is drawn; set dataset.weights or sampling to "
-                "null"
+            raise OptionError(
+                "sampling",
+                problem="dataset.weights already decide what is drawn",
+                remedy="set dataset.weights or sampling to null",
             )
         self.dataset, self.size, self.seed = dataset, height_width(size), seed
         self.batch_size, self.num_workers, self.sampling = batch_size, num_workers, sampling
@@ -86,9 +87,7 @@ class DataModule(pl.LightningDataModule):
         if trainer is None:
             raise RuntimeError("training batches depend on the trainer's step and rank; attach one first")
         if trainer.max_steps < 1:
-            raise ConfigError(
-                f"trainer.max_steps: {trainer.max_steps} found; give the run's optimizer steps, at least 1"
-            )
+            raise OptionError("trainer.max_steps", trainer.max_steps, "the run's optimizer steps, at least 1")
         accumulate = trainer.accumulate_grad_batches
         split = self.dataset.split(self.dataset.train_split)
         sampler = StreamBatchSampler(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from segsweep.data.download import Archive
 from segsweep.data.prepare import Preparation
 from segsweep.data.split import JoinedSplit, SplitDataset, check_disjoint
-from segsweep.errors import ConfigError, DataError, near
+from segsweep.errors import DataError, OptionError
 from segsweep.files import digest
 
 log = getLogger(__name__)
@@ -91,11 +91,10 @@ class SegmentationDataset:
         """
         self.train_split = train_split
         self.cache = None if cache is None else Path(cache).expanduser()
-        self._check_split_name(train_split, "dataset.train_split")
+        self._check_split_name(train_split, "train_split")
         if train_split == self.test_split:
-            raise ConfigError(
-                f"dataset.train_split: {train_split!r} is the split to test on; train on another"
-            )
+            problem = "is the split to test on"
+            raise OptionError("train_split", train_split, problem=problem, remedy="train on another")
 
     @property
     def num_classes(self) -> int:
@@ -127,9 +126,8 @@ class SegmentationDataset:
     def _check_split_name(self, name: str, option: str) -> None:
         known = (*self.splits, *self.joined)
         if name not in known:
-            raise ConfigError(
-                f"{option}: {type(self).__name__} has no split {name!r}; {near(str(name), known)}"
-            )
+            problem = f"{type(self).__name__} has no such split"
+            raise OptionError(option, name, problem=problem, near=known)
 
     def check_files(self) -> None:
         """Check that all files of the train and val splits exist, and that no image is in both.

@@ -16,7 +16,7 @@ import numpy as np
 
 from segsweep.data.sample import IGNORE_INDEX, Sample
 from segsweep.data.sampling import key
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import OptionError, UserError
 
 FILL = "fill_mask"
 """albumentations' name for the label of pixels that a transform brings in or takes out."""
@@ -79,9 +79,10 @@ class Extra:
         self.size = size
         for transform in transforms:
             if not isinstance(transform, library.BasicTransform | library.BaseCompose):
-                raise ConfigError(
-                    f"augment.extra: {transform!r} is no transform of albumentations; give a list of them, "
-                    "as {_target_: albumentations.RandomBrightnessContrast, p: 0.5}"
+                raise OptionError(
+                    "extra",
+                    problem=f"{transform!r} is no transform of albumentations",
+                    remedy="give a list of them, as {_target_: albumentations.RandomGamma, p: 0.5}",
                 )
         for leaf in _leaves(transforms):
             # FrequencyMasking and TimeMasking fill with 0 and have no option to say otherwise.
@@ -91,7 +92,7 @@ class Extra:
             # An unknown option of a transform is only a warning unless strict.
             self._pipeline = library.Compose(list(transforms), strict=True)
         except ValueError as error:
-            raise ConfigError(f"augment.extra: {_line(error)}") from error
+            raise OptionError("extra", problem=_line(error)) from error
         self._try()
 
     def __call__(self, sample: Sample, state: int) -> Sample:
@@ -104,7 +105,7 @@ class Extra:
         self._pipeline.set_random_state(np.random.default_rng(state), Random(key(state, "extra")))
         image, label, wrong = self._apply(self._pipeline, sample.image.copy(), sample.label.copy())
         if wrong:
-            raise ConfigError(f"augment.extra: {self._culprit(sample)} {wrong}")
+            raise OptionError("extra", problem=f"{self._culprit(sample)} {wrong}")
         return Sample(image, label, sample.id)
 
     def _try(self) -> None:
@@ -118,9 +119,8 @@ class Extra:
         for state in range(TRIES if len(leaves) > 1 else 1):
             if not certain(sample, state).label.all() and not asked:
                 names = ", ".join(map(_name, leaves))
-                raise ConfigError(
-                    f"augment.extra: {names} fills labels with class 0 and has no option {FILL}; leave it out"
-                )
+                problem = f"{names} fills labels with class 0 and has no option {FILL}"
+                raise OptionError("extra", problem=problem, remedy="leave it out")
 
     def _apply(self, transform: Any, image: Any, label: Any) -> tuple[Any, Any, str]:
         """What a transform gives, and what is wrong with that; empty if nothing is."""

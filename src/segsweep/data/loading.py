@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from segsweep.data.pool import MORE_ROOM, SHARED
 from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
-from segsweep.errors import DataError, UserError, portable
+from segsweep.errors import DataError, OptionError, UserError, portable
 from segsweep.processes import heed_parent_alone
 
 Augmentation = Callable[[Sample, int, int, int], Sample]
@@ -56,7 +56,11 @@ class TrainingView:
 
     def __getitem__(self, position: Position) -> Sample:
         epoch, draw = position
-        return self.augment(self.dataset[draw % len(self.dataset)], self.seed, epoch, draw)
+        sample = self.dataset[draw % len(self.dataset)]
+        try:
+            return self.augment(sample, self.seed, epoch, draw)
+        except OptionError as error:  # of a user's transforms, which fail with some samples only
+            raise error.within("augment") from error.__cause__
 
 
 class Attempts:

@@ -15,7 +15,7 @@ from kornia_rs.io import read_image_jpegturbo, read_image_png_u8
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from segsweep.errors import ConfigError, DataError
+from segsweep.errors import DataError, OptionError
 
 IGNORE_INDEX = 255
 """The label of pixels that count neither in the loss nor in a metric (void, borders, padding)."""
@@ -46,7 +46,7 @@ def height_width(size: object, option: str = "size") -> tuple[int, int]:
     sides: list[Any] = [size, size] if not isinstance(size, Sequence) or isinstance(size, str) else list(size)
     if len(sides) == 2 and all(type(side) is int and side > 0 for side in sides):
         return sides[0], sides[1]
-    raise ConfigError(f"{option}: {size!r} is not a size; give one positive integer or [height, width]")
+    raise OptionError(option, size, "a size in pixels: one positive integer or [height,width]")
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 
 Order = NDArray[np.int64]
 
@@ -79,9 +79,12 @@ class Mixture:
         ends = np.rint(np.cumsum(weights) / np.sum(weights) * self.length).astype(int)
         self.counts = tuple(int(count) for count in np.diff(ends, prepend=0))
         if 0 in self.counts:
-            raise ConfigError(
-                f"dataset.weights: {list(weights)} give part {self.counts.index(0) + 1} none of the "
-                f"{self.length} draws of an epoch; give it a larger weight"
+            part = self.counts.index(0) + 1
+            raise OptionError(
+                "dataset.weights",
+                weights,
+                problem=f"part {part} gets none of the {self.length} draws of an epoch",
+                remedy="give it a larger weight",
             )
 
     def order(self, epoch: int) -> Order:
@@ -104,7 +107,7 @@ class RepeatFactor:
 
     def __init__(self, threshold: float) -> None:
         """Take the share of images below which a class is repeated; ConfigError unless in (0, 1]."""
-        self.threshold = _share("sampling.threshold", threshold)
+        self.threshold = _share("threshold", threshold)
 
     def over(self, holds: NDArray[np.bool_], seed: int) -> EpochOrder:
         """The order for samples that hold the classes told by [N, K]."""
@@ -141,7 +144,7 @@ class ClassUniform:
 
     def __init__(self, share: float) -> None:
         """Take the share of draws made by class; ConfigError unless in (0, 1]."""
-        self.share = _share("sampling.share", share)
+        self.share = _share("share", share)
 
     def over(self, holds: NDArray[np.bool_], seed: int) -> EpochOrder:
         """The order for samples that hold the classes told by [N, K]; classes in no image are left out."""
@@ -183,5 +186,5 @@ def walk(length: int, count: int, epoch: int, seed: int) -> Order:
 
 def _share(option: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 1:
-        raise ConfigError(f"{option}: {value!r} found; give a share above 0, at most 1")
+        raise OptionError(option, value, "a share above 0, at most 1")
     return float(value)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.errors import ConfigError, DataError, OptionError
+from segsweep.errors import DataError, OptionError
 from segsweep.evaluation import metrics
 from segsweep.evaluation.histogram import boundary_counts, joint_histogram
 from segsweep.runs import layout
@@ -189,9 +189,8 @@ class Counts:
 
     def _check_names(self, classes: Sequence[str]) -> None:
         if len(classes) != self.num_classes or len(set(classes)) != len(classes):
-            raise ConfigError(
-                f"classes: {len(set(classes))} different names for {self.num_classes} classes: give one each"
-            )
+            problem = f"{len(set(classes))} different names for {self.num_classes} classes"
+            raise OptionError("classes", problem=problem, remedy="give one each")
 
 
 def _number(value: float) -> float | None:

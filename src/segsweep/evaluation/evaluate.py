@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from segsweep.data.loading import Loader, start_worker
 from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
-from segsweep.errors import ConfigError, DataError
+from segsweep.errors import ConfigError, DataError, OptionError
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.strategies import Strategy, View
 
@@ -70,9 +70,10 @@ def evaluate(
             predictions = {}
             for name, scores in predictor.scores(sample.image):
                 if scores.shape[1] != num_classes:
-                    raise ConfigError(
-                        f"num_classes: the network gives {scores.shape[1]} classes, the dataset has "
-                        f"{num_classes}: evaluate a network on the classes that it was trained for"
+                    raise OptionError(
+                        "num_classes",
+                        problem=f"the network gives {scores.shape[1]} classes, the dataset has {num_classes}",
+                        remedy="test a network on the classes that it was trained for",
                     )
                 predictions[name] = largest(scores[0])
             for name, prediction in predictions.items():

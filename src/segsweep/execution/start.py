@@ -57,7 +57,7 @@ def check_init(config: RunConfig, segmenter: Segmenter) -> None:
 def _init(config: RunConfig) -> tuple[Path, dict[str, Any]]:
     """The file that `init` names, and what it holds: the checkpoint of a run of ours, or any weights."""
     file = init_file(config)
-    return file, _checkpoint(file) if is_run(config) else read_weights(file, f"init={file}")
+    return file, _checkpoint(file) if is_run(config) else read_weights(file, "init")
 
 
 def _checkpoint(file: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 from torch.nn import functional
 
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 from segsweep.networks.timm_models import channels_first, create
 
 
@@ -60,7 +60,7 @@ class Encoder(nn.Module):
         self.body, self.multiple = made.model, made.multiple
         self.channels: list[int] = self.body.feature_info.channels()
         if last_expansion not in (None, True, False):
-            raise ConfigError(f"backbone.last_expansion={last_expansion}: expected null, true or false")
+            raise OptionError("last_expansion", last_expansion, "null, true or false")
         if last_expansion is False:
             self.channels[-1] = _leave_out_last_expansion(self.body, name)
         if weights is not None:
@@ -80,9 +80,7 @@ class Encoder(nn.Module):
 
 def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
     if not isinstance(options, Mapping | None):
-        raise ConfigError(
-            f"backbone.options={options}: expected options by name: +backbone.options.pad_type=same"
-        )
+        raise OptionError("options", options, "options by name: +backbone.options.pad_type=same")
     return dict(options or {})
 
 
@@ -91,7 +89,7 @@ def _check_normalisation(name: str, values: Sequence[float], above: float = -mat
     good = isinstance(values, list | tuple) and len(values) == 3
     if not good or not all(isinstance(v, int | float) and above < v < math.inf for v in values):
         least = "" if above == -math.inf else f", all above {above}"
-        raise ConfigError(f"backbone.{name}={values}: expected three numbers (RGB, in units of 0..1){least}")
+        raise OptionError(name, values, f"three numbers (RGB, in units of 0..1){least}")
     return tuple(values)
 
 
@@ -101,10 +99,9 @@ def _leave_out_last_expansion(body: Any, name: str) -> int:
     modules = dict(body.named_modules())
     convs = [m for m in modules[place].modules() if isinstance(m, nn.Conv2d)] if place in modules else []
     if len(convs) != 1 or convs[0].kernel_size != (1, 1):
-        raise ConfigError(
-            f"backbone.last_expansion=false: {name} has no 1×1 convolution of its own before its last map: "
-            "use last_expansion=null or a MobileNetV3"
-        )
+        problem = f"{name} has no 1×1 convolution of its own before its last map"
+        remedy = "use last_expansion=null or a MobileNetV3"
+        raise OptionError("last_expansion", False, problem=problem, remedy=remedy)
     body.set_submodule(place, nn.Identity())
     return convs[0].in_channels
 
@@ -114,7 +111,7 @@ def _load_weights(body: nn.Module, name: str, file: Path) -> None:
 
     A body on the meta device, which holds no values, is only compared with the file.
     """
-    content = read_weights(file, f"backbone.weights={file}")
+    content = read_weights(file, "weights")
     state = content.get("state_dict", content)
     wanted = body.state_dict()
     names = {key: key if key in state else _classifiers(key) for key in wanted}
@@ -122,10 +119,9 @@ def _load_weights(body: nn.Module, name: str, file: Path) -> None:
     missing = sorted(wanted.keys() - kept.keys())
     wrong = [key for key, value in kept.items() if value.shape != wanted[key].shape]
     if missing or wrong:
-        raise ConfigError(
-            f"backbone.weights={file}: not the weights of {name}: {len(missing)} of {len(wanted)} tensors "
-            f"missing, {len(wrong)} of another shape (first: {(missing + wrong)[0]})"
-        )
+        found = f"{len(missing)} of {len(wanted)} tensors missing, {len(wrong)} of another shape"
+        problem = f"not the weights of {name}: {found} (first: {(missing + wrong)[0]})"
+        raise OptionError("weights", file, problem=problem)
     if not any(value.is_meta for value in wanted.values()):
         body.load_state_dict(kept)
 
@@ -135,26 +131,28 @@ def _classifiers(key: str) -> str:
     return re.sub(r"^(\w+?)_(\d+)\.", r"\1.\2.", key.removeprefix("model."))
 
 
-def read_weights(file: Path, name: str) -> dict[str, Any]:
+def read_weights(file: Path, option: str) -> dict[str, Any]:
     """Read a file on the CPU: a state dict, or a checkpoint with one under `state_dict`.
 
     Only tensors and plain values are read, so a file from elsewhere cannot run code.
 
     Args:
-        name: how messages call the file, such as `init=FILE`.
+        option: the option that names the file.
 
     Raises:
         ConfigError: it does not exist, or holds something else.
     """
     if not file.is_file():
-        raise ConfigError(f"{name}: no such file; give a file of weights")
+        raise OptionError(option, file, problem="no such file", remedy="give a file of weights")
     try:
         if file.suffix == ".safetensors":
             return dict(load_file(file))
         return dict(torch.load(file, map_location="cpu", weights_only=True))
     except Exception as error:  # whichever the reader meets first in a file of another kind
         reason = (str(error).strip() or type(error).__name__).split("\n")[0]
-        raise ConfigError(
-            f"{name}: not readable as weights (expected *.safetensors, or a state dict or checkpoint that "
-            f"torch.load reads with weights_only=True): {reason}"
+        raise OptionError(
+            option,
+            file,
+            problem=f"not readable as weights ({reason})",
+            expected="*.safetensors, or what torch.load reads with weights_only=True",
         ) from error

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 from segsweep.networks.blocks import resize
 from segsweep.networks.encoder import Encoder
 from segsweep.networks.heads.base import Head
@@ -98,7 +98,9 @@ def check_input(encoder: Encoder, size: Sequence[int], micro_batch: int) -> None
     check_crop(size, stride)
     cells = -(-size[0] // stride) * -(-size[1] // stride)
     if cells == 1 and micro_batch == 1:
-        raise ConfigError(
-            f"size={list(size)} gives a feature map of 1×1, where a batch of one image leaves BatchNorm one"
-            f" value a channel: use a crop larger than {stride} or a batch_size of at least 2 a device"
+        raise OptionError(
+            "size",
+            size,
+            problem="gives a feature map of 1×1: a batch of one image leaves BatchNorm one value a channel",
+            remedy=f"use a crop larger than {stride} or a batch_size of at least 2 a device",
         )

@@ -13,7 +13,7 @@ import timm
 import torch
 from torch import Tensor
 
-from segsweep.errors import ConfigError, near
+from segsweep.errors import OptionError
 
 OUTPUT_STRIDES = (8, 16, 32)
 ANY_SIZE: tuple[Mapping[str, Any], ...] = (
@@ -42,11 +42,9 @@ def create(name: str, output_stride: int, pretrained: bool, options: Mapping[str
             cannot be had.
     """
     if output_stride not in OUTPUT_STRIDES:
-        raise ConfigError(f"backbone.output_stride={output_stride}: expected one of {OUTPUT_STRIDES}")
+        raise OptionError("output_stride", output_stride, f"one of {OUTPUT_STRIDES}")
     if not (isinstance(name, str) and timm.is_model(name)):
-        raise ConfigError(
-            f"backbone.name={name}: timm has no such model; {near(str(name), timm.list_models())}"
-        )
+        raise OptionError("name", name, problem="timm has no such model", near=timm.list_models())
     said = {"output_stride": output_stride, **options}
     try:
         return Body(_made(name, said, pretrained))
@@ -65,11 +63,12 @@ def _made(name: str, options: Mapping[str, Any], pretrained: bool = False) -> An
     return timm.create_model(name, features_only=True, pretrained=pretrained, **options)
 
 
-def _without_weights(name: str, error: Exception) -> ConfigError:
-    return ConfigError(
-        f"backbone.pretrained=true: timm could not get the weights of {name} (offline?): "
-        "give a local file with backbone.weights=FILE, or train from scratch with pretrained=false"
-        f" ({type(error).__name__})"
+def _without_weights(name: str, error: Exception) -> OptionError:
+    return OptionError(
+        "pretrained",
+        True,
+        problem=f"timm could not get the weights of {name} ({type(error).__name__}; offline?)",
+        remedy="give a local file with backbone.weights=FILE, or train from scratch with pretrained=false",
     )
 
 
@@ -97,28 +96,26 @@ def _natural(
             break
     else:
         other = "" if output_stride == 32 else "output_stride=32 or "
-        raise ConfigError(
-            f"backbone.name={name}: timm cannot give its feature maps at "
-            f"backbone.output_stride={output_stride} ({reason}); try {other}another backbone"
-        )
+        problem = f"timm cannot give its feature maps at backbone.output_stride={output_stride} ({reason})"
+        raise OptionError("name", name, problem=problem, remedy=f"try {other}another backbone")
     model = _bare(name, said)
     own = model.feature_info.reduction()[-1]
     if own not in OUTPUT_STRIDES:
-        raise ConfigError(
-            f"backbone.name={name}: its output stride is {own}, which no head takes; try another"
-        )
+        problem = f"its output stride is {own}, which no head takes"
+        raise OptionError("name", name, problem=problem, remedy="try another")
     if own != output_stride:
-        raise ConfigError(
-            f"backbone.name={name}: its output stride is {own} and cannot be chosen (backbone.output_stride="
-            f"{output_stride}); use output_stride={own} or another backbone"
+        problem = f"its output stride is {own} and cannot be chosen (backbone.output_stride={output_stride})"
+        raise OptionError(
+            "name",
+            name,
+            problem=problem,
+            remedy=f"use output_stride={own} or another backbone",
         )
     for multiple in (1, model.feature_info.reduction()[0]):
         if _gives_its_maps(model, *(math.ceil(side / multiple) * multiple for side in ODD)):
             return said, multiple
-    raise ConfigError(
-        f"backbone.name={name}: it does not give its maps for images of any size, which whole images have; "
-        "try another backbone"
-    )
+    problem = "it does not give its maps for images of any size, which whole images have"
+    raise OptionError("name", name, problem=problem, remedy="try another backbone")
 
 
 def _gives_its_maps(model: Any, height: int, width: int) -> bool:

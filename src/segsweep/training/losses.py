@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.distributed.collectives import mean_over_ranks
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 
 Size = tuple[int, int]
 
@@ -100,10 +100,8 @@ class SegmentationLoss(nn.Module):
         if weights is None:
             return
         if len(weights) != num_classes or bool((weights < 0).any()) or not weights.any():
-            raise ConfigError(
-                f"loss.class_weights has {len(weights)} numbers: expected {num_classes}, one a class, "
-                "none negative, not all zero"
-            )
+            expected = f"{num_classes} numbers, one a class, none negative, not all zero"
+            raise OptionError("class_weights", weights.tolist(), expected)
 
     def forward(
         self,
@@ -171,7 +169,7 @@ class Ohem(SegmentationLoss):
         super().__init__(class_weights)
         for name, value in (("threshold", threshold), ("min_kept", min_kept)):
             if not 0 < value <= 1:
-                raise ConfigError(f"loss.{name}={value}: expected a number above 0, at most 1")
+                raise OptionError(name, value, "a number above 0, at most 1")
         self.largest_easy_loss = -math.log(threshold)
         self.min_kept = min_kept
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD, AdamW, Optimizer
 
-from segsweep.errors import ConfigError, UserError, near
+from segsweep.errors import ConfigError, OptionError, UserError, near
 from segsweep.networks import Segmenter
 
 BATCH_NORM = "batch_norm"
@@ -31,6 +31,7 @@ def with_schedule(
         return made, schedule(made, **run)
     except (TypeError, ValueError) as error:
         if isinstance(error, UserError):
+            error.within(part)
             raise
         raise ConfigError(f"{part}: {str(error).splitlines()[0]}") from error
 
@@ -105,10 +106,11 @@ def freeze(segmenter: Segmenter, parts: Sequence[str] | None) -> list[nn.Module]
             frozen.append(modules[part])
         else:
             known = near(str(part), [BATCH_NORM, *modules])
-            raise ConfigError(f"trainer.freeze={parts}: the network has no part {part}; {known}")
+            problem = f"the network has no part {part}"
+            raise OptionError("trainer.freeze", parts, problem=problem, remedy=known)
     for module in frozen:
         # In evaluation from the start: Lightning trains a module in the mode that it finds.
         module.requires_grad_(False).eval()
     if parts and not any(parameter.requires_grad for parameter in segmenter.parameters()):
-        raise ConfigError(f"trainer.freeze={parts}: nothing is left to train")
+        raise OptionError("trainer.freeze", parts, problem="nothing is left to train")
     return frozen

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 
 Schedule = dict[str, Any]
 
@@ -28,7 +28,7 @@ def poly(optimizer: Optimizer, max_steps: int, val_every: int, power: float = 0.
         ConfigError: a power that is not above 0.
     """
     if power <= 0:
-        raise ConfigError(f"scheduler.power={power}: expected a number above 0")
+        raise OptionError("power", power, "a number above 0")
     return _every_step(PolynomialLR(optimizer, total_iters=max_steps, power=power))
 
 
@@ -50,9 +50,7 @@ def step(
         ConfigError: a milestone outside (0, 1).
     """
     if any(not 0 < share < 1 for share in milestones):
-        raise ConfigError(
-            f"scheduler.milestones={list(milestones)}: expected shares of max_steps, between 0 and 1"
-        )
+        raise OptionError("milestones", milestones, "shares of max_steps, between 0 and 1")
     return _every_step(
         MultiStepLR(optimizer, [round(share * max_steps) for share in milestones], gamma=gamma)
     )
@@ -67,7 +65,7 @@ def staircase(
         ConfigError: not a number of steps.
     """
     if every < 1:
-        raise ConfigError(f"scheduler.every={every}: expected a number of steps, at least 1")
+        raise OptionError("every", every, "a number of steps, at least 1")
     return _every_step(StepLR(optimizer, step_size=every, gamma=factor))
 
 

@@ -76,7 +76,7 @@ class CamVid(SegmentationDataset):
         """
         super().__init__(**options)
         self.root = Path(root)
-        expected = None if release_size is None else height_width(release_size, "dataset.release_size")
+        expected = None if release_size is None else height_width(release_size, "release_size")
         self.release_size = expected or (RELEASE_SIZE if is_release(self.root) else SEGNET_SIZE)
 
     def read_split(self, name: str) -> FileSplit:

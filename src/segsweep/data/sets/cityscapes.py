@@ -13,7 +13,7 @@ from segsweep.data.labels import IndexLabels, LabelMap, plain
 from segsweep.data.listing import by_id, paired
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.data.split import FileSplit
-from segsweep.errors import ConfigError, DataError, near
+from segsweep.errors import DataError, OptionError
 
 # cityscapesScripts' helpers/labels.py. Of its ids 0..33 (and −1, license plate), 19 are classes; the others
 # count neither in training nor in the benchmark.
@@ -133,7 +133,7 @@ class Cityscapes(SegmentationDataset):
         """
         super().__init__(**options)
         if labels not in FORMATS:
-            raise ConfigError(f"dataset.labels: {labels!r} found; {near(str(labels), FORMATS)}")
+            raise OptionError("labels", labels, near=FORMATS)
         self.root = Path(root)
         self._ending, self._format = FORMATS[labels]
 

@@ -18,7 +18,7 @@ from segsweep.data.prepare import Preparation, Task, plan, prepared_from
 from segsweep.data.sets.coco_draw import LEAST_AREA, draw_png, read_annotations
 from segsweep.data.sets.voc2012 import CLASSES, PALETTE
 from segsweep.data.split import FileSplit, SplitDataset, fault
-from segsweep.errors import ConfigError, DataError, UnpreparedError
+from segsweep.errors import DataError, OptionError, UnpreparedError
 from segsweep.files import digest
 
 OFFICIAL_IMAGES = {
@@ -54,7 +54,7 @@ class CocoFiles:
         `command` is the one that makes the label maps, for the error message.
         """
         if year not in OFFICIAL_IMAGES:
-            raise ConfigError(f"dataset.year: {year!r} found; COCO's releases are 2014 and 2017")
+            raise OptionError("year", year, "2014 or 2017, COCO's releases")
         self.root, self.year, self.command = root, year, command
         self.folder = (prepared or root / "segsweep") / f"coco_voc{year}"
 

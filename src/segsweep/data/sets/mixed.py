@@ -18,7 +18,7 @@ from segsweep.data.sets.coco_voc import LAYOUT as COCO_LAYOUT
 from segsweep.data.sets.sbd import LAYOUT, Sbd
 from segsweep.data.sets.voc2012 import Voc2012
 from segsweep.data.split import JoinedSplit, SplitDataset
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 
 
 class VocSbd(Sbd):
@@ -105,8 +105,6 @@ def part_weights(weights: Sequence[float] | None, parts: Sequence[str]) -> tuple
     values = list(weights)
     plausible = all(type(v) in (int, float) and math.isfinite(v) and v > 0 for v in values)
     if len(values) != len(parts) or not plausible:
-        raise ConfigError(
-            f"dataset.weights: {values} found; give one positive number for each of {', '.join(parts)}, in "
-            "this order, or null for weights by size"
-        )
+        expected = f"one positive number for each of {', '.join(parts)}, in this order"
+        raise OptionError("weights", values, f"{expected}, or null for weights by size")
     return tuple(float(value) for value in values)

@@ -15,7 +15,7 @@ from segsweep.data.sample import Sample, height_width
 from segsweep.data.sampling import key
 from segsweep.data.sets.shapes_draw import CLASSES, draw
 from segsweep.data.split import SplitDataset
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 
 
 class Shapes(SegmentationDataset):
@@ -52,10 +52,8 @@ class Shapes(SegmentationDataset):
         all datasets share. Raises ConfigError for a value that makes no sense.
         """
         if type(num_classes) is not int or not 2 <= num_classes <= len(CLASSES):
-            raise ConfigError(
-                f"num_classes: {num_classes} found, Shapes has 2 to {len(CLASSES)} ({', '.join(CLASSES)}); "
-                "give one of these"
-            )
+            known = f"2 to {len(CLASSES)} ({', '.join(CLASSES)})"
+            raise OptionError("num_classes", num_classes, f"as many as Shapes has, {known}")
         self.classes, self.palette = CLASSES[:num_classes], self.palette[:num_classes]
         super().__init__(**options)
         self.images = {"train": train_images, "val": val_images, "test": test_images}
@@ -63,10 +61,8 @@ class Shapes(SegmentationDataset):
             ("border", border)
         ]:
             if type(value) is not int or value < 0:
-                raise ConfigError(f"dataset.{option}: {value!r} found; give an integer of at least 0")
-        self.image_size = (
-            height_width(size) if image_size is None else height_width(image_size, "dataset.image_size")
-        )
+                raise OptionError(option, value, "a whole number of at least 0")
+        self.image_size = height_width(size) if image_size is None else height_width(image_size, "image_size")
         self.data_seed, self.border = data_seed, border
 
     def read_split(self, name: str) -> "ShapesSplit":

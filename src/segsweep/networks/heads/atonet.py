@@ -68,7 +68,7 @@ class SpatialPyramidPooling(nn.Module):
 
     def __init__(self, channels: int, width: int, bins: Sequence[int]) -> None:
         super().__init__()
-        self.bins = tuple(BINS.check("head.spp", bins))
+        self.bins = tuple(BINS.check("spp", bins))
         self.input = conv_bn_relu(channels, channels)
         self.levels = nn.ModuleList(pooled_conv(channels, width) for _ in self.bins)
         self.project = conv_bn_relu(channels + len(self.bins) * width, width)

@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from torch import Tensor, nn
 
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 from segsweep.networks.blocks import conv_bn_relu
 from segsweep.rules import AUX_TARGET, FEATURES_UP, LABELS_DOWN
 
@@ -52,7 +52,7 @@ class Auxiliary(nn.Module):
         aux_target: str = LABELS_DOWN,
     ) -> None:
         super().__init__()
-        AUX_TARGET.check("head.aux_target", aux_target)
+        AUX_TARGET.check("aux_target", aux_target)
         self.taps = _check_taps(() if aux is None else aux, len(channels))
         self.upsampled = aux_target == FEATURES_UP
         names = [f"aux{tap}" for tap in self.taps]
@@ -72,9 +72,8 @@ class Auxiliary(nn.Module):
 def _check_taps(aux: Sequence[int], taps: int) -> tuple[int, ...]:
     good = isinstance(aux, list | tuple) and all(type(a) is int and 1 <= a <= taps for a in aux)
     if not good or len(set(aux)) != len(aux):
-        raise ConfigError(
-            f"head.aux={aux}: expected a list of different taps from 1 (finest) to {taps}, such as [1,{taps}]"
-        )
+        expected = f"a list of different taps from 1 (finest) to {taps}, such as [1,{taps}]"
+        raise OptionError("aux", aux, expected)
     return tuple(aux)
 
 
@@ -85,7 +84,7 @@ def _check_weights(weights: float | Sequence[float], taps: int) -> list[float]:
         isinstance(n, int | float) and not isinstance(n, bool) and 0 <= n < math.inf for n in numbers
     )
     if not good or len(numbers) != (1 if one else taps):
-        raise ConfigError(
-            f"head.aux_weights={weights}: expected a number from 0 up, or a list of {taps}, one for each tap"
+        raise OptionError(
+            "aux_weights", weights, f"a number from 0 up, or a list of {taps}, one for each tap"
         )
     return [float(weight) for weight in numbers] * (taps if one else 1)

@@ -140,7 +140,7 @@ def pixel_classifier(width: int, num_classes: int, dropout: float) -> nn.Sequent
     Raises:
         ConfigError: a probability outside [0, 1).
     """
-    return nn.Sequential(nn.Dropout(DROPOUT.check("head.dropout", dropout)), nn.Conv2d(width, num_classes, 1))
+    return nn.Sequential(nn.Dropout(DROPOUT.check("dropout", dropout)), nn.Conv2d(width, num_classes, 1))
 
 
 def stages(reductions: Sequence[int]) -> list[int]:
@@ -167,7 +167,7 @@ def check_width(width: int, option: str = "width") -> int:
     Raises:
         ConfigError: not a whole number from 1 up.
     """
-    return CHANNELS.check(f"head.{option}", width)
+    return CHANNELS.check(option, width)
 
 
 def check_rates(rates: Sequence[int], option: str = "rates", least: int = 1) -> tuple[int, ...]:
@@ -179,7 +179,7 @@ def check_rates(rates: Sequence[int], option: str = "rates", least: int = 1) -> 
     Raises:
         ConfigError: there are fewer than `least`, 0 or 1, or one is not a whole number from 1 up.
     """
-    return tuple((SOME_RATES if least else RATES).check(f"head.{option}", rates))
+    return tuple((SOME_RATES if least else RATES).check(option, rates))
 
 
 def rates_at(rates: Sequence[int], output_stride: int, least: int = 1) -> tuple[int, ...]:

@@ -49,7 +49,7 @@ class Ksac(PyramidHead):
         decoder: bool = False,
         dropout: float = 0.1,
     ) -> None:
-        FUSIONS.check("head.fuse", fuse)
+        FUSIONS.check("fuse", fuse)
         check_width(width)
         context = SharedPyramid(channels[-1], width, rates_at(rates, reductions[-1]), fuse)
         super().__init__(

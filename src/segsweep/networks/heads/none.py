@@ -36,7 +36,7 @@ class NoPyramid(PyramidHead):
         decoder: bool = False,
         dropout: float = 0.1,
     ) -> None:
-        CONVOLUTIONS.check("head.depth", depth)
+        CONVOLUTIONS.check("depth", depth)
         width = channels[-1] if width is None else check_width(width)
         context = conv_block(channels[-1], width, depth, separable)
         super().__init__(
