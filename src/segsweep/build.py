@@ -66,7 +66,7 @@ def find_modules_of_the_working_folder() -> None:
     sys.path.append(str(Path.cwd()))
 
 
-def _refusal(config: Config, part: str, error: HydraException) -> ConfigError:
+def _refusal(config: Mapping[str, Any], part: str, error: HydraException) -> ConfigError:
     """What Hydra's report of a failed call comes to: an option that the class does not have, or its cause."""
     with suppress(ErrorDuringImport, TypeError, ValueError):
         parameters = signature(locate(config[part]["_target_"])).parameters  # type: ignore[arg-type]
@@ -147,13 +147,19 @@ def _taken(config: RunConfig, part: str) -> dict[str, Any]:
     return {}
 
 
+def build_loss(config: RunConfig) -> SegmentationLoss:
+    """The loss, once it is known to fit the number of classes."""
+    loss: SegmentationLoss = build(config, "loss")
+    with options_of("loss"):
+        loss.check(config.num_classes)
+    return loss
+
+
 def build_task(config: RunConfig) -> SegmentationTask:
     """Everything that is trained, with fresh weights drawn from the run's seed."""
     torch.manual_seed(config.seed)
     trainer = config.trainer
-    loss: SegmentationLoss = build(config, "loss")
-    with options_of("loss"):
-        loss.check(config.num_classes)
+    loss = build_loss(config)  # before the network: what is wrong with it shows at once
     return SegmentationTask(
         segmenter=build_segmenter(config),
         loss=loss,

@@ -17,6 +17,7 @@ from segsweep.build import (
     build_data,
     build_dataset,
     build_logger,
+    build_loss,
     build_segmenter,
     build_strategies,
 )
@@ -31,7 +32,6 @@ from segsweep.execution.start import check_init
 from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import check_input
 from segsweep.rules import micro_batch
-from segsweep.training.losses import SegmentationLoss
 from segsweep.training.optimizers import freeze, with_schedule
 from segsweep.training.sync_batchnorm import synchronises
 
@@ -102,8 +102,7 @@ def _data(config: RunConfig) -> DataModule:
 
 @_of("loss", "num_classes")
 def _loss(config: RunConfig) -> None:
-    loss: SegmentationLoss = build(config, "loss")
-    loss.check(config.num_classes)
+    build_loss(config)
 
 
 @_of("test")
