@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from segsweep.data.check.check import check
-from segsweep.data.check.files import Pair, View, has_void_crop
+from segsweep.data.check.images import Pair, View, has_void_crop, scan
 from segsweep.data.check.report import Report
-from segsweep.data.check.scan import scan
 from segsweep.data.dataset import OfficialSplit, SegmentationDataset, ids_hash
 from segsweep.data.sets.ade20k import Ade20k
 from segsweep.data.sets.camvid import CamVid

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from segsweep.data.check import lists
-from segsweep.data.check.files import Finding, View, count
+from segsweep.data.check.encodings import problems_of_values
+from segsweep.data.check.images import Finding, Progress, View, count, scan
 from segsweep.data.check.lists import Listed
 from segsweep.data.check.present import Present, look
 from segsweep.data.check.problems import Problem
 from segsweep.data.check.report import Report, SplitReport
-from segsweep.data.check.scan import Progress, scan
-from segsweep.data.check.values import problems_of_values
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.split import SplitDataset, some
 from segsweep.errors import DataError

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from segsweep.data.check.files import Pair
+from segsweep.data.check.images import Pair
 from segsweep.data.check.lists import Listed, file_parts
 from segsweep.data.check.problems import Problem, unusable
 from segsweep.data.split import FileSplit, SplitDataset

@@ -1,11 +1,13 @@
-"""One image with its label, opened whole: what is wrong with the files, and what the label holds.
+"""Images with their labels, opened whole: what is wrong with the files, and what the labels hold.
 
 Runs in worker processes, so it must not import torch. Shape letters: `H`, `W` the image, `K` the number of
 classes.
 """
 
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import cv2
@@ -15,12 +17,17 @@ from PIL import Image
 
 from segsweep.data.check.problems import Problem, python
 from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, indices
+from segsweep.data.pool import spread
 from segsweep.data.sample import IGNORE_INDEX, check_depth, check_sizes, open_image
 from segsweep.errors import DataError
 
 ORIENTATION = 0x0112
 """EXIF's tag of how a picture is to be turned for showing; 1 for not at all, 5 to 8 swap height and width."""
 UNUSUAL = {"L": "grey images, read as RGB", "CMYK": "CMYK images, read as RGB"}
+CHUNK = 8
+"""Samples handed to a process at once."""
+Progress = Callable[[int, int], None]
+"""(samples done, samples in all)."""
 
 
 class Pair(NamedTuple):
@@ -188,3 +195,24 @@ def _to_turn(file: str, turn: int, label_is_turned: bool) -> Problem:
     return Problem(
         file, f"{what} (its label was drawn on the stored pixels, or turn both)", python(code, file)
     )
+
+
+def scan(pairs: Sequence[Pair], view: View, workers: int, on_progress: Progress) -> list[Finding]:
+    """What each pair of files shows, in their order; opened in this process where `workers` is 0.
+
+    Raises:
+        UserError: a process was killed.
+    """
+    on_progress(0, len(pairs))
+    chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
+    found: list[Finding] = []
+    for findings in spread(partial(_examine_all, view), chunks, min(workers, len(chunks))):
+        found += findings
+        on_progress(len(found), len(pairs))
+    return found
+
+
+def _examine_all(view: View, pairs: Sequence[Pair]) -> list[Finding]:
+    # OpenCV's own threads would compete with the other processes for the same cores.
+    cv2.setNumThreads(0)
+    return [examine(pair, view) for pair in pairs]
