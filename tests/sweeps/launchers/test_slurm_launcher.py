@@ -87,7 +87,7 @@ def test_what_comes_after_a_run_in_the_queue_comes_after_its_job(slurm):
     ("arguments", "line"),
     [
         (("hydra.launcher.timeout_min=2",), "hydra.launcher.signal_delay_s=120: a job's whole time"),
-        (("hydra.launcher.nodes=2", "trainer.devices=1"), "cannot be shared out among 2 nodes"),
+        (("hydra.launcher.nodes=2", "trainer.devices=1"), "cannot be divided evenly among 2 nodes"),
         (("hydra.launcher.partiton=gpu",), "partiton"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from segsweep.errors import ConfigError
+from segsweep.errors import OptionError
 from segsweep.planning.plan import Member
 from segsweep.sweeps.devices import CPU, Devices, find_gpus
 from segsweep.sweeps.launchers.base import SweepLauncher
@@ -20,7 +20,7 @@ class PoolLauncher(SweepLauncher):
     ) -> None:
         for name, value in (("runs_per_gpu", runs_per_gpu), ("cpus_per_run", cpus_per_run)):
             if value is not None and (type(value) is not int or value < 1):
-                raise ConfigError(f"hydra.launcher.{name}={value}: expected a number of at least 1")
+                raise OptionError(f"hydra.launcher.{name}", value, "a number of at least 1")
         self.devices = Devices(find_gpus(gpus), runs_per_gpu, cpus_per_run)
 
     def check(self, members: Sequence[Member]) -> None:

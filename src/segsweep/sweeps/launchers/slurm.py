@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import ConfigError, OptionError, UserError
 from segsweep.planning.plan import Member
 from segsweep.processes import PYTHON
 from segsweep.sweeps.display import Display
@@ -75,15 +75,19 @@ class SlurmLauncher(SweepLauncher):
             raise ConfigError(f"{HERE} needs submitit: pip install submitit") from None
         seconds, notice = 60 * self.options["timeout_min"], self.options["signal_delay_s"]
         if notice >= seconds:
-            raise ConfigError(
-                f"hydra.launcher.signal_delay_s={notice}: a job's whole time (timeout_min={seconds // 60}); "
-                "give a run more time than its notice"
+            raise OptionError(
+                "hydra.launcher.signal_delay_s",
+                notice,
+                problem=f"a job's whole time (timeout_min={seconds // 60})",
+                remedy="give a run more time than its notice",
             )
         for devices in {job.devices for job in jobs_of(members)}:
             if devices != "auto" and int(devices) % self.options["nodes"]:
-                raise ConfigError(
-                    f"trainer.devices={devices} cannot be shared out among {self.options['nodes']} nodes "
-                    "evenly; change it or hydra.launcher.nodes"
+                raise OptionError(
+                    "trainer.devices",
+                    devices,
+                    problem=f"cannot be divided evenly among {self.options['nodes']} nodes",
+                    remedy="change it or hydra.launcher.nodes",
                 )
 
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
