@@ -150,7 +150,7 @@ def test_a_damaged_source_is_named_and_nothing_stays(split, tmp_path):
 
 def test_too_little_room_is_said_before_anything_is_written(split, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 5, 5))
-    with pytest.raises(DataError, match=r"dataset\.cache: train needs .* GB under .* are free"):
+    with pytest.raises(ConfigError, match=r"dataset\.cache: train needs .* GB under .* are free"):
         cached(split, tmp_path / "cache", workers=0)
     assert folders(tmp_path / "cache") == []
 

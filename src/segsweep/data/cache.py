@@ -78,8 +78,8 @@ def cached(split: SplitDataset, folder: Path | None, workers: int) -> SplitDatas
     Without a folder it is the split itself.
 
     Raises:
-        ConfigError: the split has no files.
-        DataError: a source file is missing or damaged, or the disk has no room.
+        OptionError: the split has no files, or the disk no room for them.
+        DataError: a source file is missing or damaged.
         UserError: the folder cannot be written, or a worker was killed.
     """
     if folder is None:
@@ -172,7 +172,7 @@ def _remove(folder: Path) -> None:
 def _announce(
     split: FileSplit, sizes: NDArray[np.int64], target: Path, older: list[Path], workers: int
 ) -> None:
-    """Say what will be built, how large and how long; DataError if there is no room."""
+    """Say what will be built, how large and how long; OptionError if there is no room."""
     needed, free = int(sizes.prod(axis=1).sum()) * CHANNELS, shutil.disk_usage(target.parent).free
     if needed > free:
         room = f"{needed / 1e9:.1f} GB under {target.parent}, {free / 1e9:.1f} GB are free"
