@@ -28,11 +28,11 @@ class Encoder(nn.Module):
 
     Args:
         name: a timm model name.
-        output_stride: 8, 16 or 32: where the encoder stops striding and dilates instead. Of models that
-            cannot dilate, the one that is theirs by nature.
+        output_stride: 8, 16 or 32: where the encoder stops striding and dilates instead. A model that
+            cannot dilate has only its natural one.
         pretrained: load timm's own ImageNet weights (from its cache or the hub).
         weights: a local file of the same weights (safetensors or a torch state dict); wins over `pretrained`.
-        mean, std: normalisation, where the file's differs from timm's record for `name`.
+        mean, std: normalisation, if that of the file differs from timm's record for `name`.
         options: further arguments of the timm model, such as `pad_type: same`.
         last_expansion: False leaves out the 1×1 convolution with which MobileNetV3 (and its kin) widens the
             last map for its classifier, from 160 to 960 channels or from 96 to 576 (Dual ASPP's encoders).
@@ -94,7 +94,7 @@ def _check_normalisation(name: str, values: Sequence[float], above: float = -mat
 
 
 def _leave_out_last_expansion(body: Any, name: str) -> int:
-    """Take the 1×1 convolution behind the last map out of the model; gives the channels it has then."""
+    """Remove the 1×1 convolution behind the last map; return the channels that the map has then."""
     place = body.feature_info.module_name(-1)
     modules = dict(body.named_modules())
     convs = [m for m in modules[place].modules() if isinstance(m, nn.Conv2d)] if place in modules else []
@@ -127,7 +127,7 @@ def _load_weights(body: nn.Module, name: str, file: Path) -> None:
 
 
 def _classifiers(key: str) -> str:
-    """A tensor's name in the classifier, where timm's `features_only` model has another (layers_0.…)."""
+    """Return a tensor's name in the classifier; timm's `features_only` models may have another (layers_0.…)."""
     return re.sub(r"^(\w+?)_(\d+)\.", r"\1.\2.", key.removeprefix("model."))
 
 

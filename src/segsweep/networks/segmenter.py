@@ -32,7 +32,7 @@ class Segmenter(nn.Module):
             self.register_buffer(name, 255 * torch.tensor(value).view(1, 3, 1, 1))
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None) -> Tensor:
-        """Logits [B, K, *size]; `size` (height, width) is the image's own where it is not given."""
+        """Logits [B, K, *size]; `size` (height, width) is the size of the image unless given."""
         own, least = image.shape[-2:], max(self.encoder.reductions)
         if min(own) >= least:
             return resize(self._logits(image), size or own)
@@ -71,13 +71,13 @@ class Segmenter(nn.Module):
         return {} if self.head.auxiliary is None else self.head.auxiliary.weights
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """The encoder's maps of an image [B, 3, H, W] with values 0..255."""
+        """Return the encoder's maps of an image [B, 3, H, W] with values 0..255."""
         maps: list[Tensor] = self.encoder((image.to(self.mean.dtype) - self.mean) / self.std)
         return maps
 
 
 def inference_parameters(segmenter: Segmenter) -> int:
-    """The number of parameters without auxiliary branches, which exist in training only."""
+    """Return the number of parameters without auxiliary branches, which exist in training only."""
     named = segmenter.named_parameters()
     return sum(parameter.numel() for name, parameter in named if not is_auxiliary(name))
 

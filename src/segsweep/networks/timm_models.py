@@ -1,4 +1,4 @@
-"""Making timm's models: at a chosen output stride if they take one, else at the one that is theirs by nature.
+"""Making timm's models: at a chosen output stride if they take one, else at their natural one.
 
 Models of the second kind differ in what images they take. Each is asked, without weights and on torch's meta
 device, so that one that cannot be used is refused by its name before anything trains.
@@ -21,7 +21,7 @@ ANY_SIZE: tuple[Mapping[str, Any], ...] = (
     {"strict_img_size": False},  # Swin
     {},
 )
-"""What has models take images of other sizes than those that they were trained with."""
+"""Options with which models take images of other sizes than they were trained with."""
 ODD = (97, 131)
 """A size that no stride divides: tests are on whole images."""
 
@@ -73,7 +73,7 @@ def _without_weights(name: str, error: Exception) -> OptionError:
 
 
 def _refusal(name: str, options: Mapping[str, Any]) -> str | None:
-    """Why timm does not make the model with these options; None if it does."""
+    """Return why timm does not make the model with these options; None if it does."""
     try:
         _bare(name, options)
     except Exception as error:
@@ -135,7 +135,7 @@ def _gives_its_maps(model: Any, height: int, width: int) -> bool:
 
 
 def channels_first(model: Any, maps: list[Tensor]) -> list[Tensor]:
-    """A model's maps as [B, C, h, w], which some give as [B, h, w, C]."""
+    """Return a model's maps as [B, C, h, w]; some models give [B, h, w, C]."""
     if str(getattr(model, "output_fmt", "")).endswith("NHWC"):
         return [one.permute(0, 3, 1, 2).contiguous() for one in maps]
     return maps

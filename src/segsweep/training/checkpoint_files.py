@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or not there, and known to be whole by their checksums.
+"""Checkpoint files that are whole or absent, and known to be whole by their checksums.
 
 Lightning's own save writes into the temporary folder and moves the file from there, which on another file
 system is a copy that a kill can cut in half. Here a checkpoint is written beside its place, synced to disk
@@ -25,16 +25,16 @@ from segsweep.runs.layout import LAST, PREVIOUS, SUMS
 from segsweep.training.checksums import is_misprint, read_sums, write_sums
 
 SEGMENTER = "segmenter."
-"""What the names of the segmenter's tensors begin with, among those of the whole task."""
+"""Prefix of the names of the segmenter's tensors among those of the whole task."""
 
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
-"""What file systems answer that have none, such as exFAT and mounted object stores."""
+"""Errors of file systems without hard links, such as exFAT and mounted object stores."""
 
 log = logging.getLogger("segsweep")
 
 
 class DamagedCheckpointError(UserError):
-    """A checkpoint that is not what was written."""
+    """A checkpoint differs from what was written."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -105,12 +105,12 @@ def _put_in_place(draft: Path, target: Path) -> None:
 
 
 def _standing(target: Path, listed: list[str]) -> list[str]:
-    """The sum of the file that stands there; of several, which a kill between two writes leaves, its own."""
+    """Return the sum of the present file; if a kill between two writes left several, the one that fits."""
     return listed if len(listed) < 2 or not target.exists() else [s for s in listed if s == digest(target)]
 
 
 def _link_or_move(target: Path, link: Path) -> None:
-    """Have a file under another name too, or where there are no hard links under that name alone.
+    """Give a file a second name or, if there are no hard links, only the new one.
 
     Then there is no last.ckpt until the new one is renamed, and a run that is killed meanwhile goes on from
     previous.ckpt.
@@ -124,7 +124,7 @@ def _link_or_move(target: Path, link: Path) -> None:
 
 
 def newest(folder: Path) -> Path | None:
-    """The latest checkpoint to go on from; a damaged one is reported and the one before it taken.
+    """Return the latest checkpoint to resume from; report a damaged one and take the one before it.
 
     Raises:
         DamagedCheckpointError: there are checkpoints, and none is whole.
@@ -176,7 +176,7 @@ def _check_by_itself(path: Path) -> None:
 
 
 def rows_counted(path: Path) -> tuple[int, dict[str, int]]:
-    """A checkpoint's step, and how many rows each table had by then (see Recorder); none in older ones."""
+    """Return a checkpoint's step and the rows each table had by then (see Recorder); old ones lack these."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, UnpicklingError) as error:
@@ -186,7 +186,7 @@ def rows_counted(path: Path) -> tuple[int, dict[str, int]]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint on the CPU; nothing but tensors and plain values is accepted.
+    """Read a checkpoint on the CPU; only tensors and plain values are accepted.
 
     Raises:
         DamagedCheckpointError: it cannot be read.
@@ -198,7 +198,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def segmenter_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The segmenter's tensors of a training checkpoint, or of a bare state dict."""
+    """Return the segmenter's tensors of a training checkpoint, or of a bare state dict."""
     if "state_dict" not in checkpoint:
         return dict(checkpoint)
     state = checkpoint["state_dict"].items()

@@ -15,7 +15,7 @@ from segsweep.runs.layout import BEST, LAST
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the weights of the highest validation mIoU as best.ckpt."""
+    """Keep the weights of the highest validation mIoU as best.ckpt."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(
@@ -40,11 +40,11 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes last.ckpt every `every` optimizer steps, every so many minutes, and at the end.
+    """Write last.ckpt every `every` optimizer steps, every `minutes` minutes, and at the end.
 
-    Where a validation falls on the same step it is written after it, so that a resumed run neither repeats
+    If a validation falls on the same step, it is written after it, so that a resumed run neither repeats
     nor misses a validation. The step before a validation is always written: whatever ends the process within
-    the validation, one step is done again and no more.
+    the validation, only one step is repeated.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class LastCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save, where a step is finished and no validation follows."""
+        """Save if a step is finished and no validation follows."""
         finished = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         if finished and not self.validation_follows(trainer):
             self._save_if_due(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Save, where it was due on this step."""
+        """Save if it was due on this step."""
         self._save_if_due(trainer)
 
     def validation_follows(self, trainer: pl.Trainer) -> bool:
@@ -75,12 +75,12 @@ class LastCheckpoint(Checkpoint):
         """Save now, unless this step is saved already.
 
         Raises:
-            DivergenceError: the weights are no numbers; the checkpoint before stays the last.
+            DivergenceError: a weight is not finite; the checkpoint before stays the last.
         """
         if trainer.global_step != self.saved_at:
             check_weights(trainer.lightning_module, trainer.global_step)
             self.saved_at, self.saved_when = trainer.global_step, time.monotonic()
-            # So that those that go on and those that start again from the file have the same.
+            # So that ranks that continue and ranks that resume from the file have the same buffers.
             share_buffers(trainer.lightning_module)
             trainer.save_checkpoint(self.path)
 
@@ -91,7 +91,7 @@ class LastCheckpoint(Checkpoint):
             self.save(trainer)
 
     def _is_overdue(self, trainer: pl.Trainer) -> bool:
-        """Whether the minutes are over: ranks have clocks of their own, and save together."""
+        """Whether the minutes are over on any rank: each has its own clock, and they save together."""
         if self.seconds == math.inf:
             return False
         overdue = time.monotonic() - self.saved_when > self.seconds

@@ -12,7 +12,7 @@ Sums = Mapping[str, Sequence[str]]
 
 
 def read_sums(folder: Path) -> dict[str, list[str]]:
-    """The sums that are listed; none if there is no list, or one that is no text."""
+    """Return the listed sums; none if there is no list, or it is not text."""
     sums: dict[str, list[str]] = {}
     try:
         lines = (folder / SUMS).read_text().splitlines()
@@ -34,7 +34,7 @@ def is_misprint(listed: str, found: str) -> bool:
     """Whether a listed sum is a damaged copy of a file's, and not the sum of another file.
 
     Sums of different files have a sixteenth of their 64 digits in common by chance; damage of a few bits
-    leaves most of them, or something that is no sum.
+    leaves most of them, or something that is not a sum.
     """
     if re.fullmatch("[0-9a-f]{64}", listed) is None:
         return True

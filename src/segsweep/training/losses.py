@@ -25,14 +25,14 @@ Size = tuple[int, int]
 
 
 def labels_at(labels: Tensor, size: Size) -> Tensor:
-    """Labels [B, H, W] brought to a map's size by nearest-neighbour sampling; int64."""
+    """Bring labels [B, H, W] to the size of a map by nearest-neighbour sampling; int64."""
     if tuple(labels.shape[-2:]) == size:
         return labels.long()
     return F.interpolate(labels[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
 
 
 def labelled_mass(labels: Tensor, class_weights: Tensor | None) -> Tensor:
-    """The number of labelled pixels, or the sum of their class weights."""
+    """Return the number of labelled pixels, or the sum of their class weights."""
     labelled = labels[labels != IGNORE_INDEX]
     if class_weights is None:
         return labels.new_tensor(labelled.numel()).float()
@@ -40,16 +40,16 @@ def labelled_mass(labels: Tensor, class_weights: Tensor | None) -> Tensor:
 
 
 class WholeStep:
-    """The labels [B, H, W] of this rank's micro-batches of one step, and what shares they hold of it."""
+    """The labels [B, H, W] of this rank's micro-batches of one step, and their shares of it."""
 
     def __init__(self, labels: Sequence[Tensor], class_weights: Tensor | None) -> None:
         self.labels, self.class_weights = labels, class_weights
         self._shares: dict[Size, Tensor] = {}
 
     def shares(self, size: Size) -> Tensor:
-        """Each micro-batch's share of the labelled mass that a map of this size sees, over all ranks.
+        """Return the share of each micro-batch in the labelled mass of a map of this size, over all ranks.
 
-        float64 [M], which sums to 1; all alike if the step has no labelled pixel. All ranks must ask alike.
+        float64 [M] that sums to 1; equal shares if the step has no labelled pixel. All ranks must call it.
         """
         if size not in self._shares:
             self._shares[size] = self._shares_at(size)
@@ -71,18 +71,18 @@ class MicroBatch:
         self.step, self.index = step, index
 
     def share(self, size: Size) -> Tensor:
-        """Its share of the step's labelled mass on a map of this size: a float64 scalar."""
+        """Return its share of the step's labelled mass on a map of this size: a float64 scalar."""
         return self.step.shares(size)[self.index]
 
     def weight(self, size: Size) -> Tensor:
-        """By what its mean loss counts, if the gradients of all micro-batches are then averaged."""
+        """Return the weight of its mean loss, if the gradients of all micro-batches are then averaged."""
         return len(self.step.labels) * self.share(size)
 
 
 class SegmentationLoss(nn.Module):
     """Main loss plus the weighted sum of the auxiliary losses.
 
-    Subclasses say how the loss of one map is made, in `map_loss`. Labels are brought to an auxiliary map's
+    Subclasses compute the loss of one map in `map_loss`. Labels are brought to an auxiliary map's
     size by nearest-neighbour sampling (ATONet: the ground truth is downsampled, not the features up); a map
     that comes at the labels' size meets them as they are.
     """
@@ -95,7 +95,7 @@ class SegmentationLoss(nn.Module):
         self.register_buffer("class_weights", weights)
 
     def check(self, num_classes: int) -> None:
-        """Raise ConfigError where there is not one non-negative weight for each class."""
+        """Raise ConfigError unless there is one non-negative weight for each class."""
         weights = self.class_weights
         if weights is None:
             return
@@ -111,9 +111,9 @@ class SegmentationLoss(nn.Module):
         weights: Mapping[str, float] | None = None,
         part: MicroBatch | None = None,
     ) -> Tensor:
-        """Scalar loss; `auxiliary` holds logits at their own sizes, `weights` what is not 1 of them.
+        """Scalar loss; `auxiliary` holds logits at their own sizes, `weights` their weights, 1 if missing.
 
-        `part` is the micro-batch that the labels are, if a step has several.
+        `part` is the micro-batch that the labels belong to, if a step has several.
         """
         loss = self._of_map(logits, labels, part)
         for name, other in (auxiliary or {}).items():
@@ -130,9 +130,9 @@ class SegmentationLoss(nn.Module):
         raise NotImplementedError
 
     def mean(self, total: Tensor, mass: Tensor) -> Tensor:
-        """A sum over pixels divided by their number, or weight: in training by the mean of all ranks'.
+        """Divide a sum over pixels by their number or weight: in training by its mean over all ranks.
 
-        Validation gives ranks different numbers of images, so that none may wait for the others there.
+        Validation gives ranks different numbers of images, so that no rank may wait for the others there.
         """
         if self.training:
             mass = mean_over_ranks(mass)
@@ -174,7 +174,7 @@ class Ohem(SegmentationLoss):
         self.min_kept = min_kept
 
     def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean over kept pixels; zero where no pixel is labelled."""
+        """Mean over kept pixels; zero if no pixel is labelled."""
         losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
         valid = labels != IGNORE_INDEX
         kept = valid & (losses.detach() >= self._cut(losses.detach()[valid]))
@@ -184,7 +184,7 @@ class Ohem(SegmentationLoss):
         return self.mean((losses * weights).sum(), weights.sum())
 
     def _cut(self, losses: Tensor) -> float:
-        """The loss from which on a pixel is kept."""
+        """Return the least loss of a pixel that is kept."""
         if losses.numel() == 0:
             return 0.0
         hardest = math.ceil(self.min_kept * losses.numel())

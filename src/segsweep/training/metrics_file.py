@@ -23,7 +23,7 @@ class MetricsFile:
         self.path, self.columns = path, columns
 
     def rewind(self, step: int) -> int:
-        """Keep the header and the whole rows up to `step`, or make the file; the number of these rows."""
+        """Keep header and whole rows up to `step`, or create the file; return the number of these rows."""
         kept = [_line(self.columns)]
         if self.path.is_file():
             text = self.path.read_text("utf-8", errors="replace")
@@ -44,12 +44,12 @@ class MetricsFile:
         return len(kept) - 1
 
     def sync(self) -> None:
-        """See to it that all rows are on disk."""
+        """Make sure that all rows are on disk."""
         if self.path.exists():
             fsync(self.path)
 
     def append(self, row: Mapping[str, float | int | None]) -> None:
-        """Add one row; a column that the row lacks stays empty. Floats keep every digit."""
+        """Append a row; a column that it lacks stays empty. Floats keep every digit."""
         values = [row.get(name) for name in self.columns]
         line = _line(["" if value is None else repr(value) for value in values])
         with self.path.open("a") as file:
@@ -57,7 +57,7 @@ class MetricsFile:
 
     @staticmethod
     def read(path: Path) -> Iterator[dict[str, float]]:
-        """The rows of a file as numbers, without empty columns and damaged rows."""
+        """Yield the rows of a file as numbers, without empty columns and damaged rows."""
         if not path.is_file():
             return
         header, *lines = path.read_text("utf-8", errors="replace").split("\n")
@@ -68,7 +68,7 @@ class MetricsFile:
 
 
 def _line(cells: Sequence[str]) -> str:
-    """A line of the file; what holds a comma is quoted."""
+    """Return a line of the file; what contains a comma is quoted."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="").writerow(cells)
     return buffer.getvalue()
@@ -82,7 +82,7 @@ def _values(line: str) -> list[str]:
 
 
 def _step(line: str, widths: set[int]) -> int | None:
-    """The step of a row that has one of these numbers of values; None for a line that is no such row."""
+    """Return the step of a row that has one of these numbers of values; None for any other line."""
     step, *values = _values(line) or [""]
     try:
         [float(value) for value in values if value]

@@ -88,7 +88,7 @@ def parameter_groups(
 
 
 def freeze(segmenter: Segmenter, parts: Sequence[str] | None) -> list[nn.Module]:
-    """Take parts out of training; the modules that must stay in evaluation mode while the rest trains.
+    """Freeze parts; return the modules that must stay in evaluation mode while the others train.
 
     `batch_norm` is every BatchNorm, weights and running statistics (DeepLab fine-tunes so); any other part is
     a module by its name, such as `encoder` or `encoder.body.blocks.0`, with the BatchNorm inside it.

@@ -34,7 +34,7 @@ class Progress:
     images_per_s: float
     seconds_left: float
     dropped: int
-    """Batches left out because their loss was no number."""
+    """Batches dropped because their loss was not finite."""
 
 
 class Recorder(Callback):
@@ -72,7 +72,7 @@ class Recorder(Callback):
         self.last: dict[str, float | None] = {"loss": None, "lr": None, "val_miou": None}
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of this."""
+        """Return what a checkpoint keeps."""
         return {
             "loss_sum": float(self.loss_sum),
             "loss_count": float(self.loss_count),
@@ -110,7 +110,7 @@ class Recorder(Callback):
                 )
 
     def settle(self) -> None:
-        """Have on disk what a checkpoint counts on, before it gets its name, and `check`."""
+        """Put on disk what a checkpoint counts on, before it gets its name, and `check`."""
         self.file.sync()
         self.classes_file.sync()
         self.check()
@@ -123,13 +123,13 @@ class Recorder(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note the rate that this step uses; the schedule has moved on when the step ends."""
+        """Note the learning rate of this step; the schedule has moved on when the step ends."""
         self.lr = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the micro-batch; write a row where a step is finished that is due one."""
+        """Count the micro-batch; write a row if a step is finished and one is due."""
         if outputs and "whole" in outputs:
             # Its part of the step's loss. Summed in float64 on the device, read when a row is due.
             self.loss_sum = self.loss_sum + (outputs["whole"] / trainer.accumulate_grad_batches).double()
@@ -170,7 +170,7 @@ class Recorder(Callback):
             self._row(trainer, values)
 
     def _classes_row(self, step: int, iou: NDArray[np.float64]) -> None:
-        """IoU of each class [K]; one that is absent stays empty."""
+        """Write the IoU of each class [K]; an absent class stays empty."""
         values = [None if np.isnan(value) else float(value) for value in iou]
         self._append(self.classes_file, {"step": step, **dict(zip(self.run.classes, values, strict=True))})
         self.logger.validated(step, iou)
@@ -191,7 +191,7 @@ class Recorder(Callback):
         self.on_progress(self.progress(trainer))
 
     def progress(self, trainer: pl.Trainer) -> Progress:
-        """Where the run stands now."""
+        """Return where the run stands now."""
         step, seconds = trainer.global_step, max(time.monotonic() - self.clock, 1e-9)
         per_step = seconds / max(step - self.first_step, 1)
         return Progress(

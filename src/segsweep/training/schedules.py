@@ -1,6 +1,6 @@
 """Learning-rate schedules, all counted in optimizer steps and derived from `max_steps`, never set twice.
 
-Each function gives what Lightning's `configure_optimizers` wants for a scheduler.
+Each function returns what Lightning's `configure_optimizers` takes as a scheduler.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def poly(optimizer: Optimizer, max_steps: int, val_every: int, power: float = 0.
     """lr · (1 − step / max_steps) ** power (DeepLab).
 
     Raises:
-        ConfigError: a power that is not above 0.
+        ConfigError: a power of 0 or less.
     """
     if power <= 0:
         raise OptionError("power", power, "a number above 0")

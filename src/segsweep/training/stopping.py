@@ -1,4 +1,4 @@
-"""Stopping in time: a signal is a wish, granted at the end of the step, with a checkpoint.
+"""Stopping in time: a signal is a request, granted at the end of the step, with a checkpoint.
 
 Slurm and cloud machines announce the end with SIGTERM, SIGUSR1 or SIGUSR2 and kill some seconds later, a
 closed terminal with SIGHUP, and a person with Ctrl-C. A handler that wrote the checkpoint itself would do so
@@ -23,13 +23,13 @@ NOTED = b"\nsegsweep: stopping at the end of the step; Ctrl-C again ends at once
 
 
 class StopOnSignal(Checkpoint):
-    """Ends training at the end of the step in which a signal came.
+    """End training at the end of the step in which a signal came.
 
-    Lightning calls what is a Checkpoint after all else, in the order given: the last of them, this finds all
-    that there is to write of a step or validation written.
+    Lightning calls Checkpoint callbacks after all others, in the order given: as the last one, this finds
+    everything about a step or validation written.
 
     A step that is followed by a validation leaves no checkpoint (nothing resumes between the two), but the
-    step before it does, see LastCheckpoint: at most one step is done again.
+    step before it does, see LastCheckpoint: at most one step is repeated.
     """
 
     def __init__(self, last: LastCheckpoint) -> None:
@@ -51,7 +51,7 @@ class StopOnSignal(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save and stop, where a step is finished and a signal came."""
+        """Save and stop if a step is finished and a signal came."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches or not self._asked(trainer):
             return
         if not self.last.validation_follows(trainer):
@@ -59,7 +59,7 @@ class StopOnSignal(Checkpoint):
         self._stop(f"after step {trainer.global_step}")
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Stop within a validation: it is done again."""
+        """Stop within a validation, which is repeated."""
         # Ranks have validation shares of different lengths, so none may wait for the others here.
         if trainer.world_size == 1 and self.signum:
             self._stop(f"in the validation of step {trainer.global_step}")

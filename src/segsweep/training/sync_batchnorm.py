@@ -16,12 +16,12 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 ENOUGH = 16
-"""Images at a time with which a device needs no others (KSAC, §4.1: at least 16 for BatchNorm)."""
+"""Images at a time that are enough for a device by itself (KSAC, §4.1: at least 16 for BatchNorm)."""
 
 
-def synchronises(wish: bool | str, world: int, images: int) -> bool:
+def synchronises(option: bool | str, world: int, images: int) -> bool:
     """Whether BatchNorm goes over `world` ranks of `images` each: `trainer.sync_batchnorm`."""
-    return world > 1 and (images < ENOUGH if wish == "auto" else bool(wish))
+    return world > 1 and (images < ENOUGH if option == "auto" else bool(option))
 
 
 def synchronise(network: nn.Module, on_gpu: bool) -> None:
@@ -118,5 +118,5 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
 
 
 def _axes(x: Tensor) -> tuple[list[int], list[int]]:
-    """All axes but the channels', and the shape of a value a channel."""
+    """Return all axes except the channels', and the shape that broadcasts one value per channel."""
     return [0, *range(2, x.dim())], [1, -1, *[1] * (x.dim() - 2)]

@@ -1,4 +1,4 @@
-"""What is trained: a segmenter under a loss, as Lightning wants it put."""
+"""What is trained: a segmenter with a loss, as a LightningModule."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -84,11 +84,11 @@ class SegmentationTask(pl.LightningModule):
         return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note in how many micro-batches a step is counted in the checkpoint's progress."""
+        """Note how many micro-batches a step has in the checkpoint's progress."""
         checkpoint[ACCUMULATE] = self.trainer.accumulate_grad_batches
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Count progress in the micro-batches of now, should they have been shrunk since."""
+        """Convert progress to the present micro-batches, which may have been shrunk since."""
         before, now = checkpoint.get(ACCUMULATE, 0), self.trainer.accumulate_grad_batches
         if before and before != now:
             progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
@@ -105,18 +105,18 @@ class SegmentationTask(pl.LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any] | None:
         """Loss of one micro-batch: image [B, 3, H, W] uint8, label [B, H, W] uint8.
 
-        `loss` is this rank's part, `whole` that of all ranks' images, `share` by what the micro-batch counts
-        in its step. If `whole` is no number and such batches are dropped, there is no `whole`, no weight
-        moves and BatchNorm's statistics are put back.
+        `loss` is this rank's part, `whole` that of all ranks, `share` the weight of the micro-batch in
+        its step. If `whole` is not finite and such batches are dropped, there is no `whole`, weights stay and
+        BatchNorm's statistics are restored.
 
         Raises:
-            DivergenceError: the loss is no number, with `on_nan` "stop".
+            DivergenceError: the loss is not finite, with `on_nan` "stop".
         """
         statistics = self._statistics() if self.on_nan == "skip" else ()
         logits, auxiliary = self.segmenter.forward_train(batch["image"])
         part = self._part(batch, batch_idx)
         loss: Tensor = self.loss(logits, batch["label"], auxiliary, self.segmenter.auxiliary_weights, part)
-        whole = mean_over_ranks(loss)  # no number where one rank's is none: all drop a batch, or none
+        whole = mean_over_ranks(loss)  # not finite if one rank's is not: all drop a batch, or none
         if whole.isfinite():
             self._counts = True
             height, width = batch["label"].shape[-2:]
@@ -132,7 +132,7 @@ class SegmentationTask(pl.LightningModule):
         return None if world() == 1 else {"loss": self._zero()}
 
     def _part(self, batch: dict[str, Any], batch_idx: int) -> MicroBatch | None:
-        """Which part of its step a micro-batch is; None if it is the whole."""
+        """Return which part of its step a micro-batch is; None if it is the whole step."""
         micro_batches = self.trainer.accumulate_grad_batches
         if micro_batches == 1:
             return None
@@ -141,7 +141,7 @@ class SegmentationTask(pl.LightningModule):
         return MicroBatch(self._step, batch_idx % micro_batches)
 
     def _zero(self) -> Tensor:
-        """A loss of zero with gradients of zero: ranks exchange gradients in every step."""
+        """Return a loss of zero with gradients of zero: ranks exchange gradients in every step."""
         trained = (parameter for parameter in self.segmenter.parameters() if parameter.requires_grad)
         return torch.stack([parameter.sum() * 0 for parameter in trained]).sum()
 
@@ -152,15 +152,15 @@ class SegmentationTask(pl.LightningModule):
         self._counts = False
 
     def _statistics(self) -> list[tuple[Tensor, Tensor]]:
-        """BatchNorm's statistics with copies: a forward pass moves them, to no numbers where it has some."""
+        """Return buffers with copies: a forward pass with NaN leaves NaN in BatchNorm's statistics."""
         return [(buffer, buffer.clone()) for buffer in self.segmenter.buffers()]
 
     def on_train_start(self) -> None:
-        """All ranks begin with what rank 0 has, as DDP sees to for the weights."""
+        """Have all ranks begin with the buffers of rank 0, as DDP does for the weights."""
         share_buffers(self.segmenter)
 
     def on_validation_epoch_start(self) -> None:
-        """All ranks validate the network of rank 0, whose statistics are those in its checkpoints."""
+        """Have all ranks validate the network of rank 0, whose statistics are those in its checkpoints."""
         share_buffers(self.segmenter)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
@@ -173,7 +173,7 @@ class SegmentationTask(pl.LightningModule):
         self.val_loss.update(self.loss(logits, batch["label"]))
 
     def on_validation_epoch_end(self) -> None:
-        """Log what checkpoints, schedules and metrics.csv want to know of a validation."""
+        """Log what checkpoints, schedules and metrics.csv need of a validation."""
         matrix = self.confusion.compute().cpu().numpy()
         self.val_iou = metrics.iou(*metrics.marginals(matrix))
         values = {
