@@ -127,7 +127,7 @@ def _load_weights(body: nn.Module, name: str, file: Path) -> None:
 
 
 def _classifiers(key: str) -> str:
-    """Return a tensor's name in the classifier; timm's `features_only` models may have another (layers_0.…)."""
+    """Return a tensor's name in the classifier, where `features_only` models have another (layers_0.…)."""
     return re.sub(r"^(\w+?)_(\d+)\.", r"\1.\2.", key.removeprefix("model."))
 
 
