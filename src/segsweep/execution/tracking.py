@@ -64,7 +64,7 @@ def run_info(
         group=config.sweep,
         job_type=stage or "train",
         tags=tuple(axes),
-        config=config,
+        config=config.content,
         classes=tuple(classes),
         palette=palette,
     )
