@@ -29,7 +29,7 @@ def rewritten(folder: RunFolder, key: str, value: Any) -> RunFolder:
         part = part[group]
     part[name] = value
     (folder.path / "config.yaml").write_text(yaml_text(config))
-    write_json(folder.path / "plan.json", {**folder.plan, "identity": identity(config)})
+    write_json(folder.path / "plan.json", {**folder.plan.plain(), "identity": identity(config)})
     return RunFolder(folder.path)
 
 

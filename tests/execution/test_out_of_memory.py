@@ -40,7 +40,7 @@ def test_unless_asked_it_is_a_failure(tmp_path):
     status = folder.status()
     assert (status.state, status.failure.kind) == ("failed", "out of memory")
     assert status.error == "OutOfMemoryError: 4 images do not fit"
-    assert "shrunk_to" not in status
+    assert status.shrunk_to is None
 
 
 @pytest.mark.parametrize(
