@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from segsweep import build
+from segsweep.config.schema import RunConfig
 from segsweep.execution.execute import execute
 from segsweep.planning.compose import Request, compose
 from segsweep.planning.plan import Member, check_member, merge, write
@@ -67,7 +68,7 @@ def run(folder: RunFolder, config: str = "") -> None:
     before = log.level
     log.setLevel(logging.DEBUG)
     try:
-        execute(folder, asked=json.loads(config) if config else None)
+        execute(folder, asked=RunConfig.of(json.loads(config)) if config else None)
     finally:
         log.setLevel(before)
 
