@@ -52,7 +52,7 @@ def plan(sweep: str, members: int) -> dict[str, float]:
         return now
 
     now = (time.perf_counter(), time.process_time())
-    import segsweep.planning.check  # noqa: F401
+    import segsweep.planning.dry_build  # noqa: F401
     from segsweep.planning.compose import compose
     from segsweep.planning.plan import check_member, merge, write_all
     from segsweep.sweeps.sweep import Sweep

@@ -44,7 +44,6 @@ FENCED = {
         "take itertools.product over each override's sweep_string_iterator()",
     "hydra._internal.hydra.Hydra":
         "compose with hydra.core.config_loader, and print what --cfg and --info ask for",
-    "hydra._internal.utils._locate": "use hydra.utils.get_object, which calls the same function",
     "hydra._internal.utils.create_config_search_path": "see hydra.initialize_config_dir",
     "hydra._internal.utils.get_args_parser": "write the flags of hydra.main's parser out",
     "hydra.core.override_parser": "find where Hydra parses overrides now; its own command line does",
@@ -83,7 +82,6 @@ PARAMETERS = {
         "run_mode",
         "from_shell",
     ),
-    "hydra._internal.utils._locate": ("path",),
     "hydra._internal.utils.create_config_search_path": ("search_path_dir",),
     "hydra._internal.utils.get_args_parser": (),
     "hydra.core.override_parser.overrides_parser.OverridesParser.create": ("config_loader",),

@@ -10,7 +10,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
 from segsweep.config.groups import folders
-from segsweep.sweeps.launchers.base import SweepLauncher
+from segsweep.sweeps.launchers.launcher import SweepLauncher
 from segsweep.sweeps.launchers.pool import PoolLauncher
 from segsweep.sweeps.launchers.slurm import SlurmLauncher
 

@@ -60,6 +60,13 @@ def options_of(part: str) -> Iterator[None]:
         raise
 
 
+def find(target: str) -> Any:
+    """Return what a dotted name leads to, importing its module; None if it leads nowhere."""
+    with suppress(ErrorDuringImport):
+        return locate(target)
+    return None
+
+
 @cache
 def find_modules_of_the_working_folder() -> None:
     """A user's own head or data set is a Python file beside their configuration."""

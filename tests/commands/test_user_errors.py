@@ -104,7 +104,7 @@ def test_wrong_arguments(argument, words, capfd, tmp_path):
 )
 def test_bad_values_are_named_before_anything_is_built(argument, words, capfd, monkeypatch):
     """Torch and its kin take seconds to import, a network and a dataset more to build."""
-    monkeypatch.setattr("segsweep.planning.check.check", lambda *_: pytest.fail("built"))
+    monkeypatch.setattr("segsweep.planning.dry_build.check", lambda *_: pytest.fail("built"))
     assert words in complaint(capfd, "train", *argument.split())
 
 

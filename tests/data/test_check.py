@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.check.check import check
+from segsweep.data.check.inspect import check
 from segsweep.data.check.images import Pair, View, has_void_crop, scan
 from segsweep.data.check.report import Report
 from segsweep.data.dataset import OfficialSplit, SegmentationDataset, ids_hash

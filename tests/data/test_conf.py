@@ -7,7 +7,7 @@ import pytest
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from segsweep.data.check.check import check
+from segsweep.data.check.inspect import check
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.sets.ade20k import Ade20k
 from segsweep.data.sets.sbd import Sbd

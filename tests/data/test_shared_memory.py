@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from segsweep.data import pool
+from segsweep.data import parallel
 from segsweep.data.datamodule import DataModule
 from segsweep.data.sets.shapes import Shapes
 from segsweep.errors import UserError
@@ -52,9 +52,9 @@ def test_no_room_even_for_the_queues_is_a_line(monkeypatch):
         batches(1)
     with pytest.raises(OSError, match="No space left"):
         batches(0)
-    monkeypatch.setattr(pool, "ProcessPoolExecutor", full)
+    monkeypatch.setattr(parallel, "ProcessPoolExecutor", full)
     with pytest.raises(UserError, match=r"shared memory \(/dev/shm\) has no room .* or workers=0"):
-        list(pool.spread(print, ["x"], 1))
+        list(parallel.spread(print, ["x"], 1))
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ import yaml
 
 from segsweep import cli
 from segsweep.errors import ConfigError, UserError
-from segsweep.execution.trust import check, said
+from segsweep.execution.trust import check
+from segsweep.planning.by_id import named_classes
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.targets import foreign, named, shipped, spelled, unspelled
 from segsweep.sweeps.jobs import jobs_of
@@ -171,7 +172,10 @@ def test_what_a_command_names_reaches_every_process_that_executes_the_run(tmp_pa
     assert set(order.allowed) == {"a.B", "c.d"}
     assert Order(**{k: tuple(v) if isinstance(v, list) else v for k, v in order.plain().items()}) == order
     assert "allowed:['a.B','c.d']" in order_override(jobs_of([one])[0], True)[0]
-    assert said(["test.single._target_=e.F", "test={x:{_target_:g.H}}", "split=test"]) == {"e.F", "g.H"}
+    assert named_classes(["test.single._target_=e.F", "test={x:{_target_:g.H}}", "split=test"]) == {
+        "e.F",
+        "g.H",
+    }
 
 
 def test_neither_configuration_nor_plan_of_a_run_can_claim_trust(received, capsys):

@@ -18,7 +18,7 @@ from segsweep import build
 from segsweep.config.schema import RunConfig
 from segsweep.errors import ConfigError, UserError
 from segsweep.files import write_groups
-from segsweep.planning import check
+from segsweep.planning import dry_build
 from segsweep.planning.plan import check_member, merge, planned, resolve, write_all
 from segsweep.runs.documents import yaml_text
 from segsweep.runs.folder import all_runs
@@ -130,7 +130,7 @@ def test_each_part_is_built_once(monkeypatch):
     one = member("backbone=resnet18").config
     for width, lr, seed in itertools.product((23, 29), (0.0123, 0.0129, 0.0131), range(5)):
         optimizer, head = {**one["optimizer"], "lr": lr}, {**one["head"], "width": width}
-        check.check(one.changed(optimizer=optimizer, head=head, seed=seed))
+        dry_build.check(one.changed(optimizer=optimizer, head=head, seed=seed))
     assert (built.count("head"), built.count("optimizer")) == (2, 6)
     assert built.count("dataset") <= 1
 
@@ -150,7 +150,7 @@ def test_each_part_reads_only_options_that_its_result_is_kept_by(monkeypatch):
         "trainer.freeze=[batch_norm]", "loss.class_weights=[1,1,1,1,1,3]", "predictions=png", "split=val",
         "test=[flip]", "test.flip.output_stride=8", "dataset.data_seed=9", "logger=none",
     )  # fmt: skip
-    assert list(check.problems(member(*seldom).config)) == []
+    assert list(dry_build.problems(member(*seldom).config)) == []
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_part_that_is_wrong_in_one_member_only(overrides, words):
 
 def test_all_that_is_wrong_with_one_configuration(tmp_path):
     wrong = ("dataset=camvid", f"data_dir={tmp_path}", "trainer.freeze=[encodr]", "loss.class_weights=[1]")
-    found = [(str(error), files) for error, files in check.problems(member(*wrong).config)]
+    found = [(str(error), files) for error, files in dry_build.problems(member(*wrong).config)]
     assert [files for _, files in found] == [False, False, True]
     for (message, _), words in zip(found, ("encodr", "class_weights", "no such folder"), strict=True):
         assert words in message

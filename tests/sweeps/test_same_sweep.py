@@ -10,7 +10,7 @@ import pytest
 
 from segsweep import cli
 from segsweep.runs.journal import BEGAN, DONE, LEFT_OUT, Journal
-from segsweep.sweeps.launchers.base import SweepLauncher
+from segsweep.sweeps.launchers.launcher import SweepLauncher
 from segsweep.sweeps.sweep import Call, Sweep, names
 from tests.support.in_process import listed, run
 from tests.support.inside import OPEN, launched

@@ -74,7 +74,7 @@ def check(arguments: Sequence[str]) -> int:
     if not members:  # Hydra was asked to print the configuration
         return 0
     from segsweep.build import build_dataset
-    from segsweep.data.check.check import check as check_files
+    from segsweep.data.check.inspect import check as check_files
 
     config = members[0].config
     height, width = config.size

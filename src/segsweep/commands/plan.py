@@ -113,16 +113,16 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
 
 def _check(members: "Sequence[Member]", problems: Problems) -> "list[Member]":
     """The members whose runs can be built, whether or not their data is there."""
-    from segsweep.planning import check
+    from segsweep.planning import dry_build
     from segsweep.planning.compose import distinct
 
     sound = []
     for member, words in zip(members, distinct([member.overrides for member in members]), strict=True):
-        errors: list[tuple[UserError, bool]] = []  # as `check.problems` has them, of what is not done
+        errors: list[tuple[UserError, bool]] = []  # as `dry_build.problems` has them, of what is not done
         for stage in member.lineage():
             done = stage.folder.is_complete(stage.config) and not stage.config.force
             if not done:
-                errors += check.problems(stage.config)
+                errors += dry_build.problems(stage.config)
             if stage.found.unread is not None and (stage is member or not done):
                 errors.append((stage.found.unread, True))
         for error, _ in errors:

@@ -51,7 +51,7 @@ def check_targets(folder: RunFolder, config: RunConfig, overrides: Sequence[str]
     """Raise ConfigError if a run names classes that are neither ours nor the user's, unless it is trusted."""
     from segsweep.execution import trust
 
-    folder.allowed |= trust.said(overrides)
+    folder.allowed |= by_id.named_classes(overrides)
     if trusted:
         folder.trust()
     trust.check(folder, config)
@@ -60,6 +60,6 @@ def check_targets(folder: RunFolder, config: RunConfig, overrides: Sequence[str]
 def check_test(folder: RunFolder, config: RunConfig) -> None:
     """Build what the test takes, if it is not done; raise UserError if it cannot be built."""
     if folder.status().state is State.DONE and not folder.is_complete(config):
-        from segsweep.planning import check
+        from segsweep.planning import dry_build
 
-        check.check_test(config)
+        dry_build.check_test(config)

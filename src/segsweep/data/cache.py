@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segsweep.data.pool import spread
+from segsweep.data.parallel import spread
 from segsweep.data.sample import Sample, image_size
 from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset
 from segsweep.errors import DataError, OptionError

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsweep.data.cache import PLACES, WORTH_PROCESSES, alone, source_key
-from segsweep.data.pool import spread
+from segsweep.data.parallel import spread
 from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset
 from segsweep.errors import UserError
 from segsweep.files import write_bytes

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from segsweep.data.pool import MORE_ROOM, SHARED
+from segsweep.data.parallel import MORE_ROOM, SHARED
 from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
 from segsweep.errors import DataError, OptionError, UserError, portable

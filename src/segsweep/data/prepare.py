@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segsweep.data.pool import spread
+from segsweep.data.parallel import spread
 from segsweep.errors import UserError
 from segsweep.files import locked, write_bytes
 

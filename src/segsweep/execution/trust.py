@@ -14,12 +14,9 @@ lead anywhere (`my_head.os.system`). Nothing in the run folder has a say in this
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
-
-from hydra._internal.utils import _locate
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from segsweep import build
 from segsweep.data.extra import import_albumentations
@@ -46,15 +43,6 @@ def check(folder: RunFolder, config: Mapping[str, Any]) -> None:
             )
 
 
-def said(overrides: Iterable[str]) -> set[str]:
-    """The names that overrides of the command line have."""
-    found = set()
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        last = override.key_or_group.rpartition(".")[2]
-        found |= {str(target) for _, target in named({last: override.value()})}
-    return found
-
-
 def _is_of_a_library(target: str) -> bool:
     """Whether it is a class of the few kinds that are built from other packages, whatever it is called."""
     if target.startswith("torch.optim."):
@@ -69,7 +57,7 @@ def _is_of_a_library(target: str) -> bool:
 
 
 def _is_subclass(target: str, package: str, bases: tuple[type, ...]) -> bool:
-    found = _object(target)
+    found = build.find(target)
     return isinstance(found, type) and issubclass(found, bases) and found.__module__.split(".")[0] == package
 
 
@@ -78,7 +66,7 @@ def _is_of_the_working_folder(target: str, folder: RunFolder) -> bool:
     if not _is_own(_module_file(target.split(".")[:-1]), folder):
         return False
     build.find_modules_of_the_working_folder()
-    found = _object(target)
+    found = build.find(target)
     name = getattr(found, "__module__", None)
     if not callable(found) or not isinstance(name, str) or name not in sys.modules:
         return False
@@ -114,10 +102,3 @@ def _is_own(file: Path | None, folder: RunFolder) -> TypeGuard[Path]:
     above = [parent for parent in file.resolve().parents if parent.is_relative_to(here)]
     in_a_run = any(layout.is_run(parent) for parent in above)
     return not in_a_run and (runs_dir == here or runs_dir not in above)
-
-
-def _object(target: str) -> Any:
-    try:
-        return _locate(target)
-    except (ImportError, ValueError):
-        return None

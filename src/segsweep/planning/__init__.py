@@ -8,7 +8,7 @@ composer        overrides to a member, each choice of groups composed by Hydra o
 stages          one configuration as a chain of runs
 plan            a member, and its run folder
 content         which run a member is, now that its data are looked at
-check           builds what a member names without weights, so that what cannot work fails early
+dry_build       builds what a member names without weights, so that what cannot work fails early
 by_id           a trained run's own configuration, with what a command says of its test
 explain         errors of Hydra as one line for the user
 hydra_private   the private names of Hydra that are used

@@ -21,6 +21,7 @@ from segsweep.planning.hydra_private import set_value
 from segsweep.planning.plan import resolve
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import classed
+from segsweep.runs.targets import named
 
 GROUPS = ("test", "logger")
 MACHINE = ("num_workers", "trainer.accelerator", "trainer.devices")
@@ -49,6 +50,15 @@ def check_options(arguments: Sequence[str]) -> None:
                 f"{argument}: cannot be given with a run's id, which says what the run is; options that can: "
                 f"{', '.join(OPTIONS)}, and dataset.root and other folders of its dataset"
             )
+
+
+def named_classes(overrides: Sequence[str]) -> set[str]:
+    """Return the classes that overrides of the command line name: their user trusts these."""
+    found = set()
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        last = override.key_or_group.rpartition(".")[2]
+        found |= {str(target) for _, target in named({last: override.value()})}
+    return found
 
 
 def chooses(argument: str, *groups: str) -> bool:

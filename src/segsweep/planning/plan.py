@@ -159,7 +159,7 @@ def check_member(member: Member, may_train: bool = True, is_parent: bool = False
     if unread is None and not may_train and member.folder.status().state is not State.DONE:
         raise UserError(f"run {member.id} is not trained yet: give its command to segsweep train first")
     # Imported here: the networks take seconds to import, and asking for a run that is done needs none.
-    from segsweep.planning.check import check
+    from segsweep.planning.dry_build import check
 
     check(member.config)
     if unread is not None:

@@ -11,6 +11,7 @@ from segsweep.planning.plan import Member, merge
 from segsweep.profiling.forecast import Cost, Pace, cost, hours, kind
 from segsweep.runs import compare, layout
 from segsweep.runs.contents import State
+from segsweep.runs.versions import current_plan
 
 GIB = 2**30
 GOING_ON = ("running", "interrupted", "failed")
@@ -86,7 +87,7 @@ class Outlook:
         self.runs = [PlannedRun.of(member, paces, tflops) for member in merge(members)]
         folders = [run.member.folder for run in self.runs]
         for folder, run in zip(folders, self.runs, strict=True):
-            folder.plan = run.member.record()  # as it will be; nothing is written
+            folder.plan = current_plan(run.member.record())  # as it will be read; nothing is written
         axes = compare.axes(folders)
         self.labels = {folder.id: compare.label(folder, axes) for folder in folders}
 

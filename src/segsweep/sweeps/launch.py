@@ -7,8 +7,8 @@ from omegaconf import DictConfig
 
 from segsweep.errors import ConfigError, UserError
 from segsweep.planning.explain import explained
-from segsweep.sweeps.launchers.base import SweepLauncher
 from segsweep.sweeps.launchers.foreign import ForeignLauncher
+from segsweep.sweeps.launchers.launcher import SweepLauncher
 from segsweep.sweeps.sweep import Call, Sweep
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from segsweep.data.check.problems import Problem, python
 from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, indices
-from segsweep.data.pool import spread
+from segsweep.data.parallel import spread
 from segsweep.data.sample import IGNORE_INDEX, check_depth, check_sizes, open_image
 from segsweep.errors import DataError
 

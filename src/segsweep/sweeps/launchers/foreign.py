@@ -20,7 +20,7 @@ from segsweep.planning.stages import spell
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.journal import BEGAN
 from segsweep.sweeps.jobs import Job, jobs_of
-from segsweep.sweeps.launchers.base import SweepLauncher
+from segsweep.sweeps.launchers.launcher import SweepLauncher
 from segsweep.sweeps.outcome import judge
 from segsweep.sweeps.sweep import Sweep
 from segsweep.sweeps.worker import Order, perform

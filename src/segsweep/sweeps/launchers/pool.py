@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from segsweep.errors import OptionError
 from segsweep.planning.plan import Member
 from segsweep.sweeps.devices import CPU, Devices, find_gpus
-from segsweep.sweeps.launchers.base import SweepLauncher
+from segsweep.sweeps.launchers.launcher import SweepLauncher
 from segsweep.sweeps.sweep import Sweep
 
 

@@ -18,7 +18,7 @@ from segsweep.planning.plan import Member
 from segsweep.processes import PYTHON
 from segsweep.sweeps.display import Display
 from segsweep.sweeps.jobs import Job, jobs_of
-from segsweep.sweeps.launchers.base import SweepLauncher
+from segsweep.sweeps.launchers.launcher import SweepLauncher
 from segsweep.sweeps.launchers.slurm_job import SlurmJob
 from segsweep.sweeps.launchers.slurm_queue import SlurmWork, note, noted, states
 from segsweep.sweeps.sweep import Sweep
