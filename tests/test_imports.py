@@ -91,7 +91,6 @@ def test_every_room_has_its_floor():
     assert {room_of(module) for module in MODULES} == FLOOR.keys()
 
 
-@pytest.mark.xfail(strict=False, reason="rooms are being rebuilt")
 def test_a_room_imports_only_rooms_below_its_own():
     upward = [
         f"{module} imports {other}"
@@ -102,7 +101,6 @@ def test_a_room_imports_only_rooms_below_its_own():
     assert not upward, "\n".join(sorted(upward))
 
 
-@pytest.mark.xfail(strict=False, reason="rooms are being rebuilt")
 def test_no_module_is_imported_by_what_it_imports():
     # A package's own file stands for its modules' names, not for what they are.
     graph = {m: {o for o in others if not m.startswith(f"{o}.")} for m, others in arrows().items()}
@@ -112,7 +110,6 @@ def test_no_module_is_imported_by_what_it_imports():
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
-@pytest.mark.xfail(strict=False, reason="rooms are being rebuilt")
 @pytest.mark.parametrize("library", KNOWN_IN)
 def test_a_library_is_known_in_its_rooms_alone(library):
     rooms = {
@@ -124,7 +121,6 @@ def test_a_library_is_known_in_its_rooms_alone(library):
     assert rooms <= KNOWN_IN[library]
 
 
-@pytest.mark.xfail(strict=False, reason="rooms are being rebuilt")
 def test_no_two_modules_have_one_name():
     """A command alone may be named as the room or the module below that does what it says."""
     named: dict[str, list[str]] = {}

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from inspect import signature
 from pathlib import Path
+from pkgutil import resolve_name
 from pydoc import ErrorDuringImport, locate
 from typing import Any
 
@@ -62,9 +63,11 @@ def options_of(part: str) -> Iterator[None]:
 
 def find(target: str) -> Any:
     """Return what a dotted name leads to, importing its module; None if it leads nowhere."""
-    with suppress(ErrorDuringImport):
-        return locate(target)
-    return None
+    try:
+        return resolve_name(target)
+    # Anything: importing a module runs its code.
+    except Exception:
+        return None
 
 
 @cache

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segsweep.data.check.inspect import check
 from segsweep.data.check.images import Pair, View, has_void_crop, scan
+from segsweep.data.check.inspect import check
 from segsweep.data.check.report import Report
 from segsweep.data.dataset import OfficialSplit, SegmentationDataset, ids_hash
 from segsweep.data.sets.ade20k import Ade20k

@@ -126,7 +126,7 @@ def test_each_part_is_built_once(monkeypatch):
 
     build_part = build.build
     monkeypatch.setattr(build, "build", counting)
-    monkeypatch.setattr(check, "build", counting)
+    monkeypatch.setattr(dry_build, "build", counting)
     one = member("backbone=resnet18").config
     for width, lr, seed in itertools.product((23, 29), (0.0123, 0.0129, 0.0131), range(5)):
         optimizer, head = {**one["optimizer"], "lr": lr}, {**one["head"], "width": width}
@@ -144,7 +144,7 @@ def test_each_part_reads_only_options_that_its_result_is_kept_by(monkeypatch):
             assert name not in options or name in self.content, f"{name} is not among {list(self.content)}"
             return super().__getattribute__(name)
 
-    monkeypatch.setattr(check, "RunConfig", Strict)
+    monkeypatch.setattr(dry_build, "RunConfig", Strict)
     seldom = (
         "backbone=resnet18", "batch_size=3", "head.width=31", "optimizer.lr=0.0137", "scheduler.power=0.83",
         "trainer.freeze=[batch_norm]", "loss.class_weights=[1,1,1,1,1,3]", "predictions=png", "split=val",
