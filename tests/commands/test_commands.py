@@ -83,8 +83,8 @@ def test_further_strategies_are_tested_without_training(trained):
     assert {p.name for p in (run / "tests").iterdir()} == {"single", "flip", "ms1+1.5", "os8_single"}
     assert (run / "tests" / "single" / "counts.npz").stat().st_mtime_ns == before
     cards = {p.name: read_test(p).card for p in (run / "tests").iterdir()}
-    assert cards["os8_single"]["strategy"]["output_stride"] == 8
-    assert cards["ms1+1.5"]["strategy"]["scales"] == [1, 1.5]
+    assert cards["os8_single"].strategy.plain()["output_stride"] == 8
+    assert cards["ms1+1.5"].strategy.plain()["scales"] == [1, 1.5]
     assert len({card.split_hash for card in cards.values()}) == 1
 
 
@@ -93,8 +93,8 @@ def test_the_figures_are_those_of_the_kept_counts(trained):
     confusion = test.counts.confusion
     with np.errstate(invalid="ignore"):
         iou = np.diag(confusion) / (confusion.sum(0) + confusion.sum(1) - np.diag(confusion))
-    assert test.metrics["miou"] == pytest.approx(np.nanmean(iou), abs=1e-12)
-    assert test.metrics["images"] == 3
+    assert test.metrics.miou == pytest.approx(np.nanmean(iou), abs=1e-12)
+    assert test.metrics.images == 3
 
 
 def test_best_weights_are_another_protocol(trained):
