@@ -21,17 +21,24 @@ if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
     from segsweep.planning.plan import Member
     from segsweep.profiling.outlook import Outlook
 
+HELP = """usage: segsweep plan [axis=choice ...] [key=value ...]
+
+Print what `segsweep train` would do with these arguments, and its cost; nothing is started.
+
+{axes}
+options of plan
+  format=table          table, json or csv; json has the runs, the sums and the problems, csv the runs
+  tflops=10             10^12 operations a second that a GPU sustains, two a MAC; an assumption: give your own
+  gpus=N                says how many days N GPUs take, at least
+  configs=true          adds the resolved configuration of each run, and of each stage of a chain
+
+{options}
+examples
+  segsweep plan -m head=none,aspp,ksac seed=0,1,2 dataset=camvid data_dir=DIR gpus=4
+  segsweep plan -m +experiments=ksac/table1 data_dir=DIR format=json
+"""
 # A careful value for convolutions on a data centre's GPU; docs/papers.md assumes the same.
 DEFAULTS: Mapping[str, Any] = {"format": "table", "tflops": 10.0, "gpus": None, "configs": False}
-OPTIONS = (
-    ("format=table", "table, json or csv; json has the runs, the sums and the problems, csv the runs"),
-    (
-        "tflops=10",
-        "10^12 operations a second that a GPU sustains, two a MAC; an assumption, so give your own",
-    ),
-    ("gpus=N", "says how many days N GPUs take, at least"),
-    ("configs=true", "adds the resolved configuration of each run, and of each stage of a chain"),
-)
 TABLE = ("id", "run", "parent", "state", "steps", "images", "params_m", "memory_gib", "gpu_hours", "by")
 FIRST_TO_GO = ("parent", "by", "images")
 """Columns that a narrow terminal has no room for, the first to go first."""
@@ -74,7 +81,7 @@ class Problems:
 def main(arguments: Sequence[str]) -> int:
     """Print what the arguments would train and what is wrong with it; status 2 if anything is."""
     if "--help" in arguments or "-h" in arguments:
-        print(help_text.text("plan", OPTIONS), end="")
+        print(help_text.text(HELP), end="")
         return 0
     own = [argument for argument in arguments if argument.partition("=")[0] in DEFAULTS]
     asked = _parse(own)

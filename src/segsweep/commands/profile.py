@@ -20,6 +20,29 @@ if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
 
 log = logging.getLogger("segsweep")
 
+HELP = """usage: segsweep profile [axis=choice ...] [key=value ...]
+
+Count and time a network, or with -m those of all combinations. No data is needed.
+
+{axes}
+options of profile
+  input=[H,W]           image size, such as [1024,2048]; without it the configuration's size, which is a crop
+  format=table          table, json or csv; programs get all columns, and numbers as they are
+  batch=1               images at once, for memory and time; MACs are an image's
+  precision=32          32, 16 or bf16: the type of weights and activations
+  latency=true|false    whether to time: one network yes, a sweep if asked here or by an option below
+  device=auto           auto, cpu, cuda or cuda:N
+  seconds=2             time for each network; a sweep's take turns, call by call
+  channels_last=false   the memory layout of weights and activations
+  compile=false         torch.compile, whose own time does not count
+  reference=WORDS       the network that ratios are to, by words of its name: ksac; else the first
+
+{options}
+examples
+  segsweep profile backbone=resnet101 head=ksac num_classes=19 input=[1024,2048]
+  segsweep profile -m head=none,aspp,ksac input=512 latency=true reference=none
+  segsweep profile -m +experiments=camvid_heads format=json
+"""
 DEFAULTS: Mapping[str, Any] = {
     "format": "table",
     "input": None,
@@ -32,18 +55,6 @@ DEFAULTS: Mapping[str, Any] = {
     "seconds": 2,
     "reference": None,
 }
-OPTIONS = (
-    ("input=[H,W]", "image size, such as [1024,2048]; without it the configuration's size, which is a crop"),
-    ("format=table", "table, json or csv; programs get all columns, and numbers as they are"),
-    ("batch=1", "images at once, for memory and time; MACs are an image's"),
-    ("precision=32", "32, 16 or bf16: the type of weights and activations"),
-    ("latency=true|false", "whether to time: one network yes, a sweep if asked here or by an option below"),
-    ("device=auto", "auto, cpu, cuda or cuda:N"),
-    ("seconds=2", "time for each network; a sweep's take turns, call by call"),
-    ("channels_last=false", "the memory layout of weights and activations"),
-    ("compile=false", "torch.compile, whose own time does not count"),
-    ("reference=WORDS", "the network that ratios are to, by words of its name: ksac; else the first"),
-)
 TIMING = ("device", "channels_last", "compile", "seconds", "reference")
 TABLE = (
     "network", "num_classes", "input", "params_m", "encoder_m", "head_m", "auxiliary_m", "gmacs",
@@ -61,7 +72,7 @@ FIRST_TO_GO = (
 def main(arguments: Sequence[str]) -> int:
     """Profile what the arguments name and print a row for each network."""
     if "--help" in arguments or "-h" in arguments:
-        print(help_text.text("profile", OPTIONS), end="")
+        print(help_text.text(HELP), end="")
         return 0
     own = [argument for argument in arguments if argument.partition("=")[0] in DEFAULTS]
     asked = _parse(own)

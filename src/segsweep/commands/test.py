@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from segsweep.commands import help as help_text
 from segsweep.commands.train import execute_run, run
 from segsweep.config.schema import RunConfig
 from segsweep.distributed.ranks import Ranks
@@ -16,11 +17,23 @@ from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.targets import TRUST
 
+HELP = """usage: segsweep test [ID ...] [axis=choice ...] [key=value ...]
+
+Test trained runs with further strategies, named by id or by the overrides that trained them.
+
+{axes}
+{options}
+examples
+  segsweep test 3f9c2a test=[ms_flip]
+  segsweep test -m head=aspp,ksac 'test=[flip,ms]'
+"""
+
 
 def main(arguments: Sequence[str]) -> int:
     """Test what the arguments name; return the exit status."""
     if "--help" in arguments or "-h" in arguments:
-        return run("test", arguments)
+        print(help_text.text(HELP), end="")
+        return 0
     ids = [word for word in parse_flags("test", arguments).overrides if "=" not in word]
     return test_by_id(ids, [a for a in arguments if a not in ids]) if ids else run("test", arguments)
 

@@ -17,19 +17,30 @@ from segsweep.planning.plan import Member, check_member, note_older, write
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.sweep import Call, train_seconds
 
+HELP = """usage: segsweep train [axis=choice ...] [key=value ...]
+
+Train and test one run, or with -m all combinations of comma-separated values.
+
+{axes}
+{options}
+examples
+  segsweep train head=aspp head.rates=[6,12,18,24] dataset=camvid data_dir=DIR
+  segsweep train -m backbone=mobilenetv2,resnet18 'head.rates=[6,12,18],[1,6,12,18,24]' seed=0,1
+  segsweep train -m +experiments=ksac/table2 data_dir=DIR
+"""
 log = logging.getLogger("segsweep")
 
 
 def main(arguments: Sequence[str]) -> int:
     """Train and test what the arguments name; return the exit status."""
+    if "--help" in arguments or "-h" in arguments:
+        print(help_text.text(HELP), end="")
+        return 0
     return run("train", arguments)
 
 
 def run(command: str, arguments: Sequence[str]) -> int:
     """Train and test, or with `test` only test, one run or the members of a sweep; return the exit status."""
-    if "--help" in arguments or "-h" in arguments:
-        print(help_text.text(command), end="")
-        return 0
     began = time.monotonic()
     request, may_train = Request(command, arguments), command == "train"
     if request.show():
