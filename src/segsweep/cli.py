@@ -17,12 +17,12 @@ HELP = """segsweep: ablation sweeps for semantic segmentation
 usage: segsweep COMMAND [key=value ...]
 
 commands
-  plan     what a training command would do and cost, and all that is wrong with it; nothing is started
-  train    train and test a run, or with -m every member of a sweep; what is done is not done again
+  plan     what a training command would do and cost, and every mistake in it; nothing is started
+  train    train and test a run, or with -m every member of a sweep; finished runs are not repeated
   test     test trained runs with further strategies: segsweep test ID test=[ms_flip]
   runs     list runs, explain or watch one, remove, adopt or verify
   profile  parameters, MACs, memory and latency of a network or of a sweep's, beside published figures
-  data     check a data set's files, or prepare those that its release does not have
+  data     check a dataset's files, or prepare those that its release lacks
   report   a table with pictures of finished runs, or of a paper's table beside them, as Markdown and HTML
 
 examples
@@ -31,13 +31,13 @@ examples
   segsweep report format=csv
   segsweep report ksac/table2
 
-segsweep COMMAND --help tells more. Typing the same command again goes on where it stopped.
+segsweep COMMAND --help tells more. The same command, given again, continues where it stopped.
 """
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 ENVIRONMENT = {"SEGSWEEP_RUNS", "SEGSWEEP_DATA", "SEGSWEEP_CONF"}
-"""Variables that name folders; where no shell wrote them, a `~` in them is as it was typed."""
+"""Variables that name folders; a `~` in them is expanded here if no shell has done so."""
 
 COMMANDS = ("plan", "train", "test", "runs", "profile", "data", "report", "execute")
 """Each is a module of `segsweep.commands` with `main`; `execute` is for launchers, not for people."""
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command; a user's mistake is one line on stderr and status 2."""
+    """Run one command and return its status; a user's mistake becomes one line on stderr and status 2."""
     log_to_console()
     for name in ENVIRONMENT & os.environ.keys():
         os.environ[name] = expand_home(os.environ[name])
@@ -59,15 +59,14 @@ def run(arguments: Sequence[str]) -> int:
         from segsweep.failures import USER_STATUS, AgainError, one_line
 
         if isinstance(error, AgainError):
-            # The same command from the start, as only a fresh process has all its memory back. What `force`
-            # asked for is done: the run has begun again.
+            # Only a fresh process gets all its memory back. `force` is dropped: the run has been restarted.
             again = [a for a in sys.orig_argv[1:] if not a.lstrip("+").startswith("force=")]
             os.execv(sys.executable, [sys.executable, *again])
         print(f"segsweep: {one_line(error)}", file=sys.stderr)
-        # As a shell reports a process that a signal ended.
+        # The status by which a shell reports a process that was ended by a signal.
         return 128 + error.signum if isinstance(error, PreemptedError) else USER_STATUS
     except BrokenPipeError:
-        # Whoever read the output has gone, as `| head` does.
+        # The reader of the output has exited, as in `| head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -85,15 +84,15 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def expand_home(text: str) -> str:
-    """`~/runs` or `key=~/runs`, quoted or not, with the home folder for the `~`, as a shell has it."""
+    """Replace the `~` in `~/runs` or `key=~/runs`, quoted or not, by the home folder, as a shell does."""
     return re.sub(r"^([\w.+]+=)?([\"']?)~(?=/|$)", lambda m: f"{m[1] or ''}{m[2]}{Path.home()}", text)
 
 
 def dispatch(arguments: Sequence[str]) -> int:
-    """Import the module of the command that the arguments name, and run it; return the exit status.
+    """Import the named command's module, run it and return the exit status.
 
     Raises:
-        UserError: there is no such command, or what the command raises.
+        UserError: if there is no such command, or if the command raises it.
     """
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(HELP, end="")
@@ -109,11 +108,11 @@ def dispatch(arguments: Sequence[str]) -> int:
 
 
 def log_to_console() -> None:
-    """Messages go to stderr: stdout is for results."""
+    """Send log messages to stderr: stdout is for results."""
     log = logging.getLogger("segsweep")
     log.setLevel(logging.DEBUG)
     log.propagate = False
-    # A log line that cannot be written, as on a full disk, is no reason for a traceback.
+    # A log line that cannot be written, for example on a full disk, must not cause a traceback.
     logging.raiseExceptions = False
     if not log.handlers:
         handler = logging.StreamHandler()

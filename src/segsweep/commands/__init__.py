@@ -1,4 +1,4 @@
-"""The commands of `segsweep`, a module each: its help, its arguments, and what it prints.
+"""The commands of `segsweep`, one module each: its help, its arguments and its output.
 
 Arguments are parsed and rows are printed here and nowhere else.
 """

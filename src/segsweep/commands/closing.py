@@ -1,6 +1,6 @@
-"""What closes a sweep on the terminal: its results, and what became of the runs that have none.
+"""The closing report of a sweep on the terminal: its results, and why runs are missing from them.
 
-All of it is read from run folders and from what the launcher noted; nothing here changes any.
+It is read from the run folders and the launcher's notes; nothing here changes them.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import clock, one_line, printable
 
 LOGS = 5
-"""Failed runs of which the end of the log is printed."""
+"""The number of failed runs whose log is quoted."""
 
 
 def print_closing(sweep: Sweep) -> None:
-    """Print results over seeds, which runs failed and why, which were interrupted, which were left out."""
+    """Print results over seeds, then the runs that failed, were interrupted or were left out, and why."""
     for table in tables(sweep.runs):
         title = f"sweep {sweep.name}: mIoU in %, {table.measured}"
         print_rows(shown(table), "table", title=title, first_to_go=FIRST_TO_GO)
@@ -43,8 +43,7 @@ def print_closing(sweep: Sweep) -> None:
 def _print_failed(sweep: Sweep, failed: list[RunFolder], title: str) -> None:
     print(title)
     for run in failed:
-        for line in _told(sweep, run):
-            print(line)
+        print(*_outcome(sweep, run), sep="\n")
     print()
     logged = [(run, log) for run in failed if (failure := run.status().failure) and (log := failure.log)]
     for run, log in logged[:LOGS]:
@@ -54,8 +53,8 @@ def _print_failed(sweep: Sweep, failed: list[RunFolder], title: str) -> None:
         print(f"… and {len(logged) - LOGS} more: segsweep runs show ID")
 
 
-def _told(sweep: Sweep, run: RunFolder) -> Iterator[str]:
-    """What became of a run, why, and what to do: not a row, as a reason may be longer than any terminal."""
+def _outcome(sweep: Sweep, run: RunFolder) -> Iterator[str]:
+    """Yield lines on how a run ended, why, and what to do; no table, as a reason may be long."""
     kind = run.status().failure_class
     state = ", ".join(filter(None, (run.status().state, kind)))
     yield f"  {run.id}  {one_line(sweep.label(run))}: {state}"

@@ -1,6 +1,6 @@
-"""`segsweep data`: check a dataset's files, or make those that its release does not have.
+"""`segsweep data`: check a dataset's files, or make those that its release lacks.
 
-The dataset is named and changed as for `segsweep train`; everything else of a configuration is left alone.
+The dataset is named and configured as for `segsweep train`; the configuration is otherwise unchanged.
 """
 
 import json
@@ -23,24 +23,24 @@ if TYPE_CHECKING:  # a dataset takes seconds to import, and help needs none
 HELP = """usage: segsweep data check dataset=NAME [key=value ...]
        segsweep data prepare dataset=NAME [key=value ...]
 
-check opens every file of a dataset and tells what is wrong with it and what repairs it: lists and counts
+check opens every file of a dataset and reports what is wrong and how to repair it: lists and counts
 against the official release, splits that share images, damaged files, labels of another size or encoding.
 Exit status 0 without problems, 1 with, 2 for a mistake in the command.
-prepare makes the files that some datasets need beyond their release, after saying what it will make.
+prepare makes the files that some datasets need beyond their release, after listing what it will make.
 
 options of both
   dataset=NAME          {names}
   dataset.root=DIR      the folder that the official archive unpacks to (data_dir=DIR: the folder above it)
   dataset.…             the dataset's other options, as for segsweep train
-  workers=N             processes (default: the processors there are)
+  workers=N             processes (default: all available processors)
 
 options of check
   partial=false         true: only part of the release was fetched; what is there must be right
-  format=table          table or json; json is all that stands on stdout, {{"splits": …, "problems": …}}
-  out=FILE              write all that was found to FILE, as .json or else as Markdown
+  format=table          table or json: {{"splits": …, "problems": …}} and nothing else on stdout
+  out=FILE              write everything found to FILE, as JSON if it ends in .json, else as Markdown
 
 options of prepare
-  download=false        true: fetch the official archives first, where that needs no account
+  download=false        true: fetch the official archives first, if that needs no account
 
 examples
   segsweep data check dataset=camvid dataset.root=DIR
@@ -48,11 +48,11 @@ examples
   segsweep data prepare dataset=coco_voc data_dir=DIR download=true
 """
 SHOWN = 20
-"""Problems that a table shows at most."""
+"""The largest number of problems that a table shows."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`segsweep data check` and `segsweep data prepare`; the exit status."""
+    """Run `segsweep data check` or `segsweep data prepare`; return the exit status."""
     if not arguments or "--help" in arguments or "-h" in arguments:
         print(HELP.format(names=" ".join(config_files.choices("dataset"))), end="")
         return 0
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def check(arguments: Sequence[str]) -> int:
-    """Check a dataset's files and print what was found; 1 if there are problems."""
+    """Check a dataset's files and print the report; return 1 if there are problems."""
     asked, overrides = _parse(arguments, {"partial": False, "format": "table", "out": None})
     if asked["format"] not in ("table", "json"):
         raise OptionError("format", asked["format"], near=("table", "json"))
@@ -95,7 +95,7 @@ def check(arguments: Sequence[str]) -> int:
 
 
 def prepare(arguments: Sequence[str]) -> int:
-    """Fetch archives if asked to, say what is to be made, and make it."""
+    """Fetch archives if asked to, list the files to make, and make them; return the exit status."""
     asked, overrides = _parse(arguments, {"download": False})
     from segsweep.planning.compose import compose
 
@@ -137,7 +137,7 @@ def prepare(arguments: Sequence[str]) -> int:
 
 
 def _parse(arguments: Sequence[str], own: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The command's own options, checked, and what is left for Hydra."""
+    """Return the command's own options, checked, and the arguments for Hydra."""
     defaults = {**own, "workers": len(os.sched_getaffinity(0))}
     mine = [argument for argument in arguments if argument.partition("=")[0] in defaults]
     asked = options.parse(mine, defaults)

@@ -16,14 +16,14 @@ from segsweep.sweeps.worker import ASKED, ATTACHED, FAILURE, HELD, LOGGED
 
 HELP = """usage: segsweep execute FOLDER [--no-train] [trust=true]
 
-Train and test the one run that a folder was planned for, as launchers do. People use segsweep train, whose
-command plans the run and goes on with it; segsweep runs lists the folders.
-trust=true builds whatever classes the folder names, not only segsweep's and your own.
+Train and test the one run that a folder was planned for, as launchers do. People use segsweep train, which
+plans the run and continues it; segsweep runs lists the folders.
+trust=true builds any class that the folder names, not only segsweep's and your own.
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Execute the run; return the exit status, which is HELD if another process is at work on it."""
+    """Execute the run; return the exit status, HELD if another process is working on it."""
     if not arguments or "--help" in arguments or "-h" in arguments:
         print(HELP, end="")
         return 0 if arguments else 2
@@ -40,28 +40,26 @@ def execute_folder(folder: RunFolder, arguments: Sequence[str], attached: bool) 
     """Execute the run as the arguments say; return the exit status.
 
     Raises:
-        UserError: the folder was not planned, or what the run raises.
-        LeaseLostError: another process took the run, and no launcher waits for it.
+        UserError: if the folder was not planned, or if the run raises it.
+        LeaseLostError: if another process took the run, and no launcher waits for it.
     """
     if not is_run(folder.path):
         raise UserError(f"{folder.path}: no planned run (expected a folder with a plan.json)")
     if TRUST in arguments:
         folder.trust()
 
-    from segsweep.execution.execute import execute  # takes seconds, in which another process may take the run
+    from segsweep.execution.execute import (
+        execute,
+    )  # takes seconds; meanwhile another process may take the run
 
     if attached and folder.holder() is not None:
         return HELD
     asked = [RunConfig.of(json.loads(a.removeprefix(ASKED))) for a in arguments if a.startswith(ASKED)]
     try:
-        execute(
-            folder,
-            train="--no-train" not in arguments,
-            logged=LOGGED in arguments,
-            asked=asked[0] if asked else None,
-        )
+        may_train, config = "--no-train" not in arguments, asked[0] if asked else None
+        execute(folder, train=may_train, logged=LOGGED in arguments, asked=config)
     except LeaseLostError:
         if not attached:
             raise
-        return HELD  # its launcher waits for whoever has it now
+        return HELD  # the launcher waits for the new holder
     return 0

@@ -1,8 +1,7 @@
-"""Tables for people and for programs: `format=table|json|csv`, with nothing but the data on stdout.
+"""Tables for people and for programs: `format=table|json|csv`, with only the data on stdout.
 
-A table for people has one line a row, however narrow the terminal is. If the columns do not fit, some are
-left out, in an order that the caller states, and then long text is cut with "…". Figures are shown whole or
-not at all.
+A table for people has one line per row, however narrow the terminal is. If the columns do not fit, some are
+left out, in an order that the caller gives, and then long text is cut with "…". Figures are never cut.
 """
 
 import csv
@@ -19,24 +18,24 @@ from segsweep.terminal import cell, one_line, width
 
 FORMATS = ("table", "json", "csv")
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the beginning of a formula."""
+"""Characters with which a formula begins in a spreadsheet."""
 GAP = 2
 """Spaces between two columns, and before the first."""
 SHORTEST = 10
-"""Characters that text keeps when it is cut."""
+"""The fewest characters to which text is cut."""
 SHORTEST_FOLDED = 24
 SHORTEST_FIRST = 40
-"""The first column tells the rows apart, and its texts may begin alike."""
+"""The same for the first column, which tells the rows apart although its texts may begin alike."""
 ELLIPSIS = "…"
 ID = re.compile("[0-9a-f]{12}|")
-"""A run's id is there to be copied, and never cut."""
+"""A run's id is never cut, so that it can be copied."""
 NUMBER = re.compile(r"[-<]?[\d.,]+%?( ± [\d.]+)?|[\d:/]+|–|nan|")
 Row = Mapping[str, Any]
 
 
 @dataclass
 class Column:
-    """A column's heading and cells, and the width that they get."""
+    """A column's heading and cells, and their width on the terminal."""
 
     name: str
     cells: list[str]
@@ -53,18 +52,18 @@ class Column:
         self.least = max(kept, min(len(self.name), SHORTEST))
 
     def line(self, index: int) -> str:
-        """The cell of a row at the column's width; numbers are aligned right."""
+        """Return the cell of a row at the column's width; numbers are aligned right."""
         text = cut(self.cells[index], self.width)
         return text.rjust(self.width) if self.is_number else text.ljust(self.width)
 
     def lines(self, index: int) -> list[str]:
-        """The cell of a row folded to the column's width, or the one line of a column that is not folded."""
+        """Return the cell of a row as lines of the column's width; one line unless the column is folded."""
         if not self.is_folded:
             return [self.line(index)]
         return textwrap.wrap(self.cells[index], self.width, break_on_hyphens=False) or [""]
 
     def heading(self) -> str:
-        """The name at the column's width; of a dotted name the end is kept, which says most."""
+        """Return the name at the column's width; a dotted name keeps its end, which says most."""
         name = self.name
         if len(name) > self.width:
             name = ELLIPSIS + name[1 - self.width :] if "." in name else cut(name, self.width)
@@ -72,7 +71,7 @@ class Column:
 
 
 def check_format(name: str) -> None:
-    """Raise OptionError for a format that does not exist."""
+    """Raise OptionError for an unknown format."""
     if name not in FORMATS:
         raise OptionError("format", name, near=FORMATS)
 
@@ -85,10 +84,10 @@ def print_rows(
     first_to_go: Sequence[str] = (),
     fold: str | None = None,
 ) -> None:
-    """Print rows of equal keys; numbers are rounded in a table, and whole in the other formats.
+    """Print rows with equal keys; numbers are rounded in a table, and unchanged in the other formats.
 
-    A table is as wide as the terminal at most, and `first_to_go` names the columns that it leaves out first.
-    `fold` names a last column of long text that is folded and not cut.
+    A table is at most as wide as the terminal; `first_to_go` names the columns that it leaves out first.
+    `fold` names a last column of long text, to be folded instead of cut.
     """
     check_format(format)
     names = list(columns or (rows[0] if rows else ()))
@@ -98,7 +97,7 @@ def print_rows(
     elif format == "csv":
         writer = csv.DictWriter(sys.stdout, names, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        for row in rows:  # an apostrophe marks text for a spreadsheet
+        for row in rows:  # a spreadsheet takes what follows an apostrophe as text
             formulas = {k: f"'{v}" for k, v in row.items() if isinstance(v, str) and v.startswith(FORMULA)}
             writer.writerow({**row, **formulas})
     elif not rows:
@@ -114,15 +113,15 @@ def print_rows(
 
 
 def cut(text: str, width: int) -> str:
-    """The beginning of a text that is too long, with "…" at its end."""
+    """Return the text, cut to `width` characters with "…" at its end if it is longer."""
     return text if len(text) <= width else text[: width - 1] + ELLIPSIS
 
 
 def fit(columns: Sequence[Column], room: int | None, first_to_go: Sequence[str]) -> list[Column]:
-    """Set the columns' widths so that a line has at most `room` characters; return the columns that stay.
+    """Set the columns' widths so that a line has at most `room` characters; return the columns that are kept.
 
-    `first_to_go` names the columns that are left out first, in order; after them go the others from the
-    right. The first column always stays, and is cut last.
+    Columns are left out in the order of `first_to_go`, then from the right. The first one is always kept,
+    and is cut last.
     """
     kept = list(columns)
     if room is None:
@@ -143,7 +142,7 @@ def fit(columns: Sequence[Column], room: int | None, first_to_go: Sequence[str])
 
 
 def lines(columns: Sequence[Column]) -> list[str]:
-    """Heading, rule and rows of columns that are fitted."""
+    """Return heading, rule and rows of fitted columns."""
     gap = " " * GAP
     heading = gap + gap.join(column.heading() for column in columns)
     found = [heading.rstrip(), " " + "─" * (sum(column.width + GAP for column in columns) - 1)]

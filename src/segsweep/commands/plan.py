@@ -1,7 +1,7 @@
 """`segsweep plan`: what a training command would do, before anything is written or started.
 
 Axes and experiments are those of `segsweep train`, and the members are composed and checked as there; but
-all that is wrong is told at once, and a data set that is missing hides nothing else.
+all problems are reported at once, and a missing dataset hides no other problem.
 """
 
 import json
@@ -17,7 +17,7 @@ from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import OptionError, UserError
 from segsweep.terminal import cell
 
-if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
+if TYPE_CHECKING:  # torch takes seconds to import, and help does not need it
     from segsweep.planning.plan import Member
     from segsweep.profiling.outlook import Outlook
 
@@ -29,7 +29,7 @@ Print what `segsweep train` would do with these arguments, and its cost; nothing
 options of plan
   format=table          table, json or csv; json has the runs, the sums and the problems, csv the runs
   tflops=10             10^12 operations a second that a GPU sustains, two a MAC; an assumption: give your own
-  gpus=N                says how many days N GPUs take, at least
+  gpus=N                adds the days that N GPUs take, at least
   configs=true          adds the resolved configuration of each run, and of each stage of a chain
 
 {options}
@@ -37,11 +37,11 @@ examples
   segsweep plan -m head=none,aspp,ksac seed=0,1,2 dataset=camvid data_dir=DIR gpus=4
   segsweep plan -m +experiments=ksac/table1 data_dir=DIR format=json
 """
-# A careful value for convolutions on a data centre's GPU; docs/papers.md assumes the same.
+# A conservative value for convolutions on a data centre's GPU; docs/papers.md assumes the same.
 DEFAULTS: Mapping[str, Any] = {"format": "table", "tflops": 10.0, "gpus": None, "configs": False}
 TABLE = ("id", "run", "parent", "state", "steps", "images", "params_m", "memory_gib", "gpu_hours", "by")
 FIRST_TO_GO = ("parent", "by", "images")
-"""Columns that a narrow terminal has no room for, the first to go first."""
+"""Columns to leave out on a narrow terminal, in order."""
 NOTES = """
 memory_gib is an estimate of what a training step takes on one device: weights, gradients, optimizer state,
 moving average, activations kept for the backward pass, logits at the loss. Workspaces of convolutions and
@@ -49,12 +49,12 @@ CUDA's own come on top. gpu_hours are of training alone: measured where runs of 
 batch are done, else estimated as 3 × the forward pass's MACs × 2 operations × images, at tflops={tflops:g},
 which light networks do not reach."""
 LEAST_HOURS = 0.001
-MANY = 3  # members of one problem that are named
+MANY = 3  # the most members that are named for a problem
 
 
 @dataclass
 class Problem:
-    """What is wrong, and with which members."""
+    """A problem, and the members that have it."""
 
     message: str
     members: list[str] = field(default_factory=list)
@@ -66,20 +66,20 @@ class Problem:
 
 
 class Problems:
-    """All that is wrong with a plan, each message once."""
+    """The problems of a plan, each message once."""
 
     def __init__(self) -> None:
         self.found: dict[str, Problem] = {}
 
     def add(self, member: str, error: UserError) -> None:
-        """Take note of what is wrong with a member."""
+        """Add a problem of a member."""
         problem = self.found.setdefault(str(error), Problem(str(error)))
-        if member not in problem.members:  # which has it in several stages
+        if member not in problem.members:  # a member may have it in several stages
             problem.members.append(member)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print what the arguments would train and what is wrong with it; status 2 if anything is."""
+    """Print what the arguments would train, and its problems; return 2 if there are any."""
     if "--help" in arguments or "-h" in arguments:
         print(help_text.text(HELP), end="")
         return 0
@@ -119,13 +119,13 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def _check(members: "Sequence[Member]", problems: Problems) -> "list[Member]":
-    """The members whose runs can be built, whether or not their data is there."""
+    """Note problems; return the members whose runs can be built, even if their data is missing."""
     from segsweep.planning import dry_build
     from segsweep.planning.compose import distinct
 
     sound = []
     for member, words in zip(members, distinct([member.overrides for member in members]), strict=True):
-        errors: list[tuple[UserError, bool]] = []  # as `dry_build.problems` has them, of what is not done
+        errors: list[tuple[UserError, bool]] = []  # each with whether only files are missing
         for stage in member.lineage():
             done = stage.folder.is_complete(stage.config) and not stage.config.force
             if not done:
@@ -157,8 +157,8 @@ def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked:
         shown = [{**row, "gpu_hours": _hours(row["gpu_hours"])} for row in rows]
         print_rows(shown, "table", "nothing is written or started", columns or TABLE, FIRST_TO_GO)
         for key, value in totals.items():
-            told = _hours(value) if key.endswith("_hours") else cell(value)
-            print(f"  {key:<20} {value:,}" if isinstance(value, int) else f"  {key:<20} {told}")
+            rounded = _hours(value) if key.endswith("_hours") else cell(value)
+            print(f"  {key:<20} {value:,}" if isinstance(value, int) else f"  {key:<20} {rounded}")
         for some in outlook.duplicates():
             print(f"  one run: {' | '.join(' '.join(overrides) for overrides in some)}")
         print(NOTES.format(tflops=asked["tflops"]))
@@ -171,5 +171,5 @@ def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked:
 
 
 def _hours(hours: float | None) -> str:
-    """Hours for people: of a run of seconds, only that they are few, instead of a power of ten."""
+    """Return hours as text; below `LEAST_HOURS`, `<0.001` instead of a power of ten."""
     return cell(hours) if not hours or hours >= LEAST_HOURS else f"<{LEAST_HOURS}"

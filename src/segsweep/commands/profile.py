@@ -1,6 +1,6 @@
-"""`segsweep profile`: what one network costs, or those of a sweep side by side.
+"""`segsweep profile`: the cost of one network, or of a sweep's networks side by side.
 
-Axes and experiments are those of `segsweep train`; the options below are the command's own.
+Axes and experiments are those of `segsweep train`; the options below belong to this command.
 """
 
 import logging
@@ -14,8 +14,9 @@ from segsweep.commands import options
 from segsweep.commands.output import check_format, print_rows
 from segsweep.config import groups as config_files
 from segsweep.errors import ConfigError, OptionError
+from segsweep.rules import is_whole
 
-if TYPE_CHECKING:  # torch takes seconds to import, and help needs none of it
+if TYPE_CHECKING:  # torch takes seconds to import, and help does not need it
     from segsweep.profiling.network import Network
 
 log = logging.getLogger("segsweep")
@@ -26,16 +27,16 @@ Count and time a network, or with -m those of all combinations. No data is neede
 
 {axes}
 options of profile
-  input=[H,W]           image size, such as [1024,2048]; without it the configuration's size, which is a crop
-  format=table          table, json or csv; programs get all columns, and numbers as they are
-  batch=1               images at once, for memory and time; MACs are an image's
+  input=[H,W]           image size, such as [1024,2048]; the default is the configuration's size, a crop
+  format=table          table, json or csv; json and csv have all columns, and unrounded numbers
+  batch=1               images at once, for memory and time; MACs are per image
   precision=32          32, 16 or bf16: the type of weights and activations
   latency=true|false    whether to time: one network yes, a sweep if asked here or by an option below
   device=auto           auto, cpu, cuda or cuda:N
   seconds=2             time for each network; a sweep's take turns, call by call
   channels_last=false   the memory layout of weights and activations
   compile=false         torch.compile, whose own time does not count
-  reference=WORDS       the network that ratios are to, by words of its name: ksac; else the first
+  reference=WORDS       the network to which ratios refer, by words of its name: ksac; else the first
 
 {options}
 examples
@@ -66,11 +67,11 @@ FIRST_TO_GO = (
     "iqr_ms", "activations_mib", "saved_mib", "auxiliary_m", "num_classes", "images_per_second", "encoder_m",
     "head_m", "params_off_percent", "gflops_off_percent", "input",
 )  # fmt: skip
-"""Columns that a narrow terminal has no room for, the first to go first."""
+"""Columns to leave out on a narrow terminal, in order."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Profile what the arguments name and print a row for each network."""
+    """Profile the networks that the arguments name and print a row for each."""
     if "--help" in arguments or "-h" in arguments:
         print(help_text.text(HELP), end="")
         return 0
@@ -109,20 +110,20 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     """Parse the command's own options.
 
     Raises:
-        ConfigError: one has a wrong value, or says how to time what is not to be timed.
+        ConfigError: if one has a wrong value, or says how to time although latency=false.
     """
     asked = options.parse(arguments, DEFAULTS)
     check_format(asked["format"])
     asked |= {name: yaml.safe_load(asked[name]) for name in ("latency", "input") if asked[name] is not None}
     if asked["latency"] not in (True, False, None):
         raise OptionError("latency", asked["latency"], "true or false")
-    if not _is_count(asked["batch"]):
+    if not is_whole(asked["batch"]):
         raise OptionError("batch", asked["batch"], "a number of images, at least 1")
     if isinstance(asked["seconds"], bool | str | list) or not asked["seconds"] > 0:
         raise OptionError("seconds", asked["seconds"], "a number above 0")
     if (size := asked["input"]) is not None:
         asked["input"] = tuple(size) if isinstance(size, list) else (size, size)
-        if len(asked["input"]) != 2 or not all(map(_is_count, asked["input"])):
+        if len(asked["input"]) != 2 or not all(map(is_whole, asked["input"])):
             raise OptionError("input", size, "[height,width] or one number for both")
     timing = [key for argument in arguments if (key := argument.partition("=")[0]) in TIMING]
     if asked["latency"] is False and timing:
@@ -130,12 +131,8 @@ def _parse(arguments: Sequence[str]) -> dict[str, Any]:
     return {**asked, "timing": timing}
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
-
-
 def _compose(arguments: Sequence[str], asked: Mapping[str, Any]) -> "list[Network]":
-    """The networks that the arguments name, each once, checked before any is profiled."""
+    """Return the networks that the arguments name, each once; all are checked before any is profiled."""
     from segsweep.planning.compose import compose
     from segsweep.planning.plan import Member
     from segsweep.profiling.network import Network
@@ -151,7 +148,7 @@ def _compose(arguments: Sequence[str], asked: Mapping[str, Any]) -> "list[Networ
     try:
         compose("profile", arguments, check=collect)
     except ConfigError as error:
-        # An option that neither this command nor the configuration has may be a mistyped one of either.
+        # An unknown option may be a mistyped one of this command or of the configuration.
         known = {*DEFAULTS, *config_files.options(""), *config_files.GROUPS, "experiments"}
         for key, equals, _ in (argument.partition("=") for argument in arguments):
             if equals and key.isidentifier() and key not in known:

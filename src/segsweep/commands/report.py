@@ -1,6 +1,6 @@
 """`segsweep report`: finished runs as one page, in Markdown and HTML, and as a table on the terminal.
 
-Of an experiment that repeats a published table, the published figures stand beside the measured ones.
+For an experiment that repeats a published table, the published figures stand beside the measured ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,27 +17,23 @@ from segsweep.sweeps.sweep import Sweep
 
 HELP = """usage: segsweep report [EXPERIMENT] [key=value ...]
 
-Writes report.md and report.html of the tested runs, and prints their table; runs that are not done are
-named with their state. Of an experiment that repeats a
-paper's table, such as ksac/table2, it sets the published figures beside the measured ones; what was trained
-with other values is found by the same overrides: segsweep report ksac/table2 dataset=shapes seed=0,1
+Write report.md and report.html of the tested runs, and print their table; unfinished runs are listed with
+their state. For an experiment that repeats a paper's table, such as ksac/table2, the published figures stand
+beside the measured ones; runs that were trained with other values are found by the same overrides:
+segsweep report ksac/table2 dataset=shapes seed=0,1
 
 options
   runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
   sweep=NAME         only the runs of one sweep
   out=report         folder to write to
-  format=table       table, json or csv: what is printed
+  format=table       what is printed: table, json or csv
   title=TEXT         heading of the page
 """
 DEFAULTS = {
-    "runs_dir": RUNS_DIR,
-    "sweep": None,
-    "out": "report",
-    "format": "table",
-    "title": "segsweep report",
-}
+    "runs_dir": RUNS_DIR, "sweep": None, "out": "report", "format": "table", "title": "segsweep report"
+}  # fmt: skip
 OF_PAPER = ("out", "format", "title")
-"""The options beside an experiment's name; any other is an override of its runs."""
+"""The options that may follow an experiment's name; any other argument is an override of its runs."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _compare(names: Sequence[str], arguments: Sequence[str]) -> int:
-    """Report one experiment beside the table that it repeats."""
+    """Report one experiment beside the table that it repeats; return the exit status."""
     from segsweep.reports import paper_page  # imports torch
     from segsweep.reports.paper import compared
 
@@ -86,7 +82,7 @@ def _compare(names: Sequence[str], arguments: Sequence[str]) -> int:
 
 
 def print_report(found: Sequence[Table], lacking: Sequence[Mapping[str, str]], format: str) -> None:
-    """The tables and what they lack on stdout; as data, one list of rows, each with its protocol or why."""
+    """Print the tables and the runs missing from them; as data, one list of rows with protocol or reason."""
     if format == "table":
         for table in found:
             print_rows(shown(table), format, title=f"mIoU in %, {table.measured}", first_to_go=FIRST_TO_GO)

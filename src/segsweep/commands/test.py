@@ -39,11 +39,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def test_by_id(ids: Sequence[str], arguments: Sequence[str]) -> int:
-    """Test runs under their own configurations, with what the arguments say of the test.
+    """Test runs under their own configurations, with the test options that the arguments give.
 
     Raises:
-        ConfigError: an argument that would not change how a run is tested, or a class that is not trusted.
-        UserError: no such run, or it is not trained.
+        ConfigError: if an argument would not change how a run is tested, or a class is not trusted.
+        UserError: if there is no such run, or it is not trained.
     """
     began = time.monotonic()
     overrides = [argument for argument in arguments if argument != TRUST]
@@ -61,7 +61,7 @@ def test_by_id(ids: Sequence[str], arguments: Sequence[str]) -> int:
 
 
 def check_targets(folder: RunFolder, config: RunConfig, overrides: Sequence[str], trusted: bool) -> None:
-    """Raise ConfigError if a run names classes that are neither ours nor the user's, unless it is trusted."""
+    """Raise ConfigError if an untrusted run names classes that are neither ours nor the user's."""
     from segsweep.execution import trust
 
     folder.allowed |= by_id.named_classes(overrides)
@@ -71,7 +71,7 @@ def check_targets(folder: RunFolder, config: RunConfig, overrides: Sequence[str]
 
 
 def check_test(folder: RunFolder, config: RunConfig) -> None:
-    """Build what the test takes, if it is not done; raise UserError if it cannot be built."""
+    """Raise UserError if what an unfinished test needs cannot be built."""
     if folder.status().state is State.DONE and not folder.is_complete(config):
         from segsweep.planning import dry_build
 

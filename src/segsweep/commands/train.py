@@ -1,7 +1,7 @@
 """`segsweep train`: train and test one run, or every member of a sweep or chain.
 
-Hydra's own run machinery ends with the composed configuration: what trains is a process that executes one run
-folder and knows nothing of the command line it came from.
+Hydra's work ends with the composed configuration: training is done by a process that executes one run folder
+and does not know the command line.
 """
 
 import logging
@@ -53,7 +53,7 @@ def run(command: str, arguments: Sequence[str]) -> int:
 
 
 def run_sweep(request: Request, may_train: bool) -> int:
-    """Run a sweep, and close it with its tables, however it ended; return 1 if a run failed."""
+    """Run a sweep and print its closing report, however it ended; return 1 if a run failed."""
     from segsweep.sweeps.launch import launch
 
     call = Call(request, may_train)
@@ -68,10 +68,10 @@ def run_sweep(request: Request, may_train: bool) -> int:
 
 
 def check_and_write(member: Member, may_train: bool) -> None:
-    """Check a single run, and write its folder.
+    """Check a single run and write its folder.
 
     Raises:
-        UserError: it cannot be built, its data cannot be read, or its folder cannot be written.
+        UserError: if it cannot be built, its data cannot be read, or its folder cannot be written.
     """
     check_member(member, may_train)
     note_older([member])
@@ -85,13 +85,13 @@ def check_and_write(member: Member, may_train: bool) -> None:
 def execute_run(
     folder: RunFolder, config: RunConfig, train: bool, make_ready: Callable[[], None], began: float
 ) -> None:
-    """Execute a run in this process, which is a fresh one, and print its results.
+    """Execute a run in this fresh process and print its results.
 
-    If torchrun or srun started several processes, rank 0 alone makes the folder ready and reports.
+    If torchrun or srun started several processes, only rank 0 prepares the folder and reports.
 
     Args:
         folder: the run.
-        config: what the command asks of the run.
+        config: the configuration that the command asks for.
         train: whether it may be trained.
         make_ready: checks the run and writes its folder.
         began: when the command began, by `time.monotonic`.

@@ -69,7 +69,7 @@ def test_rm_removes_a_sweep_as_one(chain, runs, capsys):
     assert all(each.path.exists() for each in chain)
     capsys.readouterr()
     assert run("rm", "sweep=s", "yes=true", f"runs_dir={runs}") == 0
-    assert f"{chain[0].id} stays: it is of the sweep t too" in capsys.readouterr().out
+    assert f"{chain[0].id} stays: it is also in the sweep t" in capsys.readouterr().out
     assert [each.path.exists() for each in chain] == [True, False, False]
     assert sorted(path.name for path in (runs / "sweeps").glob("[!.]*")) == ["t.json"]
 

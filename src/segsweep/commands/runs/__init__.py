@@ -1,6 +1,6 @@
-"""`segsweep runs`: list, show, watch, remove, adopt and verify runs; a module for each of its commands.
+"""`segsweep runs`: list, show, watch, remove, adopt and verify runs; one module per command.
 
-All of it works on files; what plans and trains runs is not needed, except by `adopt`.
+All commands work on files; only `adopt` needs the modules that plan and train runs.
 """
 
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from segsweep.errors import OptionError
 HELP = """usage: segsweep runs [state=STATE] [sweep=NAME] [sort=COLUMN] [best=N] [key=value ...]
        segsweep runs COMMAND ...
 
-Without a command it lists the runs, a line each: state, what tells them apart, step, time left, mIoU in % (a
+Without a command it lists the runs, one a line: state, what tells them apart, step, time left, mIoU in % (a
 test's, or the last validation's if there is none), failure. Settings of the runs filter: head=ksac seed=0,1
 On a narrow terminal, columns are left out in this order: holder, train time, test, remarks, error, the axes
 from the last to the first, left, stage, failure, step, mIoU; then long text is cut. json and csv have all
 columns, and mIoU as a fraction. The first digits of an id are enough everywhere.
 
-commands (segsweep runs COMMAND --help tells more)
+commands (more with segsweep runs COMMAND --help)
   sweeps   list the sweeps: how many of their runs are in which state, and when and where the last event was
   show     all about one run: origin, parent and children, identity, environment, failure, tests
   tail     the end of a run's log.txt; follow=true prints what is added until the run ends (or Ctrl-C)
   rm       remove runs, or a sweep with its runs, after asking
-  gc       remove what nothing refers to any more, after asking
+  gc       remove what nothing refers to any longer, after asking
   adopt    turn weights that were trained elsewhere into a run that is done
   verify   check ids, checksums and every file, of all runs or those named
 
@@ -44,7 +44,7 @@ COMMANDS = ("list", "sweeps", "show", "tail", "rm", "gc", "adopt", "verify")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command that the first word names, or list the runs; the exit status."""
+    """Run the command that the first word names, or list the runs; return the exit status."""
     words = [argument for argument in arguments if "=" not in argument]
     wants_help = bool({"--help", "-h"} & set(words))
     names = [word for word in words if word not in ("--help", "-h")]

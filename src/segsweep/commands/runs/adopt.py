@@ -1,14 +1,13 @@
-"""`segsweep runs adopt`: weights trained elsewhere as a run that is done.
+"""`segsweep runs adopt`: turn weights that were trained elsewhere into a finished run.
 
-The configuration says which network they are and which data set they are tested on. The file's hash is part
-of the run's id, so the run that training the same configuration would make is another one.
+The configuration names their network and the dataset to test them on. The file's hash is part of the run's
+id, so training the same configuration makes another run.
 """
 
 import logging
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from omegaconf import OmegaConf
@@ -41,14 +40,14 @@ example
 log = logging.getLogger("segsweep")
 
 SHOWN = 3
-"""Tensors that an error names at most, of each kind."""
+"""The most tensors of each kind that an error names."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write a done run with the weights of a file; the exit status.
+    """Write a finished run with the weights of a file; return the exit status.
 
     Raises:
-        UserError: the file cannot be read, or is of another network than the overrides name.
+        UserError: if the file cannot be read, or holds another network than the overrides name.
     """
     words = [argument for argument in arguments if "=" not in argument]
     overrides = [argument for argument in arguments if argument not in words]
@@ -74,16 +73,16 @@ def _member(overrides: Sequence[str]) -> Member:
     if len(members) != 1 or members[0].parent is not None or members[0].config.stages:
         raise ConfigError(
             "runs adopt: the options name more than one run (a sweep, or a chain of stages); name one "
-            "network and its data set"
+            "network and its dataset"
         )
     return members[0]
 
 
 def read_weights(file: Path) -> tuple[dict[str, Tensor], int]:
-    """The tensors of a checkpoint or bare state dict, and the steps behind them (0 where it does not say).
+    """Return the tensors of a checkpoint or state dict, and the steps of training (0 if not recorded).
 
     Raises:
-        ConfigError: the file holds something else.
+        ConfigError: if the file holds something else.
     """
     content = read_tensors(file, str(file))
     state = content.get("state_dict", content)
@@ -93,7 +92,7 @@ def read_weights(file: Path) -> tuple[dict[str, Tensor], int]:
 
 
 def _bare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's own names: without the `segmenter.`, `model.` or `module.` that its holder put before."""
+    """Name tensors as the network does: without a prefix such as `segmenter.`, `model.` or `module.`."""
     ends = [
         key.removesuffix("encoder." + key.rpartition("encoder.")[2]) for key in tensors if "encoder." in key
     ]
@@ -102,10 +101,10 @@ def _bare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def check_fit(file: Path, weights: Mapping[str, Tensor], config: RunConfig) -> None:
-    """Compare every name and shape with the network's; auxiliary branches may be there or not.
+    """Compare every name and shape with the network's, except for auxiliary branches.
 
     Raises:
-        ConfigError: they differ; the first of each kind are named.
+        ConfigError: if they differ; the first of each kind are named.
     """
     with torch.device("meta"):
         wanted = build.build_segmenter(config, load_weights=False, auxiliary=False).state_dict()
@@ -120,7 +119,11 @@ def check_fit(file: Path, weights: Mapping[str, Tensor], config: RunConfig) -> N
         "unknown": [key for key in given if key not in wanted],
         "of another shape": other,
     }
-    found = [f"{len(keys)} {kind} ({_some(keys)})" for kind, keys in kinds.items() if keys]
+    found = [
+        f"{len(keys)} {kind} ({', '.join(keys[:SHOWN])}{', …' if len(keys) > SHOWN else ''})"
+        for kind, keys in kinds.items()
+        if keys
+    ]
     if found:
         raise ConfigError(
             f"{file} does not fit this network: of {len(wanted)} tensors {'; '.join(found)}. Name the "
@@ -128,33 +131,25 @@ def check_fit(file: Path, weights: Mapping[str, Tensor], config: RunConfig) -> N
         )
 
 
-def _some(keys: Sequence[str]) -> str:
-    return ", ".join(keys[:SHOWN]) + (", …" if len(keys) > SHOWN else "")
-
-
 def _write(
-    folder: RunFolder,
-    member: Member,
-    config: RunConfig,
-    file: Path,
-    weights: Mapping[str, Tensor],
-    step: int,
+    folder: RunFolder, member: Member, config: RunConfig, file: Path, weights: Mapping[str, Tensor], step: int
 ) -> None:
     """Write the folder; the plan, which makes it a run, comes last."""
-    checkpoint = {
-        "state_dict": {SEGMENTER + key: value for key, value in weights.items()},
-        "global_step": step,
-    }
+    state = {SEGMENTER + key: value for key, value in weights.items()}
+    checkpoint = {"state_dict": state, "global_step": step}
     AtomicCheckpointIO().save_checkpoint(checkpoint, folder.checkpoints / LAST)
-    origin = _origin(file)
+    stat = file.stat()
+    origin = {
+        "path": str(file.resolve()),
+        "sha256": digest(file),
+        "bytes": stat.st_size,
+        "modified": time.strftime("%FT%T", time.localtime(stat.st_mtime)),
+        "adopted": time.strftime("%FT%T"),
+    }
     with torch.device("meta"):
         parameters = inference_parameters(build.build_segmenter(config, load_weights=False))
-    folder.update_status(
-        state=State.DONE,
-        step=step,
-        params=parameters,
-        origin=f"adopted from {file}, sha256 {origin['sha256']}",
-    )
+    words = f"adopted from {file}, sha256 {origin['sha256']}"
+    folder.update_status(state=State.DONE, step=step, params=parameters, origin=words)
     plan = {
         "id": folder.id,
         "identity_version": IDENTITY_VERSION,
@@ -164,15 +159,3 @@ def _write(
         "adopted": origin,
     }
     folder.write_plan(Plan.of(plan), OmegaConf.to_yaml(config.content))
-
-
-def _origin(file: Path) -> dict[str, Any]:
-    """Where the weights come from."""
-    stat = file.stat()
-    return {
-        "path": str(file.resolve()),
-        "sha256": digest(file),
-        "bytes": stat.st_size,
-        "modified": time.strftime("%FT%T", time.localtime(stat.st_mtime)),
-        "adopted": time.strftime("%FT%T"),
-    }

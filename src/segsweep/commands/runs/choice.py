@@ -1,4 +1,4 @@
-"""Which runs `segsweep runs` lists, and in which order: filters by any override, sorting, the best ones."""
+"""The choice of runs that `segsweep runs` lists: filters by any override, order, the best ones."""
 
 import logging
 import re
@@ -21,28 +21,29 @@ Row = dict[str, Any]
 
 
 def matching(runs: Sequence[RunFolder], filters: Sequence[str], options: Iterable[str]) -> list[RunFolder]:
-    """The runs that have all of these settings, each `key=value` or `key=value,value` as in a command.
+    """Return the runs that have all of these settings, each `key=value` or `key=value,value`.
 
-    `options` are those of the listing itself, of which a key may be a mistyped one.
+    `options` are the listing's own, as a key may be a mistyped one of them.
 
     Raises:
-        ConfigError: no run has such a key.
+        ConfigError: if no run has such a key.
     """
     found = list(runs)
     for key, _, wanted in (text.partition("=") for text in filters):
         having = {run.id: _values(run, key) for run in runs}
         names = {*options, *(name for run in runs for name in known(run))}
-        if not runs:  # a key that some run might have is no mistake
+        if not runs:  # accept a key that some run could have
             names |= {*config_files.GROUPS, *config_files.options("")}
         if not any(having.values()) and (runs or key.partition(".")[0] not in names):
             raise ConfigError(f"{key}: no option of runs, and no run here has it; {near(key, names)}")
-        alternatives = {_plain(value) for value in _split(wanted)}
+        # Values are separated by commas outside brackets.
+        alternatives = {_plain(value) for value in re.findall(r"(?:\[[^\]]*\]|[^,\[])+", wanted) or [""]}
         found = [run for run in found if having[run.id] & alternatives]
     return found
 
 
 def _values(run: RunFolder, key: str) -> set[str]:
-    """What a run has for a key: as it counts and as it was given, else as its configuration has it."""
+    """Return a run's values of a key: from its identity and its overrides, else from its configuration."""
     settings = known(run)
     values = {as_typed(canonical(settings[key]))} if key in settings else set()
     for name, equals, value in (override.lstrip("+").partition("=") for override in run.plan.overrides):
@@ -51,7 +52,7 @@ def _values(run: RunFolder, key: str) -> set[str]:
     if values:
         return values
     try:
-        config = dict(flatten(run.config()))  # slow, and only needed for what does not make a run what it is
+        config = dict(flatten(run.config()))  # slow, and only needed for options outside the identity
     except UserError as error:
         log.warning(f"left out: {error}")
         return set()
@@ -59,7 +60,7 @@ def _values(run: RunFolder, key: str) -> set[str]:
 
 
 def _plain(text: str) -> str:
-    """One spelling for equal values: `1e-3` is `0.001`, and `[6, 12]` is `[6,12]`."""
+    """Return one spelling for equal values: `0.001` for `1e-3`, and `[6,12]` for `[6, 12]`."""
     try:
         return as_typed(canonical(float(text)))
     except ValueError:
@@ -71,16 +72,11 @@ def _plain(text: str) -> str:
     return as_typed(canonical(value)) if isinstance(value, list | bool) or value is None else text
 
 
-def _split(text: str) -> list[str]:
-    """Values between commas that stand outside brackets."""
-    return re.findall(r"(?:\[[^\]]*\]|[^,\[])+", text) or [""]
-
-
 def ordered(rows: list[Row], by: str | None, best: int | None) -> list[Row]:
-    """The rows sorted by a column, such as `miou` with the highest first, and of these the best ones.
+    """Return the rows sorted by a column (`miou`: highest first), only the `best` first ones if given.
 
     Raises:
-        ConfigError: there is no such column.
+        ConfigError: if there is no such column.
     """
     key = by or ("miou" if best else None)
     if key is None or not rows:
@@ -99,17 +95,17 @@ def ordered(rows: list[Row], by: str | None, best: int | None) -> list[Row]:
 
 
 def _weight(value: Any) -> tuple[bool, Any]:
-    """Numbers before text."""
+    """Return a key that sorts numbers before text."""
     is_number = isinstance(value, int | float)
     return not is_number, value if is_number else as_typed(value)
 
 
 def one_run(command: str, words: Sequence[str], runs_dir: str) -> RunFolder:
-    """The run whose id the only word begins.
+    """Return the run whose id begins with the only word.
 
     Raises:
-        ConfigError: there is not exactly one word.
-        UserError: no run has such an id, or several have.
+        ConfigError: if there is not exactly one word.
+        UserError: if no run or several runs have such an id.
     """
     if len(words) != 1:
         raise ConfigError(f"runs {command}: expected one id; segsweep runs lists them")

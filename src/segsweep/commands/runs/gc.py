@@ -1,8 +1,8 @@
-"""`segsweep runs gc`: what nothing refers to any more.
+"""`segsweep runs gc`: remove what nothing refers to any longer.
 
-Three kinds: unfinished runs that no sweep lists and no kept run starts from; what force=true moved to
-replaced/; drafts that killed processes left. What a process holds, or has touched in the last minute, is left
-alone, and so is every run that is done: it may be of no sweep because it was trained by itself.
+There are three kinds: unfinished runs that no sweep lists and no kept run starts from; runs that force=true
+moved to replaced/; drafts left by killed processes. Whatever a process holds, or has touched in the last
+minute, is kept, and so is every finished run: it may have been trained outside any sweep.
 """
 
 import re
@@ -26,8 +26,8 @@ from segsweep.terminal import mebibytes, plural
 
 HELP = """usage: segsweep runs gc [key=value ...]
 
-List what nothing refers to any more, and remove it after asking: unfinished runs that no sweep lists, what
-force=true replaced, and what killed processes left behind.
+List what nothing refers to any longer, and remove it after asking: unfinished runs that no sweep lists, runs
+that force=true replaced, and drafts left by killed processes.
 
 options
   runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
@@ -44,13 +44,13 @@ WHY = {
 
 @dataclass(frozen=True)
 class Item:
-    """Something that may go."""
+    """Something that may be removed."""
 
     path: Path
     kind: str
 
     def remove(self, runs_dir: Path) -> bool:
-        """Remove it, unless it is a run that a sweep or a process has taken up meanwhile."""
+        """Remove it unless a sweep or a process uses it meanwhile; return whether it is gone."""
         if self.kind != RUNS:
             files.remove(self.path)
             return True
@@ -64,7 +64,7 @@ class Item:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List what may go and remove it after asking; without a terminal to ask on, only list it."""
+    """List removable items and remove them after asking; without a terminal, only list them."""
     words, asked = parse_words(arguments, {"runs_dir": RUNS_DIR, "what": "all", "yes": False})
     if words:
         raise ConfigError(f"runs gc {words[0]}: gc takes no ids; segsweep runs rm removes runs by id")
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
     if not yes and not agrees(f"remove {total}?"):
         print("nothing removed")
         return 1
-    there = set(found(runs_dir))  # as of now: the question may have stood for hours
+    there = set(found(runs_dir))  # looked up again, as the answer may have taken hours
     removed = [item in there and item.remove(runs_dir) for item in items]
     for item, gone in zip(items, removed, strict=True):
         if not gone:
@@ -99,12 +99,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def found(runs_dir: Path) -> list[Item]:
-    """All that may go; a run stands before the one that it starts from."""
+    """Return all removable items; a run comes before the one that it starts from."""
     runs = all_runs(runs_dir)
     items = [Item(run.path, RUNS) for run in _unmentioned(runs_dir, runs)]
     items += [Item(path, REPLACED) for path in sorted((runs_dir / layout.REPLACED).glob("*"))]
     going = {item.path for item in items}
-    # What is in a folder that goes needs no line of its own.
+    # Drafts inside a folder that is removed are not listed separately.
     left = [path for path in _drafts(runs_dir, runs) if not going & {path, *path.parents}]
     return items + [Item(path, DRAFTS) for path in left]
 
@@ -118,18 +118,16 @@ def _unmentioned(runs_dir: Path, runs: Sequence[RunFolder]) -> list[RunFolder]:
 
 
 def _drafts(runs_dir: Path, runs: Sequence[RunFolder]) -> Iterator[Path]:
-    # A removal that was killed has nothing more to lose.
-    yield from sorted(runs_dir.glob(f"{TRASH}*"))
-    folders = [run.path for run in runs]
+    yield from sorted(runs_dir.glob(f"{TRASH}*"))  # removals that were killed, of any age
     halves = [path for path in runs_dir.glob("[!.]*") if _is_half_run(path)]
     candidates = [*halves, *(runs_dir / layout.SWEEPS).rglob("*.tmp")]
-    for folder in folders:
-        if RunFolder(folder).holder() is None:
-            candidates += drafts(folder)
+    for run in runs:
+        if run.holder() is None:
+            candidates += drafts(run.path)
     yield from sorted(path for path in set(candidates) if is_stale(path))
 
 
 def _is_half_run(path: Path) -> bool:
-    """A folder whose planning or adoption was killed before it became a run."""
+    """Whether a folder is left by a planning or adoption that was killed before it became a run."""
     is_folder = path.is_dir() and re.fullmatch(f"[0-9a-f]{{{ID_LENGTH}}}", path.name)
     return bool(is_folder) and not layout.is_run(path) and RunFolder(path).holder() is None

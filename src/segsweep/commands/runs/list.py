@@ -1,4 +1,4 @@
-"""`segsweep runs`: the runs of a folder, a row each."""
+"""`segsweep runs`: the runs of a folder, one per row."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")
 LEFT_OUT_FIRST = ("holder", "train time", "test", "remarks", "error")
 LEFT_OUT_LAST = ("left", "stage", "failure", "step", "mIoU %")
 OWN_COLUMNS = ("number", "id", "state", *LEFT_OUT_FIRST, *LEFT_OUT_LAST)
-"""Columns of the table for people; all others are axes, which go between the first and the last."""
+"""Columns of the table for people; all others are axes, left out after the first and before the last."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -38,12 +38,10 @@ def main(arguments: Sequence[str]) -> int:
     if best is not None and not (best.isdigit() and int(best) > 0):
         raise OptionError("best", best, "a number of runs, at least 1")
     runs = all_runs(runs_dir)
-    statuses = read_statuses(runs)  # of all of them: whether a run waits is told by another
+    statuses = read_statuses(runs)  # of all runs, as a run may wait for another
     numbers: dict[str, int] = {}
     if asked["sweep"]:
-        from segsweep.sweeps.sweep import (
-            Sweep,
-        )  # which takes Hydra, and a second on 1,000 runs is all there is
+        from segsweep.sweeps.sweep import Sweep  # imports Hydra, which takes long for a list
 
         numbers = Sweep.read(runs_dir, asked["sweep"]).journal.numbers()
         runs = sorted((run for run in runs if run.id in numbers), key=lambda run: numbers[run.id])
@@ -59,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def rows(runs: Sequence[RunFolder], statuses: Mapping[str, Status]) -> list[dict[str, Any]]:
-    """One row a run, with a column for each axis on which they differ."""
+    """Return one row per run, with a column for each axis on which they differ."""
     axes = compare.axes(runs)
     return [_row(run, statuses[run.id], axes) for run in runs]
 
@@ -89,7 +87,7 @@ def _row(run: RunFolder, status: Status, axes: Sequence[str]) -> dict[str, Any]:
 
 
 def _headline(run: RunFolder, status: Status) -> tuple[float | None, str | None]:
-    """The one number to show of a run, and what it is: a test's mIoU, else the last validation's."""
+    """Return a run's mIoU and its origin: a test's, else the last validation's."""
     tests = results(run)
     if tests:
         first = min(tests, key=lambda row: (row["test"] != "single", row["test"]))
@@ -99,7 +97,7 @@ def _headline(run: RunFolder, status: Status) -> tuple[float | None, str | None]
 
 
 def results(run: RunFolder) -> list[dict[str, Any]]:
-    """The figures of a run's tests, one row a strategy."""
+    """Return the figures of a run's tests, one row per strategy."""
     return [
         {"test": name, **{key: getattr(metrics, key) for key in FIGURES}}
         for name, (metrics, _) in run.read_tests().items()
@@ -107,14 +105,14 @@ def results(run: RunFolder) -> list[dict[str, Any]]:
 
 
 def for_people(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The rows as a table shows them: shares in %, times as clocks, and no column that is empty in all."""
+    """Return rows for a table: shares in %, times as clocks, without columns that are empty in all rows."""
     shown = [_for_people(row) for row in rows]
     kept = [key for key in (shown[0] if shown else ()) if any(row[key] not in (None, "") for row in shown)]
     return [{key: row[key] for key in kept} for row in shown]
 
 
 def first_to_go(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The columns of such a table that a narrow terminal has no room for, the first to go first."""
+    """Return the columns to leave out on a narrow terminal, in order."""
     axes = [key for key in (rows[0] if rows else ()) if key not in OWN_COLUMNS]
     return [*LEFT_OUT_FIRST, *reversed(axes), *LEFT_OUT_LAST]
 
@@ -132,7 +130,7 @@ def _for_people(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def results_for_people(run: RunFolder) -> list[dict[str, Any]]:
-    """The figures of a run's tests in %."""
+    """Return the figures of a run's tests in %."""
     shares = [key for key in FIGURES if key != "images"]
     return [
         {"test": row["test"], **{f"{key} %": percent(row[key]) for key in shares}, "images": row["images"]}

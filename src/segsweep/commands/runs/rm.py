@@ -1,7 +1,7 @@
 """`segsweep runs rm`: remove runs, whole or not at all.
 
-A run is renamed out of sight first and deleted then: a removal that is killed leaves no half run, but a
-folder `.trash-…` that `segsweep runs gc` removes.
+A run is first renamed to a hidden folder and then deleted: a removal that is killed leaves no partial run,
+only a folder `.trash-…` that `segsweep runs gc` removes.
 """
 
 import sys
@@ -34,7 +34,7 @@ TRASH = ".trash-"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Remove runs by id, or a sweep; the exit status."""
+    """Remove runs by id, or a sweep; return the exit status."""
     defaults = {"runs_dir": RUNS_DIR, "sweep": None, "children": False, "yes": False}
     words, asked = parse_words(arguments, defaults)
     runs_dir, sweep = Path(asked["runs_dir"]), asked["sweep"]
@@ -46,14 +46,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:
-    """Remove runs after asking; the exit status.
+    """Remove runs after asking; return the exit status.
 
     Raises:
-        UserError: one is held by a process, others start from it, or there is nobody to ask.
+        UserError: if one is held by a process, others start from it, or there is no terminal to ask on.
     """
     chosen = _with_children(runs, with_children)
     for run in chosen:
-        _check_free(run)
+        if (holder := run.holder()) is not None:
+            raise UserError(f"run {run.id} is held by {holder}: nothing was removed; stop it first")
     size = sum(map(disk_use, (run.path for run in chosen)))
     sweeps = numbers(chosen[0].path.parent)
     for run in chosen:
@@ -74,17 +75,17 @@ def remove(runs: Sequence[RunFolder], with_children: bool, yes: bool) -> int:
 
 
 def remove_sweep(runs_dir: Path, name: str, with_children: bool, yes: bool) -> int:
-    """Remove a sweep as one: its runs that no other sweep lists, then its record; the exit status.
+    """Remove a sweep: its runs that no other sweep lists, then its record; return the exit status.
 
     Raises:
-        UserError: there is no such sweep, or as `remove` does.
+        UserError: if there is no such sweep, or if `remove` raises it.
     """
     sweep = Sweep.read(runs_dir, name)
     others = {other: ids for other, ids in mentioned(runs_dir).items() if other != name}
     own = []
     for run in sweep.runs:
         if mentions := [other for other, ids in others.items() if run.id in ids]:
-            print(f"{run.id} stays: it is of the sweep {' and '.join(mentions)} too")
+            print(f"{run.id} stays: it is also in the sweep {' and '.join(mentions)}")
         else:
             own.append(run)
     if own and remove(own, with_children, yes):
@@ -97,10 +98,10 @@ def remove_sweep(runs_dir: Path, name: str, with_children: bool, yes: bool) -> i
 
 
 def _with_children(runs: Sequence[RunFolder], allowed: bool) -> list[RunFolder]:
-    """The runs and all that start from them, these first: killed half way, none has lost its parent.
+    """Return the runs, each after those that start from it, so that a kill leaves no run without parent.
 
     Raises:
-        UserError: there are others that start from one of them, and they may not go.
+        UserError: if others start from one of them, and `allowed` is not set.
     """
     there, asked = all_runs(runs[0].path.parent), {run.id for run in runs}
     chosen: dict[str, RunFolder] = {}
@@ -115,16 +116,11 @@ def _with_children(runs: Sequence[RunFolder], allowed: bool) -> list[RunFolder]:
     return list(chosen.values())
 
 
-def _check_free(run: RunFolder) -> None:
-    if (holder := run.holder()) is not None:
-        raise UserError(f"run {run.id} is held by {holder}: nothing was removed; stop it first")
-
-
 def discard(run: RunFolder) -> None:
-    """Delete a run's folder; where it is a symbolic link, the link.
+    """Delete a run's folder, or only the link if it is a symbolic link.
 
     Raises:
-        UserError: a process holds it.
+        UserError: if a process holds it.
     """
     with run.hold():
         trash = run.path.with_name(f"{TRASH}{run.id}-{uuid.uuid4().hex[:8]}")
@@ -133,10 +129,10 @@ def discard(run: RunFolder) -> None:
 
 
 def mentioned(runs_dir: Path) -> dict[str, set[str]]:
-    """The ids that each sweep's record lists, by the sweep's name.
+    """Return the ids that each sweep's record lists, by the sweep's name.
 
     Raises:
-        DamagedFileError: a record cannot be read.
+        DamagedFileError: if a record cannot be read.
     """
     records = [Journal(runs_dir, name).read() for name in names(runs_dir)]
     return {record.name: set(record.runs) for record in records if record}
@@ -146,7 +142,7 @@ def _agreed(question: str) -> bool:
     """Ask before something is removed.
 
     Raises:
-        UserError: there is nobody to ask.
+        UserError: if there is no terminal to ask on.
     """
     if not sys.stdin.isatty():
         raise UserError("runs rm asks first, and there is no terminal to ask on: yes=true removes unasked")
@@ -165,7 +161,7 @@ def agrees(question: str) -> bool:
 
 
 def disk_use(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder; none of a symbolic link."""
+    """Return the bytes of a file, or of all files of a folder; 0 for a symbolic link."""
     if path.is_symlink():
         return 0
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]

@@ -1,4 +1,4 @@
-"""`segsweep runs show`: all that is known of one run."""
+"""`segsweep runs show`: everything about one run."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -36,7 +36,7 @@ LOG_LINES = 20
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print one run: state, what it comes from and differs in, identity, tests with their protocols."""
+    """Print one run: state, origin, differences, identity, tests with their protocols."""
     words, asked = parse_words(arguments, {"runs_dir": RUNS_DIR, "format": "table"})
     format = asked["format"]
     check_format(format)
@@ -50,28 +50,24 @@ def main(arguments: Sequence[str]) -> int:
     if failure:
         failure["what to do"] = ADVICE.get(failure["class"])
     known = [(key, value) for key, value in _flat(explained) if value not in (None, [])]
-    told = _told if format == "table" else _as_it_is
-    pairs = [dict(zip(("what", "value"), told(key, value), strict=True)) for key, value in known]
+    if format == "table":
+        known = [_for_people(key, value) for key, value in known]
+    pairs = [{"what": key, "value": as_typed(value)} for key, value in known]
     print_rows(pairs, format, title=f"run {run.id}", fold="value")
     if log and format == "table":
         print("the end of log.txt when it failed:", *log[-LOG_LINES:], sep="\n  ")
     return 0
 
 
-def _as_it_is(key: str, value: Any) -> tuple[str, str]:
-    return key, as_typed(value)
-
-
-def _told(key: str, value: Any) -> tuple[str, str]:
-    """A fact for people: shares in %, times as clocks."""
-    name = key.rpartition(".")[2]
-    if name in SHARES and isinstance(value, float):
+def _for_people(key: str, value: Any) -> tuple[str, Any]:
+    """Return a key and its value for people: shares in %, times as clocks."""
+    if key.rpartition(".")[2] in SHARES and isinstance(value, float):
         return key, f"{percent(value)} %"
-    return (TIMES[key], clock(value)) if key in TIMES else _as_it_is(key, value)
+    return (TIMES[key], clock(value)) if key in TIMES else (key, value)
 
 
 def explain(run: RunFolder) -> dict[str, Any]:
-    """The same as plain values."""
+    """Return all that is known of a run, as plain values."""
     runs = all_runs(run.path.parent)
     is_older = is_without_data(run.plan.identity) and run.plan.adopted is None
     status, holder = read_statuses(runs)[run.id], run.holder()

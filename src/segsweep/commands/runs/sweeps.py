@@ -1,4 +1,4 @@
-"""`segsweep runs sweeps`: the sweeps of a folder of runs, a row each."""
+"""`segsweep runs sweeps`: the sweeps of a folder of runs, one per row."""
 
 import logging
 import time
@@ -28,11 +28,11 @@ log = logging.getLogger("segsweep")
 
 REMOVED = "removed"
 STATES = ("done", "failed", "interrupted", "running", LEFT_OUT, "planned", REMOVED)
-"""As run folders tell them; which of the planned ones were left out is for the journal to tell."""
+"""States as run folders have them; only the journal knows which planned runs were left out."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List the sweeps of a folder of runs."""
+    """List the sweeps of a folder of runs; return the exit status."""
     words, asked = parse_words(arguments, {"runs_dir": RUNS_DIR, "format": "table"})
     check_format(asked["format"])
     if words:
@@ -46,12 +46,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def rows(runs_dir: Path) -> list[dict[str, Any]]:
-    """What became of each sweep's members, and of which it heard last."""
+    """Return a row per sweep: its members by state, and its last event."""
     return [_row(runs_dir, journal) for journal in readable(runs_dir)]
 
 
 def readable(runs_dir: Path) -> Iterator[Journal]:
-    """The sweeps of a folder; one with a damaged record is left out, with a warning."""
+    """Yield the sweeps of a folder; one with a damaged record is left out, with a warning."""
     for journal in (Journal(runs_dir, name) for name in names(runs_dir)):
         try:
             journal.read()
@@ -62,7 +62,7 @@ def readable(runs_dir: Path) -> Iterator[Journal]:
 
 
 def for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with times to read, and without states that none is in."""
+    """Return the rows with readable times, and without states that no run is in."""
     hidden = [state for state in STATES if not any(row[state] for row in rows)]
     shown = [{key: value for key, value in row.items() if key not in hidden} for row in rows]
     for row in shown:
@@ -73,12 +73,12 @@ def for_people(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def numbers(runs_dir: Path) -> dict[str, dict[str, int]]:
-    """The numbers of each sweep's members, by the sweep's name and the run's id."""
+    """Return the numbers of each sweep's members, by the sweep's name and the run's id."""
     return {journal.name: journal.numbers() for journal in readable(runs_dir)}
 
 
 def of_run(run: RunFolder) -> dict[str, int]:
-    """The sweeps that a run is a member of, with its number in each."""
+    """Return the sweeps that have a run as a member, with its number in each."""
     return {name: known[run.id] for name, known in numbers(run.path.parent).items() if run.id in known}
 
 

@@ -21,12 +21,12 @@ options
   follow=false       print what is added until the run ends (or Ctrl-C)
 """
 POLL = 0.5
-"""Seconds between two looks at a log."""
+"""Seconds between two reads of a log."""
 ENDED = ("done", "failed", "interrupted")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the last lines of log.txt; with `follow` go on until the run ends or Ctrl-C is pressed."""
+    """Print the last lines of log.txt; with `follow`, continue until the run ends or Ctrl-C is pressed."""
     words, asked = parse_words(arguments, {"runs_dir": RUNS_DIR, "lines": 20, "follow": False})
     lines = asked["lines"]
     if type(lines) is not int or lines < 0:
@@ -45,14 +45,14 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _follow(run: RunFolder, at: int) -> None:
-    """Print what is written to the log from a position on, until no process works on the run."""
+    """Print what is added to the log after a position, until no process works on the run."""
     ended = False
     while not ended:
-        # Looked up before reading: the last lines are on disk by the time that the run is seen to have ended.
+        # Checked before reading: once the run is seen to have ended, its last lines are on disk.
         ended = run.holder() is None and run.status().state in ENDED
         if (size := _size(run.log)) != at:
             with run.log.open("rb") as file:
-                file.seek(at if at < size else 0)  # a file that became shorter was started again
+                file.seek(at if at < size else 0)  # a file that became shorter was restarted
                 sys.stdout.write(file.read().decode(errors="replace"))
                 sys.stdout.flush()
                 at = file.tell()

@@ -1,4 +1,4 @@
-"""`segsweep runs verify`: whether every file of a run is whole and belongs to it."""
+"""`segsweep runs verify`: check that every file of a run is whole and belongs to it."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from segsweep.failures import one_line
 from segsweep.runs import layout
 from segsweep.runs.contents import Asked, Card, CheckpointCard, Metrics, Plan, State, Status
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.identity import id_of
+from segsweep.runs.identity import file_hash, id_of
 from segsweep.runs.lineage import source
 from segsweep.runs.versions import IDENTITY_VERSION
 from segsweep.terminal import plural
@@ -40,17 +40,17 @@ class Problem(NamedTuple):
 
     @classmethod
     def of(cls, run: RunFolder, file: str, error: Exception, repair: str) -> "Problem":
-        """What an error says about a run, of the file that it is about, or else of `file`."""
+        """Return an error as a problem of the file that it names, or else of `file`."""
         if isinstance(error, FileError):
             return cls(run.id, os.path.relpath(error.file, run.path), error.problem, repair)
         return cls(run.id, file, one_line(error), repair)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check all runs, or those whose ids are given, and print what is wrong; 1 if anything is.
+    """Check all runs, or those whose ids are given, and print problems; return 1 if there are any.
 
     Raises:
-        UserError: there is no run of that id.
+        UserError: if no run has such an id.
     """
     prefixes, asked = parse_words(arguments, {"runs_dir": RUNS_DIR, "format": "table"})
     runs_dir, format = Path(asked["runs_dir"]), asked["format"]
@@ -73,11 +73,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def check(run: RunFolder) -> Iterator[Problem]:
-    """What is wrong with a run; of one that is held, only what its process does not write."""
+    """Yield problems of a run; if it is held, only in files that its process does not write."""
     try:
         state = run.status().state
         yield from _of_plan(run)
-    except UserError as error:  # without its plan it cannot be told what should be there
+    except UserError as error:  # without its plan, the expected files are unknown
         yield Problem.of(run, layout.PLAN, error, "put back a copy of plan.json, or remove the folder")
         return
     if run.holder() is not None:
@@ -90,7 +90,7 @@ def check(run: RunFolder) -> Iterator[Problem]:
 
 
 def _of_plan(run: RunFolder) -> Iterator[Problem]:
-    # As it was written: `run.plan` has it as this version would.
+    # The plan as written; `run.plan` is in this version's form.
     plan = Plan.read(run.path / layout.PLAN, AGAIN) or run.plan
     hashed = id_of(plan.identity, plan.parent, plan.identity_version or IDENTITY_VERSION)
     if not hashed == plan.id == run.id:
@@ -100,7 +100,7 @@ def _of_plan(run: RunFolder) -> Iterator[Problem]:
         )
     parent = source(run)
     if parent is not None and not layout.is_run(run.path.parent / parent):
-        repair = "its weights and tests stand; the chain's command, given again, makes the parent anew"
+        repair = "its weights and tests stand; the chain's command, given again, trains the parent again"
         yield Problem(run.id, layout.PLAN, f"the run it started from, {parent}, is not there", repair)
     try:
         run.config()
@@ -122,13 +122,12 @@ def _of_status(run: RunFolder) -> Iterator[Problem]:
 
 
 def _of_table(run: RunFolder, name: str, finished: bool) -> Iterator[Problem]:
-    """Half a last line is what a kill leaves, and goes when a run goes on; in a finished one it is damage."""
+    """Check a CSV file; a torn last line is normal after a kill, and damage in a finished run."""
     path = run.path / name
     if not path.is_file():
         if finished and run.plan.adopted is None:
-            yield Problem(
-                run.id, name, "is not there", "force=true trains again; the weights are not touched"
-            )
+            repair = "force=true trains again; the weights are not touched"
+            yield Problem(run.id, name, "is not there", repair)
         return
     text = path.read_text(errors="replace")
     whole, torn = text[: text.rfind("\n") + 1], text[text.rfind("\n") + 1 :]
@@ -143,9 +142,8 @@ def _of_table(run: RunFolder, name: str, finished: bool) -> Iterator[Problem]:
 def _of_checkpoints(run: RunFolder, finished: bool) -> Iterator[Problem]:
     from segsweep.training import checkpoint_files as files  # imports torch
 
-    again = (
-        "remove it, and the same command goes on from the one before" if not finished else "put back a copy"
-    )
+    resume = "remove it, and the same command goes on from the one before"
+    again = "put back a copy" if finished else resume
     found = sorted(run.checkpoints.glob("*.ckpt"))
     for path in found:
         try:
@@ -154,8 +152,8 @@ def _of_checkpoints(run: RunFolder, finished: bool) -> Iterator[Problem]:
             yield Problem(run.id, f"checkpoints/{path.name}", "is not what was written (checksum)", again)
             continue
         if remark:
-            anew = f"cd {run.checkpoints} && sha256sum *.ckpt > {layout.SUMS}"
-            yield Problem(run.id, f"checkpoints/{layout.SUMS}", remark, f"the checkpoint is good: {anew}")
+            command = f"cd {run.checkpoints} && sha256sum *.ckpt > {layout.SUMS}"
+            yield Problem(run.id, f"checkpoints/{layout.SUMS}", remark, f"the checkpoint is good: {command}")
         if path.name == layout.LAST:
             yield from _of_rows(run, *files.rows_counted(path))
     if finished and run.checkpoints / layout.LAST not in found:
@@ -164,7 +162,7 @@ def _of_checkpoints(run: RunFolder, finished: bool) -> Iterator[Problem]:
 
 
 def _of_rows(run: RunFolder, step: int, counted: Mapping[str, int]) -> Iterator[Problem]:
-    """Rows that a checkpoint counts on, and that a power cut or an editor has taken away."""
+    """Yield files that lack rows which a checkpoint relies on, after a power cut or an edit."""
     for name, count in counted.items():
         path = run.path / name
         text = path.read_text(errors="replace") if path.is_file() else ""
@@ -172,9 +170,8 @@ def _of_rows(run: RunFolder, step: int, counted: Mapping[str, int]) -> Iterator[
         there = sum(1 for value in first if value.isdigit() and int(value) <= step)
         if there < count:
             missing = f"{count - there} of {count} rows up to the checkpoint's step {step} are missing"
-            yield Problem(
-                run.id, name, missing, "weights and tests stand; put back a copy, or force=true trains again"
-            )
+            repair = "weights and tests stand; put back a copy, or force=true trains again"
+            yield Problem(run.id, name, missing, repair)
 
 
 def _of_tests(run: RunFolder) -> Iterator[Problem]:
@@ -196,9 +193,7 @@ def _of_tests(run: RunFolder) -> Iterator[Problem]:
 
 
 def _of_weights(run: RunFolder, name: str, tested: CheckpointCard, repair: str) -> Iterator[Problem]:
-    """Whether a test was of the weights that are there."""
-    from segsweep.runs.identity import file_hash
-
+    """Yield a problem if a test was of other weights than the present ones."""
     path = run.checkpoints / f"{tested.which}.ckpt"
     if path.is_file() and file_hash(str(path)) != tested.sha256:
-        yield Problem(run.id, name, f"is of other weights than the {path.name} that is there", repair)
+        yield Problem(run.id, name, f"is of other weights than the {path.name} in the folder", repair)
