@@ -175,5 +175,10 @@ def test_a_command_is_given_again_without_its_force(monkeypatch):
     monkeypatch.setattr(
         sys, "orig_argv", ["python", "-m", "segsweep", "train", "force=true", "++force=1", "seed=1"]
     )
-    cli._start_again()
+
+    def out_of_memory(arguments):
+        raise AgainError("run 0: again with smaller micro-batches")
+
+    monkeypatch.setattr(cli, "dispatch", out_of_memory)
+    cli.run(["train"])
     assert given == [[sys.executable, "-m", "segsweep", "train", "seed=1"]]
