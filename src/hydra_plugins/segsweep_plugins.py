@@ -1,7 +1,4 @@
-"""Where Hydra looks for plugins: it takes no launcher that lives elsewhere.
-
-The work is done in segsweep.sweeps; here is only what makes it known to Hydra, under the name `segsweep`.
-"""
+"""Registration with Hydra, which accepts launchers from this package only; the code is in segsweep.sweeps."""
 
 from typing import Any
 
@@ -28,15 +25,15 @@ class SegsweepSlurm(SlurmLauncher):
 
 
 class SegsweepSearchPath(SearchPathPlugin):
-    """Adds the user's own configuration and the experiments to what Hydra searches."""
+    """Adds the user's own configuration and the experiments to Hydra's search path."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Append, so that a shipped name keeps its meaning."""
-        # Hydra asks the plugins of all applications: the search path may be another application's.
+        # Hydra calls the plugins of all applications: the search path may be another application's.
         if any(entry.path == str(folders()[0]) for entry in search_path.get_path()):
             for folder in folders()[1:]:
                 search_path.append(provider="segsweep", path=f"file://{folder}")
-            # If Hydra's launcher for Slurm is installed, its options would be taken as the schema of ours.
+            # If Hydra's own Slurm launcher is installed, its options would become the schema of ours.
             ConfigStore.instance().repo["hydra"]["launcher"].pop("submitit_slurm.yaml", None)
 
 

@@ -1,8 +1,8 @@
-"""Errors that the user can correct: fields that say what is wrong, and one line that is made of them.
+"""Errors that the user can correct: fields that say what is wrong, and one line composed of them.
 
-The command line prints these without a traceback; every other exception is a fault of ours and keeps it.
-Ground floors name an option as they know it, `rates`; whoever builds them adds the part of the configuration,
-`error.within("head")`. All can be pickled, as they travel between processes.
+The command line prints these without a traceback; any other exception is a bug and keeps it. A component
+names its own option, `rates`; the code that builds it adds the part of the configuration with
+`error.within("head")`. All can be pickled, because they travel between processes.
 """
 
 import pickle
@@ -16,10 +16,10 @@ MANY = 100  # names that a message may list
 
 
 class UserError(Exception):
-    """Something the user wrote or gave is wrong; the text names it and its remedy."""
+    """Something that the user wrote is wrong; the text names it and its remedy."""
 
     def within(self, part: str) -> Self:
-        """Return the error; one about an option names it as an option of `part` from now on."""
+        """Return this error; if it is about an option, prefix the option's name with `part`."""
         return self
 
 
@@ -30,8 +30,8 @@ class ConfigError(UserError, ValueError):
 class OptionError(ConfigError):
     """An option has a wrong value, or does not exist.
 
-    The text is `option=found: problem; expected …; did you mean …?; remedy`, without what is not given. Of
-    `near`, the names that there are, it shows those that are close to the wrong one.
+    The text is `option=found: problem; expected …; did you mean …?; remedy`, without the parts that are not
+    given. `near` are the existing names, of which it shows those close to the wrong one.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class OptionError(ConfigError):
         return f"{subject}: {'; '.join(filter(None, (self.problem, expected, names, self.remedy)))}"
 
     def within(self, part: str) -> Self:
-        """Name the option as one of `part`: `rates` within `head` is `head.rates`."""
+        """Prefix the option's name with `part`: `rates` within `head` is `head.rates`."""
         self.option = f"{part}.{self.option}"
         return self
 
@@ -74,11 +74,11 @@ class FileError(UserError):
 
 
 class DataError(FileError, ValueError):
-    """A file of a dataset is missing, unreadable or not what its layout promises."""
+    """A file of a dataset is missing, unreadable or contradicts its layout."""
 
 
 class UnpreparedError(DataError):
-    """Files still have to be made from those of a dataset; the remedy is the command that makes them."""
+    """Files must first be made from those of a dataset; the remedy is the command that does it."""
 
     def __str__(self) -> str:
         return f"{self.file}: {self.problem}; run: {self.remedy}"
@@ -89,7 +89,7 @@ class DamagedFileError(FileError):
 
 
 class DivergenceError(UserError):
-    """The loss of some samples, or a weight, became NaN or infinite in a step (the first is step 1)."""
+    """The loss of some samples, or a weight, became NaN or infinite in a step (counted from 1)."""
 
     def __init__(self, what: str, step: int, ids: Sequence[str] = ()) -> None:
         super().__init__(what, step, ids)
@@ -106,7 +106,7 @@ class DivergenceError(UserError):
 
 
 class PreemptedError(UserError):
-    """The process was asked to end; the same command goes on from the last checkpoint."""
+    """The process was asked to end; the same command continues from the last checkpoint."""
 
     def __init__(self, signum: int, where: str) -> None:
         super().__init__(signum, where)
@@ -117,7 +117,7 @@ class PreemptedError(UserError):
 
 
 def causes(error: BaseException) -> list[BaseException]:
-    """Return the error and what caused it, each once, even if the chain is circular."""
+    """Return the error and its causes, each once, even if the chain is circular."""
     chain = [error]
     while (cause := chain[-1].__cause__) is not None and not any(cause is known for known in chain):
         chain.append(cause)
@@ -125,19 +125,19 @@ def causes(error: BaseException) -> list[BaseException]:
 
 
 def portable(error: BaseException) -> BaseException:
-    """Return the error, or a plain one of its text if pickle cannot restore it, which is up to its class."""
+    """Return the error, or a plain one with its text if pickle cannot restore it."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # anything, for the same reason
+    except Exception:  # the class decides how it is pickled, and may raise anything
         user = isinstance(error, UserError)
         return UserError(str(error)) if user else RuntimeError(f"{type(error).__name__}: {error}")
     return error
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """Names close to a mistyped one, as a phrase for an error message; all if none is close.
+    """Return names close to a mistyped one, as a phrase for an error message; all names if none is close.
 
-    Of very many only the first are named: timm has 1300 models.
+    Of more than MANY names only the first five are listed: timm has 1300 models.
     """
     known = sorted(known)
     matches = get_close_matches(name, known, n=3, cutoff=0.5)
@@ -146,7 +146,7 @@ def near(name: str, known: Iterable[str]) -> str:
 
 
 def as_typed(value: Any) -> str:
-    """A value as a command line has it: `null`, `true`, `[1,2]`, `{a:1}`."""
+    """Return a value as it is typed on a command line: `null`, `true`, `[1,2]`, `{a:1}`."""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(as_typed, value))}]"
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, for all parts that write any."""
+"""Write files atomically: a file is either whole or absent."""
 
 import errno
 import hashlib
@@ -13,41 +13,41 @@ from pathlib import Path
 from segsweep.errors import UserError
 
 RUN_PLACES = "runs_dir=… or out=…"
-SIDE_BY_SIDE = 16  # groups of files that wait for the disk at once
+SIDE_BY_SIDE = 16  # groups of files that are synced at once
 
 PROCESS = uuid.uuid4().hex[:8]
-"""Tells this process from others of its id, of which each container and each machine may have one."""
+"""Distinguishes this process from those with the same pid in other containers and machines."""
 
 File = tuple[Path, bytes]
 
 
 def write_bytes(path: Path, content: bytes, places: str = RUN_PLACES) -> None:
-    """Write beside the target, sync, rename; an older file stays until the new one is whole.
+    """Write beside the target, sync, rename.
 
     `places` are the options that choose the folder, for the error message. A killed process may leave
     `<name>.<pid>-<token>.tmp` behind.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full; an older file stays as it was.
+        UserError: the folder cannot be written or the disk is full; an older file is unchanged.
     """
     _draft(path, content, places)
     _publish(path, places)
 
 
 def write_groups(groups: Sequence[Sequence[File]]) -> None:
-    """Write files as `write_bytes` does, those of a group in order and the groups' side by side.
+    """Write files as `write_bytes` does: those of a group in order, several groups in parallel.
 
-    The disk takes most of the time, and can sync many files at once. If a group's last file is there, so are
+    Syncing takes most of the time, and disks sync many files at once. If a group's last file exists, so do
     the others.
 
     Raises:
-        UserError: the first that cannot be written; other groups may be there.
+        UserError: a file cannot be written; other groups may have been.
     """
     for first in range(0, len(groups), SIDE_BY_SIDE):
         some = groups[first : first + SIDE_BY_SIDE]
         try:
             for path, content in (file for group in some for file in group):
-                _draft(path, content, RUN_PLACES)  # one after the other: files are as old as their place says
+                _draft(path, content, RUN_PLACES)  # one after the other: their times keep this order
             with ThreadPoolExecutor(len(some)) as pool:
                 list(pool.map(_publish_in_order, some))
         except UserError:
@@ -79,28 +79,27 @@ def _publish(path: Path, places: str) -> None:
 
 
 def draft_of(path: Path, suffix: str = "tmp") -> Path:
-    """The name, beside a file's own, under which this process writes it: no other one has the same."""
+    """Return the name beside a file's own under which this process, and no other, writes it."""
     return path.with_name(f"{path.name}.{os.getpid()}-{PROCESS}.{suffix}")
 
 
 def _given_up(path: Path, error: OSError, places: str) -> UserError:
-    # Half a file takes up space on a disk that has none.
-    with suppress(OSError):
+    with suppress(OSError):  # the disk may be full
         draft_of(path).unlink(missing_ok=True)
     return cannot_write(path, error, places)
 
 
 @contextmanager
 def locked(path: Path, wait: bool, places: str) -> Iterator[bool]:
-    """Hold a lock file against all other processes of machines that see it; the lock ends with its process.
+    """Hold a lock file against all processes on machines that share the file; it ends with its process.
 
-    Yields whether it is held: without `wait`, another process may have it. It is never taken away from a
-    process that still lives; see runs/lease.py for a lock that is.
+    Yields whether it is held: without `wait`, another process may have it. It is never taken from a living
+    process, unlike a lease (runs/lease.py).
 
     Raises:
         UserError: the folder cannot be written, or its file system has no locks.
     """
-    from filelock import FileLock, Timeout  # takes a twentieth of a second, and few commands lock
+    from filelock import FileLock, Timeout  # 50 ms, and few commands lock
 
     lock = FileLock(path, fallback_to_soft=False)
     try:
@@ -128,10 +127,7 @@ def digest(path: Path) -> str:
 
 
 def remove(path: Path, ignore_errors: bool = False) -> None:
-    """Remove a file or a folder, but of a symbolic link only the link, as its target may be shared.
-
-    With `ignore_errors` a folder is removed as far as possible.
-    """
+    """Remove a file, a folder (with `ignore_errors`, as far as possible), or a link but not its target."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors)
     else:
@@ -139,7 +135,7 @@ def remove(path: Path, ignore_errors: bool = False) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on disk."""
+    """Wait until a file, or a folder's entries, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -148,7 +144,7 @@ def fsync(path: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError, places: str = RUN_PLACES) -> UserError:
-    """The error for a place that cannot be written, in the user's terms."""
+    """Return an error about a path that cannot be written, in the user's terms."""
     if error.errno == errno.ENAMETOOLONG:
         return UserError(f"{path}: this name is too long for the file system; give a shorter one")
     return UserError(

@@ -1,4 +1,4 @@
-"""Text for people: lines, numbers and times as a terminal or a page shows them, and a progress bar."""
+"""Text for people: lines, numbers and durations for terminals and pages, and a progress bar."""
 
 import os
 import re
@@ -14,23 +14,23 @@ MARKUP = re.compile(r"([\\`*~|])|(?<!\w)(_)|(_)(?!\w)|(\[)(?=[^\]]*\]\()")
 
 
 def one_line(text: str) -> str:
-    """Text on one line, whatever white space and control characters it contains."""
+    """Return text on one line, with control characters escaped."""
     return printable(" ".join(text.split()))
 
 
 def printable(text: str) -> str:
-    """Text with its control characters escaped, so that a terminal does not obey them."""
+    """Return text with control characters escaped, so that a terminal does not obey them."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def escape_markdown(text: object) -> str:
-    """Text on one line that Markdown shows as it stands: no HTML, markup, link or new table cell."""
+    """Return text on one line that Markdown shows literally: no HTML, markup, link or new table cell."""
     line = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return MARKUP.sub(lambda match: f"\\{match[0]}", line)
 
 
 def cell(value: Any) -> str:
-    """A value as it stands in a table, on one line; numbers are rounded to four digits."""
+    """Return a value as a table shows it: on one line, floats with four significant digits."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -39,32 +39,32 @@ def cell(value: Any) -> str:
 
 
 def percent(share: float | None) -> str | None:
-    """A share such as mIoU in %, without the sign; None for None."""
+    """Return a share such as mIoU in %, without the sign; None for None."""
     return None if share is None else f"{100 * share:.2f}"
 
 
 def clock(seconds: float | None) -> str:
-    """A time as hours, minutes and seconds, `0:02:05`; empty for None."""
+    """Return a duration as hours, minutes and seconds, `0:02:05`; empty for None."""
     return "" if seconds is None else str(timedelta(seconds=round(seconds)))
 
 
 def took(seconds: float, trained: float) -> str:
-    """How long a run took by the clock, and how much of that was training."""
+    """Return how long a run took, and how much of that was training."""
     return f"{clock(seconds)} ({clock(max(0.0, trained))} of it training)"
 
 
 def mebibytes(size: int) -> str:
-    """A size in bytes, in MiB."""
+    """Return a size in bytes as MiB."""
     return f"{size / 2**20:,.1f} MiB"
 
 
 def plural(number: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
+    """Return `1 run`, `2 runs`."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 def width() -> int | None:
-    """Characters in a line of the terminal, or as COLUMNS says; None without either, as in a pipe."""
+    """Return the width of the terminal, or COLUMNS; None without either, as in a pipe."""
     if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
         return None
     return shutil.get_terminal_size().columns

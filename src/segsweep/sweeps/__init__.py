@@ -4,7 +4,7 @@ sweep, journal        the members of a sweep and how each ended, in memory and o
 jobs                  what runs after what: stages that several members share come first
 worker                the work order for one worker process, and its execution
 outcome, early_stop   whether a run may begin, and how it ended
-display, live         what is said meanwhile: log lines, or a table on a terminal
+display, live         progress: log lines, or a table on a terminal
 launch                a command's sweep, from its members to the launcher that executes them
 launchers             who starts the workers: this machine, a pool of GPUs, Slurm, other launchers of Hydra
 """

@@ -1,4 +1,4 @@
-"""The devices of this machine, shared out among the runs of a pool."""
+"""The devices of this machine, allotted to the runs of a pool."""
 
 import os
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ class Devices:
     runs_per_gpu: int = 1
     cpus_per_run: int | None = None
     pins: bool = True
-    """Whether runs are kept to their devices and threads."""
+    """Whether runs are restricted to their devices and threads."""
     taken: dict[str, int] = field(default_factory=dict)
 
     def take(self, wanted: int) -> list[str] | None:
-        """Devices for one run, those with fewest runs first; None where they are not free now.
+        """Return devices for one run, those with fewest runs first; None if too few are free now.
 
-        GPUs are different ones. The ranks of a run on the CPU count one each, as far as there is room.
+        A run gets distinct GPUs. On the CPU each rank takes a place, up to the number of places.
         """
         if self.names == [CPU]:
             wanted = min(wanted, self.runs_per_gpu)
@@ -40,17 +40,17 @@ class Devices:
         return chosen
 
     def give_back(self, chosen: Sequence[str]) -> None:
-        """Free what `take` gave."""
+        """Free devices that `take` returned."""
         for name in chosen:
             self.taken[name] -= 1
 
     def wanted_by(self, config: RunConfig) -> int:
-        """The devices that a run takes: one after the other takes the machine, `auto` all of a pool's GPUs.
+        """Return the number of devices that a run takes; `auto` takes all of a pool's GPUs.
 
         Raises:
-            ConfigError: they are no number, or more than there are.
+            ConfigError: it is not a number, or more than there are.
         """
-        # Imported here: torch takes seconds, and a sweep that is done needs none of it.
+        # Imported late because torch takes seconds, and a sweep that is done needs none of it.
         from segsweep.distributed.ranks import devices_wanted
 
         if not self.pins:
@@ -66,34 +66,32 @@ class Devices:
         return wanted
 
     def environment(self, chosen: Sequence[str]) -> dict[str, str]:
-        """What keeps a run's process to its devices and threads."""
+        """Return the variables that restrict a run's process to its devices and threads."""
         if not self.pins:
             return {}
         gpus = {"CUDA_VISIBLE_DEVICES": ",".join(name for name in chosen if name != CPU)}
-        threads = self.cpus_per_run or (
-            None if any(name in os.environ for name in THREADS) else self._share()
-        )
-        return gpus | ({} if threads is None else dict.fromkeys(THREADS, str(threads)))
-
-    def _share(self) -> int:
-        return max(1, len(os.sched_getaffinity(0)) // (len(self.names) * self.runs_per_gpu))
+        threads = self.cpus_per_run
+        if not threads and not any(name in os.environ for name in THREADS):
+            threads = max(1, len(os.sched_getaffinity(0)) // (len(self.names) * self.runs_per_gpu))
+        return gpus | (dict.fromkeys(THREADS, str(threads)) if threads else {})
 
 
 def one_at_a_time() -> Devices:
-    """The whole machine for one run after the other."""
+    """Return the whole machine as a place for one run at a time."""
     return Devices([CPU], pins=False)
 
 
 def find_gpus(wanted: str | int | Sequence[int | str] | None) -> list[str]:
-    """The GPUs that `hydra.launcher.gpus` names, `all` of those visible, or the CPU where there are none.
+    """Return the GPUs that `hydra.launcher.gpus` names, `all` visible ones, or the CPU if there are none.
 
     Raises:
-        ConfigError: one is not there.
+        ConfigError: a GPU does not exist.
     """
     visible = visible_gpus()
     if wanted in (None, "all"):
         return visible or [CPU]
-    asked = [str(w).strip() for w in (wanted.split(",") if isinstance(wanted, str) else _list(wanted))]
+    listed = wanted.split(",") if isinstance(wanted, str) else [wanted] if isinstance(wanted, int) else wanted
+    asked = [str(name).strip() for name in listed]
     if asked in ([], ["none"]):
         return [CPU]
     missing = [name for name in asked if name not in visible]
@@ -106,13 +104,9 @@ def find_gpus(wanted: str | int | Sequence[int | str] | None) -> list[str]:
 
 
 def visible_gpus() -> list[str]:
-    """Names of the GPUs that this process may use, as CUDA_VISIBLE_DEVICES has them."""
+    """Return the names of the GPUs that this process may use, as in CUDA_VISIBLE_DEVICES."""
     import torch
 
     count = torch.cuda.device_count()
     given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return [name.strip() for name in given.split(",")][:count] if given else [str(i) for i in range(count)]
-
-
-def _list(value: int | Sequence[int | str]) -> list[int | str]:
-    return [value] if isinstance(value, int) else list(value)

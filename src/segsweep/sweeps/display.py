@@ -1,4 +1,4 @@
-"""What a sweep reports while it runs: a line as each run begins and ends, and one a minute in between."""
+"""Progress of a sweep as log lines: when a run begins and ends, and once a minute in between."""
 
 import logging
 import time
@@ -13,10 +13,9 @@ from segsweep.terminal import clock, one_line, printable, took
 log = logging.getLogger("segsweep")
 
 SAID = 60.0
-"""Seconds between two lines about a run that is at work."""
+"""Seconds between two progress lines of a run."""
 WORK = {State.RUNNING: "training", State.DONE: "testing"}
-"""What a run at work does, by its state."""
-
+"""What a run that is being executed does, by its state."""
 
 InWork = tuple[RunFolder, Sequence[str]]
 """A run that is being executed, and its devices."""
@@ -29,7 +28,7 @@ class Display(AbstractContextManager["Display"]):
         self.sweep = sweep
         self._held: set[str] = set()
         self.starts: dict[str, tuple[float, float]] = {}
-        """When the runs at work began, by the clock and in seconds that they had trained before."""
+        """For each run in execution: when it began, and the seconds it had trained before."""
         self._told: dict[str, float] = {}
         numbers = sweep.journal.numbers()
         self.number = {run.id: numbers.get(run.id, place) for place, run in enumerate(sweep.runs, 1)}
@@ -43,13 +42,13 @@ class Display(AbstractContextManager["Display"]):
         log.info(f"[{self.number[run.id]}/{self.total}] {one_line(self.sweep.label(run))}: {printable(what)}")
 
     def began(self, run: RunFolder) -> None:
-        """A run's process was started."""
+        """Report that a run's process was started."""
         self.starts[run.id] = time.monotonic(), train_seconds(run)
         self._told[run.id] = time.monotonic()
         self.said(run, f"run {run.id} …")
 
     def ended(self, run: RunFolder, reason: str | None) -> None:
-        """A run's process has ended, with the reason if the run is not finished."""
+        """Report how a run's process ended; `reason` is given if the run is not finished."""
         outcome, trained = str(run.status().state), train_seconds(run)
         if run.id in self.starts:
             started, before = self.starts.pop(run.id)
@@ -59,11 +58,11 @@ class Display(AbstractContextManager["Display"]):
         self.said(run, outcome if reason is None else f"{outcome}: {reason} (see {run.log})")
 
     def found_done(self, run: RunFolder) -> None:
-        """There was nothing to do for a run."""
+        """Report that a run was already complete."""
         self.said(run, "done already")
 
     def held(self, run: RunFolder) -> None:
-        """Another process is at work on a run; logged once."""
+        """Report, once, that another process is executing a run."""
         if run.id not in self._held and (holder := run.holder()) is not None:
             self._held.add(run.id)
             self.said(run, f"held by {holder}: waiting")
@@ -73,7 +72,7 @@ class Display(AbstractContextManager["Display"]):
         log.info(what)
 
     def tick(self, running: Sequence[InWork], waiting: Sequence[RunFolder]) -> None:
-        """Called several times a second, with the runs at work and those to come."""
+        """Update the progress; called several times a second with the runs in execution and those waiting."""
         for run, _ in running:
             if time.monotonic() - self._told[run.id] >= SAID:
                 self._told[run.id] = time.monotonic()
@@ -81,7 +80,7 @@ class Display(AbstractContextManager["Display"]):
 
 
 def progress(run: RunFolder) -> list[str]:
-    """Where a run at work stands: what it does, how far it is, loss, mIoU and time left."""
+    """Return the progress of a run in execution: activity and steps, loss, mIoU, time left."""
     status = run.status()
     done, total = status.progress(run.plan.max_steps)
     figures = {
@@ -94,5 +93,5 @@ def progress(run: RunFolder) -> list[str]:
 
 
 def figure(value: float | None, form: str) -> str:
-    """A figure as text; empty without one."""
+    """Return a figure as text; empty for None."""
     return "" if value is None else form.format(value)

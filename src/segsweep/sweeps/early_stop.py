@@ -1,9 +1,9 @@
 """Leaving out poor members of a sweep of chains, at the borders of stages.
 
-The median stopping rule (Golovin et al., Google Vizier, KDD 2017, section 3.2.2) applied where a chain may be
-cut: what continues a run begins only if that run's validation mIoU is not below the median of its stage. The
-rule looks at this command's members alone, and at runs that have not begun: with more members the median is
-another one, and may take in what it left out before, but it never stops what it once let begin.
+This is the median stopping rule (Golovin et al., Google Vizier, KDD 2017, section 3.2.2) applied between the
+stages of a chain: a stage begins only if its parent's validation mIoU is not below the median of the parent's
+stage. The rule compares members of this command only and never stops a run that has begun. With more members
+the median changes, so that a member left out earlier may be run later.
 """
 
 import statistics
@@ -14,18 +14,18 @@ from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
 
 FEWEST = 3
-"""Runs of which a median says something."""
+"""Runs below which a median means little."""
 
 
 def peers(run: Member, members: Sequence[Member]) -> list[Member]:
-    """The members that a run is compared with: of the same stage of like chains, on the same data set."""
+    """Return the members to compare a run with: same dataset, same names of stages in the chain."""
     return [member for member in members if _kind(member) == _kind(run)]
 
 
 def poor(parent: RunFolder, peers: Sequence[RunFolder]) -> str | None:
-    """Why what starts from `parent` is left out, among the runs of its stage; None where it is not.
+    """Return why the children of `parent` are left out, given the runs of its stage; None if they are not.
 
-    Runs that failed do not count. The figure is the last validation's: it is the last weights that go on.
+    Failed runs do not count. The mIoU is the last validation's, because children start from the last weights.
     """
     found = {run.id: run.status() for run in [*peers, parent]}
     done = {id: status.val_miou for id, status in found.items() if status.state is State.DONE}

@@ -13,9 +13,9 @@ from segsweep.sweeps.sweep import Call, Sweep
 
 
 def launch(call: Call) -> Sweep | None:
-    """Plan and execute the sweep that a command asks for; `call.sweep` has it too, however this ends.
+    """Plan and execute the sweep of a command; it is in `call.sweep` also if this raises.
 
-    Members are known before anything starts, unless a sweeper of Hydra's chooses them by what others reached.
+    All members are known before anything starts, unless a sweeper of Hydra's chooses them by results.
 
     Raises:
         ConfigError: a member is wrong, or the sweeper and the launcher do not go together.
@@ -47,7 +47,7 @@ def launch(call: Call) -> Sweep | None:
 
 
 def launcher_of(call: Call, context: HydraContext) -> SweepLauncher:
-    """Make the launcher that a command chose, which may be another one of Hydra's in ours."""
+    """Return the launcher that a command chose; another Hydra launcher is wrapped in ours."""
     settings = call.request.settings
     launcher = Plugins.instance().instantiate_launcher(
         hydra_context=context, task_function=call, config=settings
@@ -60,7 +60,7 @@ def launcher_of(call: Call, context: HydraContext) -> SweepLauncher:
 
 
 def check_planning_launcher(settings: DictConfig) -> None:
-    """Raise ConfigError if another sweeper of Hydra's is to use another launcher of Hydra's: nobody plans."""
+    """Raise ConfigError if neither sweeper nor launcher is ours, because nothing would plan the runs."""
     if not issubclass(get_class(settings.hydra.launcher.get("_target_")), SweepLauncher):
         raise ConfigError(
             f"hydra/sweeper={settings.hydra.runtime.choices['hydra/sweeper']} needs a launcher that plans: "

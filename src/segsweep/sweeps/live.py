@@ -1,7 +1,7 @@
-"""A live table of a sweep on a terminal: a row for each run, as many as there is room for.
+"""A live table of a sweep on a terminal: one row per run, as many as fit. Log lines appear above it.
 
-It is drawn by whoever calls `tick`, without a thread of its own: runs are to be started by the main thread,
-and what is shown is read from their status.json, once a second. Log lines appear above it.
+It is drawn in `tick`, without a thread of its own, because the main thread must start the runs. What it shows
+is read from their status.json, once a second.
 """
 
 import logging
@@ -23,32 +23,29 @@ from segsweep.sweeps.outcome import ending
 from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import clock, one_line
 
-EVERY = 1.0
-"""Seconds between two drawings."""
-MARGIN = 4
-"""Lines of the terminal that are no rows: the table's head, the summary, a log line and the cursor's."""
+EVERY = 1.0  # seconds between two drawings
+MARGIN = 4  # lines besides rows: the table's head, the summary, a log line and the cursor's
 RUNNING, WAITING, NOT_STARTED = "running", "waiting", "not started"
 SHOWN_FIRST = (RUNNING, FAILED, INTERRUPTED, WAITING, LEFT_OUT, DONE, NOT_STARTED)
 SUMMED_UP = (DONE, FAILED, INTERRUPTED, LEFT_OUT, RUNNING, WAITING, NOT_STARTED)
 COLUMNS = ("", "run", "state", "device", "done", "step", "loss", "val mIoU", "left")
-BAR = 10
-"""Characters of a run's bar."""
+BAR = 10  # characters of a run's bar
 
 
 class LiveTable(Display):
-    """Log lines, and below them where each run stands."""
+    """Log lines, and below them the progress of each run."""
 
     def __init__(self, sweep: Sweep, console: Console | None = None) -> None:
         super().__init__(sweep)
         self.live = Live(console=console or Console(stderr=True), auto_refresh=False, transient=True)
         self.ends: dict[str, tuple[str, Status]] = {}
-        """How runs ended, the latest last: a state, and status.json."""
+        """How runs ended, the latest last: state and status."""
         self.seconds: list[float] = []
-        """How long runs took that were run from start to end."""
+        """Durations of the runs that this command executed to their end."""
         self._drawn = 0.0
 
     def __enter__(self) -> "LiveTable":
-        """Begin to draw; what is logged goes above the table."""
+        """Start drawing, and send log lines above the table."""
         plain = sys.stderr
         self.live.start()
         self._streams = [
@@ -59,7 +56,7 @@ class LiveTable(Display):
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Clear the table, as the closing one follows."""
+        """Clear the table; the closing one follows."""
         self.live.stop()
         for handler in self._streams:
             handler.setStream(sys.stderr)
@@ -74,24 +71,24 @@ class LiveTable(Display):
         self.ends[run.id] = state, run.status()
 
     def found_done(self, run: RunFolder) -> None:
-        """Remember a run that was done already."""
+        """Remember a run that was already complete."""
         super().found_done(run)
         self.ends[run.id] = DONE, run.status()
 
     def tick(self, running: Sequence[InWork], waiting: Sequence[RunFolder]) -> None:
-        """Draw, if the last drawing is old."""
+        """Draw the table if it is due."""
         if time.monotonic() - self._drawn >= EVERY:
             self._drawn = time.monotonic()
             self.live.update(self.drawing(running, waiting), refresh=True)
 
     def drawing(self, running: Sequence[InWork], waiting: Sequence[RunFolder]) -> Group:
-        """The table as it is now."""
+        """Return the table and summary line as of now."""
         at_work = {run.id: devices for run, devices in running}
         states = {run.id: self.ends.get(run.id, (NOT_STARTED,))[0] for run in self.sweep.runs}
         states |= dict.fromkeys((run.id for run in waiting), WAITING) | dict.fromkeys(at_work, RUNNING)
         table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
         hidden = () if any(at_work.values()) else ("device",)
-        for name in (name for name in COLUMNS if name not in hidden):  # runs' names give way to the figures
+        for name in (name for name in COLUMNS if name not in hidden):  # names of runs shrink first
             justify: JustifyMethod = "left" if name in COLUMNS[1:5] else "right"
             table.add_column(name, no_wrap=True, justify=justify, ratio=1 if name == COLUMNS[1] else None)
         for run in self._chosen(states, self.live.console.height - MARGIN):
@@ -100,7 +97,7 @@ class LiveTable(Display):
         return Group(table, Text(self._summary(states)))
 
     def _chosen(self, states: dict[str, str], room: int) -> list[RunFolder]:
-        """The runs that matter most, in the sweep's order; of those that ended the latest."""
+        """Return the most relevant runs in the sweep's order; of ended ones, the latest."""
         latest = {id: -place for place, id in enumerate(self.ends)}
         by_weight = sorted(
             self.sweep.runs, key=lambda run: (SHOWN_FIRST.index(states[run.id]), latest.get(run.id, 0))
@@ -133,7 +130,7 @@ class LiveTable(Display):
         return counts + ("" if rest is None else f"; about {clock(rest)} left")
 
     def _left(self, waiting: int, running: int) -> float | None:
-        """Seconds until all are done, if those to come take as long as those that are done took."""
+        """Estimate the seconds left from the mean duration of finished runs; None without any."""
         if not self.seconds or not running:
             return None
         mean = sum(self.seconds) / len(self.seconds)

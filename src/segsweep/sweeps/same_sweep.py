@@ -1,7 +1,7 @@
-"""Whether a command's members are those of a sweep that was there before.
+"""Whether a command's members belong to an existing sweep.
 
-A sweep is the same one while its members grow along its axes. What was one value for all of its runs and is
-another one now would train all of it anew under the old name: that is refused, with what differs.
+A sweep may grow along its axes. If a setting that all of its runs had in common has changed, everything would
+be trained again under the old name: that is refused with a message that names the changes.
 """
 
 import logging
@@ -19,15 +19,15 @@ from segsweep.runs.journal import Journal
 log = logging.getLogger("segsweep")
 
 ALWAYS_AN_AXIS = ("seed",)
-"""A table's seeds may be trained one at a time. What is no part of a run's identity is free as well."""
+"""Keys that may change from command to command, besides those outside a run's identity."""
 SHOWN = 3
 
 Settings = dict[str | None, list[dict[str, Any]]]
-"""What makes each run what it is, by stages."""
+"""Choices and identity of each run, by stage."""
 
 
 def unnamed_sweep_of(runs_dir: Path, ids: set[str]) -> str | None:
-    """The oldest unnamed sweep of some or all of these runs and no others, or of these and more."""
+    """Return the oldest unnamed sweep whose runs are a subset or superset of these, or None."""
     found = []
     for path in (runs_dir / layout.SWEEPS).glob("*.json"):
         try:
@@ -42,9 +42,9 @@ def unnamed_sweep_of(runs_dir: Path, ids: set[str]) -> str | None:
 
 
 def check_settings(journal: Journal, runs_dir: Path, members: Sequence[Member]) -> None:
-    """Raise ConfigError where a sweep's name is given to runs that all differ from all of its own alike.
+    """Raise ConfigError if a setting shared by all of a sweep's runs has another value in all new members.
 
-    With a run in common the others are on a new axis. A sweep of one run has no axis yet: any may be one.
+    If they have a run in common, the change is a new axis, as is any change to a sweep of one run.
     """
     known = {member.run for member in journal.members()}
     before = [run for run in (RunFolder(runs_dir / id) for id in known) if layout.is_run(run.path)]
@@ -63,7 +63,7 @@ def check_settings(journal: Journal, runs_dir: Path, members: Sequence[Member]) 
 
 
 def _changes(old: Settings, new: Settings) -> list[tuple[str, tuple[str, str]]]:
-    """Keys with one value in all old runs of a stage and another one in all new runs of it."""
+    """Return keys with one value in all old runs of a stage and another one in all new runs of it."""
     found: dict[str, dict[str | None, tuple[str, str]]] = {}
     stages = [stage for stage in new if stage in old]
     for stage in stages:
@@ -85,30 +85,28 @@ def _changes(old: Settings, new: Settings) -> list[tuple[str, tuple[str, str]]]:
 
 
 def _values(key: str, some: Sequence[Mapping[str, Any]]) -> set[str]:
-    """What runs have of a key; of what their data hold, what is known."""
+    """Return the values that runs have of a key; a fingerprint that is not known yet does not count."""
     return {as_typed(one.get(key)) for one in some if key != CONTENT or key in one}
 
 
 def _of_another_choice(key: str, *both: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether an option belongs to a choice that only new runs have: the choice is the axis."""
+    """Return whether an option belongs to a choice that only new runs have: then the choice is the axis."""
     old, new = ({one.get(key.split(".")[0]) for one in some} for some in both) if "." in key else ((), ())
     return len(old) > 1 and not set(new) <= set(old)
+
+
+# Choices come first in the messages: `head=ksac` says more than its options do.
 
 
 def _of_runs(runs: Sequence[RunFolder]) -> Settings:
     found: Settings = {}
     for run in runs:
-        found.setdefault(run.plan.stage, []).append(_joined(run.plan.choices, run.plan.identity))
+        found.setdefault(run.plan.stage, []).append({**run.plan.choices, **run.plan.identity})
     return found
 
 
 def _of_members(members: Sequence[Member]) -> Settings:
     found: Settings = {}
     for member in members:
-        found.setdefault(member.stage, []).append(_joined(member.choices, member.identity))
+        found.setdefault(member.stage, []).append({**member.choices, **member.identity})
     return found
-
-
-def _joined(choices: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Choices first: they say in a word what their options say in ten."""
-    return {**choices, **own}

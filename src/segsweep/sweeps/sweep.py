@@ -1,4 +1,4 @@
-"""A sweep: a name for a set of runs, and for the journal of their doing."""
+"""A sweep: a named set of runs, and the journal of what happened to them."""
 
 import hashlib
 import logging
@@ -24,29 +24,29 @@ log = logging.getLogger("segsweep")
 
 @dataclass
 class Sweep:
-    """The runs that one `-m` command asked for."""
+    """The runs of one `-m` command."""
 
     name: str
     runs_dir: Path
     runs: list[RunFolder]
     named: bool = True
-    """Whether its name was given, and not made from its members."""
+    """False if its name was made from its members' ids."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why runs failed, by id."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Why runs were left out as poor ones, by id."""
     gone: Sequence[str] = ()
-    """Ids of its members whose folders are not there."""
+    """Ids of members whose folders were removed."""
     started: float = field(default_factory=time.monotonic)
     trained_before: dict[str, float] = field(default_factory=dict)
-    """Seconds of training that each run had behind it when the command began."""
+    """Seconds that each run had trained when the command began."""
 
     @classmethod
     def of(cls, members: Sequence[Member]) -> "Sweep":
-        """The sweep of these members: the one that `sweep=` names, or an unnamed one that has them.
+        """Return the sweep that `sweep=` names, or the unnamed one of these members.
 
         Raises:
-            ConfigError: the name is none, or is that of a sweep of other runs.
+            ConfigError: the name is invalid, or belongs to a sweep of other runs.
         """
         config = members[0].config
         runs_dir, given = Path(config.runs_dir), config.sweep
@@ -63,10 +63,10 @@ class Sweep:
 
     @classmethod
     def read(cls, runs_dir: Path, name: str) -> "Sweep":
-        """A sweep that was started before, with all members that it ever had.
+        """Return a sweep from its journal, with all members that it ever had.
 
         Raises:
-            UserError: there is none of this name.
+            UserError: there is no sweep of this name.
         """
         record = Journal(runs_dir, name).read()
         if record is None:
@@ -80,11 +80,11 @@ class Sweep:
 
     @cached_property
     def journal(self) -> Journal:
-        """Where its members and their fates are kept."""
+        """The record of its members and their outcomes."""
         return Journal(self.runs_dir, self.name)
 
     def write(self, members: Sequence[Member]) -> None:
-        """Number the members and keep them in the journal; those of a later batch come behind."""
+        """Number the members and write them into the journal, behind those of earlier batches."""
         there = {run.id for run in self.runs}
         self.runs += [member.folder for member in members if member.id not in there]
         for member in members:
@@ -95,35 +95,34 @@ class Sweep:
             log.info(f"sweep {self.name}: {known} runs as before, {len(members) - known} new")
 
     def end(self, run: RunFolder, state: Fate, reason: str | None) -> None:
-        """Take note of how a run of it ended."""
-        for known in (self.reasons, self.left_out):  # of a batch before
+        """Record how a run ended."""
+        for known in (self.reasons, self.left_out):  # from an earlier batch
             known.pop(run.id, None)
         if reason is not None:
             (self.left_out if state == LEFT_OUT else self.reasons)[run.id] = reason
         self.journal.note(run.id, state, reason=reason)
 
     def seconds(self) -> tuple[float, float]:
-        """Seconds since the command began, and those that its runs have trained since."""
+        """Return the seconds since the command began, and those that its runs have trained since."""
         trained = sum(map(train_seconds, self.runs)) - sum(self.trained_before.values())
         return time.monotonic() - self.started, max(0.0, trained)
 
     def label(self, run: RunFolder) -> str:
-        """What tells a run from the others of the sweep."""
+        """Return what distinguishes a run from the others of the sweep."""
         return compare.label(run, self._axes) or run.id
 
     @cached_property
-    def _axes(self) -> list[str]:
-        # Asked for at every member, and a comparison of all runs.
+    def _axes(self) -> list[str]:  # cached, because it compares all runs
         return compare.axes(self.runs)
 
 
 def train_seconds(run: RunFolder) -> float:
-    """Seconds that a run has trained, over all its starts."""
+    """Return the seconds that a run has trained, over all its attempts."""
     return float(run.status().train_seconds or 0.0)
 
 
 def names(runs_dir: Path) -> list[str]:
-    """Names of the sweeps of a folder of runs."""
+    """Return the names of the sweeps in a folder of runs."""
     files = (runs_dir / SWEEPS).rglob("*.json")
     return sorted(path.relative_to(runs_dir / SWEEPS).with_suffix("").as_posix() for path in files)
 
@@ -143,22 +142,21 @@ def _hash(members: Sequence[Member]) -> str:
 
 @dataclass
 class Call:
-    """One command's order of a sweep: what its launcher is told, and what comes back.
+    """One command's request for a sweep, and its result.
 
-    Hydra makes launchers and sweepers, and hands them one object of the application's, the task function:
-    this.
+    Hydra creates launchers and sweepers and passes them one object of ours, the task function: this one.
     """
 
     request: Request
     may_train: bool = True
-    """False if runs are only to be tested."""
+    """False if runs may only be tested."""
     sweep: Sweep | None = None
-    """What was launched, however it ended: one sweep, also if a sweeper asks for several batches."""
+    """What was launched, however it ended; a sweeper's batches are one sweep."""
 
     def check(self, member: Member) -> None:
         """Raise UserError if a member cannot be run."""
         check_member(member, self.may_train)
 
     def __call__(self, config: object) -> None:
-        """Never called: launchers of ours start processes, and those of others are given orders."""
+        """Never called: our launchers start processes, and other launchers receive work orders."""
         raise NotImplementedError

@@ -1,9 +1,8 @@
-"""Checkpoint files that are whole or absent, and known to be whole by their checksums.
+"""Checkpoint files that are whole or absent, with checksums that detect later damage.
 
 Lightning's own save writes into the temporary folder and moves the file from there, which on another file
-system is a copy that a kill can cut in half. Here a checkpoint is written beside its place, synced to disk
-and renamed; the one that it replaces is kept as previous.ckpt; SHA256SUMS tells a file that was damaged
-later (`sha256sum -c SHA256SUMS` reads it).
+system is a copy that a kill can cut in half. Here a checkpoint is written beside its target, synced to disk
+and renamed; the one that it replaces is kept as previous.ckpt (check both with `sha256sum -c SHA256SUMS`).
 """
 
 import errno
@@ -25,7 +24,7 @@ from segsweep.runs.layout import LAST, PREVIOUS, SUMS
 from segsweep.training.checksums import is_misprint, read_sums, write_sums
 
 SEGMENTER = "segmenter."
-"""Prefix of the names of the segmenter's tensors among those of the whole task."""
+"""Prefix of the segmenter's tensors in a task's state dict."""
 
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """Errors of file systems without hard links, such as exFAT and mounted object stores."""
@@ -41,7 +40,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes whole files and loads with `weights_only=True`.
 
     Args:
-        check: called when a checkpoint is written and before it gets its name; may raise.
+        check: called after a checkpoint is written and before it is renamed; may raise.
     """
 
     def __init__(self, check: Callable[[], None] = lambda: None) -> None:
@@ -49,10 +48,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self.check = check
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write `checkpoint` to `path`, all or nothing; what last.ckpt was becomes previous.ckpt.
+        """Write `checkpoint` to `path` atomically; an existing last.ckpt becomes previous.ckpt.
 
         Raises:
-            UserError: the disk is full or cannot be written; what stood at `path` is untouched.
+            UserError: the disk is full or cannot be written; an older file at `path` is untouched.
         """
         target = Path(path)
         draft = draft_of(target)
@@ -69,7 +68,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise
         except (OSError, RuntimeError) as error:
             draft.unlink(missing_ok=True)
-            # torch's writer, left without its file, raises an error of its own over the disk's.
+            # torch's writer hides the disk's error behind its own.
             cause = error if isinstance(error, OSError) else error.__context__
             if not isinstance(cause, OSError):
                 raise
@@ -86,8 +85,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 def _put_in_place(draft: Path, target: Path) -> None:
     """Rename a written checkpoint to its name.
 
-    The new checksum comes first, beside that of the file still standing there, and so for previous.ckpt: at
-    every moment each file's sum is among those listed.
+    The new checksum is listed first, beside that of the present file, and likewise for previous.ckpt, so that
+    each file's checksum is listed at any moment.
     """
     folder, sums, new = target.parent, read_sums(target.parent), digest(draft)
     standing = _standing(target, sums.get(target.name, []))
@@ -105,15 +104,14 @@ def _put_in_place(draft: Path, target: Path) -> None:
 
 
 def _standing(target: Path, listed: list[str]) -> list[str]:
-    """Return the sum of the present file; if a kill between two writes left several, the one that fits."""
+    """Return the checksum of the present file; if a kill left several, the one that matches."""
     return listed if len(listed) < 2 or not target.exists() else [s for s in listed if s == digest(target)]
 
 
 def _link_or_move(target: Path, link: Path) -> None:
-    """Give a file a second name or, if there are no hard links, only the new one.
+    """Give a file a second name or, on a file system without hard links, rename it.
 
-    Then there is no last.ckpt until the new one is renamed, and a run that is killed meanwhile goes on from
-    previous.ckpt.
+    In that case a run that is killed before the new last.ckpt is in place continues from previous.ckpt.
     """
     try:
         os.link(target, link)
@@ -124,10 +122,10 @@ def _link_or_move(target: Path, link: Path) -> None:
 
 
 def newest(folder: Path) -> Path | None:
-    """Return the latest checkpoint to resume from; report a damaged one and take the one before it.
+    """Return the latest whole checkpoint, or None if there are none; log damaged ones.
 
     Raises:
-        DamagedCheckpointError: there are checkpoints, and none is whole.
+        DamagedCheckpointError: all checkpoints are damaged.
     """
     found = [folder / name for name in (LAST, PREVIOUS) if (folder / name).is_file()]
     for path in found:
@@ -147,10 +145,10 @@ def verify(path: Path) -> str | None:
     """Check that a file is what was written.
 
     Returns:
-        What is wrong with the list of checksums, if it is the list that is damaged, and not the file.
+        A remark if the list of checksums is damaged, and not the file.
 
     Raises:
-        DamagedCheckpointError: the file is not what SHA256SUMS says was written.
+        DamagedCheckpointError: the file does not match SHA256SUMS.
     """
     listed, found = read_sums(path.parent).get(path.name, []), digest(path)
     if found in listed:
@@ -158,7 +156,7 @@ def verify(path: Path) -> str | None:
     if listed and not any(is_misprint(one, found) for one in listed):
         raise _damaged(path)
     _check_by_itself(path)
-    if not (path.parent / SUMS).exists():  # written before there were sums
+    if not (path.parent / SUMS).exists():  # from a version without checksums
         return None
     return (
         f"{path.parent / SUMS} is damaged: it does not have the checksum of {path.name}, which is whole by "
@@ -167,7 +165,7 @@ def verify(path: Path) -> str | None:
 
 
 def _check_by_itself(path: Path) -> None:
-    """Read a file and compare each part with the checksum that torch.save wrote beside it."""
+    """Read a file and compare each part with the checksum that torch.save stored with it."""
     read_checkpoint(path)
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as parts:
@@ -176,29 +174,26 @@ def _check_by_itself(path: Path) -> None:
 
 
 def rows_counted(path: Path) -> tuple[int, dict[str, int]]:
-    """Return a checkpoint's step and the rows each table had by then (see Recorder); old ones lack these."""
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, UnpicklingError) as error:
-        raise _damaged(path) from error
+    """Return a checkpoint's step and the rows of each table by then (see Recorder); old ones lack these."""
+    checkpoint = read_checkpoint(path, mmap=True)
     recorder = checkpoint.get("callbacks", {}).get("Recorder", {})
     return int(checkpoint.get("global_step", 0)), dict(recorder.get("rows", {}))
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def read_checkpoint(path: Path, mmap: bool = False) -> dict[str, Any]:
     """Read a checkpoint on the CPU; only tensors and plain values are accepted.
 
     Raises:
         DamagedCheckpointError: it cannot be read.
     """
     try:
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
+        return dict(torch.load(path, map_location="cpu", weights_only=True, mmap=mmap))
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, UnpicklingError) as error:
         raise _damaged(path) from error
 
 
 def segmenter_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the segmenter's tensors of a training checkpoint, or of a bare state dict."""
+    """Return the segmenter's tensors from a training checkpoint or a bare state dict."""
     if "state_dict" not in checkpoint:
         return dict(checkpoint)
     state = checkpoint["state_dict"].items()

@@ -1,4 +1,4 @@
-"""When a run writes its checkpoints: the last, for going on, and the best, for testing."""
+"""When a run writes its checkpoints: the last one, to resume from, and the best one, to test."""
 
 import math
 import time
@@ -29,7 +29,7 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up a checkpoint's state; Lightning would forget the best score of a folder that was moved."""
+        """Restore the state; Lightning alone would forget the best score if the folder was moved."""
         paths = ("best_model_path", "kth_best_model_path", "last_model_path")
         moved = {name: self._here(state_dict[name]) for name in paths}
         scores = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
@@ -42,9 +42,9 @@ class BestCheckpoint(ModelCheckpoint):
 class LastCheckpoint(Checkpoint):
     """Write last.ckpt every `every` optimizer steps, every `minutes` minutes, and at the end.
 
-    If a validation falls on the same step, it is written after it, so that a resumed run neither repeats
-    nor misses a validation. The step before a validation is always written: whatever ends the process within
-    the validation, only one step is repeated.
+    On a step with a validation it is written after the validation, so that a resumed run neither repeats nor
+    misses one. The step before a validation is always written: if the process ends within the validation,
+    only one step is repeated.
     """
 
     def __init__(
@@ -68,19 +68,19 @@ class LastCheckpoint(Checkpoint):
         self._save_if_due(trainer)
 
     def validation_follows(self, trainer: pl.Trainer) -> bool:
-        """Whether the step that has just been finished is one to validate."""
+        """Return whether the step that has just ended is followed by a validation."""
         return trainer.global_step % self.val_every == 0
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Save now, unless this step is saved already.
+        """Save now, unless this step is already saved.
 
         Raises:
-            DivergenceError: a weight is not finite; the checkpoint before stays the last.
+            DivergenceError: a weight is not finite; the earlier checkpoint remains.
         """
         if trainer.global_step != self.saved_at:
             check_weights(trainer.lightning_module, trainer.global_step)
             self.saved_at, self.saved_when = trainer.global_step, time.monotonic()
-            # So that ranks that continue and ranks that resume from the file have the same buffers.
+            # Ranks that continue have the same buffers as ranks that resume from the file.
             share_buffers(trainer.lightning_module)
             trainer.save_checkpoint(self.path)
 
@@ -91,7 +91,7 @@ class LastCheckpoint(Checkpoint):
             self.save(trainer)
 
     def _is_overdue(self, trainer: pl.Trainer) -> bool:
-        """Whether the minutes are over on any rank: each has its own clock, and they save together."""
+        """Return whether `minutes` have passed on any rank: clocks differ, but ranks save together."""
         if self.seconds == math.inf:
             return False
         overdue = time.monotonic() - self.saved_when > self.seconds
@@ -99,11 +99,7 @@ class LastCheckpoint(Checkpoint):
 
 
 def check_weights(module: nn.Module, step: int) -> None:
-    """Refuse to keep weights that are not finite: gradients may be infinite although the loss is finite.
-
-    Raises:
-        DivergenceError: a parameter is NaN or infinite after this step.
-    """
+    """Raise DivergenceError if a parameter is not finite, as after an infinite gradient of a finite loss."""
     for name, parameter in module.named_parameters():
         if not parameter.isfinite().all():
             raise DivergenceError(f"{name} is NaN or infinite", step)

@@ -1,4 +1,4 @@
-"""SHA256SUMS: what each checkpoint of a folder was when it was written, as `sha256sum -c` reads it."""
+"""SHA256SUMS: the checksums of a folder's checkpoints, in the format of `sha256sum -c`."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,11 +8,11 @@ from segsweep.files import write_bytes
 from segsweep.runs.layout import SUMS
 
 Sums = Mapping[str, Sequence[str]]
-"""Listed sums by file name, the newest first: while a file is being replaced it has two."""
+"""Checksums by file name, the newest first; a file that is being replaced has two."""
 
 
 def read_sums(folder: Path) -> dict[str, list[str]]:
-    """Return the listed sums; none if there is no list, or it is not text."""
+    """Return the listed checksums; empty if the list is missing or not text."""
     sums: dict[str, list[str]] = {}
     try:
         lines = (folder / SUMS).read_text().splitlines()
@@ -25,16 +25,16 @@ def read_sums(folder: Path) -> dict[str, list[str]]:
 
 
 def write_sums(folder: Path, sums: Sums) -> None:
-    """Write the list, whole or not at all."""
+    """Write the list atomically."""
     lines = [f"{listed}  {name}\n" for name, digests in sorted(sums.items()) for listed in digests]
     write_bytes(folder / SUMS, "".join(lines).encode())
 
 
 def is_misprint(listed: str, found: str) -> bool:
-    """Whether a listed sum is a damaged copy of a file's, and not the sum of another file.
+    """Return whether a listed checksum is a damaged copy of a file's own, not that of other content.
 
-    Sums of different files have a sixteenth of their 64 digits in common by chance; damage of a few bits
-    leaves most of them, or something that is not a sum.
+    Checksums of different files agree in a sixteenth of their 64 digits by chance; a few damaged bits leave
+    most digits intact, or something that is not a checksum.
     """
     if re.fullmatch("[0-9a-f]{64}", listed) is None:
         return True

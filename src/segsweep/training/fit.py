@@ -1,4 +1,4 @@
-"""Training one run from wherever it stands: the one place that builds a Lightning Trainer."""
+"""Train one run from its current state: the one place that builds a Lightning Trainer."""
 
 import logging
 import math
@@ -28,18 +28,18 @@ from segsweep.training.stopping import StopOnSignal
 from segsweep.training.sync_batchnorm import synchronise, synchronises
 from segsweep.training.task import SegmentationTask
 
-# What Lightning remarks on in our design, where the remark is no news: each with the reason.
+# Lightning's warnings about what is intended here, each with the reason.
 QUIET = (
     "does not have many workers",  # num_workers is the user's choice; 0 is right for small runs
-    "Checkpoint directory .* exists and is not empty",  # it does, when a run goes on
+    "Checkpoint directory .* exists and is not empty",  # so it does if a run is resumed
     "mid-epoch checkpoint",  # the sampler starts at the checkpoint's step, see StreamBatchSampler
     "isinstance\\(treespec, LeafSpec\\)",  # Lightning 2.6 reads torch's older pytree names
     "is smaller than the logging interval",
     "GPU available but not used",
     "Trying to infer the `batch_size`",
-    "`training_step` returned `None`",  # the batch was dropped, as the run's own line says
-    "in eval mode at the start of training",  # what is frozen
-    "recommended to use `self.log\\(.*sync_dist=True",  # the figures are those of all ranks already
+    "`training_step` returned `None`",  # the batch was dropped, and logged as such
+    "in eval mode at the start of training",  # frozen parts
+    "recommended to use `self.log\\(.*sync_dist=True",  # the figures are already over all ranks
     "srun",
 )
 
@@ -54,12 +54,12 @@ def fit(
     resume: Path | None,
     check: Callable[[], None],
 ) -> None:
-    """Train to `max_steps`, from a checkpoint if one is given; leaves last.ckpt and best.ckpt.
+    """Train to `max_steps`, from `resume` if given, and leave last.ckpt and best.ckpt.
 
-    `check` is called between steps and before a checkpoint gets its name, and may raise.
+    `check` is called between steps and before a checkpoint is renamed, and may raise.
 
     Raises:
-        PreemptedError: a signal asked for the end, and a checkpoint is written.
+        PreemptedError: a signal asked for the end; a checkpoint is written.
     """
     quieten()
     trainer = build_trainer(config, ranks, recorder, checkpoints, check)
@@ -69,7 +69,7 @@ def fit(
     try:
         trainer.fit(task, data, ckpt_path=None if resume is None else str(resume), weights_only=True)
     except SystemExit as exit:
-        # Lightning turns the keyboard's interrupt into an exit.
+        # Lightning turns a KeyboardInterrupt into an exit.
         if isinstance(exit.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
@@ -78,10 +78,10 @@ def fit(
 def build_trainer(
     config: RunConfig, ranks: Ranks, recorder: Recorder, checkpoints: Path, check: Callable[[], None]
 ) -> pl.Trainer:
-    """A Trainer that counts in steps: one Lightning epoch is the whole run (see data/datamodule.py).
+    """Return a Trainer that counts in steps: one Lightning epoch is the whole run (see data/datamodule.py).
 
-    Among several ranks, whose process group is there already, it uses DDP; SegmentationTask shares buffers.
-    One process under Slurm is no group of ranks, which Lightning would doubt.
+    Several ranks use DDP in the existing process group; SegmentationTask shares buffers. A single process
+    gets LightningEnvironment, because under Slurm Lightning would expect a group.
     """
     options, several = config.trainer, ranks.world > 1
     try:
@@ -90,7 +90,7 @@ def build_trainer(
             devices=ranks.local_world,
             num_nodes=ranks.nodes,
             strategy=DDPStrategy(broadcast_buffers=False) if several else "auto",
-            precision=options.precision,  # type: ignore[arg-type]  # a string of the user's; Lightning checks it
+            precision=options.precision,  # type: ignore[arg-type]  # the user's string, which Lightning checks
             max_steps=options.max_steps,
             accumulate_grad_batches=options.accumulate_grad_batches,
             gradient_clip_val=options.gradient_clip_val,
@@ -120,13 +120,13 @@ def _callbacks(
     last = LastCheckpoint(checkpoints, due.every, options.val_interval(), options.max_steps, due.minutes)
     checked = -math.inf
 
-    def check_each_second(*_: object) -> None:  # not in each step: it may ask a file server
+    def check_each_second(*_: object) -> None:  # not in each step: it may access a file server
         nonlocal checked
         if time.monotonic() - checked >= 1:
             checked = time.monotonic()
             check()
 
-    # The order is that of the callbacks within a step: what is recorded is in the checkpoint written after.
+    # In the order of calls within a step: the recorder first, because a checkpoint contains its state.
     before, best = LambdaCallback(on_train_batch_end=check_each_second), BestCheckpoint(checkpoints)
     callbacks: list[Callback] = [before, recorder, best, last, StopOnSignal(last)]
     if options.ema_decay is not None:
@@ -137,19 +137,19 @@ def _callbacks(
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar over the whole run, with loss, rate and images a second; tqdm adds the time left."""
+    """Lightning's bar over the whole run, with loss, learning rate and images/s; tqdm adds the time left."""
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
         self.recorder = recorder
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *args: Any) -> None:
-        """Name the bar after what it counts: the one epoch of Lightning's is the whole run."""
+        """Label the bar `train`: Lightning's one epoch is the whole run."""
         super().on_train_epoch_start(trainer, *args)
         self.train_progress_bar.set_description("train")
 
     def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
-        """What stands right of the bar."""
+        """Return the figures to the right of the bar."""
         progress = self.recorder.progress(trainer)
         figures = {"loss": progress.loss, "lr": progress.lr, "images/s": progress.images_per_s}
         shown = {name: f"{value:.4g}" for name, value in figures.items() if value is not None}
@@ -158,7 +158,7 @@ class ProgressBar(TQDMProgressBar):
 
 
 def quieten() -> None:
-    """Silence Lightning's remarks that are no news here."""
+    """Silence Lightning's warnings about what is intended here."""
     for message in QUIET:
         warnings.filterwarnings("ignore", message=f".*{message}")
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):

@@ -27,7 +27,7 @@ def need(package: str) -> None:
 class TensorBoard(Service):
     """TensorBoard's event files, in the run folder under tensorboard/.
 
-    A run that goes on has TensorBoard purge what comes after the last complete row.
+    A resumed run has TensorBoard purge what follows the last complete row.
     """
 
     shows_pictures = True
@@ -37,22 +37,22 @@ class TensorBoard(Service):
         need("tensorboard")
 
     def open(self, run: RunInfo) -> int:
-        """Go on behind the last complete row of the event files."""
+        """Continue after the last complete row of the event files."""
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-        logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it remarks on every purge
+        logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it logs every purge
         self.run, folder = run, run.folder / "tensorboard"
         folder.mkdir(exist_ok=True)
         events = EventAccumulator(str(folder), {"scalars": 0}).Reload()
-        self.told = {tag: events.Scalars(tag)[-1] for tag in events.Tags()["scalars"]}
-        first = self.told["step"].step + 1 if "step" in self.told else 0
+        self.last_events = {tag: events.Scalars(tag)[-1] for tag in events.Tags()["scalars"]}
+        first = self.last_events["step"].step + 1 if "step" in self.last_events else 0
         self.logger = TensorBoardLogger(
             run.folder, folder.name, version="", default_hp_metric=False, purge_step=first
         )
         return first
 
     def log(self, step: int, figures: Mapping[str, float], pictures: Sequence[Picture]) -> None:
-        """Log a row, before it the pictures: image, truth and prediction side by side."""
+        """Log the pictures (image, truth and prediction side by side), then the row."""
         colours = full_palette(self.run.palette)
         for one in pictures:
             maps = [one.image, *(colours[labels] for labels in (one.truth, one.prediction))]
@@ -61,8 +61,8 @@ class TensorBoard(Service):
         super().log(step, figures, pictures)
 
     def finish(self, step: int, summary: Mapping[str, float]) -> None:
-        """Log final figures that are new, beside the configuration, for TensorBoard's table of runs."""
-        known = {tag: event.value for tag, event in self.told.items()}
+        """Log the configuration with final figures that are new, for TensorBoard's table of runs."""
+        known = {tag: event.value for tag, event in self.last_events.items()}
         new = {k: v for k, v in summary.items() if not math.isclose(known.get(k, math.nan), v, rel_tol=1e-6)}
         if new:
             self.logger.log_hyperparams(dict(self.run.config), new, step)
@@ -72,7 +72,7 @@ class TensorBoard(Service):
 class Mlflow(Service):
     """MLflow, at the URI of the options or of $MLFLOW_TRACKING_URI, else in mlflow.db beside the run folders.
 
-    MLflow gives a run an id of its own; a tag says which run of ours it is.
+    MLflow assigns its own run ids; a tag holds ours.
     """
 
     def __init__(self, options: LoggerOptions) -> None:
@@ -84,12 +84,12 @@ class Mlflow(Service):
         from mlflow.exceptions import MlflowException
         from mlflow.tracking import MlflowClient
 
-        for name in ("mlflow", "alembic"):  # they tell how they set up a data base
+        for name in ("mlflow", "alembic"):  # they log how they set up a database
             logging.getLogger(name).setLevel(logging.WARNING)
         beside = f"sqlite:///{run.folder.parent.resolve() / 'mlflow.db'}"
         uri = self.options.uri or os.environ.get("MLFLOW_TRACKING_URI") or beside
         client, project = MlflowClient(uri), self.options.project
-        with suppress(MlflowException):  # it exists, or another run has just created it
+        with suppress(MlflowException):  # it exists, perhaps just created by another run
             client.create_experiment(project)
         experiment = client.get_experiment_by_name(project).experiment_id
         found = client.search_runs([experiment], f"tags.`segsweep.run` = '{run.id}'")
@@ -104,6 +104,6 @@ class Mlflow(Service):
         return max((row.step + 1 for row in client.get_metric_history(id, "step")), default=0)
 
     def log(self, step: int, figures: Mapping[str, float], pictures: Sequence[Picture]) -> None:
-        """Log a row under names of the characters that MLflow takes."""
+        """Log a row, replacing characters that MLflow does not allow in names."""
         named = {re.sub("[^a-zA-Z0-9_/. -]", "_", name): value for name, value in figures.items()}
         super().log(step, named, pictures)

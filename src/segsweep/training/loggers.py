@@ -1,7 +1,7 @@
-"""Where a run's figures go besides metrics.csv and validation.csv, which every run keeps.
+"""Loggers of a run besides metrics.csv and validation.csv, which every run has.
 
-`logger=wandb`, `logger=[tensorboard,mlflow]`: Lightning's loggers, behind one adapter. RunLogger adds what
-they lack for a run that may be killed at any moment and goes on from a checkpoint: steps only grow, every row
+`logger=wandb`, `logger=[tensorboard,mlflow]`: Lightning's loggers behind one adapter. RunLogger adds what
+they lack for a run that may be killed at any moment and resumed from a checkpoint: steps only grow, every row
 is logged once, and an error of a service does not end the training.
 """
 
@@ -28,7 +28,7 @@ log = logging.getLogger("segsweep")
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a logger needs to know of its run."""
+    """What a logger needs to know about its run."""
 
     id: str
     folder: Path
@@ -53,21 +53,21 @@ class Picture:
 
 @dataclass(frozen=True)
 class LoggerOptions:
-    """The options of the `logger` group, which its services share: each takes what it has a use for."""
+    """The options of the `logger` group, shared by all services; each uses those that concern it."""
 
     project: str
     mode: str
-    """Of wandb: auto, online or offline."""
+    """For wandb: auto, online or offline."""
     uri: str | None
-    """Of MLflow: where runs are tracked."""
+    """For MLflow: the tracking server or database."""
     pictures: int
     """Validation images to show at each validation."""
 
 
 class Service:
-    """One of Lightning's loggers, and what RunLogger has to know of it.
+    """One of Lightning's loggers, as RunLogger uses it.
 
-    A subclass implements `open`, which sets `logger`; the rest works with any of Lightning's loggers.
+    A subclass implements `open`, which sets `logger`; the other methods work with any of Lightning's loggers.
     """
 
     logger: Any
@@ -75,36 +75,36 @@ class Service:
     shows_pictures = False
 
     def __init__(self, options: LoggerOptions) -> None:
-        """Check what can be checked before anything is trained."""
+        """Check the options before anything is trained."""
         self.options = options
 
     def open(self, run: RunInfo) -> int:
-        """Open the run, or go on with it; return the first step whose row it does not have."""
+        """Open or continue the run; return the first step whose row it lacks."""
         raise NotImplementedError
 
     def log(self, step: int, figures: Mapping[str, float], pictures: Sequence[Picture]) -> None:
-        """Log all that there is of a step; the last figure is `step`: a row that has it is complete."""
+        """Log all figures of a step; the last one is `step`, which marks a row as complete."""
         self.logger.log_metrics(dict(figures), step)
 
     def finish(self, step: int, summary: Mapping[str, float]) -> None:
-        """Log the final figures of a run that is trained and tested, and close it."""
+        """Log the final figures of a trained and tested run, and close it."""
         self.logger.log_metrics(dict(summary), step)
         self.logger.finalize("success")
 
 
 class RunLogger:
-    """The services that a run logs to; there may be none.
+    """The services that a run logs to, if any.
 
-    They are told what metrics.csv and validation.csv say, one row a step: the figures of a step are held back
-    until the next step begins. What a service lost in a kill it is told again from these files. An error of a
-    service is reported in one line, and the run goes on without that service.
+    They receive the contents of metrics.csv and validation.csv as one row per step: a step's figures are held
+    back until the next step. Rows that a service lost in a kill are logged again from these files. If a
+    service fails, one line is logged and the run continues without that service.
 
     Args:
         services: classes of services (or partial calls of them) by name.
         project, mode, uri, pictures: see LoggerOptions.
 
     Raises:
-        ConfigError: an option that a service does not take, or a package that it needs is not installed.
+        ConfigError: an option is invalid for a service, or its package is not installed.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class RunLogger:
         """The first step that each service lacks."""
         self.started = False
         self.step, self.figures = 0, dict[str, float]()
-        """What is held back, and of which step."""
+        """The figures that are held back, and their step."""
         self.shown: list[Picture] = []
 
     @property
@@ -131,7 +131,7 @@ class RunLogger:
         return self.options.pictures if shown else 0
 
     def start(self, run: RunInfo) -> None:
-        """Open the run, or go on with it, unless that is done; its files end with its checkpoint's rows."""
+        """Open or continue the run, once; its files must end with the rows of its checkpoint."""
         if self.started:
             return
         self.started, self.classes = True, run.classes
@@ -157,7 +157,7 @@ class RunLogger:
         self.shown.append(picture)
 
     def finish(self, summary: Mapping[str, float]) -> None:
-        """End the run, which is trained and tested, with its final figures."""
+        """Close the trained and tested run with its final figures."""
         self._release()
         for name, service in [*self.services.items()]:
             with self._without_if_it_fails(name):
@@ -170,7 +170,7 @@ class RunLogger:
         self.figures |= figures
 
     def _release(self) -> None:
-        """Give services the row of a step that is complete, unless they have it."""
+        """Log the row of a complete step to the services that lack it."""
         if self.figures:
             row = {**self.figures, "step": self.step}
             for name, service in [*self.services.items()]:
@@ -183,7 +183,7 @@ class RunLogger:
     def _without_if_it_fails(self, name: str) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # a service is other people's code, and may raise anything
+        except Exception as error:  # third-party code may raise anything
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             log.warning(
                 f"{name}: {reason}; the run goes on without it, and keeps metrics.csv and validation.csv"
@@ -193,7 +193,7 @@ class RunLogger:
 
 
 def recorded(folder: Path) -> dict[int, dict[str, float]]:
-    """Return what the files of a run say, by step, under the names of `RunLogger`."""
+    """Return the rows of a run's files by step, under the names of `RunLogger`."""
     rows: dict[int, dict[str, float]] = defaultdict(dict)
     for name, prefix in ((STEPS, ""), (VALIDATION, IOU)):
         for row in MetricsFile.read(folder / name):

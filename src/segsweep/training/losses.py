@@ -1,11 +1,10 @@
 """Losses over logits [B, K, H, W] and labels [B, H, W] (255 = ignored).
 
-Every loss here is a mean over labelled pixels that is zero, not NaN, if there is none: a random crop of
-nothing but void, or an auxiliary map that sees only padding, is ordinary input. In training the mean goes
-over the pixels of all ranks and of all micro-batches of a step: each contributes its share, such that the
-mean of these shares, which is what ranks and gradient accumulation make of gradients, is the loss. The share
-of a micro-batch has to be known before the first backward pass: the loader reads a step ahead and hands over
-its labels (see `data.loading.with_labels_of_step`).
+Every loss is a mean over labelled pixels, and zero rather than NaN without any: a crop of void pixels, or an
+auxiliary map of padding, is ordinary input. In training the mean goes over the pixels of all ranks and
+micro-batches of a step: each is weighted such that the mean which DDP and gradient accumulation take of the
+gradients is the gradient of the loss. The shares of micro-batches must be known before the first backward
+pass, so the loader reads a step ahead and provides its labels (see `data.loading.with_labels_of_step`).
 
 Shape letters: `B` images, `K` classes, `H W` a map, `M` micro-batches of a step.
 """
@@ -25,7 +24,7 @@ Size = tuple[int, int]
 
 
 def labels_at(labels: Tensor, size: Size) -> Tensor:
-    """Bring labels [B, H, W] to the size of a map by nearest-neighbour sampling; int64."""
+    """Resize labels [B, H, W] to a map's size by nearest-neighbour sampling; int64."""
     if tuple(labels.shape[-2:]) == size:
         return labels.long()
     return F.interpolate(labels[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
@@ -52,16 +51,11 @@ class WholeStep:
         float64 [M] that sums to 1; equal shares if the step has no labelled pixel. All ranks must call it.
         """
         if size not in self._shares:
-            self._shares[size] = self._shares_at(size)
+            own = [labelled_mass(labels_at(labels, size), self.class_weights) for labels in self.labels]
+            masses = mean_over_ranks(torch.stack(own)).double()
+            whole = masses.sum()
+            self._shares[size] = torch.where(whole > 0, masses / whole, 1 / len(masses))
         return self._shares[size]
-
-    def _shares_at(self, size: Size) -> Tensor:
-        own = torch.stack(
-            [labelled_mass(labels_at(labels, size), self.class_weights) for labels in self.labels]
-        )
-        masses = mean_over_ranks(own).double()
-        whole = masses.sum()
-        return torch.where(whole > 0, masses / whole, 1 / len(masses))
 
 
 class MicroBatch:
@@ -75,16 +69,15 @@ class MicroBatch:
         return self.step.shares(size)[self.index]
 
     def weight(self, size: Size) -> Tensor:
-        """Return the weight of its mean loss, if the gradients of all micro-batches are then averaged."""
+        """Return the weight of its mean loss, given that the micro-batches' gradients are averaged."""
         return len(self.step.labels) * self.share(size)
 
 
 class SegmentationLoss(nn.Module):
     """Main loss plus the weighted sum of the auxiliary losses.
 
-    Subclasses compute the loss of one map in `map_loss`. Labels are brought to an auxiliary map's
-    size by nearest-neighbour sampling (ATONet: the ground truth is downsampled, not the features up); a map
-    that comes at the labels' size meets them as they are.
+    Subclasses compute the loss of one map in `map_loss`. Labels are resized to an auxiliary map's size by
+    nearest-neighbour sampling (ATONet: the ground truth is downsampled rather than the features upsampled).
     """
 
     class_weights: Tensor | None
@@ -111,9 +104,9 @@ class SegmentationLoss(nn.Module):
         weights: Mapping[str, float] | None = None,
         part: MicroBatch | None = None,
     ) -> Tensor:
-        """Scalar loss; `auxiliary` holds logits at their own sizes, `weights` their weights, 1 if missing.
+        """Return the scalar loss; `auxiliary` holds logits of any sizes, `weights` their weights (default 1).
 
-        `part` is the micro-batch that the labels belong to, if a step has several.
+        `part` is the micro-batch of these labels, if a step has several.
         """
         loss = self._of_map(logits, labels, part)
         for name, other in (auxiliary or {}).items():
@@ -126,13 +119,13 @@ class SegmentationLoss(nn.Module):
         return loss if part is None else loss * part.weight((height, width)).float()
 
     def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Scalar loss of float logits [B, K, H, W] against int64 labels [B, H, W]; ends in `mean`."""
+        """Return the scalar loss of float logits [B, K, H, W] and int64 labels [B, H, W], using `mean`."""
         raise NotImplementedError
 
     def mean(self, total: Tensor, mass: Tensor) -> Tensor:
-        """Divide a sum over pixels by their number or weight: in training by its mean over all ranks.
+        """Divide a sum over pixels by their number or weight, in training by its mean over all ranks.
 
-        Validation gives ranks different numbers of images, so that no rank may wait for the others there.
+        In validation ranks have different numbers of images, so that none may wait for the others.
         """
         if self.training:
             mass = mean_over_ranks(mass)
@@ -143,7 +136,7 @@ class CrossEntropy(SegmentationLoss):
     """Mean cross-entropy over labelled pixels; with class weights, the weighted mean (as torch's own)."""
 
     def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Σ w·loss / Σ w over the labelled pixels."""
+        """Return Σ w·loss / Σ w over the labelled pixels."""
         total = F.cross_entropy(
             logits, labels, weight=self.class_weights, ignore_index=IGNORE_INDEX, reduction="sum"
         )
@@ -155,9 +148,9 @@ class Ohem(SegmentationLoss):
 
     A pixel is kept if its class has at most probability `threshold`, and the hardest `min_kept` (a share of
     the labelled pixels) are kept in any case. Ranks and micro-batches each choose among their own pixels.
-    The mean goes over the kept pixels of all ranks. How many pixels the micro-batches to come will keep is
-    not known before they are computed, so their means are weighted by labelled pixels instead: the same if
-    each keeps the same share of its own, as with all pixels hard, or with the hardest `min_kept` alone.
+    The mean goes over the kept pixels of all ranks. How many pixels later micro-batches keep is not known in
+    advance, so their means are weighted by labelled pixels instead, which is the same if each keeps the same
+    share of its own, as when all pixels are hard, or only the hardest `min_kept` are kept.
 
     Raises:
         ConfigError: a threshold or share outside (0, 1].
@@ -174,7 +167,7 @@ class Ohem(SegmentationLoss):
         self.min_kept = min_kept
 
     def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Mean over kept pixels; zero if no pixel is labelled."""
+        """Return the mean over kept pixels; zero if no pixel is labelled."""
         losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
         valid = labels != IGNORE_INDEX
         kept = valid & (losses.detach() >= self._cut(losses.detach()[valid]))
@@ -184,7 +177,7 @@ class Ohem(SegmentationLoss):
         return self.mean((losses * weights).sum(), weights.sum())
 
     def _cut(self, losses: Tensor) -> float:
-        """Return the least loss of a pixel that is kept."""
+        """Return the smallest loss that a kept pixel may have."""
         if losses.numel() == 0:
             return 0.0
         hardest = math.ceil(self.min_kept * losses.numel())

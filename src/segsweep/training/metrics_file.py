@@ -1,4 +1,4 @@
-"""A CSV file that only grows, and that a resumed run can take back to its checkpoint."""
+"""A CSV file that only grows, and that a resumed run truncates to its checkpoint."""
 
 import csv
 import io
@@ -15,15 +15,15 @@ log = logging.getLogger("segsweep")
 class MetricsFile:
     """Rows with a first column `step`, flushed as they are written.
 
-    Steps never fall from row to row, so `rewind` leaves exactly the rows of an uninterrupted run up to a
-    step; a line that a kill cut in half goes with them.
+    Steps never decrease, so `rewind` leaves exactly the rows of an uninterrupted run up to a step. It also
+    drops a line that a kill cut in half.
     """
 
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         self.path, self.columns = path, columns
 
     def rewind(self, step: int) -> int:
-        """Keep header and whole rows up to `step`, or create the file; return the number of these rows."""
+        """Keep the header and whole rows up to `step`, or create the file; return the number of rows kept."""
         kept = [_line(self.columns)]
         if self.path.is_file():
             text = self.path.read_text("utf-8", errors="replace")
@@ -49,7 +49,7 @@ class MetricsFile:
             fsync(self.path)
 
     def append(self, row: Mapping[str, float | int | None]) -> None:
-        """Append a row; a column that it lacks stays empty. Floats keep every digit."""
+        """Append a row; missing columns stay empty, floats keep every digit."""
         values = [row.get(name) for name in self.columns]
         line = _line(["" if value is None else repr(value) for value in values])
         with self.path.open("a") as file:
@@ -68,7 +68,7 @@ class MetricsFile:
 
 
 def _line(cells: Sequence[str]) -> str:
-    """Return a line of the file; what contains a comma is quoted."""
+    """Return a line of the file; cells that contain a comma are quoted."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="").writerow(cells)
     return buffer.getvalue()
@@ -82,7 +82,7 @@ def _values(line: str) -> list[str]:
 
 
 def _step(line: str, widths: set[int]) -> int | None:
-    """Return the step of a row that has one of these numbers of values; None for any other line."""
+    """Return the step of a row whose number of values is in `widths`; None for any other line."""
     step, *values = _values(line) or [""]
     try:
         [float(value) for value in values if value]

@@ -1,4 +1,4 @@
-"""Optimizers, what they train, and at which learning rates: a pretrained encoder may have its own."""
+"""Optimizers and parameter groups: a pretrained encoder may have its own learning rate."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,10 +19,10 @@ def with_schedule(
     segmenter: Segmenter,
     **run: int,
 ) -> tuple[Optimizer, dict[str, Any]]:
-    """Make a segmenter's optimizer and its schedule; `run` has the run's max_steps and val_every.
+    """Return a segmenter's optimizer and its schedule; `run` holds max_steps and val_every.
 
     Raises:
-        ConfigError: a value that they, or torch's classes behind them, do not take.
+        ConfigError: an option is invalid for them or for torch's classes.
     """
     part = "optimizer"
     try:
@@ -45,7 +45,7 @@ def sgd(
     pretrained_lr_factor: float = 1.0,
     pretrained_weight_decay_factor: float = 1.0,
 ) -> Optimizer:
-    """SGD with momentum over the segmenter's parameter groups."""
+    """Return SGD with momentum over the segmenter's parameter groups."""
     groups = parameter_groups(
         segmenter, lr, weight_decay, pretrained_lr_factor, pretrained_weight_decay_factor
     )
@@ -60,7 +60,7 @@ def adamw(
     pretrained_lr_factor: float = 1.0,
     pretrained_weight_decay_factor: float = 1.0,
 ) -> Optimizer:
-    """AdamW over the segmenter's parameter groups."""
+    """Return AdamW over the segmenter's parameter groups."""
     groups = parameter_groups(
         segmenter, lr, weight_decay, pretrained_lr_factor, pretrained_weight_decay_factor
     )
@@ -70,10 +70,10 @@ def adamw(
 def parameter_groups(
     segmenter: Segmenter, lr: float, weight_decay: float, lr_factor: float, weight_decay_factor: float
 ) -> list[dict[str, Any]]:
-    """The head first, then the encoder at `lr_factor` and `weight_decay_factor` of the head's settings.
+    """Return the head's group, then the encoder's with `lr_factor` and `weight_decay_factor` applied.
 
-    ATONet trains the pretrained layers at a tenth of both. An encoder that starts from random weights is not
-    pretrained: the factors do not apply to it.
+    ATONet trains the pretrained layers at a tenth of both. The factors do not apply to an encoder that starts
+    from random weights.
     """
     if not segmenter.encoder.has_pretrained_weights:
         lr_factor = weight_decay_factor = 1.0
@@ -90,8 +90,8 @@ def parameter_groups(
 def freeze(segmenter: Segmenter, parts: Sequence[str] | None) -> list[nn.Module]:
     """Freeze parts; return the modules that must stay in evaluation mode while the others train.
 
-    `batch_norm` is every BatchNorm, weights and running statistics (DeepLab fine-tunes so); any other part is
-    a module by its name, such as `encoder` or `encoder.body.blocks.0`, with the BatchNorm inside it.
+    `batch_norm` is every BatchNorm, weights and running statistics (as DeepLab fine-tunes); any other part is
+    the name of a module, such as `encoder` or `encoder.body.blocks.0`, including the BatchNorm inside it.
 
     Raises:
         ConfigError: a name that the network does not have.
@@ -109,7 +109,7 @@ def freeze(segmenter: Segmenter, parts: Sequence[str] | None) -> list[nn.Module]
             problem = f"the network has no part {part}"
             raise OptionError("trainer.freeze", parts, problem=problem, remedy=known)
     for module in frozen:
-        # In evaluation from the start: Lightning trains a module in the mode that it finds.
+        # Evaluation mode from the start, because Lightning keeps the mode of each module.
         module.requires_grad_(False).eval()
     if parts and not any(parameter.requires_grad for parameter in segmenter.parameters()):
         raise OptionError("trainer.freeze", parts, problem="nothing is left to train")

@@ -24,7 +24,7 @@ COLUMNS = ("step", "epoch", "loss", "lr", "val_loss", "val_miou", "val_pixel_acc
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: steps done, figures of the last row, images a second, seconds left."""
+    """Progress of a run: steps done, latest figures, images per second, seconds left."""
 
     step: int
     max_steps: int
@@ -38,15 +38,15 @@ class Progress:
 
 
 class Recorder(Callback):
-    """Writes metrics.csv and validation.csv, and tells the logger and `on_progress`.
+    """Writes metrics.csv and validation.csv, and passes figures to the logger and `on_progress`.
 
-    A row's `loss` is the mean over the steps since the row before. Its running sum is part of the checkpoint,
-    so that a resumed run writes the rows of one that was never cut; it counts in steps, of which each
-    micro-batch is the share that its labelled pixels are, as there may be more of them from then on.
+    A row's `loss` is the mean over the steps since the previous row. Its running sum is in the checkpoint, so
+    that a resumed run writes the same rows as an uninterrupted one. The sum counts steps, of which each
+    micro-batch is its share of labelled pixels, because a resumed run may have more micro-batches.
     `check` is called before anything is written and may raise.
 
-    A checkpoint counts on the rows up to its step: it notes how many there are, and is written when they are
-    on disk.
+    A checkpoint relies on the rows up to its step: it records how many there are, and is written when they
+    are on disk.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Recorder(Callback):
         self.dropped = 0
         self.best_miou: float | None = None
         self.rows: dict[str, int] | None = None
-        """Rows of each file; unknown while a run goes on that an older version began."""
+        """Rows of each file; None until known, as in a run that an older version began."""
         self.last: dict[str, float | None] = {"loss": None, "lr": None, "val_miou": None}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the state for a checkpoint."""
         return {
             "loss_sum": float(self.loss_sum),
             "loss_count": float(self.loss_count),
@@ -82,13 +82,13 @@ class Recorder(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up a checkpoint's state."""
+        """Restore the state of a checkpoint."""
         self.loss_sum, self.loss_count = state_dict["loss_sum"], state_dict["loss_count"]
         self.best_miou, self.dropped = state_dict["best_miou"], state_dict.get("dropped", 0)
         self.rows = state_dict.get("rows")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the files back to the checkpoint's step and start the clock."""
+        """Truncate the files to the checkpoint's step and start the clock."""
         self.clock, self.first_step = time.monotonic(), trainer.global_step
         if trainer.is_global_zero:
             self.check()
@@ -98,7 +98,7 @@ class Recorder(Callback):
                 self.on_progress(self.progress(trainer))
 
     def _rewind(self, step: int) -> None:
-        """Take the files back to a step, and say so if rows are missing that its checkpoint counts on."""
+        """Truncate the files to a step; warn if rows are missing that its checkpoint relies on."""
         files = (self.file, self.classes_file)
         there = {file.path.name: file.rewind(step) for file in files}
         counted, self.rows = self.rows, self.rows or there
@@ -110,7 +110,7 @@ class Recorder(Callback):
                 )
 
     def settle(self) -> None:
-        """Put on disk what a checkpoint counts on, before it gets its name, and `check`."""
+        """Sync the rows that a checkpoint relies on, and `check`, before the checkpoint is renamed."""
         self.file.sync()
         self.classes_file.sync()
         self.check()
@@ -123,15 +123,15 @@ class Recorder(Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note the learning rate of this step; the schedule has moved on when the step ends."""
+        """Record this step's learning rate, because the schedule advances before the step ends."""
         self.lr = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count the micro-batch; write a row if a step is finished and one is due."""
+        """Count the micro-batch; write a row if a step has ended and a row is due."""
         if outputs and "whole" in outputs:
-            # Its part of the step's loss. Summed in float64 on the device, read when a row is due.
+            # Its part of the step's loss, summed in float64 on the device and read when a row is due.
             self.loss_sum = self.loss_sum + (outputs["whole"] / trainer.accumulate_grad_batches).double()
             self.loss_count = self.loss_count + outputs["share"]
         else:
@@ -149,7 +149,7 @@ class Recorder(Callback):
         batch_idx: int,
         *_: int,
     ) -> None:
-        """Show the first validation images to a logger that wants pictures."""
+        """Pass the first validation images to a logger that shows pictures."""
         if batch_idx < self.logger.pictures and trainer.is_global_zero:
             assert isinstance(pl_module, SegmentationTask)
             assert pl_module.last_prediction is not None
@@ -191,7 +191,7 @@ class Recorder(Callback):
         self.on_progress(self.progress(trainer))
 
     def progress(self, trainer: pl.Trainer) -> Progress:
-        """Return where the run stands now."""
+        """Return the progress of the run as of now."""
         step, seconds = trainer.global_step, max(time.monotonic() - self.clock, 1e-9)
         per_step = seconds / max(step - self.first_step, 1)
         return Progress(

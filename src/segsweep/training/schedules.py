@@ -1,6 +1,6 @@
-"""Learning-rate schedules, all counted in optimizer steps and derived from `max_steps`, never set twice.
+"""Learning-rate schedules, counted in optimizer steps and derived from `max_steps`.
 
-Each function returns what Lightning's `configure_optimizers` takes as a scheduler.
+Each function returns a scheduler entry for Lightning's `configure_optimizers`.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def step(
     milestones: Sequence[float] = (0.5, 0.75),
     gamma: float = 0.1,
 ) -> Schedule:
-    """Times `gamma` at each milestone, a share of `max_steps`.
+    """Multiply by `gamma` at each milestone, a share of `max_steps`.
 
     Raises:
         ConfigError: a milestone outside (0, 1).
@@ -59,10 +59,10 @@ def step(
 def staircase(
     optimizer: Optimizer, max_steps: int, val_every: int, every: int = 30_000, factor: float = 0.5
 ) -> Schedule:
-    """Times `factor` after every `every` steps (KSAC on ADE20K, §4.2: halved about every 30 K).
+    """Multiply by `factor` after every `every` steps (KSAC on ADE20K, §4.2: halved about every 30 K).
 
     Raises:
-        ConfigError: not a number of steps.
+        ConfigError: `every` is below 1.
     """
     if every < 1:
         raise OptionError("every", every, "a number of steps, at least 1")
@@ -77,7 +77,7 @@ def plateau(
     patience: int = 1,
     min_lr: float = 0.0,
 ) -> Schedule:
-    """Times `factor` after more than `patience` validations without a lower validation loss."""
+    """Multiply by `factor` after more than `patience` validations without a lower validation loss."""
     scheduler = ReduceLROnPlateau(optimizer, factor=factor, patience=patience, min_lr=min_lr)
     return {
         "scheduler": scheduler,

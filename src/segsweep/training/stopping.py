@@ -1,9 +1,8 @@
-"""Stopping in time: a signal is a request, granted at the end of the step, with a checkpoint.
+"""Stopping on a signal: training ends with the current step and a checkpoint.
 
-Slurm and cloud machines announce the end with SIGTERM, SIGUSR1 or SIGUSR2 and kill some seconds later, a
-closed terminal with SIGHUP, and a person with Ctrl-C. A handler that wrote the checkpoint itself would do so
-in the middle of a step, from which nothing resumes exactly; so the handler only notes the signal. Ctrl-C once
-more ends the run at once.
+Slurm and cloud machines announce the end with SIGTERM, SIGUSR1 or SIGUSR2 some seconds before the kill, a
+closed terminal sends SIGHUP, and a person presses Ctrl-C. A checkpoint from the middle of a step could not be
+resumed exactly, so the handler only records the signal. A second Ctrl-C ends the run at once.
 """
 
 import os
@@ -23,13 +22,13 @@ NOTED = b"\nsegsweep: stopping at the end of the step; Ctrl-C again ends at once
 
 
 class StopOnSignal(Checkpoint):
-    """End training at the end of the step in which a signal came.
+    """End training after the step in which a signal arrived.
 
-    Lightning calls Checkpoint callbacks after all others, in the order given: as the last one, this finds
-    everything about a step or validation written.
+    Lightning calls Checkpoint callbacks after all others, in the given order: as the last one, this runs when
+    everything about a step or validation is written.
 
-    A step that is followed by a validation leaves no checkpoint (nothing resumes between the two), but the
-    step before it does, see LastCheckpoint: at most one step is repeated.
+    A step that is followed by a validation leaves no checkpoint, because no run resumes between the two, but
+    the step before it does (see LastCheckpoint): at most one step is repeated.
     """
 
     def __init__(self, last: LastCheckpoint) -> None:
@@ -38,7 +37,7 @@ class StopOnSignal(Checkpoint):
         self._listening = ExitStack()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take the signals over, from Lightning too, which would save within a step."""
+        """Install the handlers, also over Lightning's, which would save within a step."""
         self._listening.enter_context(listening(self._note))
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
@@ -46,12 +45,12 @@ class StopOnSignal(Checkpoint):
             raise KeyboardInterrupt
         self.signum = signum
         if signum == KEYBOARD:
-            os.write(2, NOTED)  # not by the log, whose lock the interrupted code may hold
+            os.write(2, NOTED)  # not by logging, whose lock the interrupted code may hold
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Save and stop if a step is finished and a signal came."""
+        """Save and stop if a step has ended and a signal arrived."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches or not self._asked(trainer):
             return
         if not self.last.validation_follows(trainer):
@@ -59,19 +58,19 @@ class StopOnSignal(Checkpoint):
         self._stop(f"after step {trainer.global_step}")
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Stop within a validation, which is repeated."""
-        # Ranks have validation shares of different lengths, so none may wait for the others here.
+        """Stop within a validation; the resumed run repeats it."""
+        # Ranks validate different numbers of images, so none may wait for the others here.
         if trainer.world_size == 1 and self.signum:
             self._stop(f"in the validation of step {trainer.global_step}")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save and stop after a validation in which a signal came."""
+        """Save and stop if a signal arrived during the validation."""
         if self._asked(trainer):
             self.last.save(trainer)
             self._stop(f"after the validation of step {trainer.global_step}")
 
     def _asked(self, trainer: pl.Trainer) -> bool:
-        """Whether any rank was asked to stop: all must stop at the same step."""
+        """Return whether any rank received a signal: all must stop at the same step."""
         self.signum = largest_of_ranks(self.signum, trainer.strategy.root_device)
         return self.signum > 0
 
@@ -80,5 +79,5 @@ class StopOnSignal(Checkpoint):
         raise PreemptedError(self.signum, where + saved)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give the signals back."""
+        """Restore the signal handlers."""
         self._listening.close()

@@ -1,7 +1,7 @@
-"""BatchNorm over the images of all ranks, for when a device has too few of its own.
+"""BatchNorm over the images of all ranks, for devices with too few images each.
 
-torch's own layer works on GPUs alone, and putting it into a network replaces layers, which loses the
-activation in timm's and the ones that are frozen. Here a network's layers stay and change their class.
+torch's own layer works on GPUs only, and its conversion replaces layers, which loses the activation inside
+timm's layers and which layers are frozen. Here layers stay and change their class.
 
 Shape letters: `B` images, `C` channels, `R` ranks.
 """
@@ -16,16 +16,16 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 ENOUGH = 16
-"""Images at a time that are enough for a device by itself (KSAC, §4.1: at least 16 for BatchNorm)."""
+"""Images that are enough for one device's statistics (KSAC, §4.1: at least 16 for BatchNorm)."""
 
 
 def synchronises(option: bool | str, world: int, images: int) -> bool:
-    """Whether BatchNorm goes over `world` ranks of `images` each: `trainer.sync_batchnorm`."""
+    """Return whether `trainer.sync_batchnorm` applies to `world` ranks of `images` each."""
     return world > 1 and (images < ENOUGH if option == "auto" else bool(option))
 
 
 def synchronise(network: nn.Module, on_gpu: bool) -> None:
-    """Have every BatchNorm of a network take its statistics over all ranks, while it trains."""
+    """Make every BatchNorm of a network use statistics over all ranks in training."""
     plain, with_act = (
         (nn.SyncBatchNorm, SyncBatchNormAct) if on_gpu else (CpuSyncBatchNorm, CpuSyncBatchNormAct)
     )
@@ -36,10 +36,10 @@ def synchronise(network: nn.Module, on_gpu: bool) -> None:
 
 
 class CpuSyncBatchNorm(nn.BatchNorm2d):
-    """What torch's layer does on GPUs, over gloo."""
+    """torch's SyncBatchNorm over gloo."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise [B, C, …] with the statistics of all ranks; in evaluation with those it has gathered."""
+        """Normalise [B, C, …] with statistics over all ranks; in evaluation with running ones."""
         if not self.training:
             return super().forward(x)
         normalise: Any = _Normalise.apply
@@ -49,7 +49,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
         return cast(Tensor, out)
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Of any number of axes, as torch's."""
+        """Accept any number of axes, as torch's layer does."""
 
     def _track(self, mean: Tensor, variance: Tensor) -> None:
         assert self.running_mean is not None
@@ -62,7 +62,7 @@ class CpuSyncBatchNorm(nn.BatchNorm2d):
 
 
 class CpuSyncBatchNormAct(CpuSyncBatchNorm):
-    """The same in the place of timm's BatchNorm, which holds the activation."""
+    """The same for timm's BatchNorm, which contains the activation."""
 
     drop: nn.Module
     act: nn.Module
@@ -74,7 +74,7 @@ class CpuSyncBatchNormAct(CpuSyncBatchNorm):
 
 
 class _Normalise(Function):
-    """x [B, C, …] normalised over all ranks, with mean [C], variance [C] and the values a channel has.
+    """Normalise x [B, C, …] over all ranks; also return mean [C], variance [C] and the values per channel.
 
     Ioffe and Szegedy, Batch Normalization, §3, with the sums of the gradient over all ranks as well.
     """
@@ -103,7 +103,7 @@ class _Normalise(Function):
 
 
 def _statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
-    """Mean [C] and variance [C] over all ranks, and the number of values that a channel has in all."""
+    """Return mean [C] and variance [C] over all ranks, and the total number of values per channel."""
     axes, _ = _axes(x)
     variance, mean = torch.var_mean(x, axes, correction=0)
     own = torch.stack([mean, variance, torch.full_like(mean, x.numel() / x.shape[1])])
@@ -112,7 +112,7 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor, float]:
     means, variances, counts = torch.stack(all_ranks, dim=1).double()  # [R, C] each
     total = counts.sum(0)
     mean = (means * counts).sum(0) / total
-    # What varies within the ranks, and what between them.
+    # Variance within ranks plus variance between them.
     variance = ((variances + (means - mean) ** 2) * counts).sum(0) / total
     return mean.to(x.dtype), variance.to(x.dtype), float(total[0])
 

@@ -1,4 +1,4 @@
-"""What is trained: a segmenter with a loss, as a LightningModule."""
+"""A segmenter with its loss as a LightningModule."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -33,9 +33,8 @@ log = logging.getLogger("segsweep")
 class SegmentationTask(pl.LightningModule):
     """Training and validation of one segmenter.
 
-    All randomness inside a step (dropout) is drawn from (seed, micro-batch, rank), so that a resumed run
-    needs no random state in its checkpoint. Validation is at full size, each image once, and its mIoU comes
-    from one confusion matrix over the whole set.
+    All randomness inside a step (dropout) is drawn from (seed, micro-batch, rank), so that a checkpoint needs
+    no random state. Validation sees each image once, at full size; its mIoU is that of one confusion matrix.
     """
 
     def __init__(
@@ -66,7 +65,7 @@ class SegmentationTask(pl.LightningModule):
         self._counts = False
 
     def configure_optimizers(self) -> Any:
-        """The optimizer and its per-step schedule."""
+        """Return the optimizer and its schedule."""
         optimizer, schedule = with_schedule(
             self.make_optimizer,
             self.make_schedule,
@@ -77,46 +76,48 @@ class SegmentationTask(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def train(self, mode: bool = True) -> "SegmentationTask":
-        """Training mode for all but the frozen parts, whose statistics stay as they are."""
+        """Set the mode of all parts but the frozen ones, whose statistics do not change."""
         super().train(mode)
         for module in getattr(self, "_frozen", ()):
             module.eval()
         return self
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note how many micro-batches a step has in the checkpoint's progress."""
+        """Save the number of micro-batches per step, in which the checkpoint's progress is counted."""
         checkpoint[ACCUMULATE] = self.trainer.accumulate_grad_batches
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Convert progress to the present micro-batches, which may have been shrunk since."""
+        """Convert the progress to the present number of micro-batches per step."""
         before, now = checkpoint.get(ACCUMULATE, 0), self.trainer.accumulate_grad_batches
         if before and before != now:
             progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
             for counts in (progress["current"], progress["total"]):
                 more = counts["ready"] * now // before - counts["ready"]
-                # By how much a count is behind the others says where within a step Lightning saved.
+                # Differences between the counts say where within a step Lightning saved, so they stay.
                 counts.update({name: count + more for name, count in counts.items()})
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed what the step draws."""
+        """Seed the random numbers of the step."""
         micro_batch = self.trainer.fit_loop.epoch_loop.total_batch_idx
         torch.manual_seed(key(self.seed, "step", micro_batch, self.global_rank) % 2**63)
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any] | None:
-        """Loss of one micro-batch: image [B, 3, H, W] uint8, label [B, H, W] uint8.
+        """Return the loss of one micro-batch: image [B, 3, H, W] uint8, label [B, H, W] uint8.
 
-        `loss` is this rank's part, `whole` that of all ranks, `share` the weight of the micro-batch in
-        its step. If `whole` is not finite and such batches are dropped, there is no `whole`, weights stay and
+        `loss` is this rank's, `whole` that of all ranks, `share` the weight of the micro-batch in its step.
+        If the loss is not finite and `on_nan` is "skip", `whole` is missing, weights do not change and
         BatchNorm's statistics are restored.
 
         Raises:
             DivergenceError: the loss is not finite, with `on_nan` "stop".
         """
-        statistics = self._statistics() if self.on_nan == "skip" else ()
+        # A forward pass with NaN leaves NaN in BatchNorm's statistics.
+        buffers = self.segmenter.buffers() if self.on_nan == "skip" else ()
+        statistics = [(buffer, buffer.clone()) for buffer in buffers]
         logits, auxiliary = self.segmenter.forward_train(batch["image"])
         part = self._part(batch, batch_idx)
         loss: Tensor = self.loss(logits, batch["label"], auxiliary, self.segmenter.auxiliary_weights, part)
-        whole = mean_over_ranks(loss)  # not finite if one rank's is not: all drop a batch, or none
+        whole = mean_over_ranks(loss)  # not finite if any rank's is not: all drop the batch or none
         if whole.isfinite():
             self._counts = True
             height, width = batch["label"].shape[-2:]
@@ -132,7 +133,7 @@ class SegmentationTask(pl.LightningModule):
         return None if world() == 1 else {"loss": self._zero()}
 
     def _part(self, batch: dict[str, Any], batch_idx: int) -> MicroBatch | None:
-        """Return which part of its step a micro-batch is; None if it is the whole step."""
+        """Return the micro-batch's place in its step; None if it is the whole step."""
         micro_batches = self.trainer.accumulate_grad_batches
         if micro_batches == 1:
             return None
@@ -146,25 +147,21 @@ class SegmentationTask(pl.LightningModule):
         return torch.stack([parameter.sum() * 0 for parameter in trained]).sum()
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """A step of dropped batches alone has no gradients: with zeros, momentum would move the weights."""
+        """Remove the gradients of a step whose batches were all dropped: momentum would act on zeros."""
         if not self._counts:
             optimizer.zero_grad()
         self._counts = False
 
-    def _statistics(self) -> list[tuple[Tensor, Tensor]]:
-        """Return buffers with copies: a forward pass with NaN leaves NaN in BatchNorm's statistics."""
-        return [(buffer, buffer.clone()) for buffer in self.segmenter.buffers()]
-
     def on_train_start(self) -> None:
-        """Have all ranks begin with the buffers of rank 0, as DDP does for the weights."""
+        """Copy rank 0's buffers to all ranks, as DDP does with the weights."""
         share_buffers(self.segmenter)
 
     def on_validation_epoch_start(self) -> None:
-        """Have all ranks validate the network of rank 0, whose statistics are those in its checkpoints."""
+        """Copy rank 0's buffers to all ranks, because its checkpoints hold these."""
         share_buffers(self.segmenter)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Count one full-size image, unless it is one that another rank counts."""
+        """Count one full-size image, unless another rank counts it."""
         if "idle" in batch:
             return
         logits = self.segmenter(batch["image"])
@@ -173,7 +170,7 @@ class SegmentationTask(pl.LightningModule):
         self.val_loss.update(self.loss(logits, batch["label"]))
 
     def on_validation_epoch_end(self) -> None:
-        """Log what checkpoints, schedules and metrics.csv need of a validation."""
+        """Log the figures that checkpoints, schedules and metrics.csv use."""
         matrix = self.confusion.compute().cpu().numpy()
         self.val_iou = metrics.iou(*metrics.marginals(matrix))
         values = {

@@ -1,7 +1,7 @@
-"""Weights & Biases as a service of a run's logger, and what its files hold already.
+"""Weights & Biases as a service of a run's logger, and a reader for its offline files.
 
-wandb writes its files in a process of its own, some seconds late: what was logged last before a kill is not
-in them. A run that goes on offline reads in them from which step on wandb lacks its rows.
+wandb writes its files in another process, some seconds late: they lack the last rows before a kill. A resumed
+offline run reads in them which rows are missing.
 """
 
 import hashlib
@@ -19,20 +19,20 @@ from segsweep.training.loggers import LoggerOptions, Picture, RunInfo, Service
 
 MODES = ("auto", "online", "offline")
 SERVICE = "WANDB_SERVICE"
-"""Where wandb tells child processes of its service; the pid of the process that it belongs to is in it."""
+"""Variable in which wandb passes its service to child processes; it contains the owner's pid."""
 NOT_IN_A_PROJECT = "/\\#?%:"
 LONGEST_TAG, LONGEST_NAME = 64, 128
-"""Characters that wandb takes of each."""
+"""Characters that wandb accepts."""
 
 
 class Wandb(Service):
-    """Weights & Biases: group = sweep, job_type = stage, tags and name = what tells a run from its sweep's.
+    """Weights & Biases: group = sweep, job_type = stage, tags and name = the run's place in its sweep.
 
-    Its run has the id of ours, so that a run that goes on does so there too. Offline unless the user is
-    logged in or asks for it (`mode`: auto, online or offline).
+    The wandb run has our run's id, so that resuming continues it. `mode` is auto (online if the user is
+    logged in), online or offline.
 
     Raises:
-        ConfigError: another mode, or a project name that wandb does not take.
+        ConfigError: the mode is unknown, or wandb does not allow the project name.
     """
 
     shows_pictures = True
@@ -48,9 +48,9 @@ class Wandb(Service):
             )
 
     def open(self, run: RunInfo) -> int:
-        """Open, or go on with, the wandb run of the same id."""
+        """Open or continue the wandb run of the same id."""
         if f"-{os.getpid()}-" not in os.environ.get(SERVICE, ""):
-            # The service of the process that started this one: a killed run counts as in use there for good.
+            # The service of a parent process, which would consider a killed run to be in use forever.
             os.environ.pop(SERVICE, None)
         import wandb
 
@@ -73,11 +73,11 @@ class Wandb(Service):
         self.run.define_metric("step")
         self.run.define_metric("*", step_metric="step")
         self.logger = StepLogger(experiment=self.run)
-        # The server knows by itself what it has; offline the files say.
+        # Online the server knows the last step; offline the files do.
         return int(self.run.starting_step) if online else known + 1
 
     def log(self, step: int, figures: Mapping[str, float], pictures: Sequence[Picture]) -> None:
-        """Log a row, with the pictures in it: images with truth and prediction as masks."""
+        """Log a row with its pictures: images with truth and prediction as masks."""
         import wandb
 
         row: dict[str, Any] = dict(figures)
@@ -96,21 +96,21 @@ class Wandb(Service):
 
 
 class StepLogger(WandbLogger):
-    """Lightning's logger with the optimizer step as wandb's own step; Lightning leaves that to count rows."""
+    """Lightning's logger with the optimizer step as wandb's step, which otherwise counts rows."""
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Log a row, and that no more is to come of its step."""
+        """Log a row and close its step."""
         self.experiment.log(dict(metrics), step=step, commit=True)
 
 
 def cut(text: str, length: int) -> str:
-    """Return the text at no more than so many characters; two that begin alike stay two."""
+    """Return the text cut to `length` characters; a hash keeps texts with a common beginning distinct."""
     mark = hashlib.sha256(text.encode()).hexdigest()[:6]
     return text if len(text) <= length else f"{text[: length - len(mark) - 1]}…{mark}"
 
 
 def logged_in() -> bool:
-    """Whether a wandb key is at hand, in the environment or the user's netrc; the network is not asked."""
+    """Return whether the environment or the user's netrc has a wandb key, without network access."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
@@ -122,13 +122,13 @@ def logged_in() -> bool:
 
 BLOCK, HEADER = 32768, 7
 PART = struct.Struct("<IHB")
-"""What each part of a record begins with: 4 bytes of checksum, 2 of length and 1 of its kind."""
+"""Header of each part of a record: checksum (4 bytes), length (2), kind (1)."""
 NOTHING, WHOLE, LAST = 0, 1, 4
-"""Kinds of parts; between these two are first and middle parts."""
+"""Kinds of parts; 2 and 3 are first and middle parts."""
 
 
 def last_step(folder: Path) -> int:
-    """Return the last step that the offline files of a run folder have a row of; -1 if there is none."""
+    """Return the last step in the offline files of a run folder; -1 if there is none."""
     files = folder.glob("wandb/offline-run-*/run-*.wandb")
     return max((step for file in files for step in _steps(file)), default=-1)
 
@@ -142,7 +142,7 @@ def _steps(file: Path) -> Iterator[int]:
         try:
             record.ParseFromString(content)
         except DecodeError:
-            return  # damaged, as a power cut leaves it: no reader gets further
+            return  # damaged, as by a power cut: no reader gets further
         if record.WhichOneof("record_type") == "history":
             yield int(record.history.step.num)
 
