@@ -1,4 +1,4 @@
-"""What a network or a run costs: parameters, multiply-accumulates, memory and time, beside published figures.
+"""Costs of a network or run: parameters, multiply-accumulates, memory and time, beside published figures.
 
-Nothing here reads a dataset or trains: a configuration is profiled without a file on disk.
+Nothing here reads a dataset or trains.
 """

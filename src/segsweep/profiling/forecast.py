@@ -1,8 +1,8 @@
-"""What one run will cost: memory of a training step, arithmetic, time, and disk for its checkpoints.
+"""The expected cost of a run: memory of a training step, arithmetic, time, and disk for its checkpoints.
 
-Memory and arithmetic are estimated from the configuration on the meta device; nothing of the dataset is read.
-Time is that of finished runs of the same network, crop and batch, if there are any, else it is estimated from
-the arithmetic. Runs that differ in nothing that changes the cost are counted once.
+Memory and arithmetic are counted on the meta device from the configuration alone. Time is taken from finished
+runs of the same network, crop and batch if there are any, else estimated from the arithmetic. Costs are
+cached for runs that differ only in settings without an effect on them.
 """
 
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ NO_COST = ("backbone.pretrained", "backbone.weights")
 
 
 def kind(settings: Mapping[str, Any]) -> str:
-    """Equal for runs whose steps cost the same on one device; `settings` have dotted keys."""
+    """Return a text that is equal for runs whose steps cost the same; `settings` have dotted keys."""
     kept = {
         key: value
         for key, value in settings.items()
@@ -45,9 +45,9 @@ def kind(settings: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run's network costs, in bytes but for its parameters and the MACs of an image's inference.
+    """The cost of a run's network: number of parameters, MACs of one image's inference, otherwise bytes.
 
-    `activations` are those kept for the backward pass of a device's micro-batch, and the logits' copies at
+    `activations` are those kept for the backward pass of a device's micro-batch, and copies of the logits in
     the loss.
     """
 
@@ -61,12 +61,12 @@ class Cost:
 
     @property
     def memory(self) -> int:
-        """Bytes of a training step on one device, without workspaces of convolutions and the CUDA context."""
+        """Bytes of a training step on one device, without convolution workspaces and the CUDA context."""
         return self.weights + self.gradients + self.optimizer + self.average + self.activations
 
     @property
     def checkpoints(self) -> int:
-        """Bytes of last.ckpt, which has all that going on takes, and of best.ckpt, which has weights."""
+        """Bytes of last.ckpt (weights, optimizer, average) and best.ckpt (weights)."""
         return 2 * self.weights + self.optimizer + self.average
 
 
@@ -74,12 +74,12 @@ _costs: dict[str, Cost] = {}
 
 
 def cost(config: RunConfig) -> Cost:
-    """The cost of a run of this resolved configuration.
+    """Return the cost of a run of this resolved configuration.
 
     Raises:
-        UserError: as the network's parts raise it.
+        UserError: the network cannot be built.
     """
-    # Numbers of the optimizer count by whether they are zero: SGD keeps no momentum if it is 0.
+    # Only whether the optimizer's numbers are zero matters: without momentum SGD keeps no state.
     optimizer = {k: bool(v) if isinstance(v, int | float) else v for k, v in config.optimizer.items()}
     averaged = config.trainer.ema_decay is not None
     key = f"{kind(dict(flatten(config)))} {processes(config)} {sorted(optimizer.items())} {averaged}"
@@ -113,7 +113,7 @@ def _activations(config: RunConfig, dtype: torch.dtype) -> int:
 
 
 def _optimizer_state(config: RunConfig, segmenter: Segmenter) -> int:
-    """Bytes that the optimizer keeps after its first step, as it makes them itself."""
+    """Return the bytes of the optimizer's state after a first step."""
     optimizer = build(config, "optimizer")(segmenter)
     for parameter in segmenter.parameters():
         parameter.grad = torch.empty_like(parameter) if parameter.requires_grad else None
@@ -133,20 +133,20 @@ def _bytes(tensors: list[Tensor]) -> int:
 
 
 def hours(macs: float, images: int, tflops: float) -> float:
-    """Hours of training on so many images of `macs` MACs each, at `tflops` 10^12 operations a second."""
+    """Return the hours of training on so many images of `macs` MACs each, at `tflops`."""
     return PASSES * 2 * macs * images / (tflops * 1e12) / 3600
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Device seconds of a step, validation included: the median of finished runs on one kind of device."""
+    """Device seconds per step including validation: the median of finished runs on one kind of device."""
 
     seconds: float
     device: str
 
 
 def paces(runs_dir: Path) -> dict[str, Pace]:
-    """The pace of each kind of run that is done in a folder, on the device of the newest one."""
+    """Return the pace of each kind of finished run in a folder, on the device of the newest one."""
     found: dict[str, list[Pace]] = {}
     for run in all_runs(runs_dir):
         status = run.status()

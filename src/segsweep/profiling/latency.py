@@ -1,12 +1,11 @@
-"""Time of an inference: several networks in turn, so that drift of the machine hits all alike.
+"""Inference time of several networks, called in turn so that drift of the machine affects all alike.
 
-What is timed is the whole network, from an image of bytes on the device to logits at the image's size:
-normalisation, encoder, head and upsampling. Loading, the largest score and everything behind it are not.
+Timed is the whole network, from an image of bytes on the device to logits at the image's size: normalisation,
+encoder, head and upsampling, but not loading, argmax or anything after it.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from torch import nn
 from segsweep.errors import OptionError, UserError
 
 PRECISIONS = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
-WARM_UP = 10  # calls before the clock runs, fewer if they take a quarter of the time asked for
+WARM_UP = 10  # calls before timing; fewer if they take a quarter of `seconds`
 LEAST_ROUNDS = 5
 
 Call = Callable[[], object]
@@ -25,7 +24,7 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Setting:
-    """How networks are timed: `seconds` is the time for each, `dtype` that of weights and activations."""
+    """How networks are timed: `seconds` for each, with weights and activations of `dtype`."""
 
     device: torch.device
     dtype: torch.dtype
@@ -36,7 +35,7 @@ class Setting:
 
     @property
     def machine(self) -> str:
-        """The device and the versions that a timing depends on."""
+        """The device and library versions that a timing depends on."""
         if self.device.type == "cuda":
             cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
             name = f"{torch.cuda.get_device_name(self.device)}, cuDNN {cudnn}"
@@ -46,26 +45,26 @@ class Setting:
 
     @property
     def text(self) -> str:
-        """All of it in a line."""
+        """The setting in one line."""
         layout = "channels last" if self.channels_last else "channels first"
         return f"{layout}, {'compiled' if self.compile else 'not compiled'}; {self.machine}"
 
     def call(self, network: nn.Module, size: Sequence[int]) -> Call:
-        """An inference of random images of `size` (height, width), ready to be timed."""
+        """Return a function that runs inference on random images of `size` (height, width)."""
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         image = torch.randint(0, 256, (self.batch, 3, *size), dtype=torch.uint8, device=self.device)
         image = image.to(memory_format=layout)
         network = network.eval().to(device=self.device, dtype=self.dtype, memory_format=layout)  # type: ignore[call-overload]
         if self.compile:
-            network.compile(dynamic=False)  # another size of another network must not make it dynamic
+            network.compile(dynamic=False)  # networks of other sizes must not make it dynamic
         return lambda: network(image)
 
 
 def device(name: str) -> torch.device:
-    """The device of this name; `auto` is a GPU if there is one.
+    """Return the device of this name; `auto` is a GPU if there is one.
 
     Raises:
-        OptionError: there is no such device, or not here.
+        OptionError: the device is unknown or not present.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -79,7 +78,7 @@ def device(name: str) -> torch.device:
 
 
 def precision(name: str) -> torch.dtype:
-    """The type of weights and activations that a precision stands for.
+    """Return the dtype of a precision.
 
     Raises:
         OptionError: it is unknown.
@@ -90,29 +89,32 @@ def precision(name: str) -> torch.dtype:
 
 
 def measure(networks: Sequence[tuple[nn.Module, Sequence[int]]], setting: Setting) -> np.ndarray:
-    """Seconds of each call, [rounds, networks]: in a round each network is called once, in order.
+    """Return the seconds of each call [rounds, networks]: a round calls each network once, in order.
 
-    Every call is waited for. cuDNN chooses its algorithms by trial, as it does in training.
+    Every call is waited for. cuDNN chooses its algorithms by benchmarking.
 
     Raises:
         UserError: torch cannot compile a network here, or the device has too little memory.
     """
-    with _trial(), torch.inference_mode():
-        try:
-            calls = [setting.call(network, size) for network, size in networks]
-            return _measure(calls, setting)
-        except torch.OutOfMemoryError as error:
-            raise UserError(
-                f"device={setting.device}: not enough memory for {len(networks)} networks at once; profile "
-                "fewer, or a smaller input or batch"
-            ) from error
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        with torch.inference_mode():
+            return _measure([setting.call(network, size) for network, size in networks], setting)
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"device={setting.device}: not enough memory for {len(networks)} networks at once; profile "
+            "fewer, or a smaller input or batch"
+        ) from error
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def summary(seconds: np.ndarray, reference: int, setting: Setting) -> list[dict[str, Any]]:
-    """Columns for each network of `measure`'s [rounds, networks].
+    """Return the columns of each network, given `seconds` [rounds, networks] of `measure`.
 
-    Latencies are in ms for a batch, the spread being the range of the middle half (IQR). `ratio` is the
-    median over rounds of a network's time by the reference's in the same round.
+    Latencies are in ms per batch, the spread as interquartile range. `ratio` is the median over rounds of a
+    network's time divided by the reference's.
     """
     first, median, third, late = 1e3 * np.percentile(seconds, (25, 50, 75, 95), axis=0)
     ratio = np.median(seconds / seconds[:, [reference]], axis=0)
@@ -132,16 +134,6 @@ def summary(seconds: np.ndarray, reference: int, setting: Setting) -> list[dict[
     ]
 
 
-@contextmanager
-def _trial() -> Iterator[None]:
-    before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
-
-
 def _measure(calls: Sequence[Call], setting: Setting) -> np.ndarray:
     if setting.compile:
         _compile(calls)
@@ -159,7 +151,7 @@ def _measure(calls: Sequence[Call], setting: Setting) -> np.ndarray:
 
 
 def _compile(calls: Sequence[Call]) -> None:
-    """Make the first calls, in which torch compiles; each network is a compilation of the same code."""
+    """Make the first calls, in which torch compiles the same code once for each network."""
     import torch._dynamo as dynamo
 
     dynamo.reset()
@@ -177,7 +169,7 @@ def _compile(calls: Sequence[Call]) -> None:
 
 
 def _seconds(call: Call, device: torch.device) -> float:
-    """Seconds of a call, waited for at both ends: CUDA's kernels run behind their caller."""
+    """Return the seconds of a call, synchronising before and after because CUDA kernels are asynchronous."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()

@@ -1,8 +1,8 @@
-"""One network of a profile, and what the papers print for it.
+"""One network of a profile, and the papers' figures for it.
 
-A network is the part of a configuration that decides what an inference costs. Each row of
-experiments/counted.yaml is a network of a paper: the configuration that repeats it, the input size, what a
-faithful build counts, the rows of the papers' tables that print its size, and why the two differ if they do.
+A network is the part of a configuration that determines the cost of inference. Each row of
+experiments/counted.yaml is a network of a paper: its configuration, the input size, the counts of a faithful
+build, the table rows that print its size, and why the two differ if they do.
 """
 
 import json
@@ -24,19 +24,16 @@ from segsweep.profiling.size import macs, on_meta, parameters, peak_activations,
 from segsweep.runs.settings import canonical, flatten
 
 WEIGHTS = ("pretrained", "weights")
-"""Options of an encoder that say where its weights come from, and change no cost."""
+"""Options of an encoder that choose its weights, without an effect on cost."""
 ROUNDING = 0.005
-"""The counted figures are rounded; another atrous rate, width or stride changes one of them by more."""
+"""Tolerance for rounded counts; another atrous rate, width or stride changes one of them by more."""
 MIB = 2**20
 Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network at an input size (height, width).
-
-    `config` is what builds it, `values` all options of the member, with groups by their choice.
-    """
+    """A network at an input size (height, width): what builds it, and all options with groups by choice."""
 
     config: RunConfig
     values: Mapping[str, Any]
@@ -44,7 +41,7 @@ class Network:
 
     @classmethod
     def of(cls, member: Member, size: tuple[int, int] | None) -> "Network":
-        """The network of a composed configuration, at the size of its training crop if no other is given."""
+        """Return the network of a composed configuration; `size` defaults to its training crop."""
         config = {part: member.config[part] for part in ("backbone", "head", "num_classes")}
         config["backbone"] = {k: v for k, v in member.config.backbone.items() if k not in WEIGHTS}
         height, width = size or member.config.size
@@ -52,12 +49,12 @@ class Network:
 
     @property
     def key(self) -> str:
-        """Equal for networks that cost the same because they are the same."""
+        """A text that is equal for equal networks at equal sizes."""
         return json.dumps([self.config.content, self.size], sort_keys=True)
 
     @cached_property
     def label(self) -> str:
-        """Encoder, head and the options that are not their defaults, as one would type them."""
+        """Encoder, head and options other than their defaults, as typed on a command line."""
         words = [str(self.values[group]) for group in ("backbone", "head")]
         for group in ("backbone", "head"):
             defaults = dict(flatten(config_files.own_options(group, self.values[group])))
@@ -66,14 +63,14 @@ class Network:
         return " ".join(words)
 
     def build(self) -> Segmenter:
-        """A network of its own, with random weights."""
+        """Return a new network with random weights."""
         return build_segmenter(self.config, load_weights=False)
 
     def check(self, batch: int) -> None:
-        """Build it and check that the input is large enough for it.
+        """Build the network on the meta device and check that the input is large enough.
 
         Raises:
-            UserError: as the network's parts raise it.
+            UserError: the network cannot be built.
             OptionError: the input is too small, or `num_classes` is not a number of classes.
         """
         classes = self.config.num_classes
@@ -87,7 +84,7 @@ class Network:
             raise OptionError("input", list(self.size), problem=problem, remedy=remedy)
 
     def counted(self) -> dict[str, float]:
-        """Parameters of the network that predicts, in millions, and MACs of an image in G."""
+        """Return the parameters used in inference in millions, and the MACs of an image in G."""
         parts = parameters(on_meta(self.config))
         return {
             "params_m": (parts["encoder"] + parts["head"]) / 1e6,
@@ -95,7 +92,7 @@ class Network:
         }
 
     def figures(self, batch: int, dtype: torch.dtype) -> dict[str, Any]:
-        """The columns that need no clock: counts in millions and G, memory of a batch in MiB."""
+        """Return the columns without timings: counts in millions and G, memory of a batch in MiB."""
         parts, counted = parameters(on_meta(self.config)), self.counted()
         image = torch.empty(batch, 3, *self.size, dtype=torch.uint8, device="meta")
         return {
@@ -114,10 +111,10 @@ class Network:
 
 
 def reference(labels: Sequence[str], words: str | None) -> int:
-    """Which network the others are compared with: the first, or the one whose label has all the words.
+    """Return the index of the network to compare with: the first, or the one whose label has all words.
 
     Raises:
-        OptionError: no label has them, or several have.
+        OptionError: no label or several labels have all words.
     """
     if words is None:
         return 0
@@ -132,17 +129,17 @@ def reference(labels: Sequence[str], words: str | None) -> int:
 
 @cache
 def counted_rows() -> list[Row]:
-    """The networks of experiments/counted.yaml."""
+    """Return the networks of experiments/counted.yaml."""
     rows: list[Row] = config_files.read(config_files.root() / "experiments" / "counted.yaml")["rows"]
     return rows
 
 
 def find(values: Mapping[str, Any], figures: Mapping[str, float], size: Sequence[int]) -> Row | None:
-    """The row of a network in experiments/counted.yaml; of several, the one that names most options.
+    """Return a network's row in experiments/counted.yaml; of several, the one with most options.
 
-    A row is the network's if all entries of its `config` are among `values` (dotted keys, groups by their
-    choice), the input sizes are equal, and the network counts what the row counts: an option that the row
-    does not mention, such as `head.width`, may make it another network.
+    A row matches if all entries of its `config` are among `values` (dotted keys, groups by choice), the input
+    sizes are equal, and so are the counts: an option that the row does not mention, such as `head.width`,
+    may make another network.
     """
     missing = object()
     rows = [
@@ -158,14 +155,14 @@ def find(values: Mapping[str, Any], figures: Mapping[str, float], size: Sequence
 
 
 def printed(row: Row) -> dict[str, float | None]:
-    """The size that the papers print for a row's network: parameters in millions and MACs in G, or None."""
+    """Return the papers' figures for a row's network: parameters in millions and MACs in G, or None."""
     tables = {name: published_table(name)["rows"] for name in row["printed"]}
     rows = [each for name, run in row["printed"].items() for each in tables[name] if each.get("run") == run]
     return {key: next((each[key] for each in rows if key in each), None) for key in ("params", "gflops")}
 
 
 def beside(row: Row | None, figures: Mapping[str, float]) -> dict[str, Any]:
-    """The published figures of a row, and by how many percent the counted ones differ from them."""
+    """Return the published figures of a row, and the deviation of the counted ones in percent."""
     sizes = printed(row) if row else {}
     columns: dict[str, Any] = {"published": row and row["name"]}
     for key, name, column in (("params_m", "params", "params_m"), ("gmacs", "gflops", "gflops")):

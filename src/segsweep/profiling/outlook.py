@@ -1,4 +1,4 @@
-"""What a plan amounts to: a row for each of its runs, and their sums."""
+"""The expected cost of a plan: a row for each of its runs, and totals."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from segsweep.runs.versions import current_plan
 
 GIB = 2**30
 GOING_ON = ("running", "interrupted", "failed")
-"""States of a run that goes on from its last checkpoint, or does what is left from the beginning."""
+"""States of a run that continues from its last checkpoint, or starts if it has none."""
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One run of a plan: its state now, and what it still costs."""
+    """One run of a plan: its present state, and the cost of what is left."""
 
     member: Member
     state: str
@@ -31,7 +31,7 @@ class PlannedRun:
 
     @classmethod
     def of(cls, member: Member, paces: Mapping[str, Pace], tflops: float) -> "PlannedRun":
-        """The run as its folder has it now."""
+        """Return the planned run, with the present state of its folder."""
         folder, status = member.folder, member.folder.status()
         all_steps = steps_of(member)
         if not layout.is_run(folder.path):
@@ -57,13 +57,13 @@ class PlannedRun:
 
     @cached_property
     def hours(self) -> float:
-        """Device hours left, of training alone."""
+        """Device hours left, for training only."""
         if self.pace is not None:
             return self.steps * self.pace.seconds / 3600
         return hours(self.cost.macs, self.images, self.tflops)
 
     def row(self, label: str) -> dict[str, Any]:
-        """The columns of a table; memory and hours are estimates, the latter unless a pace was measured."""
+        """Return the columns of a table; memory is an estimate, and hours are unless a pace was measured."""
         return {
             "id": self.member.id,
             "run": label,
@@ -80,23 +80,23 @@ class PlannedRun:
 
 
 class Outlook:
-    """All runs of a plan. `members` are those asked for, each the last of its chain."""
+    """All runs of a plan. `members` are the requested ones, each the last of its chain."""
 
     def __init__(self, members: Sequence[Member], paces: Mapping[str, Pace], tflops: float) -> None:
         self.members = members
         self.runs = [PlannedRun.of(member, paces, tflops) for member in merge(members)]
         folders = [run.member.folder for run in self.runs]
         for folder, run in zip(folders, self.runs, strict=True):
-            folder.plan = current_plan(run.member.record())  # as it will be read; nothing is written
+            folder.plan = current_plan(run.member.record())  # as it will be read back; nothing is written
         axes = compare.axes(folders)
         self.labels = {folder.id: compare.label(folder, axes) for folder in folders}
 
     def rows(self) -> list[dict[str, Any]]:
-        """A row for each distinct run, parents first."""
+        """Return a row for each distinct run, parents first."""
         return [run.row(self.labels[run.member.id]) for run in self.runs]
 
     def totals(self, gpus: int | None) -> dict[str, Any]:
-        """The sums over runs that are left to do, and what sharing saves."""
+        """Return the totals over runs that are left to do, and the steps saved by shared parents."""
         todo = [run for run in self.runs if run.steps or run.state != State.DONE]
         hours, longest = sum(run.hours for run in todo), self.longest()
         children = Counter(run.member.parent.id for run in self.runs if run.member.parent)
@@ -122,14 +122,14 @@ class Outlook:
         return totals
 
     def duplicates(self) -> list[list[tuple[str, ...]]]:
-        """The overrides of members that are the same run, grouped."""
+        """Return groups of overrides of members that are the same run."""
         same: dict[str, list[tuple[str, ...]]] = {}
         for member in self.members:
             same.setdefault(member.id, []).append(member.overrides)
         return [some for some in same.values() if len(some) > 1]
 
     def longest(self) -> float:
-        """Hours of the chain that takes longest, however many GPUs there are."""
+        """Return the hours of the longest chain, a lower bound for any number of GPUs."""
         by_end: dict[str, float] = {}
         for run in self.runs:
             before = by_end[run.member.parent.id] if run.member.parent else 0.0
@@ -138,5 +138,5 @@ class Outlook:
 
 
 def steps_of(member: Member) -> int:
-    """Optimizer steps of a run's whole training."""
+    """Return the optimizer steps of a run's whole training."""
     return int(member.config.trainer.max_steps)

@@ -1,8 +1,8 @@
-"""How large a network is: parameters, multiply-accumulates and bytes of activations.
+"""The size of a network: parameters, multiply-accumulates and bytes of activations.
 
-All of it is counted on torch's meta device: exact, equal on every machine, and without the memory or the time
-that it tells of. Bytes of activations follow torch's own storages through a forward pass; what a device adds,
-as workspaces of convolutions and rounding by the allocator, is not in them.
+All are counted on torch's meta device: exact, equal on every machine, and without allocating or computing
+anything. Bytes of activations are those of torch's storages in a forward pass; what a device adds, such as
+convolution workspaces and rounding by the allocator, is not included.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,20 +21,20 @@ from segsweep.config.schema import RunConfig
 from segsweep.networks import Segmenter
 
 AUXILIARY = "auxiliary"
-"""The submodule in which a head keeps what it needs in training only."""
+"""The submodule of a head with what is used in training only."""
 
 
 def on_meta(config: RunConfig, dtype: torch.dtype = torch.float32) -> Segmenter:
-    """The network of a configuration on the meta device."""
+    """Return the network of a configuration on the meta device."""
     with torch.device("meta"):
         return build_segmenter(config, load_weights=False).to(dtype)
 
 
 def parameters(segmenter: Segmenter) -> dict[str, int]:
-    """Trained parameters by part: encoder, head and auxiliary, which leave none out and count none twice.
+    """Return the number of trained parameters of encoder, head and auxiliary, without overlap.
 
-    Auxiliary branches are found by name, as a submodule `auxiliary` anywhere in the head; inference does
-    without them. A parameter that several modules share is counted once.
+    Auxiliary branches, which inference does not use, are submodules named `auxiliary` anywhere in the head. A
+    parameter that several modules share is counted once.
     """
     parts = {"encoder": 0, "head": 0, AUXILIARY: 0}
     for name, parameter in segmenter.named_parameters():
@@ -44,11 +44,11 @@ def parameters(segmenter: Segmenter) -> dict[str, int]:
 
 
 def macs(segmenter: nn.Module, size: Sequence[int]) -> float:
-    """Multiply-accumulates of an inference of one image of `size` (height, width).
+    """Return the multiply-accumulates of inference on one image of `size` (height, width).
 
-    Counted by torch from convolutions, matrix products and attention, padding included; BatchNorm,
-    activations and upsampling are not counted. Torch counts two operations a MAC, the papers' "FLOPs (G)"
-    one. The network must be on the meta device, where nothing is computed.
+    torch counts convolutions, matrix products and attention, padding included, but not BatchNorm, activations
+    and upsampling. It counts two operations per MAC, the papers' "FLOPs (G)" one. The network must be on the
+    meta device.
     """
     image = torch.empty(1, 3, *size, device="meta")
     segmenter.eval()
@@ -58,10 +58,10 @@ def macs(segmenter: nn.Module, size: Sequence[int]) -> float:
 
 
 class LiveStorages(TorchDispatchMode):
-    """Follows the bytes of all storages that operators make, from their making to their release.
+    """Tracks the bytes of all storages that operators create until they are released.
 
-    Storages that exist before, named as `outside`, and views of them count nothing. `peak` is the largest
-    sum of bytes alive at once, seen after each operator.
+    Storages in `outside` and views of them do not count. `peak` is the largest sum of live bytes after any
+    operator.
     """
 
     def __init__(self, outside: Iterable[Tensor]) -> None:
@@ -70,7 +70,7 @@ class LiveStorages(TorchDispatchMode):
         self.known = {_key(tensor) for tensor in outside}
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operator and note what it made."""
+        """Run the operator and record the storages that it created."""
         result = function(*args, **(kwargs or {}))
         for value in tree_iter(result):
             if isinstance(value, Tensor) and _key(value) not in self.known:
@@ -90,15 +90,12 @@ class LiveStorages(TorchDispatchMode):
 
 
 def _key(tensor: Tensor) -> int:
-    """The same for all views of a storage, as long as it lives."""
+    """Return a key that all views of a living storage share."""
     return int(tensor.untyped_storage()._cdata)
 
 
 def peak_activations(segmenter: Segmenter, image: Tensor) -> int:
-    """Most bytes of activations alive at once in an inference of `image` [B, 3, H, W], logits included.
-
-    Weights, buffers and the image itself are not among them.
-    """
+    """Return the peak bytes of activations, logits included, in inference on `image` [B, 3, H, W]."""
     segmenter.eval()
     live = LiveStorages([*segmenter.parameters(), *segmenter.buffers(), image])
     with torch.no_grad(), live:
@@ -107,14 +104,13 @@ def peak_activations(segmenter: Segmenter, image: Tensor) -> int:
 
 
 def saved_for_backward(segmenter: Segmenter, image: Tensor) -> int:
-    """Bytes that autograd keeps after a training forward of `image` [B, 3, H, W], auxiliary heads included.
+    """Return the bytes that autograd keeps after a training forward pass of `image` [B, 3, H, W].
 
-    Each storage counts once, however many operators keep it; weights and buffers do not count, nor what
-    the loss adds.
+    Auxiliary heads are included, weights, buffers and the loss are not. Each storage counts once.
     """
     segmenter.train()
     weights = {_key(tensor) for tensor in (*segmenter.parameters(), *segmenter.buffers())}
-    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no key comes twice
+    kept: dict[int, torch.UntypedStorage] = {}  # held, so that no key is reused
 
     def keep(tensor: Tensor) -> None:
         kept[_key(tensor)] = tensor.untyped_storage()
