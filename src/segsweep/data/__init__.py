@@ -1,4 +1,1 @@
-"""Datasets, their splits, augmentation and the order of training: from files to batches.
-
-Knows nothing of networks, losses or metrics.
-"""
+"""From files to batches: datasets, splits, augmentation, order. Knows no networks, losses or metrics."""

@@ -1,10 +1,10 @@
-"""The papers' training augmentation, drawn anew from (seed, epoch, draw) for every sample.
+"""The papers' training augmentation, a function of (seed, epoch, draw).
 
 KSAC, section 4.1: "horizontally flipping with 50% probability, randomly scaling the images with a scaling
 factor between 0.5 and 2.0 and at a step size of 0.25, padding and randomly cropping the scaled images".
 
-Scaling a 2048x1024 image twofold to keep a crop of it would be most of the work, so only what the crop needs
-of the source is scaled, with the result of scaling everything and cropping then.
+Scaling all of a 2048x1024 image would be most of the work, so only the part that the crop needs is scaled,
+with the same result as scaling everything and then cropping.
 
 Shape letters: `H`, `W` the source, `h`, `w` the crop.
 """
@@ -41,10 +41,9 @@ class Crop(NamedTuple):
 
 
 class Augment:
-    """Scale, pad, crop and flip a sample to a fixed size, then apply what else was asked for.
+    """Scale, pad, crop and flip a sample to a fixed size, then apply the `extra` transforms.
 
-    An instance keeps no random state: what it draws is a pure function of (seed, epoch, draw), the same
-    in every worker and after every resume.
+    An instance keeps no random state: draws are the same in every loader process and after every resume.
     """
 
     takes = ("size",)
@@ -61,10 +60,9 @@ class Augment:
     ) -> None:
         """Take the crop in pixels, the scales, the share of samples flipped left to right, the padding's RGB.
 
-        Scales are `scale_min`, `scale_min + scale_step`, … `scale_max`, each as likely. `extra` are
-        transforms of albumentations, applied to the crop in this order; each must give an image and label of
-        the crop's size and type (`Extra`). Raises ConfigError, naming the option, on a value that makes no
-        sense.
+        Scales are `scale_min`, `scale_min + scale_step`, … `scale_max`, equally likely. `extra` are
+        transforms of albumentations, applied to the crop in this order; each must return an image and label
+        of the crop's size and type (`Extra`). Raises ConfigError if an option is invalid.
         """
         self.size = height_width(size)
         self.scales = scale_choices(scale_min, scale_max, scale_step)
@@ -78,7 +76,7 @@ class Augment:
         """Augment a sample of any size: image uint8 [H, W, 3] and label uint8 [H, W] with (H, W) = `size`.
 
         Padding is `fill` in the image and `IGNORE_INDEX` in the label. The result may be a view of the
-        sample, and must not be written to.
+        sample: do not write to it.
         """
         state = key(seed, "augment", epoch, draw)
         crop, flip = self._draw(Random(state), sample.label.shape)
@@ -96,9 +94,8 @@ class Augment:
         return self._extra(done, state) if self._extra else done
 
     def _draw(self, rng: Random, shape: tuple[int, ...]) -> tuple[Crop, bool]:
-        """The part of the scaled image to keep, and whether to flip it."""
-        # The first draw was albumentations' own when its transforms did this. Dropping it would change
-        # every sample of every run.
+        """Return the part of the scaled image to keep, and whether to flip it."""
+        # An unused draw, once albumentations' own: without it every sample of every run would change.
         rng.random()
         scale = 1.0 if self.scales == (1.0,) else rng.choice(self.scales)
         # An image one pixel high keeps that pixel at any scale.
@@ -110,9 +107,9 @@ class Augment:
 
 
 def scale_choices(scale_min: float, scale_max: float, scale_step: float) -> tuple[float, ...]:
-    """The scales from `scale_min` to `scale_max`, both included.
+    """Return the scales from `scale_min` to `scale_max`, both included.
 
-    Raises ConfigError if one is not positive, or the steps do not end at `scale_max`.
+    Raises ConfigError if a value is not positive, or the steps do not end at `scale_max`.
     """
     options = {"scale_min": scale_min, "scale_max": scale_max, "scale_step": scale_step}
     for name, value in options.items():
@@ -139,10 +136,10 @@ def _colour(fill: object) -> tuple[int, int, int]:
 
 
 def crop_image(image: Bytes, crop: Crop) -> Bytes:
-    """Part [h, w, 3] of an image [H, W, 3] scaled bilinearly; a view of it if it keeps its size.
+    """Return part [h, w, 3] of a bilinearly scaled image [H, W, 3]; a view if the scale is 1.
 
-    Equal to `cv2.resize(image)[part]` to the bit in most cases, and to one grey level in all: OpenCV works
-    out positions in single precision, which rounds those far from the origin more.
+    In most cases bitwise equal to `cv2.resize(image)[part]`, and always to one grey level: OpenCV computes
+    positions in single precision, with larger errors far from the origin.
     """
     rows, columns = (_tile(*axis) for axis in zip(image.shape[:2], *crop, strict=True))
     source: Any = image[rows.source, columns.source]
@@ -152,9 +149,9 @@ def crop_image(image: Bytes, crop: Crop) -> Bytes:
 
 
 def crop_label(label: Bytes, crop: Crop, flip: bool = False) -> Bytes:
-    """Part [h, w] of a label map [H, W] scaled to the nearest pixel, mirrored left to right after that.
+    """Return part [h, w] of a label map [H, W] scaled by nearest neighbour, then optionally flipped.
 
-    Equal to `cv2.resize(label)[part]` always.
+    Always equal to `cv2.resize(label)[part]`.
     """
     rows, columns = (_nearest(*axis) for axis in zip(label.shape, *crop, strict=True))
     if flip:
@@ -164,7 +161,7 @@ def crop_label(label: Bytes, crop: Crop, flip: bool = False) -> Bytes:
 
 
 class _Tile(NamedTuple):
-    """What one axis of a part takes: pixels of the source, which become `scaled`, of which `part` is kept."""
+    """One axis of a part: the pixels of the source, their number once scaled, and those to keep."""
 
     source: slice
     scaled: int
@@ -172,11 +169,11 @@ class _Tile(NamedTuple):
 
 
 def _tile(source: int, scaled: int, start: int, size: int) -> _Tile:
-    """The least tile whose ends fall on pixel borders both before and after scaling.
+    """Return the smallest tile whose ends are pixel borders both before and after scaling.
 
-    Scaling such a tile samples at the positions of scaling everything. With scaled / source = p / q in
-    lowest terms these are every q pixels of the source, p of the scaled image. The tile reaches one such
-    block further than the part, as interpolation looks one pixel past it.
+    Scaling such a tile samples at the same positions as scaling everything. With scaled / source = p / q in
+    lowest terms, common borders are every q pixels of the source and every p of the scaled image. The tile
+    extends one such block beyond the part, because interpolation reads one pixel beyond it.
     """
     ratio = Fraction(scaled, source)
     p, q = ratio.numerator, ratio.denominator
@@ -188,12 +185,12 @@ def _tile(source: int, scaled: int, start: int, size: int) -> _Tile:
 
 
 def _nearest(source: int, scaled: int, start: int, size: int) -> NDArray[Any]:
-    """The source pixel [size] of each pixel of a part, along one axis."""
+    """Return the source pixel [size] of each pixel of a part, along one axis."""
     if source == scaled:
         return np.arange(start, start + size)
-    # OpenCV's plain nearest neighbour takes the pixel's corner and shifts labels against the bilinear image
-    # by up to half a pixel; the exact one takes its centre. Where a centre lies between two pixels its
-    # choice follows no formula that we know, so it is asked.
+    # OpenCV's plain nearest neighbour uses the pixel's corner, which shifts labels against the bilinear image
+    # by up to half a pixel; the exact one uses its centre. Its choice between two equally near pixels follows
+    # no known formula, so OpenCV computes it.
     every = np.arange(source, dtype=np.float32)[None]
     chosen = cv2.resize(every, (scaled, 1), interpolation=cv2.INTER_NEAREST_EXACT)[0]
     return np.asarray(chosen[start : start + size], dtype=np.intp)

@@ -1,12 +1,11 @@
-"""Splits kept decoded: images and label maps as bytes in one file, read through the page cache.
+"""A cache of decoded splits: images and label maps as bytes in one file, read through the page cache.
 
-Decoding takes nine tenths of the time that a large PNG costs (docs/benchmarks.md). What is kept are samples
-as `FileSplit` gives them, so training sees the same to the bit; crops of it touch only their own pages, and
-all workers and runs of a machine share them.
+Decoding is nine tenths of the cost of reading a large PNG (docs/benchmarks.md). Cached samples are bitwise
+those of `FileSplit`; crops read only their own pages, which all processes and runs on a machine share.
 
 A cache is a folder `<split>-<place>-<key>/` with `samples.bin` (for each sample the image [H, W, 3], then the
-label [H, W]) and `sizes.npy` (int64 [N, 2]: H, W). It is built under another name, synced and renamed: a
-folder of this name is whole.
+label [H, W]) and `sizes.npy` (int64 [N, 2]: H, W). It is built under another name, synced and renamed, so
+that a folder of this name is complete.
 """
 
 import logging
@@ -32,22 +31,22 @@ from segsweep.files import cannot_write, fsync, locked
 
 log = logging.getLogger(__name__)
 WORTH_PROCESSES = 10.0
-"""Seconds of work for which it is worth starting processes, which takes some seconds itself."""
+"""Seconds of work from which on starting processes pays."""
 PLACES = "dataset.cache=…"
 CHANNELS = 4
-"""Bytes a pixel: the image's three and the label's."""
+"""Bytes per pixel: three of the image and one of the label."""
 FILES = ("samples.bin", "sizes.npy")
 FORM = 1
-"""Raised when the files' form or the meaning of their values changes."""
+"""Version of the files' format and of the meaning of their values."""
 
 
 def default_folder() -> Path:
-    """Where small things are kept when no folder is given: the user's own cache folder."""
+    """Return the user's cache folder, for small files if no folder is given."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "segsweep"
 
 
 def source_key(files: Sequence[str] | NDArray[Any], *settings: object) -> str:
-    """16 hex digits that change when a file's path, size or time of change does, or a setting's `repr`.
+    """Return 16 hex digits that depend on the files' paths, sizes and times, and on the settings' `repr`.
 
     Raises DataError if a file is missing.
     """
@@ -73,14 +72,14 @@ def alone(target: Path) -> AbstractContextManager[bool]:
 
 
 def cached(split: SplitDataset, folder: Path | None, workers: int) -> SplitDataset:
-    """Return the split with its samples kept under `folder`, built by `workers` processes if they are not.
+    """Return the split as cached under `folder`, after building the cache with `workers` processes if needed.
 
-    Without a folder it is the split itself.
+    Without a folder, return the split itself.
 
     Raises:
-        OptionError: the split has no files, or the disk no room for them.
+        OptionError: the split does not consist of files, or the disk has too little space.
         DataError: a source file is missing or damaged.
-        UserError: the folder cannot be written, or a worker was killed.
+        UserError: the folder cannot be written, or a process was killed.
     """
     if folder is None:
         return split
@@ -100,10 +99,10 @@ def cached(split: SplitDataset, folder: Path | None, workers: int) -> SplitDatas
 
 
 class CachedSplit(SplitDataset):
-    """A split read from its cache. Its arrays are views of a file and cannot be written to."""
+    """A split read from its cache; its arrays are read-only views of a file."""
 
     def __init__(self, split: SplitDataset, folder: Path) -> None:
-        """Take the split, and the folder in which its samples are kept."""
+        """Take the split and the folder of its cache."""
         super().__init__(split.name, split.ids.tolist(), folder)
         self.has_truth, self.folder = split.has_truth, folder
         self.sizes: NDArray[np.int64] = np.load(folder / "sizes.npy")
@@ -111,7 +110,7 @@ class CachedSplit(SplitDataset):
         self._pixels: NDArray[np.uint8] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # A spawned worker maps the file itself; copied along, it would be all of it.
+        # A spawned process maps the file itself; pickling would copy all of it.
         return {**self.__dict__, "_pixels": None}
 
     def __getitem__(self, index: int) -> Sample:
@@ -125,13 +124,13 @@ class CachedSplit(SplitDataset):
 
 
 def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each sample's bytes begin [N]."""
+    """Return the offset of each sample's bytes [N]."""
     lengths = sizes.prod(axis=1) * CHANNELS
     return np.asarray(np.cumsum(lengths) - lengths, dtype=np.int64)
 
 
 def _build(split: FileSplit, target: Path, place: str, workers: int) -> None:
-    """Write a cache under another name, and give it its own once it is on the disk."""
+    """Write a cache under another name, and rename it when it is on disk."""
     for leftover in target.parent.glob(f"{place}-*.half"):
         log.info("%s: left by a build that was cut short, removed", leftover)
         _remove(leftover)
@@ -145,7 +144,7 @@ def _build(split: FileSplit, target: Path, place: str, workers: int) -> None:
         with (half / "samples.bin").open("wb") as file:
             file.truncate(int(sizes.prod(axis=1).sum()) * CHANNELS)
         chunks = np.array_split(np.arange(len(split)), min(len(split), max(1, workers) * 16))
-        # Each process gets the names of its own samples: all of them are tens of megabytes in large sets.
+        # Each process gets only the names of its samples: all are tens of megabytes in large datasets.
         parts = [(split.part(chunk), _starts(sizes)[chunk]) for chunk in chunks]
         write = partial(_write, half / "samples.bin")
         for _ in spread(write, parts, workers, "num_workers", WORTH_PROCESSES):
@@ -162,7 +161,7 @@ def _build(split: FileSplit, target: Path, place: str, workers: int) -> None:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a cache, and nothing that others put into its folder."""
+    """Remove a cache, but no other files in its folder."""
     for name in FILES:
         (folder / name).unlink(missing_ok=True)
     with suppress(OSError):
@@ -172,7 +171,7 @@ def _remove(folder: Path) -> None:
 def _announce(
     split: FileSplit, sizes: NDArray[np.int64], target: Path, older: list[Path], workers: int
 ) -> None:
-    """Say what will be built, how large and how long; OptionError if there is no room."""
+    """Log what will be built, with size and time; raise OptionError if there is too little space."""
     needed, free = int(sizes.prod(axis=1).sum()) * CHANNELS, shutil.disk_usage(target.parent).free
     if needed > free:
         room = f"{needed / 1e9:.1f} GB under {target.parent}, {free / 1e9:.1f} GB are free"

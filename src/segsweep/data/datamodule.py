@@ -1,11 +1,11 @@
-"""How a dataset is loaded for training: a stream of batches, and a pass over its val split.
+"""A dataset's loaders: a stream of training batches, and a pass over its val split.
 
 Loaders are built in Lightning's hooks, which know the rank, the number of processes and the step to resume
 from. One Lightning epoch is the whole run. The Trainer must be built with `use_distributed_sampler=False`.
 
-The stream is the order of epoch 0 (`sampling`), then that of epoch 1, and so on. It is cut into optimizer
-steps of equal size, and each step into micro-batches for the ranks. So a step holds the same images whatever
-the number of devices or of accumulated batches, and any step is found without replaying those before it.
+The stream is the order of epoch 0 (`sampling`), then that of epoch 1, and so on. It is divided into optimizer
+steps of equal size, and each step into micro-batches for the ranks. So a step has the same images for any
+number of devices or micro-batches, and any step is found without replaying earlier ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -74,7 +74,7 @@ class DataModule(pl.LightningDataModule):
         self.augment = augment or Augment(self.size, scale_min=1, scale_max=1, flip=0)
 
     def setup(self, stage: str) -> None:
-        """Check the files before training; raises DataError."""
+        """Check the files before training; raise DataError if one is missing."""
         if stage == "fit":
             self.dataset.check_files()
 
@@ -94,7 +94,7 @@ class DataModule(pl.LightningDataModule):
             self.order(split),
             batch=micro_batch(self.batch_size, trainer.world_size, accumulate),
             total=trainer.max_steps * accumulate,
-            # The loops are restored by now: when resuming this is the checkpoint's step.
+            # The checkpoint's step in a resumed run, because the loops are restored by now.
             start=trainer.global_step * accumulate,
             rank=trainer.global_rank,
             world=trainer.world_size,
@@ -106,7 +106,7 @@ class DataModule(pl.LightningDataModule):
     def val_dataloader(self) -> Loader:
         """Return every val image once over all ranks, at full size, one a batch (`loading.Batch`).
 
-        A rank that has no image gets one marked `idle`, not to be counted: Lightning would let it skip the
+        A rank without images gets one marked `idle`, which does not count: Lightning would let it skip the
         validation, in which the others wait for it.
         """
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -150,9 +150,9 @@ class StreamBatchSampler(Sampler[list[Position]]):
     def __init__(
         self, order: EpochOrder, batch: int, total: int, start: int = 0, rank: int = 0, world: int = 1
     ) -> None:
-        """Take each epoch's order, the images of a micro-batch, and the micro-batches of a rank in the run.
+        """Take each epoch's order, the images per micro-batch, and a rank's micro-batches in the whole run.
 
-        `start` is the first micro-batch still to do, as counted by a resumed run.
+        `start` is the first micro-batch that is left to do.
         """
         assert batch > 0
         assert 0 <= rank < world
@@ -160,7 +160,7 @@ class StreamBatchSampler(Sampler[list[Position]]):
         self.start, self.rank, self.world = start, rank, world
 
     def __len__(self) -> int:
-        # The whole run and not what is left: Lightning adds the batches done before a resume by itself.
+        # The whole run, because Lightning itself adds the batches done before a resume.
         return self.total
 
     def __iter__(self) -> Iterator[list[Position]]:

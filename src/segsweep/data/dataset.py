@@ -1,6 +1,6 @@
-"""What a dataset is: its classes, splits and official release; and what its files hold, as a hash.
+"""A dataset: its classes, splits and official release, and a fingerprint of its files.
 
-How it is loaded (batches, workers, augmentation, order) is the business of `datamodule`.
+Batches, loader processes, augmentation and order are in `datamodule`.
 """
 
 import hashlib
@@ -48,24 +48,24 @@ class Submission:
     size: tuple[int, int] | None = None
     """(H, W) of every file; None for each image's own."""
     server: str = ""
-    """Where to hand it in."""
+    """Where to submit it."""
 
 
 class SegmentationDataset:
     """Base class of all datasets: a subclass names its classes and reads its splits (`read_split`).
 
-    A subclass's `__init__` takes the options of its own and passes the others on. Those annotated as `Path`
-    (`root: str | Path`) are places: they are not part of a run's identity.
+    A subclass's `__init__` takes its own options and passes the others on. Options annotated as `Path`
+    (`root: str | Path`) are places and not part of a run's identity.
     """
 
     classes: tuple[str, ...] = ()
     palette: tuple[tuple[int, int, int], ...] = ()
-    """The classes' colours in pictures, RGB 0..255."""
+    """The classes' colours, RGB 0..255."""
     takes: ClassVar[tuple[str, ...]] = ()
-    """Options of the configuration's top level that `__init__` takes too, as `size`."""
+    """Options of the configuration's top level that `__init__` takes as well, such as `size`."""
     splits: tuple[str, ...] = ("train", "val", "test")
     joined: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    """Splits made of others, as `{"trainval": ("train", "val")}`."""
+    """Splits that are concatenations, such as `{"trainval": ("train", "val")}`."""
     val_split: str = "val"
     test_split: str = "test"
     official: ClassVar[Mapping[str, OfficialSplit]] = {}
@@ -73,21 +73,21 @@ class SegmentationDataset:
     release_size: tuple[int, int] | None = None
     """(H, W) of every image of the official release, for `data check`; None if they differ."""
     layout: str = ""
-    """The folders and files that are expected under `root`, in one line, for error messages."""
+    """The expected folders and files under `root`, in one line, for error messages."""
     fetch: str = ""
-    """Where to get the files and where to put them, in one line."""
+    """Where to get the files and where to put them, in one line, for error messages."""
     encodings: ClassVar[Mapping[str, frozenset[int]]] = {}
-    """Other values that label files of this dataset are found with, by a description, for `data check`."""
+    """Values in other versions of the label files, by description, for `data check`."""
     submission: ClassVar[Submission | None] = None
-    """The form in which the benchmark accepts predictions for splits whose labels it keeps."""
+    """The benchmark's format of predictions for splits without public labels."""
     weights: tuple[float, ...] | None = None
     """Shares of a mixture's parts (`JoinedSplit.parts`) in the training stream; None for shares by size."""
 
     def __init__(self, *, train_split: str = "train", cache: str | Path | None = None) -> None:
         """Take the options that all datasets share.
 
-        `cache` is a folder in which decoded samples of the train and val splits are kept. Raises ConfigError
-        for a split that does not exist or is the one to test on.
+        `cache` is a folder for decoded samples of the train and val splits. Raises ConfigError if the split
+        does not exist or is the one to test on.
         """
         self.train_split = train_split
         self.cache = None if cache is None else Path(cache).expanduser()
@@ -98,19 +98,19 @@ class SegmentationDataset:
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return len(self.classes)
 
     def read_split(self, name: str) -> SplitDataset:
-        """Read one of `splits` (implemented by subclasses); DataError if the files are not as expected."""
+        """Read one of `splits` (implemented by subclasses); raise DataError if its files are wrong."""
         raise NotImplementedError
 
     def preparations(self) -> list[Preparation]:
-        """Return the files to be made once from the release by `segsweep data prepare`."""
+        """Return the files that `segsweep data prepare` makes once from the release."""
         return []
 
     def archives(self) -> list[tuple[Archive, Path]]:
-        """Return the official archives that need no account, each with the folder that it becomes."""
+        """Return the official archives that need no account, each with its target folder."""
         return []
 
     def split(self, name: str) -> SplitDataset:
@@ -132,8 +132,8 @@ class SegmentationDataset:
     def check_files(self) -> None:
         """Check that all files of the train and val splits exist, and that no image is in both.
 
-        A split that training includes by name, as val in trainval, is not compared with it: its scores are
-        then scores on training images, and the log warns of it. Raises DataError.
+        If training includes a split by name, as trainval does val, the log warns that its scores are on
+        training images, instead. Raises DataError.
         """
         train, val = self.split(self.train_split), self.split(self.val_split)
         train.check()
@@ -163,9 +163,9 @@ def ids_hash(ids: Sequence[str] | NDArray[Any]) -> str:
 def fingerprint(dataset: SegmentationDataset) -> str:
     """Return the first 16 hex digits of a SHA-256 of what a run trains and validates on.
 
-    Other images or labels give another one, another folder does not. Made to be cheap: it reads the lists
-    of the splits, the size of every file (one stat each) and the content of a few. A changed file goes
-    unnoticed only if its length stays the same and it is not among these few.
+    Other images or labels change it, another folder does not. It is cheap: it reads the splits' lists, the
+    size of every file and the content of a few. A changed file goes unnoticed only if its size is the same
+    and it is not among these few.
 
     Raises:
         DataError: a list or a file is missing or cannot be read.
@@ -186,7 +186,7 @@ def _parts(split: SplitDataset) -> Iterator[SplitDataset]:
 
 
 def _contents(split: SplitDataset) -> Iterator[str | list[int]]:
-    """For each kind of file yield the sizes in bytes, then hashes of the sampled files."""
+    """Yield, for each kind of file, the sizes in bytes and then hashes of the sampled files."""
     for source in split.sources():
         if isinstance(source, str):
             yield source
@@ -197,5 +197,5 @@ def _contents(split: SplitDataset) -> Iterator[str | list[int]]:
             yield [Path(file).stat().st_size for file in source]
             yield from (digest(Path(file)) for file in sampled)
         except OSError as error:
-            split.check()  # which names what is missing and where it is listed
+            split.check()  # names what is missing and where it is listed
             raise DataError(error.filename, f"cannot be read ({error.strerror})") from error

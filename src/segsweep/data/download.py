@@ -1,6 +1,6 @@
-"""Fetches official archives when asked to: with resume, checked, and unpacked whole or not at all.
+"""Download official archives if the user asks for it: resumed, checked, and unpacked whole or not at all.
 
-Knows no dataset and no configuration. Nothing here runs unless the user asks for a download.
+Knows no dataset and no configuration.
 """
 
 import hashlib
@@ -22,23 +22,23 @@ from segsweep.files import cannot_write
 PLACES = "dataset.root=…"
 BLOCK = 1 << 20
 SILENCE = 60
-"""Seconds without a byte after which a connection is given up."""
+"""Seconds without data after which a connection is closed."""
 Progress = Callable[[str, int, int], None]
 """(archive's name, bytes done, bytes in all)."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """An archive as its makers offer it."""
+    """An archive of an official release."""
 
     url: str
     size: int
     """Bytes; checked if there is no checksum."""
     md5: str | None
     inside: str
-    """The folder in the archive that is wanted."""
+    """The folder to take from the archive."""
     marker: str
-    """A file of that folder which the archive alone brings; the folder itself if it is empty."""
+    """A file in that folder that only this archive has; empty to test for the folder itself."""
 
     @property
     def name(self) -> str:
@@ -47,7 +47,7 @@ class Archive:
 
 
 def missing(archives: Sequence[tuple[Archive, Path]]) -> list[tuple[Archive, Path]]:
-    """The archives whose contents are not, or not wholly, in their target folders."""
+    """Return the archives whose contents are not completely in their target folders."""
     return [
         (archive, target)
         for archive, target in archives
@@ -56,14 +56,14 @@ def missing(archives: Sequence[tuple[Archive, Path]]) -> list[tuple[Archive, Pat
 
 
 def download(archives: Sequence[tuple[Archive, Path]], on_progress: Progress) -> None:
-    """Fetch and unpack what is missing, each archive's `inside` to its target folder.
+    """Fetch missing archives and unpack each one's `inside` into its target folder.
 
-    An archive comes as `<name>.part` beside its target, and is removed once it is unpacked; `<name>` itself,
-    put there by hand, is unpacked and kept.
+    An archive is downloaded as `<name>.part` beside its target and removed after unpacking; a file `<name>`
+    that the user put there is unpacked and kept.
 
     Raises:
-        DataError: the address does not answer, or sends other bytes than the official ones.
-        UserError: a folder cannot be written or the disk is full; what has come stays.
+        DataError: the server does not answer, or the file is not the official one.
+        UserError: a folder cannot be written or the disk is full; partial downloads stay.
     """
     for archive, target in missing(archives):
         try:
@@ -75,17 +75,15 @@ def download(archives: Sequence[tuple[Archive, Path]], on_progress: Progress) ->
             raise DataError(
                 archive.url,
                 f"cannot be fetched ({reason})",
-                (
-                    "the same command goes on where it stopped, or fetch it by hand and put it at "
-                    f"{target.parent / archive.name}"
-                ),
+                "the same command goes on where it stopped, or fetch it by hand and put it at "
+                f"{target.parent / archive.name}",
             ) from error
         except OSError as error:
             raise cannot_write(target, error, PLACES) from error
 
 
 def _fetch(archive: Archive, folder: Path, on_progress: Progress) -> Path:
-    """The whole and checked archive; one that the user put into the folder is taken as it is."""
+    """Return the complete, checked archive: the user's own file, or the download."""
     given, part = folder / archive.name, folder / f"{archive.name}.part"
     if given.is_file():
         _check(archive, given)
@@ -101,7 +99,7 @@ def _fetch(archive: Archive, folder: Path, on_progress: Progress) -> Path:
 
 
 def _receive(archive: Archive, part: Path, on_progress: Progress) -> None:
-    """Append what is still to come; from the start if the server cannot begin in the middle."""
+    """Download the missing part, or everything if the server does not support ranges."""
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(archive.url, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=SILENCE) as response:
@@ -136,7 +134,7 @@ def _unpacking(archive: Archive, target: Path) -> Path:
 
 
 def _unpack(archive: Archive, file: Path, target: Path) -> None:
-    """Unpack aside, move to the target, remove what was fetched. A folder aside tells that it is not done."""
+    """Unpack into a folder that marks unfinished work, move that to the target, remove the download."""
     aside = _unpacking(archive, target)
     if aside.exists():
         shutil.rmtree(aside)
@@ -158,7 +156,7 @@ def _unpack(archive: Archive, file: Path, target: Path) -> None:
 
 
 def _refuse_others(source: Path, target: Path) -> None:
-    """Raise DataError if files at the target, which may be the user's own work, are not the archive's."""
+    """Raise DataError if files at the target differ from the archive's: they may be the user's work."""
     inside = [path for path in sorted(source.rglob("*")) if path.is_file()]
     places = [(path, target / path.relative_to(source)) for path in inside]
     others = [
@@ -173,7 +171,7 @@ def _refuse_others(source: Path, target: Path) -> None:
 
 
 def _merge(source: Path, target: Path) -> None:
-    """Move a folder to its place: at once if nothing is there, else file by file."""
+    """Move a folder into place: as a whole if nothing is there, else file by file."""
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
         source.replace(target)

@@ -1,7 +1,7 @@
 """Transforms of albumentations behind our own augmentation (`augment.extra`).
 
-They may return anything and fill labels with class 0, so they are tried once before training, every result is
-checked, and what they fill in a label is ignored by default.
+They may return anything and fill labels with class 0, so they are tried before training, every result is
+checked, and pixels that they fill in a label are ignored by default.
 """
 
 import copy
@@ -19,9 +19,9 @@ from segsweep.data.sampling import key
 from segsweep.errors import OptionError, UserError
 
 FILL = "fill_mask"
-"""albumentations' name for the label of pixels that a transform brings in or takes out."""
+"""albumentations' option for the label of pixels that a transform fills."""
 TRIES = 4
-"""How often a pipeline is tried, as some of its transforms may be alternatives."""
+"""Trials of a pipeline, because some of its transforms may be alternatives."""
 
 
 def import_albumentations() -> Any:
@@ -44,9 +44,9 @@ def import_albumentations() -> Any:
 
 
 def with_ignored_fill(extra: Any) -> Any:
-    """Return the configuration of transforms, at any depth, with `fill_mask: 255` if it is not given.
+    """Return the configuration of transforms with `fill_mask: 255` at any depth if it is not given.
 
-    albumentations' own default is class 0. Where it is None the label stays as it was, and is left so.
+    albumentations' own default is class 0, or None for a transform that does not fill labels, which stays.
     """
     if isinstance(extra, list):
         return [with_ignored_fill(item) for item in extra]
@@ -57,7 +57,7 @@ def with_ignored_fill(extra: Any) -> Any:
 
 
 def _fills(target: object) -> bool:
-    """Whether the name is that of a transform of albumentations that fills labels unless told otherwise."""
+    """Return whether the name is a transform of albumentations that fills labels by default."""
     if not str(target).startswith("albumentations."):
         return False
     import_albumentations()
@@ -67,13 +67,13 @@ def _fills(target: object) -> bool:
 
 
 class Extra:
-    """A row of transforms, applied to crops of one size."""
+    """A sequence of transforms, applied to crops of one size."""
 
     def __init__(self, transforms: Sequence[Any], size: tuple[int, int]) -> None:
         """Take the transforms in their order, and the crop's (H, W).
 
-        Raises ConfigError, naming the transform, if one is none of albumentations, has an unknown option,
-        cannot be applied, or gives anything but an image uint8 [H, W, 3] with a label uint8 [H, W].
+        Raises ConfigError, naming the transform, if one is not from albumentations, has an unknown option,
+        cannot be applied, or returns anything but an image uint8 [H, W, 3] with a label uint8 [H, W].
         """
         library = import_albumentations()
         self.size = size
@@ -85,7 +85,7 @@ class Extra:
                     remedy="give a list of them, as {_target_: albumentations.RandomGamma, p: 0.5}",
                 )
         for leaf in _leaves(transforms):
-            # FrequencyMasking and TimeMasking fill with 0 and have no option to say otherwise.
+            # FrequencyMasking and TimeMasking fill with 0 and have no option for it.
             if getattr(leaf, FILL, None) is not None and FILL not in inspect.signature(type(leaf)).parameters:
                 setattr(leaf, FILL, IGNORE_INDEX)
         try:
@@ -98,10 +98,9 @@ class Extra:
     def __call__(self, sample: Sample, state: int) -> Sample:
         """Apply all transforms to copies of a sample's arrays, with randomness drawn from `state`.
 
-        Raises ConfigError as `__init__` does, for what shows with some samples only.
+        Raises ConfigError as `__init__` does, for errors that occur only with some samples.
         """
-        # Compose's own seeding gives every transform an equal generator, so that draws are correlated:
-        # here all share one.
+        # All transforms share a generator: Compose itself gives them equal ones, with correlated draws.
         self._pipeline.set_random_state(np.random.default_rng(state), Random(key(state, "extra")))
         image, label, wrong = self._apply(self._pipeline, sample.image.copy(), sample.label.copy())
         if wrong:
@@ -109,7 +108,7 @@ class Extra:
         return Sample(image, label, sample.id)
 
     def _try(self) -> None:
-        """Apply every transform to noise of one class, whatever its probability."""
+        """Apply every transform to noise of one class, regardless of probabilities."""
         image = np.random.default_rng(0).integers(0, 256, (*self.size, 3), dtype=np.uint8)
         sample = Sample(image, np.ones(self.size, dtype=np.uint8), "noise")
         certain = copy.copy(self)
@@ -123,11 +122,10 @@ class Extra:
                 raise OptionError("extra", problem=problem, remedy="leave it out")
 
     def _apply(self, transform: Any, image: Any, label: Any) -> tuple[Any, Any, str]:
-        """What a transform gives, and what is wrong with that; empty if nothing is."""
+        """Return the transformed image and label, and what is wrong with them or an empty text."""
         try:
             done = transform(image=image, mask=label)
-        # albumentations and OpenCV raise whatever they met first.
-        except Exception as error:
+        except Exception as error:  # albumentations and OpenCV raise anything
             reason = f"{type(error).__name__}: {_line(error)}"
             return image, label, f"cannot be applied to an image and its label ({reason}); leave it out"
         return done["image"], done["mask"], self._wrong(done["image"], done["mask"])
@@ -143,7 +141,7 @@ class Extra:
         return ""
 
     def _culprit(self, sample: Sample) -> str:
-        """The first transform after which a sample is not as it should be; all if that does not show."""
+        """Return the name of the first transform whose result is invalid; all names if none is now."""
         transforms = _certain(self._pipeline).transforms
         image, label = sample.image.copy(), sample.label.copy()
         for transform in transforms:
@@ -154,7 +152,7 @@ class Extra:
 
 
 def _leaves(transforms: Sequence[Any]) -> Iterator[Any]:
-    """The transforms themselves, also of those inside others."""
+    """Yield all transforms, including those inside others."""
     for transform in transforms:
         inside = getattr(transform, "transforms", None)
         if inside is None:
@@ -164,21 +162,20 @@ def _leaves(transforms: Sequence[Any]) -> Iterator[Any]:
 
 
 def _certain(pipeline: Any) -> Any:
-    """A copy in which every transform is applied, of alternatives one."""
+    """Return a copy that always applies every transform, or one of alternatives."""
     library = import_albumentations()
     certain = copy.deepcopy(pipeline)
     stack = [certain]
     while stack:
         transform = stack.pop()
         stack += getattr(transform, "transforms", None) or []
-        # There p is the share of the first of two alternatives.
-        if not isinstance(transform, library.OneOrOther):
+        if not isinstance(transform, library.OneOrOther):  # whose p is the first alternative's share
             transform.p = 1.0
     return certain
 
 
 def _name(transform: Any) -> str:
-    """A transform by its class, with those inside it."""
+    """Return the name of a transform's class, with those inside it."""
     inside = getattr(transform, "transforms", None)
     name = type(transform).__name__
     return name if inside is None else f"{name}({', '.join(map(_name, inside))})"

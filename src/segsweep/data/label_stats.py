@@ -1,4 +1,4 @@
-"""Which classes each image of a split holds: read from all labels once, and kept.
+"""Which classes each image of a split contains: read from all labels once, and cached.
 
 Letters: `N` samples, `K` classes.
 """
@@ -23,7 +23,7 @@ Holds = NDArray[np.bool_]
 
 
 def classes_held(split: SplitDataset, num_classes: int, folder: Path, workers: int) -> Holds:
-    """Whether sample n has a pixel of class k [N, K]; kept under `folder` if labels are files.
+    """Return whether sample n has a pixel of class k [N, K]; cached under `folder` if labels are files.
 
     Raises:
         DataError: a label is missing or damaged.
@@ -60,7 +60,7 @@ def _read(split: SplitDataset, num_classes: int, workers: int) -> Holds:
 
 
 def _held(num_classes: int, part: tuple[SplitDataset, NDArray[np.int64] | None]) -> Holds:
-    """Rows [n, K] of the samples of a split, or of those at some indices."""
+    """Return rows [n, K] for the samples of a split, or for those at `indices`."""
     split, indices = part
     chosen = range(len(split)) if indices is None else indices.tolist()
     rows = np.zeros((len(chosen), num_classes), dtype=np.bool_)

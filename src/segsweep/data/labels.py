@@ -1,8 +1,7 @@
-"""How the label files of a dataset become label maps: class indices 0..K−1 and 255 for ignored pixels.
+"""Label formats: from label files to label maps of class indices 0..K−1 and 255 for ignored pixels.
 
-A dataset's files hold what its makers chose to store (ids of another table, colours, matrices). Each way of
-storing is one class here with one method, so that whatever reads labels (training, tests, checks, caches)
-reads them alike.
+Datasets store labels in different ways (other ids, colours, matrices). Each way is one class with one method,
+so that training, tests, checks and caches read labels alike.
 
 Shape letters: `H`, `W` the label map, `K` the number of classes.
 """
@@ -24,24 +23,24 @@ LabelMap = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 Palette = Sequence[Colour]
 VOID_COLOUR = (224, 224, 192)
-"""The palette's entry 255 in PASCAL VOC, of borders and hard objects."""
+"""PASCAL VOC's colour of 255, borders and difficult objects."""
 UNKNOWN = 254
-"""What a stored value that stands for nothing is turned into on the way; no dataset has so many classes."""
+"""Marks stored values without a meaning; no dataset has so many classes."""
 
 
 class LabelFormat:
-    """Reads one label file. Instances are plain values: equal settings have an equal `repr`."""
+    """Reads label files. Equal settings have an equal `repr`."""
 
     def read(self, file: str | Path) -> LabelMap:
-        """The label map [H, W] that a file stores.
+        """Return the label map [H, W] of a file.
 
         Raises:
-            DataError: it is missing, unreadable or holds what stands for no class; names the file.
+            DataError: the file is missing, unreadable or contains values without a class.
         """
         raise NotImplementedError
 
     def table(self, file: str | Path) -> "IndexLabels | None":
-        """The table by which a file's stored values are looked up; None if it is no file of indices."""
+        """Return the table for a file's stored values; None if it does not store indices."""
         return None
 
 
@@ -49,7 +48,7 @@ class IndexLabels(LabelFormat):
     """Palette or 8-bit grey PNGs whose stored values are looked up in a table."""
 
     def __init__(self, values: Mapping[int, int]) -> None:
-        """Take the class index (or `IGNORE_INDEX`) of each value that a file may hold."""
+        """Take the class index (or `IGNORE_INDEX`) of each allowed value."""
         self.values = dict(values)
         self._table = np.full(256, UNKNOWN, dtype=np.uint8)
         self._table[list(values)] = list(values.values())
@@ -58,37 +57,35 @@ class IndexLabels(LabelFormat):
         return f"IndexLabels({self.values})"
 
     def read(self, file: str | Path) -> LabelMap:
-        """Look up what the file stores; DataError if it holds a value that is not in the table."""
+        """Look up the stored values; raise DataError if one is not in the table."""
         return self.look_up(read_indices(file), file)
 
     def table(self, file: str | Path) -> "IndexLabels":
-        """Itself."""
+        """Return the format itself."""
         return self
 
     def look_up(self, stored: LabelMap, file: str | Path) -> LabelMap:
-        """The classes of stored values [H, W]; DataError, naming the file, if one is not in the table."""
+        """Return the classes of stored values [H, W]; raise DataError if one is not in the table."""
         label: LabelMap = np.asarray(cv2.LUT(stored, self._table), dtype=np.uint8)
         if (label == UNKNOWN).any():
             wrong = np.unique(stored[label == UNKNOWN])
             raise DataError(
                 file,
                 f"label value {', '.join(map(str, wrong[:8]))} stands for no class",
-                (
-                    f"expected {ranges(self.values)}, correct the file (segsweep data check tells what "
-                    "it may be)"
-                ),
+                f"expected {ranges(self.values)}, correct the file (segsweep data check tells what "
+                "it may be)",
             )
         return label
 
 
 class ColourLabels(LabelFormat):
-    """Images whose colours stand for classes; a palette PNG counts by the colours it shows."""
+    """Images whose colours stand for classes; of a palette PNG, the colours it shows."""
 
     def __init__(self, colours: Mapping[Colour, int], stray: Mapping[str, int] | None = None) -> None:
-        """Take the class index (or `IGNORE_INDEX`) of each colour (RGB) that a file may hold.
+        """Take the class index (or `IGNORE_INDEX`) of each allowed colour (RGB).
 
-        `stray`: names of files of the official release with the number of pixels in them whose colours
-        stand for nothing; these are ignored pixels, in no other file and not more of them.
+        `stray` maps files of the official release to the number of their pixels with meaningless colours: so
+        many are ignored in these files, and none in others.
         """
         self.colours, self.stray = dict(colours), dict(stray or {})
         self._codes, self._indices = _colour_tables(self.colours)
@@ -97,7 +94,7 @@ class ColourLabels(LabelFormat):
         return f"ColourLabels({self.colours}, {self.stray})"
 
     def read(self, file: str | Path) -> LabelMap:
-        """Look up each pixel's colour; DataError if one stands for no class."""
+        """Look up each pixel's colour; raise DataError if one stands for no class."""
         colours = read_image(file)
         label = self._indices[sum(cv2.split(cv2.LUT(colours, self._codes)))]
         wrong = label == UNKNOWN
@@ -113,25 +110,24 @@ class ColourLabels(LabelFormat):
 
 
 def read_indices(file: str | Path) -> LabelMap:
-    """What a palette or 8-bit grey PNG stores [H, W]; a palette is not applied, as colours are for viewing.
+    """Return the stored values [H, W] of a palette or 8-bit grey PNG, without applying the palette.
 
     Raises:
-        DataError: it is missing, truncated, corrupt or holds colours or 16-bit numbers.
+        DataError: the file is missing, truncated, corrupt or contains colours or 16-bit values.
     """
     stored = read_grey(file)
     return indices(open_image(file), file) if stored is None else stored
 
 
 def indices(image: Image.Image, file: str | Path) -> LabelMap:
-    """What an open label stores, as `read_indices`."""
+    """Return the stored values of an open label, as `read_indices` does."""
     if image.mode not in ("P", "L"):
         raise DataError(
             file,
             f"label of mode {image.mode} holds colours or wide numbers, not class indices",
             "expected a palette or 8-bit grey PNG, convert each to its class index",
         )
-    if image.mode == "L" and image.info[BITS] != 8:
-        # Readers stretch such values to 0..255.
+    if image.mode == "L" and image.info[BITS] != 8:  # readers stretch such values to 0..255
         raise DataError(
             file,
             f"label of {image.info[BITS]} bits a grey value",
@@ -141,12 +137,12 @@ def indices(image: Image.Image, file: str | Path) -> LabelMap:
 
 
 def plain(num_classes: int, void: int = IGNORE_INDEX) -> IndexLabels:
-    """Files that store class indices as they are, and `void` (255 too) for ignored pixels."""
+    """Return the format of files of class indices, with `void` or 255 for ignored pixels."""
     return IndexLabels({**{i: i for i in range(num_classes)}, void: IGNORE_INDEX, IGNORE_INDEX: IGNORE_INDEX})
 
 
 def ranges(values: Mapping[int, Any]) -> str:
-    """Stored values for an error message: 0..20, 255."""
+    """Return stored values for an error message: `0..20, 255`."""
     runs: list[list[int]] = []
     for value in sorted(values):
         if runs and value == runs[-1][-1] + 1:
@@ -157,10 +153,10 @@ def ranges(values: Mapping[int, Any]) -> str:
 
 
 def _colour_tables(colours: Mapping[Colour, int]) -> tuple[NDArray[np.int32], LabelMap]:
-    """Two small look-ups for all 2^24 colours: [1, 256, 3] of each channel's value, and [N] of their sum.
+    """Return two small tables for all 2^24 colours: [1, 256, 3] for channel values, [N] for their sums.
 
-    A channel's values are numbered from 1 among those of the given colours, 0 for any other; the numbers
-    of the three channels are the digits of an entry in the second table, `UNKNOWN` if no colour is.
+    The first numbers each channel's values from 1 among the given colours, 0 for any other. These numbers are
+    the digits of an index into the second, which is `UNKNOWN` for other colours.
     """
     known = np.array(list(colours), dtype=np.intp)
     digits, base = np.zeros((1, 256, 3), dtype=np.int32), 1
@@ -174,14 +170,14 @@ def _colour_tables(colours: Mapping[Colour, int]) -> tuple[NDArray[np.int32], La
 
 
 def palette_image(label: NDArray[Any], palette: Palette) -> Image.Image:
-    """A label map [H, W] as an image with a palette; 255 has VOC's colour of void."""
+    """Return a label map [H, W] as an image with a palette; 255 has VOC's colour of void."""
     image = Image.fromarray(label.astype(np.uint8))
     image.putpalette(full_palette(palette).tobytes())
     return image
 
 
 def full_palette(palette: Palette) -> NDArray[np.uint8]:
-    """All 256 colours of a PNG [256, 3]: a dataset's, black for values without a class, VOC's void at 255."""
+    """Return a PNG's 256 colours [256, 3]: the classes', black for other values, VOC's void at 255."""
     colours = np.zeros((256, 3), np.uint8)
     colours[: len(palette)] = palette
     colours[IGNORE_INDEX] = VOID_COLOUR
@@ -189,7 +185,7 @@ def full_palette(palette: Palette) -> NDArray[np.uint8]:
 
 
 def label_png(label: LabelMap, palette: Palette | None) -> bytes:
-    """A label map [H, W] as a PNG of the same values, grey without a palette; equal maps give equal bytes."""
+    """Return a label map [H, W] as a PNG, grey without a palette; equal maps give equal bytes."""
     content = BytesIO()
     (Image.fromarray(label) if palette is None else palette_image(label, palette)).save(content, "PNG")
     return content.getvalue()

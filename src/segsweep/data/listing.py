@@ -1,7 +1,4 @@
-"""How a dataset's lists and folders name its files: a sample a line, or images and labels matched by name.
-
-Knows neither datasets nor what labels mean.
-"""
+"""Files of a split from lists (one sample a line) or folders (images and labels matched by name)."""
 
 import re
 from collections.abc import Mapping
@@ -15,14 +12,14 @@ PATH = re.compile(r"\S.*?\.(?:png|jpe?g|bmp|tiff?|ppm|pgm|webp|mat)(?=\s|$)", re
 
 
 def read_list(path: Path, layout: str) -> list[str]:
-    """The non-blank lines of a split's list file, without the space around them.
+    """Return the non-blank lines of a split's list file, stripped.
 
-    Raises DataError, showing the expected `layout` of the folder, if there is none to read.
+    Raises DataError, showing the expected `layout`, if it cannot be read.
     """
     if not path.parent.is_dir():
         raise DataError(path.parent, "no such folder (dataset.root, under data_dir)", f"expected {layout}")
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows editors begin files with a mark
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors write a byte order mark
     except FileNotFoundError as error:
         raise DataError(path, "no such list file", f"expected {layout}") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -31,35 +28,29 @@ def read_list(path: Path, layout: str) -> list[str]:
 
 
 def read_ids(path: Path, layout: str) -> list[str]:
-    """The samples that a list file names, one a line: by id, or by paths, of which the first has it as stem.
-
-    Raises DataError as `read_list`.
-    """
+    """Return the ids in a list file: whole lines, or the stem of a line's first path."""
     lines = [(line, paths_of(line)) for line in read_list(path, layout)]
     return [PurePosixPath(paths[0]).stem if paths else line for line, paths in lines]
 
 
 def paths_of(line: str) -> list[str]:
-    """The paths in a line of a list, as `/JPEGImages/ID.jpg /SegmentationClassAug/ID.png`; none in an id.
+    """Return the paths in a line such as `/JPEGImages/ID.jpg /SegmentationClassAug/ID.png`; none for an id.
 
-    Ids and paths may have spaces in them: a path ends with the suffix of an image or label file.
+    Ids and paths may contain spaces: a path ends with the suffix of an image or label file.
     """
     return [] if PATH.sub("", line).strip() else PATH.findall(line)
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:
-    """The files below a folder that match a glob, in the order of their names, hidden ones left out.
-
-    Macs leave a ._NAME.jpg beside NAME.jpg, which holds no image.
-    """
+    """Return the files below a folder that match a glob, sorted, without hidden ones (macOS's ._NAME.jpg)."""
     found = sorted(folder.glob(pattern))
     return [file for file in found if not any(p.startswith(".") for p in file.relative_to(folder).parts)]
 
 
 def by_id(folder: Path, pattern: str, expected: str) -> dict[str, Path]:
-    """The files below a folder that match a glob as `*/*_leftImg8bit.png`, by the text of its last `*`.
+    """Return the files below a folder that match a glob such as `*/*_leftImg8bit.png`, by its last `*`.
 
-    Raises DataError, saying what was `expected`, if there is no folder or no such file in it.
+    Raises DataError, showing what was `expected`, if there is no folder or no such file.
     """
     if not folder.is_dir():
         raise DataError(folder, "no such folder (dataset.root, under data_dir)", f"expected {expected}")
@@ -77,7 +68,7 @@ def paired(
     label_format: LabelFormat,
     source: str | Path,
 ) -> FileSplit:
-    """A split of images with the labels of the same ids, in the order of the ids.
+    """Return a split of images and labels with the same ids, sorted by id.
 
     Raises DataError, naming a file, if an image has no label or a label no image.
     """

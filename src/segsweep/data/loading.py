@@ -1,4 +1,4 @@
-"""From samples to batches: what a loader's workers do.
+"""From samples to batches: the work of loader processes.
 
 Batch letters: `B` images, `H`, `W` their size in pixels.
 """
@@ -24,21 +24,21 @@ from segsweep.errors import DataError, OptionError, UserError, portable
 from segsweep.processes import heed_parent_alone
 
 Augmentation = Callable[[Sample, int, int, int], Sample]
-"""(sample, seed, epoch, draw) -> the sample as it is trained on, a pure function of the four."""
+"""(sample, seed, epoch, draw) -> the augmented sample, a pure function of the four."""
 
 log = getLogger(__name__)
 NO_WORKERS = MORE_ROOM.format("num_workers")
 Position = tuple[int, int]
-"""An (epoch, draw) pair: the pass over the data, and `sample + samples * times drawn before in that epoch`.
+"""An (epoch, draw) pair; `draw` is `sample + samples * times drawn before in that epoch`.
 
-So a sample that comes twice in an epoch is augmented in two ways.
+So a sample that is drawn twice in an epoch is augmented in two ways.
 """
 Batch = dict[str, Any]
 """`image` uint8 [B, 3, H, W] RGB, `label` uint8 [B, H, W], `id` list of B strings."""
 
 
 class Samples(Protocol):
-    """What a loader reads: samples by index, or by `Position`."""
+    """The source of a loader: samples by index or by `Position`."""
 
     def __len__(self) -> int: ...
 
@@ -46,7 +46,7 @@ class Samples(Protocol):
 
 
 class TrainingView:
-    """A split as training sees it: augmented anew for each `Position`."""
+    """A split for training: augmented for each `Position`."""
 
     def __init__(self, dataset: SplitDataset, augment: Augmentation, seed: int) -> None:
         self.dataset, self.augment, self.seed = dataset, augment, seed
@@ -59,12 +59,12 @@ class TrainingView:
         sample = self.dataset[draw % len(self.dataset)]
         try:
             return self.augment(sample, self.seed, epoch, draw)
-        except OptionError as error:  # of a user's transforms, which fail with some samples only
+        except OptionError as error:  # of user transforms that fail only with some samples
             raise error.within("augment") from error.__cause__
 
 
 class Attempts:
-    """Samples as a loader's worker sends them, or the user's mistake that was met in reading one.
+    """Samples as a loader process sends them, or the UserError raised in reading one.
 
     torch would send an exception as the text of its traceback.
     """
@@ -83,18 +83,16 @@ class Attempts:
 
 
 class Loader(DataLoader[Sample]):
-    """A DataLoader that raises a user's mistake met in a worker as it was raised there, and may be resumed.
+    """A DataLoader that raises a loader process's UserError unchanged, and may be resumed.
 
-    The loader has no state to save: where it starts follows from the trainer's step. Saying so keeps
-    Lightning from warning of a lost position.
-
-    If a step has several `micro_batches`, the first of each brings the labels of all.
-
-    If shared memory has no room for a batch, it comes through a pipe: torch would wait for it for ever.
+    It has no state to save, because its start follows from the trainer's step. Having `state_dict` prevents
+    Lightning's warning about a lost position. If a step has several `micro_batches`, the first of each step
+    has the labels of all. If shared memory has no room for a batch, it comes through a pipe: torch would wait
+    for it forever.
     """
 
     def __init__(self, dataset: Samples, micro_batches: int = 1, **options: Any) -> None:
-        self.in_batches = options.get("batch_size", 1) is not None  # or each sample as it is
+        self.in_batches = options.get("batch_size", 1) is not None  # otherwise single samples
         if options.get("num_workers"):
             dataset = Attempts(dataset)
             options["collate_fn"] = partial(handed_over, options["collate_fn"])
@@ -103,11 +101,11 @@ class Loader(DataLoader[Sample]):
         self._told = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Nothing."""
+        """Return an empty state."""
         return {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take nothing."""
+        """Ignore the empty state."""
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         try:
@@ -120,7 +118,7 @@ class Loader(DataLoader[Sample]):
             raise UserError(f"{SHARED} has no room for the loader's processes; {NO_WORKERS}") from error
 
     def _received(self, batch: Any) -> Any:
-        """A batch of tensors, whichever way it came; a single sample, as evaluation reads them, as it is."""
+        """Return a batch as tensors, however it was sent; a single sample, as in evaluation, unchanged."""
         if isinstance(batch, BaseException):
             raise batch
         if not self.in_batches or not isinstance(batch, dict):
@@ -137,9 +135,9 @@ class Loader(DataLoader[Sample]):
 
 
 def with_labels_of_step(batches: Iterator[Batch], micro_batches: int) -> Iterator[Batch]:
-    """The same batches, of each step the first with `step_labels`: the labels of all its micro-batches.
+    """Yield the batches, each step's first with `step_labels`: the labels of all its micro-batches.
 
-    Reads as many batches ahead as a step has, at the pace at which they are taken.
+    Reads a step's number of batches ahead, one for each that is taken.
     """
     ahead = deque(islice(batches, micro_batches))
     while ahead:
@@ -151,7 +149,7 @@ def with_labels_of_step(batches: Iterator[Batch], micro_batches: int) -> Iterato
 
 
 def handed_over(collate: Callable[[Any], Any], samples: Any) -> Any:
-    """Collate in a loader's worker: tensors in shared memory, or arrays if that has no room; or a mistake."""
+    """Collate in a loader process; return shared tensors, arrays if shared memory is full, or a UserError."""
     mistakes = [one for one in (samples, *samples) if isinstance(one, BaseException)]
     if mistakes:
         return mistakes[0]
@@ -163,7 +161,7 @@ def handed_over(collate: Callable[[Any], Any], samples: Any) -> Any:
         return batch
     tensors = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
     try:
-        # Here, where it fails in time: torch does it in a thread, whose error loses the batch.
+        # Done here, because torch does it in a thread, whose error loses the batch.
         for tensor in tensors.values():
             tensor.share_memory_()  # type: ignore[no-untyped-call]
     except RuntimeError:
@@ -172,7 +170,7 @@ def handed_over(collate: Callable[[Any], Any], samples: Any) -> Any:
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples of one size into a `Batch`; DataError, naming the samples, if sizes differ."""
+    """Stack samples of one size into a `Batch`; raise DataError, naming the samples, if sizes differ."""
     sizes = {sample.label.shape for sample in samples}
     if len(sizes) > 1:
         ids = ", ".join(sample.id for sample in samples)
@@ -183,19 +181,18 @@ def collate(samples: Sequence[Sample]) -> Batch:
     image = torch.empty(len(samples), 3, height, width, dtype=torch.uint8)
     label = torch.empty(len(samples), height, width, dtype=torch.uint8)
     for i, sample in enumerate(samples):
-        # OpenCV takes channels apart several times faster than a permuted copy in numpy or torch.
+        # Several times faster than a permuted copy in numpy or torch.
         cv2.split(sample.image, list(image[i].numpy()))
         label[i].numpy()[:] = sample.label
     return {"image": image, "label": label, "id": [sample.id for sample in samples]}
 
 
 def collate_idle(samples: Sequence[Sample]) -> Batch:
-    """A batch that a rank is given so as not to be without one: another rank counts what is in it."""
+    """Return a batch for a rank without images of its own; another rank counts its contents."""
     return {**collate(samples), "idle": True}
 
 
 def start_worker(_worker: int) -> None:
-    """Keep a worker to one thread, and leave it to its parent to end it."""
+    """Limit a loader process to one thread, and let only its parent end it."""
     heed_parent_alone()
-    # Workers are the parallelism: OpenCV's own threads would compete with them for the same cores.
-    cv2.setNumThreads(0)
+    cv2.setNumThreads(0)  # OpenCV's threads would compete with the other loader processes for cores

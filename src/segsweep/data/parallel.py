@@ -1,4 +1,4 @@
-"""Many small tasks in a few processes, none of which outlives the one that started them."""
+"""Many small tasks in a few processes, which never outlive their parent."""
 
 import multiprocessing
 import os
@@ -26,14 +26,14 @@ def spread(
     option: str = "workers",
     worth: float = 0,
 ) -> Iterator[Result]:
-    """Yield `function(part)` of each part, in order, worked out by `workers` processes; by this one if 0.
+    """Yield `function(part)` of each part, in order, computed by `workers` processes, or here if 0.
 
-    If `worth` is given, the first part is done here, and processes are started only if the others seem to
-    take more seconds than that. After an error, parts that have not begun are dropped. `option` is how the
-    user sets the number of workers.
+    If `worth` is given, the first part is done here, and processes are started only if the others are
+    expected to take more seconds than that. After an error, parts that have not begun are dropped. `option`
+    names the user's option for the number of workers.
 
     Raises:
-        UserError: a process was killed, or shared memory has no room for their queues.
+        UserError: a process was killed, or shared memory has no room for the queues.
     """
     start = time.perf_counter()
     here = parts if not workers else parts[: bool(worth)]
@@ -44,7 +44,7 @@ def spread(
         return
     if not left:
         return
-    # Not forked: threads of this process (torch's, a progress bar's) would leave locks held in the copies.
+    # Not forked, because locks held by other threads (torch's, a progress bar's) would never be released.
     context = multiprocessing.get_context("spawn")
     try:
         pool = ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker)
@@ -65,7 +65,7 @@ def spread(
 
 
 def start_worker() -> None:
-    """Leave interrupts to the parent, and end with it, even if it is killed."""
+    """Ignore interrupts, and end with the parent, even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, daemon=True).start()
 

@@ -1,10 +1,9 @@
-"""Files that a dataset needs and its release does not have, made once: what is to do, said first, then done.
+"""Files that a dataset needs besides its release, made once: planned first, then executed.
 
-Knows no dataset and no configuration. A dataset gives `Preparation`s; each is a set of independent tasks,
-small functions that turn their arguments into one file's bytes. They run in a pool of processes. A file is
-there whole or not at all, and one that is there is not made again: after a crash, a full disk or an interrupt
-the same call goes on where it stopped, and ends in the same bytes. Files that others made are neither removed
-nor overwritten.
+Knows no dataset and no configuration. A dataset returns `Preparation`s; each is a set of independent tasks,
+functions that turn their arguments into one file's bytes, run in a pool of processes. A file is whole or
+absent, and an existing one is not made again: after a crash, a full disk or an interrupt the same call
+continues, with the same result. Files of other origin are neither removed nor overwritten.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from segsweep.files import locked, write_bytes
 
 PLACES = "dataset.prepared=…"
 Progress = Callable[[int, int], None]
-"""(files done, files in all), over all preparations, those there before included."""
+"""(files done, files in all), over all preparations, including files made earlier."""
 
 
 @dataclass(frozen=True)
@@ -28,63 +27,63 @@ class Task:
 
     output: Path
     make: Callable[..., bytes]
-    """A function that worker processes can import; those of a large pool should import quickly."""
+    """A function in a module that processes can import quickly."""
     arguments: tuple[Any, ...]
 
     def __call__(self) -> None:
-        """Make the file, whole."""
+        """Make the file atomically."""
         write_bytes(self.output, self.make(*self.arguments), PLACES)
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """Files of one kind: one a task in `<folder>/<below>/`, then `<folder>/<name>.txt`, which lists them.
+    """Files of one kind: one per task in `<folder>/<below>/`, then `<folder>/<name>.txt`, which lists them.
 
-    The list is written last: where it is, all is there. `<folder>/<name>.source` tells from what, and
-    `<folder>/<name>.files` which files of `below` are made by us; those of another source are removed before
-    new ones are made.
+    The list is written last, so that it means completeness. `<folder>/<name>.source` records the source, and
+    `<folder>/<name>.files` which files in `below` are ours; files from another source are removed before new
+    ones are made.
     """
 
     folder: Path
     name: str
     below: str
-    """Empty if nothing but the list is made."""
+    """Empty if only the list is made."""
     makes: str
-    """What is made, from what and where, in a line."""
+    """What is made, from what and where, in one line."""
     source: str
-    """What the files follow from; equal sources give equal files."""
+    """What the files are made from; equal sources give equal files."""
     listing: str
     tasks: Sequence[Task]
-    """Those still to do."""
+    """Tasks that are left to do."""
     done: int
-    """How many files are there already."""
+    """Number of files that exist already."""
     file_bytes: float = 0
-    """Size of one file, as experience tells."""
+    """Typical size of one file."""
     file_seconds: float = 0
-    """Time that one file takes one process, as experience tells."""
+    """Typical seconds that one process takes per file."""
 
     @property
     def files(self) -> int:
-        """How many files there will be, the list aside."""
+        """The number of files in the end, without the list."""
         return self.done + len(self.tasks)
 
     @property
     def bytes(self) -> int:
-        """Disk space that is still needed, about."""
+        """The disk space still needed, estimated."""
         return round(len(self.tasks) * self.file_bytes)
 
     def seconds(self, workers: int) -> float:
-        """Time that is still needed, about."""
+        """Return the time still needed, estimated."""
         return len(self.tasks) * self.file_seconds / max(1, workers)
 
     @property
     def complete(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether nothing is left to do."""
         return not self.tasks and prepared_from(self.folder, self.name) == self.source
 
 
 def prepared_from(folder: Path, name: str) -> str | None:
-    """The source that a finished preparation was made from; None if it is not finished."""
+    """Return the source of a finished preparation; None if it is not finished."""
     try:
         (folder / f"{name}.txt").stat()
         return (folder / f"{name}.source").read_text()
@@ -103,9 +102,9 @@ def plan(
     file_bytes: float = 0,
     file_seconds: float = 0,
 ) -> Preparation:
-    """A preparation of all these tasks, of which those are left whose files are not there from `source`.
+    """Return a preparation of those tasks whose files do not exist or come from another source.
 
-    `ids` are the lines of the list; the rest is as in `Preparation`.
+    `ids` are the lines of the list; for the other arguments see `Preparation`.
     """
     try:
         same = (folder / f"{name}.source").read_text() == source
@@ -117,11 +116,11 @@ def plan(
 
 
 def run(preparations: Sequence[Preparation], workers: int, on_progress: Progress) -> None:
-    """Make what is missing with `workers` processes, or in this one if there are none.
+    """Make the missing files with `workers` processes, or in this one if 0.
 
     Raises:
-        UserError: a folder cannot be written, the disk is full, another process prepares the same folder, or
-            a source file is not as promised, or files of others stand where new ones would. Whole files stay.
+        UserError: a folder cannot be written, the disk is full, another process prepares the same folder, a
+            source file is wrong, or files of other origin are in the way. Finished files stay.
     """
     total = sum(each.files for each in preparations)
     done = sum(each.done for each in preparations)
@@ -138,22 +137,21 @@ def run(preparations: Sequence[Preparation], workers: int, on_progress: Progress
 
 
 def _begin(preparation: Preparation) -> None:
-    """Clear away what we made from another source."""
+    """Remove our files that were made from another source."""
     folder, name = preparation.folder, preparation.name
     source, listing, files = (folder / f"{name}.{kind}" for kind in ("source", "txt", "files"))
     if source.is_file() and source.read_text() == preparation.source:
         return
     below, ours = folder / preparation.below, _made_by_us(preparation)
-    theirs = [
-        task.output for task in preparation.tasks if task.output.name not in ours and _is_there(task.output)
-    ]
-    theirs += [listing] if _is_there(listing) and not source.is_file() else []
+    outputs = [task.output for task in preparation.tasks if task.output.name not in ours]
+    outputs += [] if source.is_file() else [listing]
+    theirs = [path for path in outputs if path.exists() or path.is_symlink()]
     if theirs:
         raise UserError(
             f"{theirs[0]}: stands where segsweep would make a file, and is none that it made (there are "
             f"{len(theirs)} such files); move them elsewhere, or give another folder as {PLACES}"
         )
-    # In this order: at no time does a list or a source stand for files that are not its own.
+    # In this order, so that a list or source never describes files of another source.
     for path in (listing, source, *(below / file for file in sorted(ours)), files):
         path.unlink(missing_ok=True)
     if preparation.tasks:
@@ -162,24 +160,20 @@ def _begin(preparation: Preparation) -> None:
 
 
 def _made_by_us(preparation: Preparation) -> set[str]:
-    """Names of the files in `below` that are of an earlier preparation, whole or cut short."""
+    """Return the names of files in `below` from an earlier preparation, finished or not."""
     folder, name = preparation.folder, preparation.name
     names = [task.output.name for task in preparation.tasks]
     if (folder / f"{name}.files").is_file():
         return set((folder / f"{name}.files").read_text().splitlines())
     if not names or not (folder / f"{name}.source").is_file():
         return set()
-    # Older versions wrote no such file: the list tells, or, of one that was cut short, what is to be made.
+    # Older versions wrote no such file: use the list or, if that preparation is unfinished, the new names.
     listing, suffix = folder / f"{name}.txt", Path(names[0]).suffix
     return {f"{i}{suffix}" for i in listing.read_text().splitlines()} if listing.is_file() else set(names)
 
 
-def _is_there(path: Path) -> bool:
-    return path.exists() or path.is_symlink()
-
-
 def _end(preparation: Preparation) -> None:
-    """Clear away what killed processes left half written, then say that all is there."""
+    """Remove what killed processes left half written, then write the list, which means completeness."""
     folder, name = preparation.folder, preparation.name
     own = {f"{name}.txt", f"{name}.source", f"{name}.files", *_made_by_us(preparation)}
     for place in (folder, folder / preparation.below):
@@ -191,7 +185,7 @@ def _end(preparation: Preparation) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder against other preparations."""
+    """Lock the folder against other preparations."""
     with locked(folder / ".lock", wait=False, places=PLACES) as held:
         if not held:
             raise UserError(f"{folder}: another process is preparing it; wait until it is done")

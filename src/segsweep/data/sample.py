@@ -18,13 +18,13 @@ from PIL import Image, UnidentifiedImageError
 from segsweep.errors import DataError, OptionError
 
 IGNORE_INDEX = 255
-"""The label of pixels that count neither in the loss nor in a metric (void, borders, padding)."""
+"""The label of pixels that count in neither loss nor metrics (void, borders, padding)."""
 BITS = "bits of a stored channel"
-"""The entry of an open image's `info` that says how deep its file is, which Pillow's mode does not."""
+"""Key in an open image's `info` for the file's bit depth, which Pillow's mode does not tell."""
 HEAD = 4096
-"""Bytes at a file's start in which its header ends."""
+"""Bytes at the start of a file that contain its header."""
 SMALLEST_HUGE = 1 << 16
-"""A file of fewer bytes holds no image above `Image.MAX_IMAGE_PIXELS`: packing has its limits."""
+"""Smaller files cannot hold an image above `Image.MAX_IMAGE_PIXELS`, however compressed."""
 
 
 class Sample(NamedTuple):
@@ -39,7 +39,7 @@ class Sample(NamedTuple):
 
 
 def height_width(size: object, option: str = "size") -> tuple[int, int]:
-    """Turn an image size in pixels, one side or `[H, W]`, into `(H, W)`.
+    """Return an image size, given as one side or `[H, W]`, as `(H, W)`.
 
     Raises ConfigError, naming `option`, if it is neither.
     """
@@ -50,9 +50,9 @@ def height_width(size: object, option: str = "size") -> tuple[int, int]:
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read an image file as RGB, uint8 [H, W, 3], its pixels as stored: an EXIF orientation is not applied.
+    """Read an image file as RGB, uint8 [H, W, 3], without applying an EXIF orientation.
 
-    Raises DataError if the file is missing, truncated, corrupt or not of 8 bits a channel.
+    Raises DataError if the file is missing, truncated, corrupt or does not have 8 bits per channel.
     """
     fast = _decode(path, rgb=True)
     if fast is not None:
@@ -63,15 +63,15 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 
 
 def read_grey(path: str | Path) -> NDArray[np.uint8] | None:
-    """What an 8-bit grey or palette PNG stores [H, W]; None if the file is something else or damaged."""
+    """Return the stored values [H, W] of an 8-bit grey or palette PNG; None for any other or damaged file."""
     return _decode(path, rgb=False)
 
 
 def _decode(path: str | Path, rgb: bool) -> NDArray[np.uint8] | None:
-    """The fast way to read ordinary files: 8-bit RGB PNG and JPEG, or one channel of a PNG.
+    """Decode ordinary files quickly: 8-bit RGB PNG and JPEG, or one channel of a PNG.
 
-    To Pillow's values in a third of its time for PNG and less for JPEG. None for any other file, and for
-    any damage: Pillow is then asked, which knows more kinds and says what is wrong.
+    Gives Pillow's values in a third of its time for PNG, or less for JPEG. Returns None for any other or
+    damaged file: Pillow reads more formats and reports what is wrong.
     """
     name = str(path)
     if os.path.isfile(name) and os.path.getsize(name) >= SMALLEST_HUGE:  # noqa: PTH113, PTH202 — for speed
@@ -83,13 +83,12 @@ def _decode(path: str | Path, rgb: bool) -> NDArray[np.uint8] | None:
         return np.asarray(
             read_image_png_u8(name, "rgb") if png else read_image_jpegturbo(name), dtype=np.uint8
         )
-    # The library raises Exception itself.
-    except Exception:
+    except Exception:  # what the library itself raises
         return None
 
 
 def check_depth(image: Image.Image, path: str | Path) -> None:
-    """Raise DataError, naming the file, if an image by `open_image` is not of 8 bits a channel."""
+    """Raise DataError if an image from `open_image` does not have 8 bits per channel."""
     if image.mode not in ("RGB", "RGBA", "CMYK", "L", "P"):
         raise DataError(path, f"image of mode {image.mode}", "expected 8 bits a channel, convert it to RGB")
     if image.info[BITS] > 8:
@@ -101,15 +100,15 @@ def check_depth(image: Image.Image, path: str | Path) -> None:
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(H, W) as an image file's header gives it; DataError if it is missing or no image."""
+    """Return (H, W) from an image file's header; raise DataError if it is missing or not an image."""
     width, height = open_image(path, decode=False).size
     return height, width
 
 
 def open_image(path: str | Path, decode: bool = True) -> Image.Image:
-    """Read an image file and decode all of it; DataError if it is missing, damaged or too large.
+    """Read and decode an image file; raise DataError if it is missing, damaged or too large.
 
-    Without `decode` only its header is read. Too large is what Pillow holds to be an attack: above twice its
+    Without `decode` only the header is read. Too large is what Pillow considers an attack: more than twice
     `MAX_IMAGE_PIXELS`, 179 megapixels.
     """
     try:
@@ -127,10 +126,8 @@ def open_image(path: str | Path, decode: bool = True) -> Image.Image:
         found = re.search(r"\d+", str(error))
         raise DataError(
             path,
-            (
-                f"image of {int(found[0]) / 1e6 if found else 0:,.0f} megapixels, more than "
-                f"the {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:,.0f} that are read"
-            ),
+            f"image of {int(found[0]) / 1e6 if found else 0:,.0f} megapixels, more than "
+            f"the {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:,.0f} that are read",
             "cut it into smaller ones",
         ) from error
     # Pillow reports damage in a header as SyntaxError or ValueError, in the data as OSError.
@@ -141,19 +138,19 @@ def open_image(path: str | Path, decode: bool = True) -> Image.Image:
 
 
 def _stored_bits(image: Image.Image, file: BinaryIO) -> int:
-    """The bits of a channel in an image's file; 8 if nothing says otherwise. Its pixels are not read yet.
+    """Return the bits per channel in an image's file, 8 if unknown, before its pixels are read.
 
-    Pillow keeps the upper 8 bits of most deeper colours, and its mode is that of an image of 8. How it will
-    unpack them tells, as in RGB;16B, L;4 or F;32F.
+    Pillow keeps the upper 8 bits of most deeper images, with the mode of an 8-bit one. The raw mode tells the
+    depth, as in RGB;16B, L;4 or F;32F.
     """
     for codec, _, _, arguments in getattr(image, "tile", ()):
         unpacked, *more = arguments if isinstance(arguments, tuple) else (arguments,)
         if codec.startswith("ppm"):
-            return int(more[-1]).bit_length()  # of the largest value
+            return int(more[-1]).bit_length()  # the largest value
         depth = re.search(r"^[LIF];(\d+)|;(\d+)[A-Z]", str(unpacked))
         if depth:
             return int(depth[1] or depth[2])
-    # The depth of the first component: JPEG 2000's in its SIZ marker (less one), AVIF's in its pixi box.
+    # Depth of the first component: in JPEG 2000's SIZ marker (minus one), in AVIF's pixi box.
     marks = {"JPEG2000": (b"\xff\x4f\xff\x51", 42, 1), "AVIF": (b"pixi", 9, 0)}
     if image.format not in marks:
         return 8

@@ -1,6 +1,6 @@
-"""Which samples an epoch holds, in which order: a pure function of (seed, epoch).
+"""The samples of an epoch and their order: a pure function of (seed, epoch).
 
-Every epoch of a run is of the same length, so that any step of it is found by division. Knows no files.
+All epochs of a run have the same length, so that any step is found by division. Knows no files.
 
 Shape letters: `N` samples, `K` classes, `L` draws an epoch.
 """
@@ -19,13 +19,13 @@ Order = NDArray[np.int64]
 
 
 def key(*parts: int | str) -> int:
-    """Return a 64-bit seed made from what it is for, as `key(seed, "shuffle", epoch)`.
+    """Return a 64-bit seed derived from its purpose, as in `key(seed, "shuffle", epoch)`.
 
-    Nothing keeps a random state, so nothing has to be saved and restored: the draw for step 7 of seed 3 is
-    the same in a run that was interrupted, with any number of workers, devices or prefetched batches.
+    There is no random state to save and restore: the draw for step 7 of seed 3 is the same in a resumed run,
+    and with any number of loader processes, devices or prefetched batches.
 
-    Parts are integers (numpy's count as Python's) and strings; anything else raises TypeError, because
-    its `repr` need not be stable. `hash()` would not do: it is salted per process for strings.
+    Parts are integers (also numpy's) and strings; anything else raises TypeError, because its `repr` need not
+    be stable. `hash()` is salted per process.
     """
     plain = tuple(part if isinstance(part, str) else int(index(part)) for part in parts)
     return int.from_bytes(blake2b(repr(plain).encode(), digest_size=8).digest(), "little")
@@ -35,42 +35,42 @@ class EpochOrder(Protocol):
     """The order of a run's epochs."""
 
     samples: int
-    """N, of which every index in an order is one."""
+    """N, the number of samples."""
     length: int
-    """L, the same for every epoch."""
+    """L, the number of draws in every epoch."""
 
     def order(self, epoch: int) -> Order:
-        """The samples [L] of an epoch."""
+        """Return the samples [L] of an epoch."""
 
 
 class Sampling(Protocol):
-    """A way to sample by what the labels hold: what conf/sampling/ names."""
+    """A way to sample by the classes in the labels: the choices of conf/sampling/."""
 
     def over(self, holds: NDArray[np.bool_], seed: int) -> EpochOrder:
-        """The order for samples that hold the classes told by [N, K]."""
+        """Return the order for samples that hold the classes [N, K]."""
 
 
 class Shuffle:
-    """Every sample once, in an order drawn anew for each epoch."""
+    """Every sample once, in a new order for each epoch."""
 
     def __init__(self, samples: int, seed: int) -> None:
         self.samples = self.length = samples
         self.seed = seed
 
     def order(self, epoch: int) -> Order:
-        """A permutation [N]."""
+        """Return a permutation [N]."""
         return np.random.default_rng(key(self.seed, "shuffle", epoch)).permutation(self.samples)
 
 
 class Mixture:
-    """Parts of a dataset by given shares, however many samples each has.
+    """Parts of a dataset by given shares, regardless of their sizes.
 
-    An epoch is as long as all parts together. Each part is walked through by permutations of its own, one
-    after the other across epochs, so that all its samples come equally often.
+    An epoch is as long as all parts together. Each part is traversed by its own permutations, across epochs,
+    so that all its samples are drawn equally often.
     """
 
     def __init__(self, lengths: Sequence[int], weights: Sequence[float], seed: int) -> None:
-        """Take the samples of each part, in the order of their indices, and each part's weight.
+        """Take the number of samples of each part, in order of indices, and each part's weight.
 
         Raises ConfigError if a share is too small for a single sample.
         """
@@ -88,7 +88,7 @@ class Mixture:
             )
 
     def order(self, epoch: int) -> Order:
-        """`counts` samples of the parts, mixed [N]."""
+        """Return `counts` samples of the parts, mixed [N]."""
         starts = np.cumsum(self.lengths) - self.lengths
         drawn = [
             starts[part] + walk(length, count, epoch, key(self.seed, "part", part))
@@ -98,23 +98,23 @@ class Mixture:
 
 
 class RepeatFactor:
-    """Images of rare classes more often (Gupta, Dollar, Girshick, "LVIS", CVPR 2019).
+    """Repeat images of rare classes (Gupta, Dollar, Girshick, "LVIS", CVPR 2019).
 
-    A class in a share f of the images has the factor max(1, sqrt(threshold / f)); an image that of its
-    rarest class, 1 if it holds none. The paper draws an epoch's copies by chance; here they are the factor
-    rounded up or down so that every epoch is as long (systematic resampling), with the paper's mean.
+    A class in a share f of the images has the factor max(1, sqrt(threshold / f)); an image has that of its
+    rarest class, or 1 without classes. The paper draws an epoch's copies at random; here the factor is
+    rounded up or down such that all epochs have the same length (systematic resampling), with the same mean.
     """
 
     def __init__(self, threshold: float) -> None:
-        """Take the share of images below which a class is repeated; ConfigError unless in (0, 1]."""
+        """Take the share of images below which a class is repeated; raise ConfigError unless in (0, 1]."""
         self.threshold = _share("threshold", threshold)
 
     def over(self, holds: NDArray[np.bool_], seed: int) -> EpochOrder:
-        """The order for samples that hold the classes told by [N, K]."""
+        """Return the order for samples that hold the classes [N, K]."""
         return _Repeated(self.factors(holds), seed)
 
     def factors(self, holds: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """How often each image comes an epoch [N], in the mean; at least 1."""
+        """Return the mean number of draws of each image per epoch [N], at least 1."""
         found = np.maximum(holds.mean(axis=0), 1 / len(holds))
         of_class = np.maximum(1, np.sqrt(self.threshold / found))
         return np.asarray(np.where(holds, of_class, 1.0).max(axis=1), dtype=np.float64)
@@ -128,31 +128,31 @@ class _Repeated:
         self._ends = np.cumsum(factors) / factors.sum() * self.length
 
     def order(self, epoch: int) -> Order:
-        """Sample i as often as points `u, u + 1, …` fall into its stretch of a line, shuffled [L]."""
+        """Return samples [L], shuffled: i as often as points `u, u + 1, …` fall into its interval."""
         rng = np.random.default_rng(key(self.seed, "repeat factor", epoch))
         drawn = np.searchsorted(self._ends, np.arange(self.length) + rng.random(), side="right")
         return rng.permutation(np.minimum(drawn, self.samples - 1))
 
 
 class ClassUniform:
-    """A share of the draws by class: each class as often, then an image that holds it, evenly.
+    """A share of the draws by class: classes equally often, then any image with that class.
 
     Rota Bulò, Porzi, Kontschieder, "In-place activated BatchNorm", CVPR 2018, draw all by class and place
-    the crop on it; here the crop is as random as ever. The other draws walk through all images by
-    permutations, across epochs. An epoch has as many draws as there are images.
+    the crop on it; here crops are random. The other draws traverse all images by permutations, across epochs.
+    An epoch has as many draws as there are images.
     """
 
     def __init__(self, share: float) -> None:
-        """Take the share of draws made by class; ConfigError unless in (0, 1]."""
+        """Take the share of draws by class; raise ConfigError unless in (0, 1]."""
         self.share = _share("share", share)
 
     def over(self, holds: NDArray[np.bool_], seed: int) -> EpochOrder:
-        """The order for samples that hold the classes told by [N, K]; classes in no image are left out."""
+        """Return the order for samples that hold the classes [N, K]; classes without an image are ignored."""
         return _ByClass(holds[:, holds.any(axis=0)], self.share, seed)
 
 
 class _ByClass:
-    """`ClassUniform` over samples, each class of which is in at least one."""
+    """`ClassUniform` over samples and classes that each occur."""
 
     def __init__(self, holds: NDArray[np.bool_], share: float, seed: int) -> None:
         self.samples = self.length = len(holds)
@@ -160,15 +160,15 @@ class _ByClass:
         self._counts = holds.sum(axis=0)
         self._starts = np.cumsum(self._counts) - self._counts
         self._holders = np.nonzero(holds.T)[1]
-        """The images that hold the first class, then those with the second, and so on."""
+        """The images with the first class, then those with the second, and so on."""
 
     def order(self, epoch: int) -> Order:
-        """Draws by class and the others, mixed [N]."""
+        """Return draws by class and other draws, mixed [N]."""
         rng = np.random.default_rng(key(self.seed, "class uniform", epoch))
         drawn = [walk(self.samples, self.length - self.by_class, epoch, key(self.seed, "others"))]
         if self.by_class:
             classes = len(self._counts)
-            # Taken in turn from a random one on, so that all come as often.
+            # In turn from a random one, so that all are drawn equally often.
             chosen = (rng.integers(classes) + np.arange(self.by_class)) % classes
             place = (rng.random(self.by_class) * self._counts[chosen]).astype(np.int64)
             drawn.append(self._holders[self._starts[chosen] + place])
@@ -176,7 +176,7 @@ class _ByClass:
 
 
 def walk(length: int, count: int, epoch: int, seed: int) -> Order:
-    """The next `count` of an endless row of permutations of `length`, after `epoch * count` before."""
+    """Return the next `count` of an endless row of permutations of `length`, after `epoch * count`."""
     first = epoch * count
     rounds = range(first // length, -(-(first + count) // length))
     row = [np.random.default_rng(key(seed, "round", each)).permutation(length) for each in rounds]

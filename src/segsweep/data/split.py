@@ -1,7 +1,7 @@
-"""A split of a dataset: an ordered list of samples, each found by its index.
+"""A split of a dataset: an ordered list of samples, read by index.
 
-Names are kept in numpy string arrays: a Python list of objects would be copied, page by page, into every
-worker as its reference counts are touched.
+Names are numpy string arrays: reference counts of a Python list would have every loader process copy its
+pages.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ _collected: ContextVar[list[DataError] | None] = ContextVar("collected faults", 
 
 
 def fault(error: DataError) -> None:
-    """Raise the error, about a split as a whole; within `faults_collected`, note it."""
+    """Raise an error about a split as a whole or, within `faults_collected`, collect it."""
     faults = _collected.get()
     if faults is None:
         raise error
@@ -30,7 +30,7 @@ def fault(error: DataError) -> None:
 
 @contextmanager
 def faults_collected() -> Iterator[list[DataError]]:
-    """Read splits in spite of faults that leave something to read, as `data check` does to find them all."""
+    """Collect faults that leave something to read, so that `data check` finds all of them."""
     faults: list[DataError] = []
     token = _collected.set(faults)
     try:
@@ -46,10 +46,10 @@ class SplitDataset:
     """
 
     has_truth: bool = True
-    """Whether labels are there; without, every pixel is ignored."""
+    """Whether there are labels; without, every pixel is ignored."""
 
     def __init__(self, name: str, ids: Sequence[str], source: str | Path) -> None:
-        """Take a split's name, its samples' ids and where they were read (for error messages)."""
+        """Take a split's name, its ids and where they were read (for error messages)."""
         if not len(ids):
             raise DataError(source, f"split {name!r} is empty", "expected at least one sample")
         self.name = name
@@ -63,16 +63,16 @@ class SplitDataset:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> Sample:
-        """The sample at `index`: image uint8 [H, W, 3], label uint8 [H, W], at the files' own size."""
+        """Return the sample at `index`: image uint8 [H, W, 3], label uint8 [H, W], at the files' own size."""
         raise NotImplementedError
 
     def check(self) -> None:
         """Raise DataError if a sample's files are missing; cheap enough to run before every training."""
 
     def sources(self) -> list[Sequence[str] | str]:
-        """What the samples are made from, besides their ids: lists of files, or texts that say it.
+        """Return what the samples are made from besides their ids: lists of files, or descriptions.
 
-        They make a run what it is (fingerprint.py). None for samples that follow from the configuration.
+        They are part of the fingerprint. Empty if samples follow from the configuration.
         """
         return []
 
@@ -80,7 +80,7 @@ class SplitDataset:
 class FileSplit(SplitDataset):
     """A split whose samples are pairs of files, an image and a label.
 
-    Without labels, as in a test split whose truth is kept by its benchmark, every pixel is ignored.
+    Without labels, as in a test split whose truth is not public, every pixel is ignored.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class FileSplit(SplitDataset):
     ) -> None:
         """Take ids with their image and label files, in the same order, and how label files are read.
 
-        `made_from` are the files that the label files were made from, or a text that stands for these.
+        `made_from` are the files that the label files were made from, or a description of these.
         """
         super().__init__(name, ids, source)
         self.made_from = made_from
@@ -115,14 +115,14 @@ class FileSplit(SplitDataset):
         return Sample(image, label, str(self.ids[index]))
 
     def part(self, indices: NDArray[np.int64]) -> "FileSplit":
-        """The samples at `indices`, to be sent to another process."""
+        """Return the samples at `indices` as a split, to be sent to another process."""
         part = copy(self)
         part.ids, part.images = self.ids[indices], self.images[indices]
         part.labels = self.labels[indices] if self.has_truth else self.labels
         return part
 
     def sources(self) -> list[Sequence[str] | str]:
-        """The image files, and what the labels come from: the same whether they are prepared or not."""
+        """Return the image files and the origin of the labels, which does not depend on preparation."""
         labels = self.labels.tolist() if self.made_from is None else self.made_from
         return [self.images.tolist(), labels if isinstance(labels, str) else list(map(str, labels))]
 
@@ -139,10 +139,10 @@ class FileSplit(SplitDataset):
 
 
 class JoinedSplit(SplitDataset):
-    """Several splits one after the other, as `trainval`; the same id in two of them is an error."""
+    """A concatenation of splits, such as `trainval`; they must not share ids."""
 
     def __init__(self, name: str, parts: Sequence[SplitDataset]) -> None:
-        """Take the splits in the order in which they follow one another."""
+        """Take the splits in order."""
         super().__init__(
             name, [str(i) for part in parts for i in part.ids], " + ".join(p.name for p in parts)
         )
@@ -166,7 +166,7 @@ class JoinedSplit(SplitDataset):
 
 
 def check_disjoint(train: SplitDataset, val: SplitDataset) -> None:
-    """Raise DataError, naming the ids, if a training split shares samples with one to evaluate on."""
+    """Raise DataError, naming the ids, if a training split shares samples with an evaluation split."""
     shared = np.intersect1d(train.ids, val.ids)
     if len(shared):
         raise DataError(
@@ -177,6 +177,6 @@ def check_disjoint(train: SplitDataset, val: SplitDataset) -> None:
 
 
 def some(names: Sequence[str] | NDArray[np.str_], most: int = 5) -> str:
-    """The first few names for an error message, with the number of those left out."""
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(str(name) for name in names[:most]) + rest
+    """Return the first few names for an error message, and the number of others."""
+    others = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(str(name) for name in names[:most]) + others

@@ -102,10 +102,8 @@ def split_of(frame: str) -> str:
         raise DataError(
             f"frame {frame}",
             "in none of CamVid's four drives",
-            (
-                "expected names as 0001TP_006690, or list the frames in train.txt, val.txt and "
-                "test.txt of dataset.root"
-            ),
+            "expected names as 0001TP_006690, or list the frames in train.txt, val.txt and "
+            "test.txt of dataset.root",
         )
     if drive == "0016E5" and 7959 <= place <= 8159:
         return "val"

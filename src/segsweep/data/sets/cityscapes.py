@@ -66,10 +66,8 @@ class LabelIds(IndexLabels):
             raise DataError(
                 file,
                 "holds train ids (0..18 and 255), not label ids 0..33",
-                (
-                    "restore the file of the release, or set dataset.labels to train_ids for files "
-                    "named _labelTrainIds.png"
-                ),
+                "restore the file of the release, or set dataset.labels to train_ids for files "
+                "named _labelTrainIds.png",
             )
         return super().look_up(stored, file)
 

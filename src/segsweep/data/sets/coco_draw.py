@@ -99,10 +99,8 @@ def _region(row: Mapping[str, Any], image: CocoImage, file: Path) -> Region:
     ):
         raise DataError(
             file,
-            (
-                f"annotation {row.get('id')} of image {image.stem} is neither polygons nor run "
-                f"lengths of {size[0]}x{size[1]} pixels"
-            ),
+            f"annotation {row.get('id')} of image {image.stem} is neither polygons nor run "
+            f"lengths of {size[0]}x{size[1]} pixels",
             "fetch the file again, or correct or remove the annotation",
         )
     return Region(voc, row["area"], bool(row["iscrowd"]), form)
