@@ -132,8 +132,8 @@ class SegmentationDataset:
     def check_files(self) -> None:
         """Check that all files of the train and val splits exist, and that no image is in both.
 
-        If training includes a split by name, as trainval does val, the log warns that its scores are on
-        training images, instead. Raises DataError.
+        A split that training includes by name, as trainval does val, is not compared: the log warns that its
+        scores are on training images. Raises DataError.
         """
         train, val = self.split(self.train_split), self.split(self.val_split)
         train.check()

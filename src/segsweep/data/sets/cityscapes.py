@@ -38,22 +38,22 @@ TABLE = (
     ("motorcycle", 32, (0, 0, 230)),
     ("bicycle", 33, (119, 11, 32)),
 )
-"""Name, id and colour of each class; its place is its train id."""
+"""Name, id and colour of each class, in order of train ids."""
 IDS = {train_id: row[1] for train_id, row in enumerate(TABLE)}
-"""The id of each class, as the benchmark takes predictions."""
+"""The id of each class, in which the benchmark expects predictions."""
 LICENSE_PLATE = 255
-"""Its id −1 in 8 bits. cityscapesScripts draws no such pixels, other tools do."""
+"""Its id −1 in 8 bits; cityscapesScripts draws no such pixels, but other tools do."""
 
 
 class LabelIds(IndexLabels):
     """`_labelIds.png` files: ids 0..33.
 
-    Train ids (0..18 and 255) are ids too, of other classes: a network would learn six of the 19, wrongly.
-    They are told by 255, which in a file of ids is only a license plate, and never without its vehicle.
+    Train ids (0..18 and 255) are also valid ids, of other classes: a network would learn six of the 19,
+    wrongly. They are detected by 255, which among ids is only a license plate and never without its vehicle.
     """
 
     def __init__(self) -> None:
-        """Know the ids."""
+        """Build the table of ids."""
         ignored = dict.fromkeys((*range(34), LICENSE_PLATE), IGNORE_INDEX)
         super().__init__(ignored | {label: index for index, label in IDS.items()})
 
@@ -61,7 +61,7 @@ class LabelIds(IndexLabels):
         return "LabelIds()"
 
     def look_up(self, stored: LabelMap, file: str | Path) -> LabelMap:
-        """Look up the ids; DataError if a value is none, or if all of them are train ids."""
+        """Look up the ids; raise DataError if a value is not an id, or if all are train ids."""
         if (stored == LICENSE_PLATE).any() and not ((stored >= len(IDS)) & (stored < LICENSE_PLATE)).any():
             raise DataError(
                 file,
@@ -73,17 +73,17 @@ class LabelIds(IndexLabels):
 
 
 FORMATS = {"label_ids": ("labelIds", LabelIds()), "train_ids": ("labelTrainIds", plain(len(TABLE)))}
-"""The option `labels`: the end of the files' names and how they are read."""
+"""By the option `labels`: the end of the files' names, and their format."""
 IMAGES = "*/*_leftImg8bit.png"
 
 
 class Cityscapes(SegmentationDataset):
     """Cityscapes with its fine labels, and the coarse ones of `train_extra`.
 
-    An id is an image's `<city>_<sequence>_<frame>`; a split is the files of its folder in the order of ids.
-    `train`, `val` and `trainval` have fine labels. `train_extra` has coarse ones; `train_with_extra` and
-    `trainval_with_extra` put them behind the fine ones. The truth of `test` is kept by the benchmark (its
-    label files are dummies and not read); papers report `val`, which is therefore the split to test on.
+    An id is an image's `<city>_<sequence>_<frame>`; a split is the files of its folder, sorted by id.
+    `train`, `val` and `trainval` have fine labels, `train_extra` coarse ones; `train_with_extra` and
+    `trainval_with_extra` combine them. The truth of `test` is not public (its label files are dummies and not
+    read); papers report `val`, which is therefore the split to test on.
     """
 
     classes = tuple(name for name, _, _ in TABLE)
@@ -118,7 +118,7 @@ class Cityscapes(SegmentationDataset):
         "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip (for train_extra "
         "leftImg8bit_trainextra.zip and gtCoarse.zip too) into the root"
     )
-    # cityscapesScripts' evaluation takes an image's one file <city>_<sequence>_<frame>*.png in any folder.
+    # cityscapesScripts' evaluation accepts one file <city>_<sequence>_<frame>*.png per image, in any folder.
     submission = Submission(
         "zip", "{id}.png", IDS, size=(1024, 2048), server="www.cityscapes-dataset.com/submit"
     )
@@ -126,8 +126,8 @@ class Cityscapes(SegmentationDataset):
     def __init__(self, *, root: str | Path, labels: str = "label_ids", **options: Any) -> None:
         """Take the folder that holds leftImg8bit and gtFine, and the options that all datasets share.
 
-        `labels` chooses the label files: `label_ids`, as they are released, or `train_ids`, as
-        cityscapesScripts' createTrainIdLabelImgs makes them. Both give the same label maps.
+        `labels` chooses the label files: `label_ids`, as released, or `train_ids`, as made by
+        cityscapesScripts' createTrainIdLabelImgs. Both give the same label maps.
         """
         super().__init__(**options)
         if labels not in FORMATS:
@@ -136,7 +136,7 @@ class Cityscapes(SegmentationDataset):
         self._ending, self._format = FORMATS[labels]
 
     def read_split(self, name: str) -> FileSplit:
-        """The files of a split's folders; DataError if a folder is missing or an image or label alone."""
+        """Return the files of a split's folders; raise DataError if a folder, image or label is missing."""
         folder = self.root / "leftImg8bit" / name
         expected = f"{self.layout}; {self.fetch}"
         images = by_id(folder, IMAGES, expected)

@@ -1,7 +1,7 @@
-"""COCO's regions as label maps of VOC's classes. Light: what prepares files in many processes reads it.
+"""COCO's regions as label maps of VOC's classes. Quick to import, because many processes do.
 
 KSAC (section 4.1) trains first on COCO images "containing classes defined in PASCAL VOC 2012 and with an
-annotation region greater than 1,000", every other class being background.
+annotation region greater than 1,000"; every other class is background.
 
 Shape letters: `H`, `W` the image.
 """
@@ -25,9 +25,9 @@ VOC_OF_COCO = {
     18: (12, "dog"), 19: (13, "horse"), 4: (14, "motorcycle"), 1: (15, "person"), 64: (16, "potted plant"),
     20: (17, "sheep"), 63: (18, "couch"), 7: (19, "train"), 72: (20, "tv"),
 }  # fmt: skip
-"""COCO's category id -> VOC's class index, and COCO's name of it."""
+"""COCO's category id -> VOC's class index and COCO's name."""
 LEAST_AREA = 1000
-"""An image is taken for one region of more pixels than this."""
+"""An image is selected if it has a region of more pixels than this."""
 
 
 class Region(NamedTuple):
@@ -35,7 +35,7 @@ class Region(NamedTuple):
 
     voc: int
     area: float
-    """In pixels, as COCO states it."""
+    """In pixels, as stated by COCO."""
     crowd: bool
     segmentation: Any
     """Polygons or run lengths, as in COCO's file."""
@@ -51,15 +51,15 @@ class CocoImage(NamedTuple):
 
     @property
     def taken(self) -> bool:
-        """Whether it is among the training images."""
+        """Whether it is selected."""
         return any(not region.crowd and region.area > LEAST_AREA for region in self.regions)
 
 
 def read_annotations(file: Path) -> list[CocoImage]:
-    """All images of an `instances_*.json` by file name, those without VOC classes too.
+    """Return all images of an `instances_*.json`, sorted by file name, with or without VOC classes.
 
     Raises:
-        DataError: it is not COCO's annotation file, or its categories are others.
+        DataError: it is not COCO's annotation file, or its categories differ.
     """
     try:
         content = json.loads(file.read_bytes())
@@ -83,9 +83,9 @@ def read_annotations(file: Path) -> list[CocoImage]:
 
 
 def _region(row: Mapping[str, Any], image: CocoImage, file: Path) -> Region:
-    """An annotation's region, without the polygons of fewer than three points, which enclose nothing.
+    """Return an annotation's region, without polygons of fewer than three points.
 
-    pycocotools takes four numbers for a box. Raises DataError if the region is no region of the image.
+    pycocotools would take four numbers for a box. Raises DataError if the region does not fit the image.
     """
     voc, _ = VOC_OF_COCO[row["category_id"]]
     form, size = row["segmentation"], [image.height, image.width]
@@ -94,7 +94,7 @@ def _region(row: Mapping[str, Any], image: CocoImage, file: Path) -> Region:
     elif (
         not isinstance(form, dict)
         or form["size"] != size
-        # Packed run lengths are taken on trust.
+        # Compressed run lengths are not checked.
         or not (isinstance(form["counts"], str) or sum(form["counts"]) == image.height * image.width)
     ):
         raise DataError(
@@ -118,10 +118,10 @@ def _check_categories(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
 
 
 def draw(height: int, width: int, regions: Sequence[Region]) -> LabelMap:
-    """The label map [H, W] of an image: background 0, crowds 255, objects over them, small ones on top.
+    """Return the label map [H, W] of an image: background 0, crowds 255, objects on top, small ones last.
 
-    A crowd's mask is rough and holds much besides the objects, so it is ignored. Objects are drawn by area,
-    the largest first, and equal ones in the file's order: what lies on a sofa stays visible.
+    A crowd's mask is rough and contains much besides the objects, so it is ignored. Objects are drawn by
+    area, the largest first and equal ones in the file's order, so that an object on a sofa stays visible.
     """
     label = np.zeros((height, width), dtype=np.uint8)
     for region in sorted(regions, key=lambda region: (not region.crowd, -region.area)):
@@ -135,5 +135,5 @@ def draw(height: int, width: int, regions: Sequence[Region]) -> LabelMap:
 
 
 def draw_png(height: int, width: int, regions: Sequence[Region]) -> bytes:
-    """The label map of an image as a PNG in VOC's colours."""
+    """Return the label map of an image as a PNG in VOC's colours."""
     return label_png(draw(height, width, regions), PALETTE)

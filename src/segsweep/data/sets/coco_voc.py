@@ -1,4 +1,4 @@
-"""COCO images that show VOC's classes, labelled with those: the first training stage for VOC.
+"""COCO images with VOC's classes, labelled with these: the first training stage for VOC.
 
 Lin et al., "Microsoft COCO", ECCV 2014. KSAC (section 4.1) selects "about 60K training images" with a region
 above 1,000 pixels, as many as the release of 2014 may give (train2014 has 82,783 images). train2017 (118,287,
@@ -25,7 +25,7 @@ OFFICIAL_IMAGES = {
     2017: {"train": 118_287, "val": 5_000},
     2014: {"train": 82_783, "val": 40_504},
 }
-"""Images in the release, from which those with VOC classes are taken."""
+"""Images in the release, from which those with VOC classes are selected."""
 HOST = "http://images.cocodataset.org"
 ARCHIVES = {
     2017: (
@@ -42,16 +42,16 @@ ARCHIVES = {
 LAYOUT = "COCO's layout: train2017/, val2017/ and annotations/instances_{train,val}2017.json (or 2014)"
 FETCH = "https://cocodataset.org/#download (or download=true): train, val and their annotations"
 LABEL_BYTES, LABEL_SECONDS = 3_500, 0.012
-"""Of one label map of 640x480 pixels in one process, measured, the disk's part of 5 ms included."""
+"""Per label map of 640x480 pixels in one process, measured, including 5 ms for the disk."""
 
 
 class CocoFiles:
-    """COCO's folder, and the label maps that were made from it."""
+    """COCO's folder, and the label maps made from it."""
 
     def __init__(self, root: Path, year: int, prepared: Path | None, command: str) -> None:
-        """Take the folder with `train<year>`, and that for label maps, `<root>/segsweep` if null.
+        """Take the folder with `train<year>`, and that for label maps, by default `<root>/segsweep`.
 
-        `command` is the one that makes the label maps, for the error message.
+        `command` makes the label maps, for the error message.
         """
         if year not in OFFICIAL_IMAGES:
             raise OptionError("year", year, "2014 or 2017, COCO's releases")
@@ -59,7 +59,7 @@ class CocoFiles:
         self.folder = (prepared or root / "segsweep") / f"coco_voc{year}"
 
     def split(self, name: str) -> FileSplit:
-        """The images that were taken; DataError if label maps are not made, or from other annotations."""
+        """Return the selected images; raise DataError if label maps are missing or from other annotations."""
         made_from = prepared_from(self.folder, name)
         if made_from is None:
             self._size(name)
@@ -82,7 +82,7 @@ class CocoFiles:
         return FileSplit(name, ids, images, labels, plain(len(CLASSES)), source, made_from)
 
     def _without_labels(self, name: str) -> FileSplit:
-        """The images that are to be taken, for a check of them before anything is made."""
+        """Return the images to select, so that they can be checked before label maps are made."""
         source = self._annotations(name)
         ids = [image.stem for image in read_annotations(source) if image.taken]
         return FileSplit(name, ids, self._images(name, ids), None, plain(len(CLASSES)), source)
@@ -91,7 +91,7 @@ class CocoFiles:
         return [self.root / f"{name}{self.year}" / f"{i}.jpg" for i in ids]
 
     def preparations(self) -> list[Preparation]:
-        """The label maps of train and val; reads COCO's annotations unless all is made."""
+        """Return the label maps of train and val to make; reads COCO's annotations if any is missing."""
         return [self._preparation(name) for name in OFFICIAL_IMAGES[self.year]]
 
     def _preparation(self, name: str) -> Preparation:
@@ -118,19 +118,19 @@ class CocoFiles:
         return self.root / "annotations" / f"instances_{name}{self.year}.json"
 
     def _source(self, name: str) -> str:
-        """What label maps follow from: the annotation file's content, and the rule of choice."""
+        """Return what label maps are made from: the annotation file's content and the selection rule."""
         size = self._size(name)
         return f"{size}, SHA-256 {digest(self._annotations(name))}, a region above {LEAST_AREA} pixels\n"
 
     def _size(self, name: str) -> str:
-        """The part of `_source` that is known without reading hundreds of megabytes."""
+        """Return the part of `_source` that needs no reading of hundreds of megabytes."""
         file = self._annotations(name)
         if not file.is_file():
             raise DataError(file, "no such file", f"expected {LAYOUT}; from {FETCH}")
         return f"{file.name}, {file.stat().st_size} bytes"
 
     def archives(self) -> list[tuple[Archive, Path]]:
-        """What `download` may fetch."""
+        """Return the archives to download."""
         found = []
         for path, size, md5 in ARCHIVES[self.year]:
             inside = Path(path).stem if path.startswith("zips/") else "annotations"
@@ -142,9 +142,9 @@ class CocoFiles:
 class CocoVoc(SegmentationDataset):
     """The COCO images with VOC classes: train and val of `year`, at COCO's own size.
 
-    An image is taken for one object of a VOC class above 1,000 pixels, then all its VOC objects are labelled
-    (`coco_draw.draw`); every other class is background. The label maps are made once by `segsweep data
-    prepare`, as drawing polygons for each training image would cost more than reading it.
+    An image is selected for one object of a VOC class above 1,000 pixels; then all its VOC objects are
+    labelled (`coco_draw.draw`), and every other class is background. `segsweep data prepare` makes the label
+    maps once, because drawing polygons costs more than reading an image.
     """
 
     classes = CLASSES
@@ -159,27 +159,27 @@ class CocoVoc(SegmentationDataset):
     ) -> None:
         """Take COCO's folder and release, and the options that all datasets share.
 
-        `prepared` is the folder for `coco_voc<year>/`, `<root>/segsweep` if it is null.
+        `prepared` is the folder for `coco_voc<year>/`, by default `<root>/segsweep`.
         """
         super().__init__(**options)
         given = f"dataset=coco_voc dataset.root={quote(str(root))}"
         self.coco = coco_files(root, year, prepared, given)
 
     def read_split(self, name: str) -> SplitDataset:
-        """The images taken of train or val."""
+        """Return the selected images of train or val."""
         return self.coco.split(name)
 
     def preparations(self) -> list[Preparation]:
-        """Label maps of train and val."""
+        """Return the label maps of train and val to make."""
         return self.coco.preparations()
 
     def archives(self) -> list[tuple[Archive, Path]]:
-        """What `download` may fetch."""
+        """Return the archives to download."""
         return self.coco.archives()
 
 
 def coco_files(root: str | Path, year: int, prepared: str | Path | None, given: str) -> CocoFiles:
-    """COCO's folder as a dataset's options give it; `given` are those that name the dataset and folder."""
+    """Return COCO's folder for a dataset's options; `given` are those for dataset and folder, as typed."""
     command = f"segsweep data prepare {given}"
     command += f" dataset.year={year}" if year != 2017 else ""
     command += f" dataset.prepared={quote(str(prepared))}" if prepared else ""

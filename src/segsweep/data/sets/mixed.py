@@ -1,4 +1,4 @@
-"""VOC's training stages on several datasets at once: their images in one stream.
+"""VOC's training stages on several datasets, with their images in one stream.
 
 KSAC (section 4.2) trains first on "the mixed dataset of COCO, SBD and VOC", then on "the SBD and VOC mixed
 datasets", and last on VOC's train.
@@ -24,8 +24,8 @@ from segsweep.errors import OptionError
 class VocSbd(Sbd):
     """VOC's train (1,464 images, VOC's own labels) and SBD's (9,118): the images of trainaug, in two parts.
 
-    `weights` are the parts' shares of the training stream, VOC's first; null gives each image its equal
-    share, so that an epoch is every image once.
+    `weights` are the parts' shares of the training stream, VOC's first; with null an epoch is every image
+    once.
     """
 
     splits: tuple[str, ...] = ("train", "val", "test")
@@ -43,12 +43,12 @@ class VocSbd(Sbd):
         train_split: str = "train",
         **options: Any,
     ) -> None:
-        """Take the options of `Sbd`, and one weight for each of `parts`; ConfigError if it is not so."""
+        """Take the options of `Sbd`, and null or one weight for each of `parts`."""
         super().__init__(root=root, train_split=train_split, **options)
         self.weights = part_weights(weights, self.parts)
 
     def read_split(self, name: str) -> SplitDataset:
-        """The mixture, or VOC's own val or test."""
+        """Return the mixture, or VOC's own val or test."""
         return JoinedSplit(name, self.train_parts()) if name == "train" else self.voc_split(name)
 
     def train_parts(self) -> list[SplitDataset]:
@@ -59,7 +59,7 @@ class VocSbd(Sbd):
 class CocoSbdVoc(VocSbd):
     """COCO's images with VOC's classes, SBD's and VOC's train in one stream; VOC's val.
 
-    COCO's label maps are made once by `segsweep data prepare`, see `CocoVoc`.
+    `segsweep data prepare` makes COCO's label maps, see `CocoVoc`.
     """
 
     parts: ClassVar[tuple[str, ...]] = ("coco", "sbd", "voc")
@@ -90,16 +90,16 @@ class CocoSbdVoc(VocSbd):
         return [self.coco.split("train"), self.sbd_split("train"), self.voc_split("train")]
 
     def preparations(self) -> list[Preparation]:
-        """COCO's label maps, those of val too, and what SBD needs."""
+        """Return COCO's label maps of train and val, and SBD's preparations."""
         return [*self.coco.preparations(), *super().preparations()]
 
     def archives(self) -> list[tuple[Archive, Path]]:
-        """What `download` may fetch: COCO, VOC and SBD."""
+        """Return the archives to download: COCO, VOC and SBD."""
         return [*self.coco.archives(), *super().archives()]
 
 
 def part_weights(weights: Sequence[float] | None, parts: Sequence[str]) -> tuple[float, ...] | None:
-    """The weights of a mixture's parts; ConfigError if they are not one positive number each."""
+    """Return the weights of a mixture's parts; raise ConfigError unless one positive number each."""
     if weights is None:
         return None
     values = list(weights)

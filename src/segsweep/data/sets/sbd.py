@@ -1,8 +1,8 @@
-"""SBD, the Semantic Boundaries Dataset: labels for most of VOC's images, seven times as many as VOC's own.
+"""SBD, the Semantic Boundaries Dataset: labels for seven times as many of VOC's images as VOC's own.
 
 Hariharan, Arbeláez, Bourdev, Maji, Malik, ICCV 2011: 11,355 images (8,498 train, 2,857 val) of VOC 2011. Many
-are in VOC 2012's val, so nobody trains on SBD's own lists: `trainaug` is VOC's train and all of SBD that is
-not in VOC's val, 10,582 images.
+are in VOC 2012's val, so SBD's own lists are not used: `trainaug` is VOC's train and all of SBD that is not
+in VOC's val, 10,582 images.
 """
 
 import zlib
@@ -35,9 +35,9 @@ RELEASE = Archive(
     marker="dataset/train.txt",
 )
 LISTS = ("trainaug", "train_aug")
-"""Names under which the list of 10,582 travels beside SegmentationClassAug."""
+"""Names of the list of 10,582 ids beside SegmentationClassAug."""
 LABEL_BYTES, LABEL_SECONDS = 2_600, 0.03
-"""Of one label map of 500x375 pixels in one process, measured, the disk's part of 5 ms included."""
+"""Per label map of 500x375 pixels in one process, measured, including 5 ms for the disk."""
 
 
 class Sbd(Voc2012):
@@ -45,16 +45,16 @@ class Sbd(Voc2012):
 
     `root` holds SBD in one of two forms.
 
-    - VOCdevkit or VOC2012 with the folder SegmentationClassAug, as SBD is passed round: palette PNGs of VOC's
-      and SBD's images. `trainaug` is the list trainaug.txt (or train_aug.txt) of ImageSets/Segmentation, or
-      else every label there is, without VOC's val.
-    - benchmark_RELEASE, the original, also where it lies beside a VOCdevkit without that folder. VOC's lists
-      and images are read from `voc_root`. `segsweep data prepare` turns its labels into PNGs, which are read
-      faster; it also trains without.
+    - VOCdevkit or VOC2012 with the folder SegmentationClassAug, as SBD is usually shared: palette PNGs for
+      VOC's and SBD's images. `trainaug` is the list trainaug.txt (or train_aug.txt) of
+      ImageSets/Segmentation, otherwise all labels without VOC's val.
+    - benchmark_RELEASE, the original, also if it is beside a VOCdevkit without that folder. VOC's lists and
+      images are read from `voc_root`. `segsweep data prepare` optionally turns its labels into PNGs, which
+      are read faster.
 
-    VOC's train images have VOC's own label, also where SBD has one: it marks the borders that are hard to
-    tell, which the benchmark ignores, and SegmentationClassAug has it so. Images come in the order of their
-    ids from every form, so that a run does not depend on it.
+    VOC's train images have VOC's own label, even if SBD has one, as in SegmentationClassAug: it marks the
+    borders, which the benchmark ignores. Images are sorted by id in either form, so that runs do not depend
+    on the form.
     """
 
     splits: tuple[str, ...] = ("train", "trainaug", "val", "test")
@@ -81,8 +81,8 @@ class Sbd(Voc2012):
     ) -> None:
         """Take the folder of SBD, and the options that all datasets share.
 
-        `voc_root` is VOCdevkit if `root` is the release, VOCdevkit beside it if null; `prepared` the
-        folder for `sbd/`, `<root>/segsweep` if null.
+        `voc_root` is VOCdevkit if `root` is the release, by default beside it; `prepared` is the folder for
+        `sbd/`, by default `<root>/segsweep`.
         """
         super().__init__(root=root, train_split=train_split, **options)
         named = self.root.name == RELEASE.inside or (self.root / "dataset" / "cls").is_dir()
@@ -95,15 +95,15 @@ class Sbd(Voc2012):
 
     @property
     def from_release(self) -> bool:
-        """Whether labels are the release's; asked anew each time, as a download may have come between."""
+        """Whether labels are the release's; not cached, because a download may change it."""
         return self.given or (not self.aug.is_dir() and self.release.is_dir())
 
     def read_split(self, name: str) -> SplitDataset:
-        """One of the splits; DataError if lists or labels are not there."""
+        """Return one of the splits; raise DataError if lists or labels are missing."""
         return self.sbd_split(name) if name in ("train", "trainaug") else self.voc_split(name)
 
     def sbd_split(self, name: str) -> FileSplit:
-        """The images of `train` or `trainaug`, in the order of their ids."""
+        """Return the images of `train` or `trainaug`, sorted by id."""
         listed, source = self._trainaug()
         own = set(self.voc_ids("train"))
         ids = [i for i in listed if name == "trainaug" or i not in own]
@@ -111,12 +111,12 @@ class Sbd(Voc2012):
         made = self.from_release and prepared_from(self.folder, "trainaug") == _source(listed)
         released = [self._label(i, i in own) for i in ids]
         labels = [self._made(i) for i in ids] if made else released
-        # The release's own labels may be gone once they are prepared.
+        # The release's own labels may be removed after preparation.
         made_from = released if made and (self.release / "dataset" / "cls").is_dir() else None
         return FileSplit(name, ids, images, labels, SbdLabels(), source, made_from)
 
     def _trainaug(self) -> tuple[list[str], Path]:
-        """The ids of trainaug, sorted, and where they were read."""
+        """Return the sorted ids of trainaug, and where they were read."""
         if self.from_release:
             files = [self.release / "dataset" / f"{name}.txt" for name in ("train", "val")]
             listed = {i for file in files for i in read_ids(file, f"{self.layout}; {self.fetch}")}
@@ -148,7 +148,7 @@ class Sbd(Voc2012):
         return self.folder / "SegmentationClassAug" / f"{sample}.png"
 
     def preparations(self) -> list[Preparation]:
-        """The release's labels as PNGs; of SegmentationClassAug the list, if none came with it."""
+        """Return the release's labels to convert, or the list of SegmentationClassAug if it has none."""
         ids, found = self._trainaug()
         name, source = "trainaug", _source(ids)
         if not self.from_release:
@@ -163,7 +163,7 @@ class Sbd(Voc2012):
         return [plan(self.folder, name, folder, makes, source, ids, tasks, LABEL_BYTES, LABEL_SECONDS)]
 
     def archives(self) -> list[tuple[Archive, Path]]:
-        """What `download` may fetch: VOC, and the release unless SegmentationClassAug is there."""
+        """Return the archives to download: VOC, and the release unless SegmentationClassAug exists."""
         return [*super().archives(), *([] if self.aug.is_dir() else [(RELEASE, self.release)])]
 
 
@@ -172,7 +172,7 @@ def _source(ids: list[str]) -> str:
 
 
 class SbdLabels(LabelFormat):
-    """The release's `.mat` files, which hold the map as `GTcls.Segmentation`, and PNGs made of them.
+    """The release's `.mat` files with the map in `GTcls.Segmentation`, and PNGs made from them.
 
     Values are VOC's class indices; SBD marks no borders.
     """
@@ -181,11 +181,11 @@ class SbdLabels(LabelFormat):
         return "SbdLabels()"
 
     def table(self, file: str | Path) -> IndexLabels | None:
-        """That of the PNGs."""
+        """Return the table of the PNGs; None for `.mat` files."""
         return None if Path(file).suffix == ".mat" else plain(len(CLASSES))
 
     def read(self, file: str | Path) -> LabelMap:
-        """The label map [H, W] of a `.mat` or PNG file; DataError if it is neither."""
+        """Return the label map [H, W] of a `.mat` or PNG file; raise DataError if it is neither."""
         if Path(file).suffix != ".mat":
             return plain(len(CLASSES)).read(file)
         try:
@@ -193,7 +193,7 @@ class SbdLabels(LabelFormat):
             label = np.asarray(content["GTcls"].Segmentation)
         except FileNotFoundError as error:
             raise DataError(file, "no such file", "restore it or take it off its split's list") from error
-        # scipy reports damage by whatever it met first.
+        # scipy reports damage in many ways.
         except (OSError, ValueError, TypeError, KeyError, AttributeError, zlib.error, MatReadError) as error:
             reason = " ".join(str(error).split())
             raise DataError(file, f"is not a label file of SBD ({reason})", "fetch the file again") from error
@@ -207,5 +207,5 @@ class SbdLabels(LabelFormat):
 
 
 def sbd_png(file: str) -> bytes:
-    """A label file of SBD, or VOC's own, as a PNG in VOC's colours."""
+    """Return a label file of SBD or VOC as a PNG in VOC's colours."""
     return label_png(SbdLabels().read(file), PALETTE)

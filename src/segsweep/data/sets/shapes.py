@@ -1,8 +1,8 @@
-"""Shapes: an embedded dataset, drawn on the fly, on which heads that see more scales can win.
+"""Shapes: a built-in dataset, drawn on the fly, that rewards heads with more scales.
 
-Each object's colour says little about its class, its texture nothing, its outline all; sizes span a 16-fold
-range, so inside a large object the answer lies far away. It needs no files, and is meant for first runs,
-tests and quick comparisons. Its figures compare with no other dataset's.
+An object's colour says little about its class, its texture nothing, its outline everything; sizes span a
+16-fold range, so that inside a large object the evidence is far away. It needs no files, and is meant for
+first runs, tests and quick comparisons. Its figures do not compare with those of other datasets.
 """
 
 from collections.abc import Sequence
@@ -47,9 +47,9 @@ class Shapes(SegmentationDataset):
     ) -> None:
         """Take the number of classes, background included, and of pictures in each split.
 
-        `image_size` is the pictures' own size in pixels, by default `size`, that of the training crop;
-        `border` is the width in pixels of the ignored outline around objects. Other options are those that
-        all datasets share. Raises ConfigError for a value that makes no sense.
+        `image_size` is the pictures' size in pixels, by default that of the training crop (`size`); `border`
+        is the width in pixels of the ignored outline around objects. Other options are those of all datasets.
+        Raises ConfigError if a value is invalid.
         """
         if type(num_classes) is not int or not 2 <= num_classes <= len(CLASSES):
             known = f"2 to {len(CLASSES)} ({', '.join(CLASSES)})"
@@ -57,29 +57,30 @@ class Shapes(SegmentationDataset):
         self.classes, self.palette = CLASSES[:num_classes], self.palette[:num_classes]
         super().__init__(**options)
         self.images = {"train": train_images, "val": val_images, "test": test_images}
-        for option, value in [(f"{name}_images", n) for name, n in self.images.items()] + [
-            ("border", border)
-        ]:
+        for option, value in (
+            *((f"{name}_images", n) for name, n in self.images.items()),
+            ("border", border),
+        ):
             if type(value) is not int or value < 0:
                 raise OptionError(option, value, "a whole number of at least 0")
         self.image_size = height_width(size) if image_size is None else height_width(image_size, "image_size")
         self.data_seed, self.border = data_seed, border
 
     def read_split(self, name: str) -> "ShapesSplit":
-        """The pictures of a split; DataError if it was given none."""
+        """Return the pictures of a split; raise DataError if it has none."""
         return ShapesSplit(
             name, self.images[name], self.image_size, self.num_classes, self.data_seed, self.border
         )
 
 
 class ShapesSplit(SplitDataset):
-    """The pictures of one split, each drawn when asked for."""
+    """The pictures of one split, drawn when they are read."""
 
     def __init__(
         self, name: str, images: int, size: tuple[int, int], num_classes: int, data_seed: int, border: int
     ) -> None:
         """Take the split's name and number of pictures, and how they are drawn (see `Shapes`)."""
-        # Ids tell apart the pictures of different seeds, so that a hash of the ids does too.
+        # Ids differ between seeds, and so does a hash of the ids.
         ids = [f"s{data_seed}_{name}_{index:05d}" for index in range(images)]
         super().__init__(name, ids, f"dataset.{name}_images")
         self.size, self.num_classes, self.data_seed, self.border = size, num_classes, data_seed, border

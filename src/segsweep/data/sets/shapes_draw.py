@@ -1,4 +1,4 @@
-"""How a picture of Shapes is drawn: outlines, textures and clutter, from one random generator.
+"""Drawing a picture of Shapes: outlines, textures and clutter, from one random generator.
 
 Shape letters: `H`, `W` the picture, `P` points of a polygon.
 """
@@ -11,9 +11,9 @@ from segsweep.data.sample import IGNORE_INDEX
 
 CLASSES = ("background", "disk", "square", "triangle", "ring", "cross")
 SIZE_RANGE = 16
-"""The largest object's diameter over the smallest's."""
+"""The largest object's diameter divided by the smallest's."""
 OBJECTS = (3, 8)
-"""Objects a picture: the least, and the most."""
+"""Least and largest number of objects in a picture."""
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -21,15 +21,15 @@ Bytes = NDArray[np.uint8]
 _CUES = np.array(
     [[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1], [-0.7, -0.6, 0.4], [0.4, -0.6, -0.7]], dtype=np.float32
 )
-"""Where each class's mean colour (RGB) lies from grey, in units of `_CUE`."""
+"""Each class's mean colour (RGB) minus grey, in units of `_CUE`."""
 _CUE, _SPREAD, _GROUND = 44.0, 26.0, 18.0
-"""Grey levels by which mean colours differ, and the deviation of objects and of grounds about them."""
+"""Grey levels: the difference of mean colours, and the deviation of objects and of grounds."""
 
 
 def draw(
     rng: np.random.Generator, height: int, width: int, num_classes: int, border: int
 ) -> tuple[Bytes, Bytes]:
-    """A picture (image uint8 [H, W, 3], label uint8 [H, W]) of `num_classes` classes with the background.
+    """Return a picture (image uint8 [H, W, 3], label uint8 [H, W]); `num_classes` includes the background.
 
     Large objects are drawn first and small ones over them. `border` is the width in pixels of the ignored
     outline around each object.
@@ -54,16 +54,15 @@ def draw(
 
 
 def diameters(rng: np.random.Generator, count: int, height: int, width: int) -> list[float]:
-    """Object sizes in pixels, log-uniform from a sixteenth of the picture's shorter side to all of it."""
+    """Return object sizes in pixels, log-uniform from a sixteenth of the shorter side to all of it."""
     largest = min(height, width)
     return [float(d) for d in largest * SIZE_RANGE ** -rng.random(count)]
 
 
 def outline(kind: int, diameter: float) -> list[Floats]:
-    """The polygons [P, 2] of a class about the origin, in pixels; every class covers diameter² / 2.
+    """Return the polygons [P, 2] of a class around the origin, in pixels, of area diameter² / 2.
 
-    Equal areas keep the classes' shares of pixels alike. A point counts as inside by the even-odd rule,
-    which makes the ring of two circles.
+    Equal areas keep the classes' shares of pixels equal. By the even-odd rule two circles make a ring.
     """
     name = CLASSES[kind]
     if name == "square":
@@ -84,7 +83,7 @@ def _regular(corners: int) -> Floats:
 
 
 def _cross(arm: float, reach: float) -> Floats:
-    """A plus sign, `arm` half as wide as its bars and `reach` half as long."""
+    """Return a plus sign whose bars are twice `arm` wide and twice `reach` long."""
     corner = np.array([[arm, arm], [arm, reach], [-arm, reach]])
     quarter_turn = np.array([[0, 1], [-1, 0]])
     turned = [corner @ np.linalg.matrix_power(quarter_turn, turns) for turns in range(4)]
@@ -92,7 +91,7 @@ def _cross(arm: float, reach: float) -> Floats:
 
 
 def _area(polygon: Floats) -> float:
-    """A polygon's area by the shoelace formula."""
+    """Return a polygon's area by the shoelace formula."""
     x, y = polygon.T
     return float(abs(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
 
@@ -100,7 +99,7 @@ def _area(polygon: Floats) -> float:
 def _place(
     rng: np.random.Generator, polygons: list[Floats], height: int, width: int
 ) -> list[NDArray[np.int32]]:
-    """Turn polygons by any angle and move them anywhere in the picture, in sixteenths of a pixel."""
+    """Rotate and move polygons at random within the picture; return sixteenths of a pixel."""
     angle, centre = rng.random() * 2 * np.pi, rng.random(2) * (width, height)
     cos, sin = np.cos(angle), np.sin(angle)
     turn = np.array([[cos, sin], [-sin, cos]])
@@ -108,7 +107,7 @@ def _place(
 
 
 def noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Floats:
-    """One octave of smooth noise [H, W, 1] of unit deviation, `cells` of it along the longer side."""
+    """Return one octave of smooth noise [H, W, 1] of unit deviation, `cells` along the longer side."""
     step = max(height, width) / cells
     shape = (max(2, round(height / step)), max(2, round(width / step)))
     grid = rng.standard_normal(shape, dtype=np.float32)
@@ -117,7 +116,7 @@ def noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Floa
 
 
 def surface(rng: np.random.Generator, fields: list[Floats], cue: Floats, spread: float = _SPREAD) -> Floats:
-    """A textured colour [H, W, 3]: grey + cue + a random colour, under a random mixture of noise octaves."""
+    """Return a textured colour [H, W, 3]: grey + cue + a random colour + a random mixture of octaves."""
     colour = 128 + cue + rng.normal(0, spread, 3).astype(np.float32)
     weights = rng.random(len(fields), dtype=np.float32) * 14
     texture = np.concatenate(fields, axis=2) @ weights
@@ -125,7 +124,7 @@ def surface(rng: np.random.Generator, fields: list[Floats], cue: Floats, spread:
 
 
 def ground(rng: np.random.Generator, fields: list[Floats]) -> Floats:
-    """The background [H, W, 3]: a surface with a gradient across the picture."""
+    """Return the background [H, W, 3]: a surface with a gradient across the picture."""
     height, width = fields[0].shape[:2]
     slope = rng.normal(0, 12, (2, 3)).astype(np.float32)
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None, None]
@@ -135,7 +134,7 @@ def ground(rng: np.random.Generator, fields: list[Floats]) -> Floats:
 
 
 def clutter(rng: np.random.Generator, image: Floats, fields: list[Floats]) -> None:
-    """Draw into the background what has an object's colours but no class: patches, lines and specks."""
+    """Draw distractors into the background: patches of objects' colours, lines and specks."""
     height, width = image.shape[:2]
     for _ in range(int(rng.integers(0, 3))):
         cue = _CUES[int(rng.integers(1, len(_CUES)))] * _CUE

@@ -1,7 +1,7 @@
 """PASCAL VOC 2012 segmentation: 20 object classes and background.
 
 Everingham, Van Gool, Williams, Winn, Zisserman, IJCV 2010; 1,464 train, 1,449 val and 1,456 test images. The
-truth of test is kept by its evaluation server, so papers' tables without the server are on val.
+truth of test is on the evaluation server only, so many tables are on val.
 """
 
 from collections.abc import Mapping
@@ -39,11 +39,11 @@ TRAINVAL = Archive(
 
 
 class Voc2012(SegmentationDataset):
-    """VOC 2012 as it is unpacked: `root` is VOCdevkit (the folder with VOC2012 in it) or VOC2012 itself.
+    """VOC 2012 as unpacked: `root` is VOCdevkit (the folder that contains VOC2012) or VOC2012 itself.
 
-    The 255 of a label is the border around objects and what is hard to tell, and is ignored. `test` comes in
-    an archive of its own, unpacked into the same folders; it has no labels, and figures of its own come from
-    the server only: `test_split` is val, and training on `trainval` is for what is then handed in.
+    Label 255, borders and difficult objects, is ignored. `test` is a separate archive, unpacked into the same
+    folders, without labels: only the server computes its figures. So `test_split` is val, and training on
+    `trainval` is for submissions.
     """
 
     classes = CLASSES
@@ -77,11 +77,11 @@ class Voc2012(SegmentationDataset):
         self.voc = voc_folder(self.root)
 
     def read_split(self, name: str) -> SplitDataset:
-        """VOC's own train, val or test, the last without labels."""
+        """Return VOC's own train, val or test, the last without labels."""
         return self.voc_split(name)
 
     def voc_split(self, name: str) -> FileSplit:
-        """One of VOC's own splits, in the order of its list; DataError if there is no such list."""
+        """Return one of VOC's own splits, in the order of its list; raise DataError without that list."""
         ids = self.voc_ids(name)
         images = [self.voc / "JPEGImages" / f"{i}.jpg" for i in ids]
         labels = [self.voc / "SegmentationClass" / f"{i}.png" for i in ids]
@@ -89,20 +89,20 @@ class Voc2012(SegmentationDataset):
         return FileSplit(name, ids, images, truth, plain(len(CLASSES)), self.voc_list(name))
 
     def voc_ids(self, name: str) -> list[str]:
-        """The ids of one of VOC's own splits, as listed."""
+        """Return the ids of one of VOC's own splits, as listed."""
         return read_ids(self.voc_list(name), f"{self.layout}; {self.fetch}")
 
     def voc_list(self, name: str) -> Path:
-        """The file that lists a split."""
+        """Return the list file of a split."""
         return self.voc / "ImageSets" / "Segmentation" / f"{name}.txt"
 
     def archives(self) -> list[tuple[Archive, Path]]:
-        """What `download` may fetch: train and val, but not test."""
+        """Return the archive of train and val; test needs an account."""
         return [(TRAINVAL, self.voc)]
 
 
 def voc_folder(root: Path) -> Path:
-    """The folder VOC2012 of a `root` that is it, or holds it, at once or in VOCdevkit."""
+    """Return the folder VOC2012 for a `root` that is it or contains it, directly or in VOCdevkit."""
     if (root / "ImageSets").is_dir():
         return root
     if (root / "VOCdevkit" / "VOC2012").is_dir():
