@@ -32,12 +32,9 @@ Bytes = NDArray[np.uint8]
 class Crop(NamedTuple):
     """A part of a scaled image."""
 
-    scaled: tuple[int, int]
-    """(height, width) of the whole scaled image."""
-    corner: tuple[int, int]
-    """(top, left) of the part in it."""
-    size: tuple[int, int]
-    """(h, w) of the part, which lies inside."""
+    scaled: tuple[int, int]  # (height, width) of the whole scaled image
+    corner: tuple[int, int]  # (top, left) of the part in it
+    size: tuple[int, int]  # (h, w) of the part, which lies inside
 
 
 class Augment:

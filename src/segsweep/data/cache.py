@@ -30,14 +30,11 @@ from segsweep.errors import DataError, OptionError
 from segsweep.files import cannot_write, fsync, locked
 
 log = logging.getLogger(__name__)
-WORTH_PROCESSES = 10.0
-"""Seconds of work from which on starting processes pays."""
+WORTH_PROCESSES = 10.0  # seconds of work from which on starting processes pays
 PLACES = "dataset.cache=…"
-CHANNELS = 4
-"""Bytes per pixel: three of the image and one of the label."""
+CHANNELS = 4  # bytes per pixel: three of the image and one of the label
 FILES = ("samples.bin", "sizes.npy")
-FORM = 1
-"""Version of the files' format and of the meaning of their values."""
+FORM = 1  # version of the files' format and of the meaning of their values
 
 
 def default_folder() -> Path:

@@ -29,26 +29,19 @@ class OfficialSplit:
     """A split of the official release."""
 
     count: int
-    ids: str | None = None
-    """`ids_hash` of its sample ids; None if only the number is known."""
+    ids: str | None = None  # `ids_hash` of its sample ids; None if only the number is known
 
 
 @dataclass(frozen=True)
 class Submission:
     """The form in which a benchmark accepts predictions: one PNG per image, in an archive."""
 
-    archive: str
-    """`tar` or `zip`; empty for a folder."""
-    member: str
-    """Name of an image's file in the archive, with `{id}` for the sample's id."""
-    values: Mapping[int, int]
-    """The value that is stored for each class index."""
-    palette: bool = False
-    """Whether the PNGs carry the dataset's palette; grey otherwise."""
-    size: tuple[int, int] | None = None
-    """(H, W) of every file; None for each image's own."""
-    server: str = ""
-    """Where to submit it."""
+    archive: str  # `tar` or `zip`; empty for a folder
+    member: str  # name of an image's file in the archive, with `{id}` for the sample's id
+    values: Mapping[int, int]  # the value that is stored for each class index
+    palette: bool = False  # whether the PNGs carry the dataset's palette; grey otherwise
+    size: tuple[int, int] | None = None  # (H, W) of every file; None for each image's own
+    server: str = ""  # where to submit it
 
 
 class SegmentationDataset:
@@ -59,8 +52,7 @@ class SegmentationDataset:
     """
 
     classes: tuple[str, ...] = ()
-    palette: tuple[tuple[int, int, int], ...] = ()
-    """The classes' colours, RGB 0..255."""
+    palette: tuple[tuple[int, int, int], ...] = ()  # the classes' colours, RGB 0..255
     takes: ClassVar[tuple[str, ...]] = ()
     """Options of the configuration's top level that `__init__` takes as well, such as `size`."""
     splits: tuple[str, ...] = ("train", "val", "test")
@@ -68,14 +60,11 @@ class SegmentationDataset:
     """Splits that are concatenations, such as `{"trainval": ("train", "val")}`."""
     val_split: str = "val"
     test_split: str = "test"
-    official: ClassVar[Mapping[str, OfficialSplit]] = {}
-    """The official release's splits, for `data check`."""
+    official: ClassVar[Mapping[str, OfficialSplit]] = {}  # the official release's splits, for `data check`
     release_size: tuple[int, int] | None = None
     """(H, W) of every image of the official release, for `data check`; None if they differ."""
-    layout: str = ""
-    """The expected folders and files under `root`, in one line, for error messages."""
-    fetch: str = ""
-    """Where to get the files and where to put them, in one line, for error messages."""
+    layout: str = ""  # the expected folders and files under `root`, in one line, for error messages
+    fetch: str = ""  # where to get the files and where to put them, in one line, for error messages
     encodings: ClassVar[Mapping[str, frozenset[int]]] = {}
     """Values in other versions of the label files, by description, for `data check`."""
     submission: ClassVar[Submission | None] = None

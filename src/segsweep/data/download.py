@@ -21,10 +21,8 @@ from segsweep.files import cannot_write
 
 PLACES = "dataset.root=…"
 BLOCK = 1 << 20
-SILENCE = 60
-"""Seconds without data after which a connection is closed."""
-Progress = Callable[[str, int, int], None]
-"""(archive's name, bytes done, bytes in all)."""
+SILENCE = 60  # seconds without data after which a connection is closed
+Progress = Callable[[str, int, int], None]  # (archive's name, bytes done, bytes in all)
 
 
 @dataclass(frozen=True)
@@ -32,13 +30,10 @@ class Archive:
     """An archive of an official release."""
 
     url: str
-    size: int
-    """Bytes; checked if there is no checksum."""
+    size: int  # bytes; checked if there is no checksum
     md5: str | None
-    inside: str
-    """The folder to take from the archive."""
-    marker: str
-    """A file in that folder that only this archive has; empty to test for the folder itself."""
+    inside: str  # the folder to take from the archive
+    marker: str  # a file in that folder that only this archive has; empty to test for the folder itself
 
     @property
     def name(self) -> str:

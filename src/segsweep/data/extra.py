@@ -18,10 +18,8 @@ from segsweep.data.sample import IGNORE_INDEX, Sample
 from segsweep.data.sampling import key
 from segsweep.errors import OptionError, UserError
 
-FILL = "fill_mask"
-"""albumentations' option for the label of pixels that a transform fills."""
-TRIES = 4
-"""Trials of a pipeline, because some of its transforms may be alternatives."""
+FILL = "fill_mask"  # albumentations' option for the label of pixels that a transform fills
+TRIES = 4  # trials of a pipeline, because some of its transforms may be alternatives
 
 
 def import_albumentations() -> Any:

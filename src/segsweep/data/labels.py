@@ -22,10 +22,8 @@ from segsweep.errors import DataError
 LabelMap = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 Palette = Sequence[Colour]
-VOID_COLOUR = (224, 224, 192)
-"""PASCAL VOC's colour of 255, borders and difficult objects."""
-UNKNOWN = 254
-"""Marks stored values without a meaning; no dataset has so many classes."""
+VOID_COLOUR = (224, 224, 192)  # PASCAL VOC's colour of 255, borders and difficult objects
+UNKNOWN = 254  # marks stored values without a meaning; no dataset has so many classes
 
 
 class LabelFormat:

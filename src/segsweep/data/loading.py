@@ -33,8 +33,7 @@ Position = tuple[int, int]
 
 So a sample that is drawn twice in an epoch is augmented in two ways.
 """
-Batch = dict[str, Any]
-"""`image` uint8 [B, 3, H, W] RGB, `label` uint8 [B, H, W], `id` list of B strings."""
+Batch = dict[str, Any]  # `image` uint8 [B, 3, H, W] RGB, `label` uint8 [B, H, W], `id` list of B strings
 
 
 class Samples(Protocol):

@@ -26,8 +26,7 @@ class Task:
     """One file to make."""
 
     output: Path
-    make: Callable[..., bytes]
-    """A function in a module that processes can import quickly."""
+    make: Callable[..., bytes]  # a function in a module that processes can import quickly
     arguments: tuple[Any, ...]
 
     def __call__(self) -> None:
@@ -46,21 +45,14 @@ class Preparation:
 
     folder: Path
     name: str
-    below: str
-    """Empty if only the list is made."""
-    makes: str
-    """What is made, from what and where, in one line."""
-    source: str
-    """What the files are made from; equal sources give equal files."""
+    below: str  # empty if only the list is made
+    makes: str  # what is made, from what and where, in one line
+    source: str  # what the files are made from; equal sources give equal files
     listing: str
-    tasks: Sequence[Task]
-    """Tasks that are left to do."""
-    done: int
-    """Number of files that exist already."""
-    file_bytes: float = 0
-    """Typical size of one file."""
-    file_seconds: float = 0
-    """Typical seconds that one process takes per file."""
+    tasks: Sequence[Task]  # tasks that are left to do
+    done: int  # number of files that exist already
+    file_bytes: float = 0  # typical size of one file
+    file_seconds: float = 0  # typical seconds that one process takes per file
 
     @property
     def files(self) -> int:

@@ -17,12 +17,10 @@ from PIL import Image, UnidentifiedImageError
 
 from segsweep.errors import DataError, OptionError
 
-IGNORE_INDEX = 255
-"""The label of pixels that count in neither loss nor metrics (void, borders, padding)."""
+IGNORE_INDEX = 255  # the label of pixels that count in neither loss nor metrics (void, borders, padding)
 BITS = "bits of a stored channel"
 """Key in an open image's `info` for the file's bit depth, which Pillow's mode does not tell."""
-HEAD = 4096
-"""Bytes at the start of a file that contain its header."""
+HEAD = 4096  # bytes at the start of a file that contain its header
 SMALLEST_HUGE = 1 << 16
 """Smaller files cannot hold an image above `Image.MAX_IMAGE_PIXELS`, however compressed."""
 
@@ -30,12 +28,9 @@ SMALLEST_HUGE = 1 << 16
 class Sample(NamedTuple):
     """An image with its label map, at the resolution of the file unless augmented."""
 
-    image: NDArray[np.uint8]
-    """[H, W, 3], RGB."""
-    label: NDArray[np.uint8]
-    """[H, W], class indices in [0, K) and `IGNORE_INDEX`."""
-    id: str
-    """The sample's name, unique in its split."""
+    image: NDArray[np.uint8]  # [H, W, 3], RGB
+    label: NDArray[np.uint8]  # [H, W], class indices in [0, K) and `IGNORE_INDEX`
+    id: str  # the sample's name, unique in its split
 
 
 def height_width(size: object, option: str = "size") -> tuple[int, int]:

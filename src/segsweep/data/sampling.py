@@ -34,10 +34,8 @@ def key(*parts: int | str) -> int:
 class EpochOrder(Protocol):
     """The order of a run's epochs."""
 
-    samples: int
-    """N, the number of samples."""
-    length: int
-    """L, the number of draws in every epoch."""
+    samples: int  # N, the number of samples
+    length: int  # L, the number of draws in every epoch
 
     def order(self, epoch: int) -> Order:
         """Return the samples [L] of an epoch."""

@@ -45,8 +45,7 @@ class SplitDataset:
     Raises DataError if the split is empty or holds an id twice.
     """
 
-    has_truth: bool = True
-    """Whether there are labels; without, every pixel is ignored."""
+    has_truth: bool = True  # whether there are labels; without, every pixel is ignored
 
     def __init__(self, name: str, ids: Sequence[str], source: str | Path) -> None:
         """Take a split's name, its ids and where they were read (for error messages)."""

@@ -20,8 +20,7 @@ from segsweep.build import build_segmenter
 from segsweep.config.schema import RunConfig
 from segsweep.networks import Segmenter
 
-AUXILIARY = "auxiliary"
-"""The submodule of a head with what is used in training only."""
+AUXILIARY = "auxiliary"  # the submodule of a head with what is used in training only
 
 
 def on_meta(config: RunConfig, dtype: torch.dtype = torch.float32) -> Segmenter:

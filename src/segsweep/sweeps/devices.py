@@ -18,8 +18,7 @@ class Devices:
     names: Sequence[str]
     runs_per_gpu: int = 1
     cpus_per_run: int | None = None
-    pins: bool = True
-    """Whether runs are restricted to their devices and threads."""
+    pins: bool = True  # whether runs are restricted to their devices and threads
     taken: dict[str, int] = field(default_factory=dict)
 
     def take(self, wanted: int) -> list[str] | None:

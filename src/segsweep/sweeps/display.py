@@ -12,13 +12,11 @@ from segsweep.terminal import clock, one_line, printable, took
 
 log = logging.getLogger("segsweep")
 
-SAID = 60.0
-"""Seconds between two progress lines of a run."""
+SAID = 60.0  # seconds between two progress lines of a run
 WORK = {State.RUNNING: "training", State.DONE: "testing"}
 """What a run that is being executed does, by its state."""
 
-InWork = tuple[RunFolder, Sequence[str]]
-"""A run that is being executed, and its devices."""
+InWork = tuple[RunFolder, Sequence[str]]  # a run that is being executed, and its devices
 
 
 class Display(AbstractContextManager["Display"]):

@@ -13,8 +13,7 @@ from segsweep.planning.plan import Member
 from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
 
-FEWEST = 3
-"""Runs below which a median means little."""
+FEWEST = 3  # runs below which a median means little
 
 
 def peers(run: Member, members: Sequence[Member]) -> list[Member]:

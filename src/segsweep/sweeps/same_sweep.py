@@ -22,8 +22,7 @@ ALWAYS_AN_AXIS = ("seed",)
 """Keys that may change from command to command, besides those outside a run's identity."""
 SHOWN = 3
 
-Settings = dict[str | None, list[dict[str, Any]]]
-"""Choices and identity of each run, by stage."""
+Settings = dict[str | None, list[dict[str, Any]]]  # choices and identity of each run, by stage
 
 
 def unnamed_sweep_of(runs_dir: Path, ids: set[str]) -> str | None:

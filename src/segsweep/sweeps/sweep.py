@@ -29,14 +29,10 @@ class Sweep:
     name: str
     runs_dir: Path
     runs: list[RunFolder]
-    named: bool = True
-    """False if its name was made from its members' ids."""
-    reasons: dict[str, str] = field(default_factory=dict)
-    """Why runs failed, by id."""
-    left_out: dict[str, str] = field(default_factory=dict)
-    """Why runs were left out as poor ones, by id."""
-    gone: Sequence[str] = ()
-    """Ids of members whose folders were removed."""
+    named: bool = True  # false if its name was made from its members' ids
+    reasons: dict[str, str] = field(default_factory=dict)  # why runs failed, by id
+    left_out: dict[str, str] = field(default_factory=dict)  # why poor runs were left out, by id
+    gone: Sequence[str] = ()  # ids of members whose folders were removed
     started: float = field(default_factory=time.monotonic)
     trained_before: dict[str, float] = field(default_factory=dict)
     """Seconds that each run had trained when the command began."""
@@ -148,10 +144,8 @@ class Call:
     """
 
     request: Request
-    may_train: bool = True
-    """False if runs may only be tested."""
-    sweep: Sweep | None = None
-    """What was launched, however it ended; a sweeper's batches are one sweep."""
+    may_train: bool = True  # false if runs may only be tested
+    sweep: Sweep | None = None  # what was launched, however it ended; a sweeper's batches are one sweep
 
     def check(self, member: Member) -> None:
         """Raise UserError if a member cannot be run."""

@@ -23,8 +23,7 @@ from segsweep.files import digest, draft_of
 from segsweep.runs.layout import LAST, PREVIOUS, SUMS
 from segsweep.training.checksums import is_misprint, read_sums, write_sums
 
-SEGMENTER = "segmenter."
-"""Prefix of the segmenter's tensors in a task's state dict."""
+SEGMENTER = "segmenter."  # prefix of the segmenter's tensors in a task's state dict
 
 NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 """Errors of file systems without hard links, such as exFAT and mounted object stores."""

@@ -56,12 +56,9 @@ class LoggerOptions:
     """The options of the `logger` group, shared by all services; each uses those that concern it."""
 
     project: str
-    mode: str
-    """For wandb: auto, online or offline."""
-    uri: str | None
-    """For MLflow: the tracking server or database."""
-    pictures: int
-    """Validation images to show at each validation."""
+    mode: str  # for wandb: auto, online or offline
+    uri: str | None  # for MLflow: the tracking server or database
+    pictures: int  # validation images to show at each validation
 
 
 class Service:
@@ -70,8 +67,7 @@ class Service:
     A subclass implements `open`, which sets `logger`; the other methods work with any of Lightning's loggers.
     """
 
-    logger: Any
-    """One of pytorch_lightning.loggers."""
+    logger: Any  # one of pytorch_lightning.loggers
     shows_pictures = False
 
     def __init__(self, options: LoggerOptions) -> None:

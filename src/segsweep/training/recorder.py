@@ -33,8 +33,7 @@ class Progress:
     val_miou: float | None
     images_per_s: float
     seconds_left: float
-    dropped: int
-    """Batches dropped because their loss was not finite."""
+    dropped: int  # batches dropped because their loss was not finite
 
 
 class Recorder(Callback):

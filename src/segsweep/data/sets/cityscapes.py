@@ -41,8 +41,7 @@ TABLE = (
 """Name, id and colour of each class, in order of train ids."""
 IDS = {train_id: row[1] for train_id, row in enumerate(TABLE)}
 """The id of each class, in which the benchmark expects predictions."""
-LICENSE_PLATE = 255
-"""Its id −1 in 8 bits; cityscapesScripts draws no such pixels, but other tools do."""
+LICENSE_PLATE = 255  # its id −1 in 8 bits; cityscapesScripts draws no such pixels, but other tools do
 
 
 class LabelIds(IndexLabels):

@@ -26,19 +26,16 @@ VOC_OF_COCO = {
     20: (17, "sheep"), 63: (18, "couch"), 7: (19, "train"), 72: (20, "tv"),
 }  # fmt: skip
 """COCO's category id -> VOC's class index and COCO's name."""
-LEAST_AREA = 1000
-"""An image is selected if it has a region of more pixels than this."""
+LEAST_AREA = 1000  # an image is selected if it has a region of more pixels than this
 
 
 class Region(NamedTuple):
     """One annotated object of a VOC class."""
 
     voc: int
-    area: float
-    """In pixels, as stated by COCO."""
+    area: float  # in pixels, as stated by COCO
     crowd: bool
-    segmentation: Any
-    """Polygons or run lengths, as in COCO's file."""
+    segmentation: Any  # polygons or run lengths, as in COCO's file
 
 
 class CocoImage(NamedTuple):

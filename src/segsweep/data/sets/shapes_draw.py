@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 from segsweep.data.sample import IGNORE_INDEX
 
 CLASSES = ("background", "disk", "square", "triangle", "ring", "cross")
-SIZE_RANGE = 16
-"""The largest object's diameter divided by the smallest's."""
-OBJECTS = (3, 8)
-"""Least and largest number of objects in a picture."""
+SIZE_RANGE = 16  # the largest object's diameter divided by the smallest's
+OBJECTS = (3, 8)  # least and largest number of objects in a picture
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
