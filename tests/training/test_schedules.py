@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from segsweep.config.schema import TrainerConfig
+from segsweep.config.trainer import TrainerConfig
 from segsweep.errors import ConfigError
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.none import NoPyramid

@@ -3,7 +3,8 @@
 import textwrap
 
 from segsweep.config import groups as config_files
-from segsweep.config.schema import OPTIONS, UNSET, Option
+from segsweep.config.option import Option
+from segsweep.config.schema import OPTIONS, UNSET
 
 WIDTH = 110
 """Columns of the help."""

@@ -1,4 +1,4 @@
-"""The configuration: its files and choices, the types and values of its options, errors explained in a line.
+"""The configuration: its files and choices, and the types and values of its options.
 
 Knows nothing of run folders.
 """

@@ -1,6 +1,6 @@
-"""Which options of a dataset are places on a machine: arguments of its `__init__` annotated as `Path`.
+"""Find the options of a dataset that are paths: arguments of its `__init__` annotated as `Path`.
 
-They are read from the source text. Importing the class takes torch, and may run code that nobody trusts yet.
+They are read from the source text, because importing the class needs torch and may run untrusted code.
 """
 
 import ast
@@ -13,7 +13,7 @@ from segsweep.config import groups as config_files
 
 
 def path_options(target: str) -> frozenset[str]:
-    """Return the names of a class's path options, its base classes' included; none if it is not found."""
+    """Return the path options of a class and its base classes; an empty set if it is not found."""
     return _declared(target, Path.cwd())
 
 
@@ -50,7 +50,7 @@ def _declared(target: str, working_folder: Path) -> frozenset[str]:
 
 
 def _source(module: str, working_folder: Path) -> Path | None:
-    """The file of a module, which is not imported for it, nor are the packages that it is in."""
+    """Return the file of a module without importing the module or its packages; None if not found."""
     folders = (config_files.PACKAGE.parent, working_folder, *map(Path, sys.path))
     path = module.replace(".", "/")
     files = (folder / file for folder in folders for file in (f"{path}.py", f"{path}/__init__.py"))
@@ -58,7 +58,7 @@ def _source(module: str, working_folder: Path) -> Path | None:
 
 
 def _imports(tree: ast.Module, package: str) -> dict[str, str]:
-    """The full names of what a module imports, by the names that it has there."""
+    """Return the full names of a module's imports, by their local names."""
     names = {}
     for node in tree.body:
         if isinstance(node, ast.Import):

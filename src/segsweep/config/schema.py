@@ -1,61 +1,27 @@
 """The options of a run: name, type, default, meaning, check, and whether it is part of the run's identity.
 
-Each is one field of a class here. Hydra composes configurations from the YAML in conf/, which repeats the
-defaults and meanings for whoever reads it there; a test holds the two together. (Hydra's structured configs
-cannot replace it: a sweep's template puts text into options that hold numbers, see planning/template.py.)
+Each option is one field of a class. Hydra composes configurations from the YAML in conf/, which repeats the
+defaults and meanings for its readers; a test keeps the two equal. (Hydra's structured configs cannot replace
+this: a sweep's template puts text into options that hold numbers, see planning/template.py.)
 
 Parts that are built from a class of their own (`_target_`), such as the head, have the options of that class,
-so they stay mappings here.
+so they are mappings here.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-from segsweep.errors import OptionError
-from segsweep.rules import (
-    ABOVE_0,
-    COUNT,
-    DECAY,
-    DEVICES,
-    FROM_0,
-    SEED,
-    SIDES,
-    STEPS,
-    WORDS,
-    Rule,
-    one_of,
-    whole,
-)
+from segsweep.config.option import Option, identity, setting
+from segsweep.config.trainer import CheckpointConfig, TrainerConfig
+from segsweep.rules import SEED, SIDES, Rule, one_of, whole
 
 Node = Mapping[str, Any]
 """A part of the configuration that names a class in `_target_`, with that class's options."""
 UNSET = "???"
 """The default of an option that the chosen dataset sets, as OmegaConf spells it."""
 LONGEST = 200
-"""Bytes of a name, to which file names add some: file systems take 255."""
-PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")  # Lightning's names
-
-
-@dataclass(frozen=True)
-class Option:
-    """What is known of an option besides its name and type."""
-
-    default: Any
-    meaning: str
-    rule: Rule | None
-    identity: bool
-    """Whether another value may change the trained weights, and so makes another run."""
-
-
-def identity(default: Any, meaning: str, rule: Rule | None = None) -> Any:
-    """Return a dataclass field for an option that is part of a run's identity."""
-    return field(default=default, metadata={"option": Option(default, meaning, rule, identity=True)})
-
-
-def setting(default: Any, meaning: str, rule: Rule | None = None) -> Any:
-    """Return a dataclass field for an option with which a run stays the same run."""
-    return field(default=default, metadata={"option": Option(default, meaning, rule, identity=False)})
+"""Most bytes in a name: file systems allow 255, and file names add a prefix or suffix."""
 
 
 def group(*, identity: bool, default: Callable[[], Any] = dict) -> Any:
@@ -63,96 +29,12 @@ def group(*, identity: bool, default: Callable[[], Any] = dict) -> Any:
     return field(default_factory=default, metadata={"group": identity})
 
 
-def _is_short(name: object) -> bool:
-    return all(len(step.encode()) <= LONGEST for step in str(name).split("/"))
-
-
-@dataclass(frozen=True)
-class TrainerConfig:
-    """Length, precision and device of a run. What has a Lightning name does what it does there."""
-
-    max_steps: int = identity(500, "optimizer steps", STEPS)
-    val_every: int | None = identity(
-        None,
-        "steps between validations, a divisor of max_steps; null: up to five, evenly spread",
-        STEPS.or_null(),
-    )
-    accelerator: str = setting("auto", "cpu, gpu, auto …", one_of("auto", "cpu", "gpu", "cuda"))
-    devices: int | str = setting(
-        1, "GPUs, or processes on the CPU; auto: all GPUs. batch_size is divided among them", DEVICES
-    )
-    sync_batchnorm: bool | str = setting(
-        "auto",
-        "BatchNorm over all devices: auto (if each has fewer than 16 images at a time), true, false",
-        Rule(lambda v: v in ("auto", True, False), "auto, true or false"),
-    )
-    precision: str = identity("32-true", "16-mixed, bf16-mixed …", one_of(*PRECISIONS))
-    accumulate_grad_batches: int = identity(
-        1,
-        "micro-batches per optimizer step; batch_size is divided among them. The loss is the step's mean",
-        COUNT,
-    )
-    gradient_clip_val: float | None = identity(None, "largest norm of the gradient", FROM_0.or_null())
-    ema_decay: float | None = identity(
-        None, "such as 0.999: validate and test an exponential moving average of the weights", DECAY.or_null()
-    )
-    freeze: list[str] | None = identity(
-        None,
-        "parts not to train: [encoder], [batch_norm] (with its statistics), or others by name",
-        WORDS.or_null(),
-    )
-    on_nan: str = setting(
-        "stop",
-        "a loss that is not finite: stop (the run fails, its samples named) or skip (drop the batch)",
-        one_of("stop", "skip"),
-    )
-    on_oom: str = setting(
-        "fail",
-        "out of memory: fail, or shrink (smaller micro-batches at the same batch_size, noted)",
-        one_of("fail", "shrink"),
-    )
-    log_every: int = setting(10, "steps between the rows of metrics.csv", STEPS)
-
-    def val_interval(self) -> int:
-        """Return the steps between validations, such that the last one falls on the last step.
-
-        If `val_every` is None, the shortest interval that divides `max_steps` into at most five.
-
-        Raises:
-            OptionError: `val_every` does not divide `max_steps`, so that the end would not be validated.
-        """
-        wanted, steps = self.val_every, self.max_steps
-        divisors = [d for d in range(1, steps + 1) if steps % d == 0]
-        if wanted is None:
-            return next(d for d in divisors if steps // d <= 5)
-        if wanted < steps and steps % wanted:
-            closest = sorted(sorted(divisors, key=lambda d: abs(d - wanted))[:3])
-            problem = f"does not divide trainer.max_steps={steps}, so its end would not be validated"
-            raise OptionError("trainer.val_every", wanted, problem=problem, remedy=f"use one of {closest}")
-        return min(wanted, steps)
-
-
-@dataclass(frozen=True)
-class CheckpointConfig:
-    """When checkpoints are written, and which one is tested."""
-
-    every: int = setting(
-        200, "steps between checkpoints; one is always written before a validation and at the end", STEPS
-    )
-    minutes: float | None = setting(None, "and after so many minutes", ABOVE_0.or_null())
-    test: str = setting(
-        "last",
-        "which weights are tested: last (as the papers) or best (by validation mIoU)",
-        Rule(lambda v: v in ("last", "best"), "last or best"),
-    )
-
-
 @dataclass(frozen=True, eq=False)
 class RunConfig(Mapping[str, Any]):
     """The whole configuration of one run.
 
-    Its options are attributes. As a mapping it is what config.yaml holds, with keys that only the user's own
-    parts know: for code that treats all keys alike.
+    Its options are attributes. As a mapping it is the content of config.yaml, including keys that only the
+    user's own parts know: for code that treats all keys alike.
     """
 
     content: Node = field(repr=False)
@@ -182,7 +64,10 @@ class RunConfig(Mapping[str, Any]):
     sweep: str | None = setting(
         None,
         "a name for a sweep; null: made from its members",
-        Rule(lambda v: v is None or _is_short(v), f"a name of at most {LONGEST} bytes"),
+        Rule(
+            lambda v: v is None or all(len(part.encode()) <= LONGEST for part in str(v).split("/")),
+            f"a name of at most {LONGEST} bytes",
+        ),
     )
     init: str | None = identity(None, "weights to start from: a checkpoint or state dict, or the id of a run")
     wait: bool = setting(True, "for a run that another process is at work on; false: say so and stop")
@@ -218,7 +103,7 @@ class RunConfig(Mapping[str, Any]):
 
     @classmethod
     def of(cls, content: Node) -> Self:
-        """Read a configuration of plain values; options that it lacks have their defaults."""
+        """Return a typed configuration from plain values; missing options have their defaults."""
         return cls(
             **{
                 **_known(cls, content),
@@ -255,11 +140,11 @@ def _options(section: type, prefix: str = "") -> Iterator[tuple[str, Option]]:
 
 
 OPTIONS: Mapping[str, Option] = dict(_options(RunConfig))
-"""Every option that is known here, by its dotted name."""
+"""All options by their dotted names, except those of parts with a `_target_`."""
 GROUPS: Mapping[str, bool] = {
     one.name: one.metadata["group"] for one in fields(RunConfig) if "group" in one.metadata
 }
-"""The groups of choices; whether what is chosen is part of a run's identity."""
+"""The groups of choices, and whether the chosen content is part of a run's identity."""
 
 
 def defaults(section: str = "") -> dict[str, Any]:

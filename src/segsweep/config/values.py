@@ -1,9 +1,8 @@
-"""Values and keys that no run can have, found as soon as a configuration is composed and before torch is.
+"""Check values and keys as soon as a configuration is composed, before torch is imported.
 
-A value must be of the kind of its default, so that `optimizer.lr=abc`, or a `1e-3` that some YAML reader took
-for text, is an error here and not after hours of training; and it must keep the rule of its option. The parts
-that take the values ask the same rules. What they alone know (how many stages an encoder has, which files
-there are) they say when they are built.
+A value must have the type of its default, so that `optimizer.lr=abc`, or a `1e-3` that a YAML reader took
+for text, is an error here and not after hours of training, and it must keep its option's rule. The parts
+check the same rules when they are built, and what only they know, such as an encoder's number of stages.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,13 +32,13 @@ from segsweep.rules import (
 )  # fmt: skip
 
 OURS = "segsweep."
-"""What the targets of shipped parts begin with: another part's options are its own."""
+"""Prefix of the targets of shipped parts; options of other parts are not checked here."""
 SEVERAL = ("test", "logger")
 """Groups of which a run may have several choices."""
 NULL = {"sampling", "stages"}
-"""Groups of which a run may have none."""
+"""Groups that may be null."""
 FREE = ("size", "num_classes", "stages", "trainer.devices", "test", "head.aux_weights")
-"""Options and groups that take more kinds than their defaults show."""
+"""Options and groups that accept other types than that of their default."""
 RULES: Mapping[str, Rule] = {
     **{key: option.rule for key, option in OPTIONS.items() if option.rule is not None},
     "optimizer.betas": BETAS,
@@ -57,11 +56,11 @@ RULES: Mapping[str, Rule] = {
     "logger.pictures": whole(0, "a number of images"),
 }
 CLOSED = ("trainer", "checkpoint")
-"""Groups that no part is built of, so that nobody else would miss an option that there is not."""
+"""Groups from which no part is built, so that nothing else would notice an unknown option."""
 
 
 def check_choices(overrides: Sequence[str]) -> None:
-    """Raise ConfigError if a list is chosen of a group that takes one choice: Hydra would merge the files."""
+    """Raise ConfigError if a list is given for a group that takes one choice: Hydra would merge the files."""
     for override in overrides:
         group, _, choice = override.lstrip("+").partition("=")
         if group in config_files.GROUPS and group not in SEVERAL and choice.startswith("["):
@@ -71,11 +70,7 @@ def check_choices(overrides: Sequence[str]) -> None:
 
 
 def check_types(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
-    """Compare every value with the default of its option, where that is not null.
-
-    Raises:
-        ConfigError: the first that is of another kind.
-    """
+    """Raise ConfigError for the first value whose type is not that of its option's default, if not null."""
     for key, default in _defaults(tuple(choices.items()), tuple(config_files.folders())).items():
         group, _, option = key.rpartition(".")
         value = (config.get(group) or {}).get(option) if group else config.get(option)
@@ -85,7 +80,7 @@ def check_types(config: Mapping[str, Any], choices: Mapping[str, str]) -> None:
 
 @cache
 def _defaults(chosen: tuple[tuple[str, str], ...], folders: tuple[Path, ...]) -> dict[str, Any]:
-    """The defaults that show a kind, for choices of groups from these folders."""
+    """Return the defaults that show a type, for choices of groups from these folders."""
     choices = dict(chosen)
     flat = {key: option.default for key, option in OPTIONS.items()}
     for group in config_files.GROUPS:
@@ -97,7 +92,7 @@ def _defaults(chosen: tuple[tuple[str, str], ...], folders: tuple[Path, ...]) ->
 
 
 def _expected(default: Any) -> str | None:
-    """What kind a default shows; None for null and for values that stand elsewhere."""
+    """Describe the type of a default; None for null and for values that are set elsewhere."""
     if isinstance(default, str) and ("${" in default or default == "???"):
         return None
     kinds = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", list: "a list"}
@@ -111,23 +106,21 @@ def _is_kind(value: Any, default: Any) -> bool:
 
 
 def check_values(config: RunConfig) -> None:
-    """Check every value that can be judged without a network and without data.
-
-    Raises:
-        ConfigError: the first that cannot be.
-    """
+    """Raise ConfigError for the first wrong value, as far as this takes neither a network nor data."""
     for group in ("", *CLOSED, "head", "loss", "optimizer", "logger"):
         check_group(config, group)
-    _check_together(config)
+    stride, trainer = config.backbone.get("output_stride", 0), config.trainer
+    if str(config.backbone.get("_target_", "")).startswith(OURS) and is_whole(stride):
+        check_crop(config.size, stride)
+    if isinstance(trainer.devices, int) and trainer.devices > 0:
+        micro_batch(config.batch_size, trainer.devices, trainer.accumulate_grad_batches)
+    trainer.val_interval()  # val_every must divide max_steps
 
 
 def check_keys(config: Mapping[str, Any], overrides: Sequence[str]) -> None:
-    """Refuse what the command line takes away, and what it adds, with a plus, where nothing reads it.
+    """Raise ConfigError for a needed key that is removed with `~`, or an added one (`+`) that nothing reads.
 
-    An experiment's file may have keys of its own, to refer to.
-
-    Raises:
-        ConfigError: the first such key.
+    An experiment's file may define keys of its own, to refer to.
     """
     known = config_files.options("") | set(config_files.GROUPS)
     taken_away = {override[1:].partition("=")[0] for override in overrides if override.startswith("~")}
@@ -142,11 +135,7 @@ def check_keys(config: Mapping[str, Any], overrides: Sequence[str]) -> None:
 
 
 def check_group(config: Mapping[str, Any], group: str) -> None:
-    """Check the options of one group; of the top level, for an empty name.
-
-    Raises:
-        ConfigError: the first value or key that cannot be.
-    """
+    """Raise ConfigError for the first wrong value or key of a group; the top level for an empty name."""
     options = config[group] if group else config
     if group in CLOSED:
         known = defaults(group).keys()
@@ -158,13 +147,3 @@ def check_group(config: Mapping[str, Any], group: str) -> None:
         place, _, option = key.rpartition(".")
         if place == group and option in options:
             rule.check(key, options[option])
-
-
-def _check_together(config: RunConfig) -> None:
-    """Check options against each other."""
-    stride, trainer = config.backbone.get("output_stride", 0), config.trainer
-    if str(config.backbone.get("_target_", "")).startswith(OURS) and is_whole(stride):
-        check_crop(config.size, stride)
-    if isinstance(trainer.devices, int) and trainer.devices > 0:
-        micro_batch(config.batch_size, trainer.devices, trainer.accumulate_grad_batches)
-    trainer.val_interval()  # it must divide the run

@@ -1,8 +1,8 @@
-"""Execution: one process, or several ranks together, do what one run folder says.
+"""Execution: one process, or several ranks together, execute one run folder.
 
-execute      train what is not trained, test what is not tested, and record how it ended
+execute      train and test what is still missing, and record the outcome
 start        the weights that a run begins with
-train        from its folder to last.ckpt at its last step
-test         the strategies that it has not been tested with
-environment  what it ran on
+train        from the folder to last.ckpt at the last step
+test         the strategies that the run has not been tested with
+environment  packages, code and hardware
 """

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, code and hardware, for environment.json."""
+"""A run's environment: versions, code and hardware, for environment.json."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ PACKAGES = (
 
 
 def describe(world: int = 1) -> Environment:
-    """Return the environment, and how many ranks work in it."""
+    """Return the environment of this process; `world` is the number of ranks."""
     return Environment(
         python=sys.version.split()[0],
         packages={name: _version(name) for name in PACKAGES},
@@ -43,7 +43,7 @@ def _version(package: str) -> str | None:
 
 
 def _git_commit() -> str | None:
-    """The commit of the code that runs, with a mark where it was changed; None outside a checkout."""
+    """Return the commit of this code, with a mark if it was changed; None outside a checkout."""
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
@@ -58,10 +58,7 @@ def _git_commit() -> str | None:
 
 
 def changes(before: Environment, now: Environment, micro_batches: int = 1) -> list[str]:
-    """What differs between two descriptions that may change a run's bits, a line each.
-
-    `micro_batches` are those of a step.
-    """
+    """Return the differences that may change a run's bits, a line each; `micro_batches` are those of a step."""
     flat = [
         {
             **one.packages,

@@ -1,6 +1,6 @@
-"""Doing: a process, or several ranks together, execute one run folder, from wherever the run stands.
+"""Execute one run folder in one process or several ranks, from whatever step the run has reached.
 
-Rank 0 holds the run and writes what is to be written of it; the others follow (distributed/group.py).
+Rank 0 holds the run's lease and writes to its folder; the others follow (distributed/group.py).
 """
 
 import logging
@@ -33,11 +33,15 @@ def execute(
 ) -> None:
     """Train the run to its end and test it with the strategies that its configuration names.
 
-    What is there already is not done again. With `train=False` an unfinished run is an error. A run that is
-    held by another process is waited for, where its configuration says `wait`. Where the configuration wants
-    several devices, and nothing outside started a rank for each, this starts them. `logged` says that the
-    process's output is in the run's log already. `asked` is a configuration to test the run under if it is
-    trained already: nothing is written into its own then. Only classes that may be built are (trust.py).
+    Existing results are not computed again. If another process holds the run, this waits, unless the
+    configuration says `wait=false`. If the configuration wants several devices and no rank was started for
+    each from outside, this starts them. Only trusted classes are built (trust.py).
+
+    Args:
+        folder: The run.
+        train: Whether to train; if not, an unfinished run is an error.
+        logged: Whether this process's output goes to the run's log already.
+        asked: A configuration to test a trained run under; the run's own stays as it is.
 
     Raises:
         UserError: another process holds the run, or what the parts raise.
@@ -55,18 +59,14 @@ def execute(
             with _recorded(folder), _all_ranks(folder, train, group, asked):
                 _execute(folder, train, group, lease, asked)
         except Exception as error:
-            # While the run is held: whoever waits for it takes it up with the smaller micro-batches.
+            # While the lease is held, so that a waiting process goes on with the smaller micro-batches.
             if failures.is_out_of_memory(error) and _shrink(folder):
                 raise _again(folder, group) from error
             raise
 
 
 def _config(folder: RunFolder, asked: RunConfig | None) -> RunConfig:
-    """What is asked of a run that is done, else the run's own: another command may have renewed it.
-
-    Raises:
-        ConfigError: it names classes that may not be built.
-    """
+    """Return `asked` if the run is done, else the run's own, read again and checked for trust."""
     done = folder.status().state is State.DONE
     config = asked if asked is not None and done else folder.config()
     check_targets(folder, config)
@@ -82,7 +82,7 @@ def _all_ranks(
         check_devices(config)
         devices = devices_wanted(config)
     elif devices != wanted:
-        log.info(f"{devices} ranks were started; trainer.devices={wanted} is left aside")
+        log.info(f"{devices} ranks were started; trainer.devices={wanted} is ignored")
     command = folder.command()
     return group.lead(
         devices,
@@ -100,7 +100,7 @@ def _execute(
     lease: Lease | None,
     asked: RunConfig | None,
 ) -> None:
-    """The same on all ranks; rank 0's reading of configuration and status is everybody's."""
+    """Train and test on every rank; all use the configuration and status that rank 0 read."""
     leads = lease is not None
     config, status = broadcast((_config(folder, asked), folder.status()) if leads else None)
     with tracked(folder, config) if leads else nullcontext(RunLogger()) as logger:
@@ -110,7 +110,7 @@ def _execute(
                     f"run {folder.id} is not trained yet: give its command to segsweep train first"
                 )
             train_run(folder, config, status, group.ranks, lease, logger)
-            # Another command may ask for more tests by now.
+            # Meanwhile another command may have asked for more tests.
             config = broadcast(_config(folder, None) if leads else None)
         run_tests(folder, config, group.ranks)
     if leads and (status.error or status.failure):
@@ -127,9 +127,9 @@ def _again(folder: RunFolder, group: Group) -> UserError:
 
 
 def _shrink(folder: RunFolder) -> bool:
-    """Have the run take half its micro-batch from now on, at the same effective batch; False if it cannot.
+    """Split the run's batch into more micro-batches from now on; return False if that is impossible.
 
-    BatchNorm then sees fewer images at a time: a fact about the run, which status.json and reports tell.
+    BatchNorm then sees fewer images at a time: status.json and reports record this.
     """
     config, status = folder.config(), folder.status()
     images, accumulate = config.batch_size, config.trainer.accumulate_grad_batches
@@ -145,15 +145,15 @@ def _shrink(folder: RunFolder) -> bool:
 
 @contextmanager
 def _recorded(folder: RunFolder) -> Iterator[None]:
-    """Have status.json say how it ended."""
+    """Record in status.json how the block ended, if by an error."""
     try:
         yield
     except LeaseLostError:
-        raise  # the run is another process's now, and so is its status
+        raise  # the run and its status belong to another process now
     except BaseException as error:
-        folder.check_ours()  # what failed may have failed because another process went on with the run
+        folder.check_ours()  # the failure may come from another process that went on with the run
         log.debug("the run ended early", exc_info=True)
-        with suppress(UserError):  # on a full disk the status stays as it was
+        with suppress(UserError):  # on a full disk the status cannot be written
             folder.update_status(**_ending(folder, error))
         raise
 
@@ -162,26 +162,22 @@ def _ending(folder: RunFolder, error: BaseException) -> dict[str, object]:
     kind = failures.classify(error)
     state = folder.status().state
     if state != "done":
-        # A planned run that was never started is planned still.
+        # A planned run that was never started remains planned.
         preempted = State.INTERRUPTED if state == "running" else state
         state = preempted if kind == failures.PREEMPTED else State.FAILED
+    rank = error.rank if isinstance(error, failures.RankFailedError) else 0
+    own_log = rank_log(folder.path, rank)
+    log_file = own_log if rank and own_log.exists() else folder.log
     return {
         "state": state,
         "error": None if kind == failures.PREEMPTED else failures.one_line(error),
-        "failure": RecordedFailure(kind=kind, log=tuple(failures.log_tail(_said(folder, error)))),
+        "failure": RecordedFailure(kind=kind, log=tuple(failures.log_tail(log_file))),
     }
-
-
-def _said(folder: RunFolder, error: BaseException) -> Path:
-    """The log of the rank that failed, where it has one of its own."""
-    rank = error.rank if isinstance(error, failures.RankFailedError) else 0
-    own = rank_log(folder.path, rank)
-    return own if rank and own.exists() else folder.log
 
 
 @contextmanager
 def _log_file(path: Path, logged: bool) -> Iterator[None]:
-    """Copy what is logged to log.txt, unless it gets there already."""
+    """Copy log lines to log.txt, unless they get there already."""
     if logged:
         yield
         return

@@ -1,4 +1,4 @@
-"""How far a test has come: a bar on a terminal, a line a minute elsewhere, and status.json for a sweep."""
+"""Show a test's progress: a bar on a terminal, else a log line a minute, and status.json for a sweep."""
 
 import logging
 import sys
@@ -14,17 +14,17 @@ from segsweep.terminal import progress_bar
 log = logging.getLogger("segsweep")
 
 WRITTEN, SAID = 5.0, 60.0
-"""Seconds between two writes of status.json, of a longer test, and between two lines of the log."""
+"""Seconds between two writes of status.json, and between two log lines."""
 
 
 @contextmanager
 def shown(folder: RunFolder, leads: bool) -> Iterator[Callable[[int, int], None]]:
-    """Yield what is to be called with (images done, images in all); of several ranks one shows its share."""
+    """Yield a callback for (images done, images in all); of several ranks only the first shows its share."""
     if not leads:
         yield lambda done, total: None
         return
     teller = _Teller(folder)
-    teller.clear()  # a killed process's
+    teller.clear()  # what a killed process left
     with progress_bar("test") as draw:
 
         def on_progress(done: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""Where a run's weights come from when its process starts."""
+"""The weights that a run starts from."""
 
 import logging
 from collections.abc import Mapping
@@ -25,18 +25,18 @@ log = logging.getLogger("segsweep")
 def start(folder: RunFolder, config: RunConfig, segmenter: Segmenter) -> tuple[Path | None, str]:
     """Give a fresh network the weights that the run begins with.
 
-    The start order, first that is there:
+    The first of these that exists:
 
-    1. its own newest checkpoint, which Lightning loads with all else;
-    2. its parent's last weights, where it is a later stage of a chain;
+    1. the run's own newest checkpoint, which Lightning loads with the training state;
+    2. its parent's last weights, if it is a later stage of a chain;
     3. `init`, a file or another run;
-    4. what the encoder was built with: ImageNet weights, or none.
+    4. the weights that the encoder was built with: ImageNet's, or random ones.
 
     Returns:
-        The checkpoint to resume from, if any, and what was taken, in words.
+        The checkpoint to resume from, if any, and a description of the source.
 
     Raises:
-        UserError: what is named is not there, or is of another network.
+        UserError: the weights do not exist, or are of another network.
     """
     if (own := newest(folder.checkpoints)) is not None:
         return own, f"own checkpoint {own.name}"
@@ -49,19 +49,18 @@ def start(folder: RunFolder, config: RunConfig, segmenter: Segmenter) -> tuple[P
 
 
 def check_init(config: RunConfig, segmenter: Segmenter) -> None:
-    """Raise what `start` would of `init`, before anything trains; the network may be without weights."""
+    """Raise what `start` would raise because of `init`; the network may be on the meta device."""
     if config.init is not None:
         _fitting(segmenter, *_init(config))
 
 
 def _init(config: RunConfig) -> tuple[Path, dict[str, Any]]:
-    """The file that `init` names, and what it holds: the checkpoint of a run of ours, or any weights."""
+    """Return the file that `init` names and its content: a run's checkpoint, or any weights."""
     file = init_file(config)
     return file, _checkpoint(file) if is_run(config) else read_weights(file, "init")
 
 
 def _checkpoint(file: Path) -> dict[str, Any]:
-    """What a checkpoint of a finished run holds."""
     if not file.is_file():
         raise UserError(f"{file}: these weights to start from are not there; train that run first")
     return read_checkpoint(file)
@@ -75,19 +74,20 @@ def _last_of(parent: Path) -> Path:
 
 
 def _load(segmenter: Segmenter, file: Path, content: Mapping[str, Any]) -> str:
-    """Load what fits; what depends on the number of classes is made anew, and said."""
+    """Load the tensors that fit; name the layers that do not, as they depend on the number of classes."""
     kept, other = _fitting(segmenter, file, content)
     segmenter.load_state_dict(kept, strict=False)
-    return f" (made anew for its classes: {', '.join(_layers(other))})" if other else ""
+    layers = sorted({key.rpartition(".")[0] for key in other})
+    return f" (made anew for its classes: {', '.join(layers)})" if other else ""
 
 
 def _fitting(
     segmenter: Segmenter, file: Path, content: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors of a file that fit the network, and the names of those that have another shape.
+    """Return the tensors of a file that fit the network, and the names of those that have another shape.
 
     Raises:
-        ConfigError: they are of another network.
+        ConfigError: the weights are of another network.
     """
     wanted = segmenter.state_dict()
     state = current_names(segmenter_weights(content), wanted)
@@ -102,9 +102,5 @@ def _fitting(
             f"(first: {wrong[0]}); start from a run with the same backbone and head, or give weights of an "
             "encoder alone as backbone.weights=FILE"
         )
-    # Auxiliary branches are trained beside the network and may be others in each stage: kept where they fit.
+    # Auxiliary branches may differ from stage to stage: they are kept if they fit.
     return {k: v for k, v in state.items() if k in wanted and v.shape == wanted[k].shape}, other
-
-
-def _layers(keys: list[str]) -> list[str]:
-    return sorted({key.rpartition(".")[0] for key in keys})

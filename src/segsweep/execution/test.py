@@ -1,8 +1,8 @@
-"""Testing a trained run with the strategies that it has not been tested with, by one rank or by several.
+"""Test a trained run with the strategies that it has not been tested with, on one rank or several.
 
-Of several ranks each tests every so many-th image. Rank 0 decides what is missing, and writes what one
-process would have written, byte for byte: counts are integers that add up, and files of predictions and
-pictures are each of one image. Between the ranks passes what is decided, and at the end what was counted.
+Each of n ranks tests every n-th image. Rank 0 decides what is missing, and writes what a single process would
+write, byte for byte: counts are integers that add up, and each file of predictions or pictures is of one
+image. The ranks exchange this decision first and their counts at the end.
 """
 
 import logging
@@ -49,18 +49,17 @@ from segsweep.training.checkpoint_files import read_checkpoint, segmenter_weight
 log = logging.getLogger("segsweep")
 
 _Part = tuple[dict[str, Counts], list[dict[str, Size]]]
-"""What a rank has found: counts by strategy, and the sizes of what each writer stored."""
+"""One rank's results: counts by strategy, and the sizes of the predictions that each writer stored."""
 
 
 def run_tests(folder: RunFolder, config: RunConfig, ranks: Ranks) -> None:
-    """Test with what is missing, all of it in one pass over the images. Called by every rank.
+    """Run all missing tests in one pass over the images. Called by every rank.
 
-    A test yields counts, or predictions where its split has no public truth, and predictions where they are
-    asked for besides.
+    A test yields counts, or predictions if its split has no public truth; predictions also if asked for.
 
     Raises:
-        UserError: the weights to be tested are not there, an image cannot be read, or the disk is full; on
-            all ranks, whichever met it.
+        UserError: the weights do not exist, an image cannot be read, or the disk is full; on all ranks, even
+            if only one met the error.
     """
     strategies = build.build_strategies(config)
     if not strategies:
@@ -87,7 +86,7 @@ def run_tests(folder: RunFolder, config: RunConfig, ranks: Ranks) -> None:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One pass over a split for all that is missing: `missing` has what each strategy has yet to yield."""
+    """One pass over a split: `missing` has the results that each strategy still lacks."""
 
     folder: RunFolder
     config: RunConfig
@@ -98,7 +97,7 @@ class _Pass:
     suffix: str
     ranks: Ranks
     token: str
-    """Of this pass, the same on all ranks."""
+    """Identifies this pass, on all ranks."""
 
     def do(self) -> None:
         pending = [strategy for name, strategy in self.strategies.items() if self.missing[name]]
@@ -125,7 +124,7 @@ class _Pass:
     def _write(
         self, pending: Sequence[Strategy], writers: Sequence[PredictionWriter], parts: Sequence[_Part]
     ) -> None:
-        """Write what all ranks have found, as if one had found it."""
+        """Write the merged results of all ranks."""
         for strategy in pending:
             counts = Counts.merge([counts[strategy.name] for counts, _ in parts], map(str, self.samples.ids))
             self._write_test(strategy, counts)
@@ -135,7 +134,7 @@ class _Pass:
             self._finish(writer)
 
     def _writers(self) -> Iterator[PredictionWriter]:
-        """One for each form in which a strategy's predictions are missing."""
+        """Yield a writer for each missing form of a strategy's predictions."""
         for strategy, kinds in self.missing.items():
             for kind in (kind for kind in PREDICTIONS if kind in kinds):
                 form = prediction_form(kind, self.data.submission, self.data.num_classes)
@@ -151,7 +150,7 @@ class _Pass:
         checkpoint = _checkpoint(self.folder, self.config)
         own, done = range(self.ranks.rank, len(self.samples), self.ranks.world), count(1)
         consumers: list[OnImage] = [self._check_ours, *writers]
-        if self.samples.has_truth:  # pictures are for reports of figures, and show the truth
+        if self.samples.has_truth:  # pictures are for reports, and show the truth
             place = self.folder.path / layout.PICTURES
             consumers.append(PictureWriter(place, self.samples.ids, self.data.palette, self.suffix))
         with testing_progress.shown(self.folder, self.ranks.rank == 0) as progress:
@@ -170,12 +169,11 @@ class _Pass:
         self.folder.check_ours()
 
     def _write_test(self, strategy: Strategy, counts: Counts) -> None:
-        """Keep the figures, or where there is no truth the protocol; figures that are there stay."""
+        """Write missing figures, or the protocol alone if there is no truth."""
         target, card = self.folder.tests / (strategy.name + self.suffix), self._card(strategy, counts.sizes)
-        if not self.samples.has_truth:
-            write_test(target, None, self.data.classes, card, self.folder.check_ours)
-        elif COUNTS in self.missing[strategy.name]:
-            write_test(target, counts, self.data.classes, card, self.folder.check_ours)
+        truth = self.samples.has_truth
+        if not truth or COUNTS in self.missing[strategy.name]:
+            write_test(target, counts if truth else None, self.data.classes, card, self.folder.check_ours)
 
     def _finish(self, writer: PredictionWriter) -> None:
         where = f"; hand it in at {writer.form.server}" if writer.form.server else ""
@@ -225,7 +223,7 @@ def _initial_weights(identity: dict[str, Any]) -> str:
 
 
 def load_network(config: RunConfig, checkpoint: Path, output_stride: int | None) -> Segmenter:
-    """The trained network without its auxiliary branches, at another output stride where one is given."""
+    """Return the trained network without auxiliary branches, at another output stride if one is given."""
     network = build.build_segmenter(config, output_stride, load_weights=False, auxiliary=False)
     wanted = network.state_dict().keys()
     weights = current_names(segmenter_weights(read_checkpoint(checkpoint)), wanted)
@@ -235,6 +233,6 @@ def load_network(config: RunConfig, checkpoint: Path, output_stride: int | None)
 
 
 def device(accelerator: str, local_rank: int) -> torch.device:
-    """What a rank tests on: its GPU where there are some and the configuration does not say cpu."""
+    """Return the device that a rank tests on: its GPU, unless there is none or the configuration says cpu."""
     usable = accelerator != "cpu" and torch.cuda.is_available()
     return torch.device("cuda", local_rank) if usable else torch.device("cpu")

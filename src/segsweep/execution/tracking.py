@@ -1,4 +1,4 @@
-"""A run's logger: open from its first step to its last test, told what the run is and how it ended."""
+"""A run's logger: open from the first step to the last test, then given the run's figures."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +18,10 @@ from segsweep.training.loggers import RunInfo, RunLogger
 
 @contextmanager
 def tracked(folder: RunFolder, config: RunConfig) -> Iterator[RunLogger]:
-    """Yield the logger of a run that is trained and tested inside; then tell it the figures and close it.
+    """Yield the logger of a run that is trained and tested in the block; then log the figures and close it.
 
-    If the training did not start it, new tests do. If the run ends early, a service is left to close with the
-    process: what it lacks it is told when the run goes on. Until it has been told all, the run is not
-    complete.
+    If the training did not start it, new tests do. If the run ends early, its services close with the
+    process, and receive what they lack when the run goes on; the run is not complete before that.
     """
     logger, before = build.build_logger(config), folder.strategies()
     logs, untold = bool(logger.services), folder.status().untold
@@ -32,7 +31,7 @@ def tracked(folder: RunFolder, config: RunConfig) -> Iterator[RunLogger]:
     if logs and (untold or logger.started or folder.strategies() != before):
         logger.start(run_info(folder, folder.config()))
         logger.finish(summary(folder))
-    if logs or untold:  # without a logger nothing is owed any more
+    if logs or untold:  # without a logger nothing is left to log
         folder.update_status(untold=False)
 
 
@@ -54,7 +53,7 @@ def summary(folder: RunFolder) -> dict[str, Any]:
 def run_info(
     folder: RunFolder, config: RunConfig, classes: Sequence[str] = (), palette: Palette = ()
 ) -> RunInfo:
-    """Return what a logger is told of a run; `classes` and `palette` are for validations."""
+    """Return a run's description for loggers; `classes` and `palette` are for validations."""
     stage, axes = folder.plan.stage, _axes(folder, config)
     network = "-".join(folder.plan.choices.get(group, "?") for group in ("backbone", "head", "dataset"))
     return RunInfo(
@@ -71,7 +70,7 @@ def run_info(
 
 
 def _axes(folder: RunFolder, config: RunConfig) -> list[str]:
-    """Return what tells the run from the others of its sweep; if it is alone, what it was asked for by."""
+    """Return how the run differs from the others of its sweep; if it is alone, its identity overrides."""
     axes = compare.axes(_members(folder.path.parent, config.sweep))
     values = {key: value for key, value in compare.describe(folder, axes).items() if key != "stage"}
     told = [f"{key}={value}" for key, value in values.items() if value != compare.MISSING]
@@ -81,7 +80,7 @@ def _axes(folder: RunFolder, config: RunConfig) -> list[str]:
 
 
 def _members(runs_dir: Path, sweep: str | None) -> list[RunFolder]:
-    """Return the runs of a sweep that are there; none if it cannot be read."""
+    """Return a sweep's existing runs; an empty list if its journal cannot be read."""
     try:
         record = None if sweep is None else Journal(runs_dir, sweep).read()
     except UserError:

@@ -1,4 +1,4 @@
-"""Training one run: from its folder to last.ckpt at its last step."""
+"""Train one run: from its folder to last.ckpt at the last step."""
 
 import logging
 import sys
@@ -35,10 +35,10 @@ def train(
     lease: Lease | None,
     logger: RunLogger,
 ) -> None:
-    """Train the run to its end, from wherever it stands; `lease` is rank 0's, which alone writes.
+    """Train the run from the step it has reached to its end; only rank 0 has a `lease` and writes.
 
     Raises:
-        UserError: what the parts raise, see `failures.classify`.
+        UserError: as the parts raise it, see `failures.classify`.
     """
     check_values(config)
     if status.shrunk_to:  # it ran out of memory before
@@ -82,7 +82,7 @@ def _recorder(folder: RunFolder, config: RunConfig, data: SegmentationDataset, l
 
 
 def _progress_writer(folder: RunFolder) -> Callable[[Progress, Recorder], None]:
-    """What keeps status.json and the log at the run's step; training time adds up over restarts."""
+    """Return a function that writes progress to status.json and the log; time adds up over restarts."""
     started, seconds_before = time.monotonic(), folder.status().train_seconds or 0.0
 
     def write(progress: Progress, recorder: Recorder) -> None:
@@ -102,7 +102,7 @@ def _progress_writer(folder: RunFolder) -> Callable[[Progress, Recorder], None]:
 
 
 def _note_environment(folder: RunFolder, world: int, micro_batches: int, goes_on: bool) -> None:
-    """Keep what the run runs on; if it goes on under other code or packages, say so."""
+    """Record the environment; warn if the run resumes in another one."""
     now = environment.describe(world)
     before = folder.environment() if goes_on else None
     if before is not None and (changes := environment.changes(before, now, micro_batches)):

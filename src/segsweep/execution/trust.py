@@ -1,16 +1,16 @@
-"""Whether the classes that a run folder names may be built: the folder may come from somebody else.
+"""Decide which classes named by a run folder may be built: the folder may come from somebody else.
 
-A configuration file names classes and functions with their arguments, so whoever builds what a file names
-runs the code of whoever wrote the file. Built are
+A configuration file names classes and functions with their arguments, so building them runs the code that the
+file's author chose. Trusted are
 
-1. what segsweep ships in its own configuration, and optimizers, schedules and transforms of the libraries
-   that it is made for;
-2. what the user named: on the command line that plans or tests the run, which hands the names on to the
-   processes that execute it, or in their own configuration folder;
-3. what is defined in the user's working folder, but not in a folder of runs.
+1. targets in segsweep's own configuration, and optimizers, schedules and transforms of the libraries that it
+   supports;
+2. targets that the user named: on the command line that plans or tests the run, which passes the names on to
+   the processes that execute it, or in their own configuration folder;
+3. classes and functions defined in the user's working folder, but not in a folder of runs.
 
-A name is looked at before it is imported, as an import runs code too, and again when it is, as a name may
-lead anywhere (`my_head.os.system`). Nothing in the run folder has a say in this: not its plan either.
+A name is checked before it is imported, because an import runs code, and again afterwards, because a name may
+lead anywhere (`my_head.os.system`). Nothing in the run folder, not even its plan, can extend the trust.
 """
 
 import sys
@@ -27,11 +27,7 @@ from segsweep.runs.targets import configured, named, shipped
 
 
 def check(folder: RunFolder, config: Mapping[str, Any]) -> None:
-    """See that a run's configuration names nothing but what may be built.
-
-    Raises:
-        ConfigError: it names something else.
-    """
+    """Raise ConfigError if a run's configuration names a class or function that is not trusted."""
     known = {*shipped(), *configured(), *folder.allowed}
     for key, target in named(config):
         if not isinstance(target, str) or not (
@@ -44,7 +40,7 @@ def check(folder: RunFolder, config: Mapping[str, Any]) -> None:
 
 
 def _is_of_a_library(target: str) -> bool:
-    """Whether it is a class of the few kinds that are built from other packages, whatever it is called."""
+    """Return whether it is one of the few kinds of classes that are built from other packages."""
     if target.startswith("torch.optim."):
         from torch.optim import Optimizer
         from torch.optim.lr_scheduler import LRScheduler
@@ -62,7 +58,7 @@ def _is_subclass(target: str, package: str, bases: tuple[type, ...]) -> bool:
 
 
 def _is_of_the_working_folder(target: str, folder: RunFolder) -> bool:
-    """Whether it is a class or function that is defined in a module of the working folder."""
+    """Return whether it is a class or function that is defined in a module of the working folder."""
     if not _is_own(_module_file(target.split(".")[:-1]), folder):
         return False
     build.find_modules_of_the_working_folder()
@@ -75,9 +71,9 @@ def _is_of_the_working_folder(target: str, folder: RunFolder) -> bool:
 
 
 def _module_file(names: list[str]) -> Path | None:
-    """The file of a module of the working folder, found without importing it; None where there is none.
+    """Find the file of a module of the working folder without importing it; None if there is none.
 
-    The last names may be those of a class, and of one within it.
+    The last names may be those of a class and of another within it.
     """
     place = Path.cwd()
     if not names:
@@ -95,7 +91,7 @@ def _module_file(names: list[str]) -> Path | None:
 
 
 def _is_own(file: Path | None, folder: RunFolder) -> TypeGuard[Path]:
-    """Whether a file lies in the working folder, and in no folder of runs: those may have been received."""
+    """Return whether a file is in the working folder but in no folder of runs, which may be received."""
     here, runs_dir = Path.cwd().resolve(), folder.path.parent.resolve()
     if file is None or not file.resolve().is_relative_to(here):
         return False
