@@ -1,7 +1,7 @@
-"""From a resolved configuration to the objects it names.
+"""Build the objects that a resolved configuration names.
 
-This is where `_target_` becomes a class, and the only place that does it: whatever is wrong with a value
-shows here as one line that names its part of the configuration.
+This is the only place where `_target_` becomes a class. Any error in a value becomes one line here that names
+its part of the configuration.
 """
 
 import sys
@@ -33,10 +33,10 @@ from segsweep.training.task import SegmentationTask
 
 
 def build(config: Mapping[str, Any], part: str, **arguments: Any) -> Any:
-    """The object that one part of the configuration names.
+    """Return the object that one part of the configuration names.
 
     Raises:
-        UserError: as the object itself raises it, or a ConfigError for an option it does not have.
+        UserError: as the object raises it; a ConfigError for an unknown option.
     """
     find_modules_of_the_working_folder()
     try:
@@ -45,7 +45,7 @@ def build(config: Mapping[str, Any], part: str, **arguments: Any) -> Any:
         cause = error.__cause__
         if not isinstance(cause, UserError):
             raise _refusal(config, part, error) from error
-    # Out here: within the block, Hydra's report, whose cause this is, would become its own cause.
+    # Outside the block: inside, Hydra's error, whose cause this is, would become its cause in turn.
     if isinstance(cause, OptionError) and cause.option in arguments:
         raise cause  # an option of the top level, or of another part
     raise cause.within(part)
@@ -53,7 +53,7 @@ def build(config: Mapping[str, Any], part: str, **arguments: Any) -> Any:
 
 @contextmanager
 def options_of(part: str) -> Iterator[None]:
-    """Have errors about options name these as options of a part of the configuration."""
+    """Prefix the option in errors of the block with a part of the configuration."""
     try:
         yield
     except UserError as error:
@@ -62,22 +62,22 @@ def options_of(part: str) -> Iterator[None]:
 
 
 def find(target: str) -> Any:
-    """Return what a dotted name leads to, importing its module; None if it leads nowhere."""
+    """Return the object of a dotted name, importing its module; None if there is none."""
     try:
         return resolve_name(target)
-    # Anything: importing a module runs its code.
+    # Any exception: importing a module runs its code.
     except Exception:
         return None
 
 
 @cache
 def find_modules_of_the_working_folder() -> None:
-    """A user's own head or data set is a Python file beside their configuration."""
+    """Make Python files beside the user's configuration importable, such as their own head or dataset."""
     sys.path.append(str(Path.cwd()))
 
 
 def _refusal(config: Mapping[str, Any], part: str, error: HydraException) -> ConfigError:
-    """What Hydra's report of a failed call comes to: an option that the class does not have, or its cause."""
+    """Return the reason for Hydra's error: an option that the class does not have, or the error's cause."""
     with suppress(ErrorDuringImport, TypeError, ValueError):
         parameters = signature(locate(config[part]["_target_"])).parameters  # type: ignore[arg-type]
         known = [name for name, one in parameters.items() if one.kind is not one.VAR_KEYWORD]
@@ -91,10 +91,10 @@ def _refusal(config: Mapping[str, Any], part: str, error: HydraException) -> Con
 def build_segmenter(
     config: RunConfig, output_stride: int | None = None, load_weights: bool = True, auxiliary: bool = True
 ) -> Segmenter:
-    """The network, at another output stride than its own where one is given.
+    """Return the network, at another output stride than its own if one is given.
 
-    Without `load_weights` the encoder starts from nothing: for a network that is about to be given a
-    checkpoint, or only to be counted. Without `auxiliary` it has no auxiliary branches, which exist for
+    Without `load_weights` the encoder starts from random weights: for a network that is about to load a
+    checkpoint, or is only measured. Without `auxiliary` it has no auxiliary branches, which exist for
     training only.
     """
     backbone = dict(config.backbone)
@@ -118,11 +118,7 @@ def build_segmenter(
 
 
 def build_dataset(config: RunConfig) -> SegmentationDataset:
-    """The dataset, whatever is done with it.
-
-    Raises:
-        ConfigError: it has another number of classes than `num_classes`.
-    """
+    """Return the dataset; raise ConfigError if its number of classes is not `num_classes`."""
     dataset: SegmentationDataset = build(config, "dataset", **_taken(config, "dataset"))
     if config.num_classes != dataset.num_classes:
         name, classes = type(dataset).__name__, ", ".join(dataset.classes)
@@ -136,9 +132,9 @@ def build_dataset(config: RunConfig) -> SegmentationDataset:
 
 
 def build_data(config: RunConfig, dataset: SegmentationDataset | None = None) -> DataModule:
-    """The dataset, unless it is built already, with batches, augmentation and order, for training."""
+    """Return the training data: the dataset, built unless it is given, batched, augmented and ordered."""
     if config.augment.get("extra"):
-        import_albumentations()  # before Hydra imports what the transforms name
+        import_albumentations()  # before Hydra imports it for the transforms
     return DataModule(
         dataset or build_dataset(config),
         size=config.size,
@@ -151,14 +147,14 @@ def build_data(config: RunConfig, dataset: SegmentationDataset | None = None) ->
 
 
 def _taken(config: RunConfig, part: str) -> dict[str, Any]:
-    """Options of the top level that the class of a part asks for by its attribute `takes`."""
-    with suppress(ErrorDuringImport):  # which building it reports
+    """Return the top-level options that the class of a part requests by its attribute `takes`."""
+    with suppress(ErrorDuringImport):  # building the part reports it
         return {key: config[key] for key in getattr(locate(config[part]["_target_"]), "takes", ())}
     return {}
 
 
 def build_loss(config: RunConfig) -> SegmentationLoss:
-    """The loss, once it is known to fit the number of classes."""
+    """Return the loss, checked against the number of classes."""
     loss: SegmentationLoss = build(config, "loss")
     with options_of("loss"):
         loss.check(config.num_classes)
@@ -166,10 +162,10 @@ def build_loss(config: RunConfig) -> SegmentationLoss:
 
 
 def build_task(config: RunConfig) -> SegmentationTask:
-    """Everything that is trained, with fresh weights drawn from the run's seed."""
+    """Return the training task, with fresh weights drawn from the run's seed."""
     torch.manual_seed(config.seed)
     trainer = config.trainer
-    loss = build_loss(config)  # before the network: what is wrong with it shows at once
+    loss = build_loss(config)  # before the network, as its errors come faster
     return SegmentationTask(
         segmenter=build_segmenter(config),
         loss=loss,
@@ -185,13 +181,13 @@ def build_task(config: RunConfig) -> SegmentationTask:
 
 
 def build_strategies(config: RunConfig) -> dict[str, Strategy]:
-    """Test strategies by name; equal settings under two keys are one strategy."""
+    """Return the test strategies by name; equal settings under two keys are one strategy."""
     with options_of("test"):
         strategies = [build(config.test, key) for key in config.test]
     return {strategy.name: strategy for strategy in strategies}
 
 
 def build_logger(config: RunConfig) -> RunLogger:
-    """What the run logs to besides metrics.csv."""
+    """Return the run's loggers besides metrics.csv."""
     logger: RunLogger = build(config, "logger")
     return logger

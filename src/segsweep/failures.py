@@ -1,7 +1,7 @@
-"""What kind of failure ended a run, and how it is told in one line.
+"""Classify the failure that ended a run, and describe it in one line.
 
-A class says who has to do something: a run that was preempted needs nothing but its command again, one that
-was out of memory a smaller micro-batch, one whose data set is damaged a repair.
+The class says what is to be done: a preempted run only needs its command again, a run that was out of memory
+a smaller micro-batch, a run with a damaged dataset a repair.
 """
 
 import errno
@@ -38,34 +38,34 @@ LOG_LINES = 30
 
 
 class AgainError(UserError):
-    """The run is to be executed once more, in a fresh process."""
+    """The run must be executed once more, in a fresh process."""
 
 
 class RankFailedError(UserError):
-    """Another rank of the run failed; told in its words."""
+    """Another rank of the run failed, with that rank's message."""
 
     def __init__(self, rank: int, kind: str, error: str, signum: int | None = None) -> None:
         super().__init__(f"rank {rank}: {error}")
         self.rank, self.kind, self.error, self.signum = rank, kind, error, signum
 
     def cause(self) -> UserError:
-        """What this rank raises in its place: asked to end itself where that one was."""
+        """Return the error that this rank raises: a preemption if the other rank was preempted."""
         return self if self.signum is None else PreemptedError(self.signum, f"on rank {self.rank}")
 
     def fields(self) -> dict[str, Any]:
-        """What it was made of, as plain values."""
+        """Return the constructor's arguments as plain values."""
         return {"rank": self.rank, "kind": self.kind, "error": self.error, "signum": self.signum}
 
 
 def of_rank(rank: int, error: BaseException) -> RankFailedError:
-    """A rank's own failure as the others are told of it."""
+    """Return a rank's own failure as it is reported to the others."""
     if isinstance(error, RankFailedError):
         return error
     return RankFailedError(rank, classify(error), one_line(error), getattr(error, "signum", None))
 
 
 def classify(error: BaseException) -> str:
-    """The class of what a run ended with, one of the names above."""
+    """Return the class of a failure, one of the names above."""
     if isinstance(error, RankFailedError):
         return error.kind
     if isinstance(error, KeyboardInterrupt | PreemptedError):
@@ -83,12 +83,10 @@ def classify(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """What ended a process, as the process that started it reads it."""
+    """A process's failure, as reported to the process that started it."""
 
     kind: str
-    """One of the classes above."""
     error: str
-    """In one line."""
 
     @classmethod
     def read(cls, file: Path) -> "Failure | None":
@@ -100,20 +98,20 @@ class Failure:
 
 @contextmanager
 def failure_in(file: Path | None) -> Iterator[None]:
-    """Write what ends the block, if it is an error, to a file for the process that started this one."""
+    """Write an error that ends the block to a file for the process that started this one."""
     try:
         yield
     except AgainError:
-        raise  # its end is no failure: the same command starts again
+        raise  # not a failure: the same command starts again
     except Exception as error:
         if file is not None:
-            with suppress(OSError):  # if it cannot be written, the exit status has to do
+            with suppress(OSError):  # then only the exit status is left
                 file.write_text(json.dumps(asdict(Failure(classify(error), one_line(error)))), "utf-8")
         raise
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device, or this machine, had no memory left."""
+    """Return whether the device, or this machine, had no memory left."""
     import torch
 
     if isinstance(error, RankFailedError):
@@ -129,7 +127,7 @@ def _is_of_the_disk(error: BaseException) -> bool:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as a line: a user's mistake in its own words, anything else with its kind."""
+    """Return an error as one line, with its type unless it is a user's mistake."""
     text = str(error).strip()
     if isinstance(error, UserError):
         return text
@@ -139,7 +137,7 @@ def one_line(error: BaseException) -> str:
 
 
 def log_tail(log: Path, lines: int = LOG_LINES) -> list[str]:
-    """The last lines of a run's log."""
+    """Return the last lines of a run's log."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 200 * lines))

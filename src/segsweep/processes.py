@@ -1,4 +1,4 @@
-"""Processes: how one is asked to end, by whom it lets itself be asked, and how one is told from others."""
+"""Processes: the signals that end them, who may send these, and how processes are identified."""
 
 import ctypes
 import os
@@ -13,17 +13,17 @@ from types import FrameType
 from typing import Any
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
-"""By which Slurm, cloud machines, closed terminals and people ask a process to end."""
+"""Signals by which Slurm, cloud machines, closed terminals and people ask a process to end."""
 KEYBOARD = signal.SIGINT
 ASKING = (KEYBOARD, *STOP_SIGNALS)
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PYTHON = (sys.executable, "-P")
-"""Python without the working folder first among its modules, where a user's random.py would be taken for
-Python's own; the user's own parts are found there last (build.py)."""
+"""Python without the working folder on its path, where a user's random.py would hide Python's own module.
+The user's own parts are found there all the same: build.py appends the folder."""
 
 
 def signal_name(number: int) -> str:
-    """The name of a signal as its sender knows it."""
+    """Return the name of a signal as its sender knows it."""
     return "Ctrl-C" if number == KEYBOARD else signal.Signals(number).name
 
 
@@ -31,9 +31,9 @@ def signal_name(number: int) -> str:
 def listening(
     handler: Callable[[int, FrameType | None], Any], numbers: Iterable[signal.Signals] = ASKING
 ) -> Iterator[None]:
-    """Have signals handled by `handler`, but leave those that this process was started to ignore.
+    """Handle signals by `handler`, except those that this process was started to ignore.
 
-    So a run under nohup survives its terminal, and a rank leaves the keyboard to the one that started it.
+    So a run under nohup survives its terminal, and a rank leaves Ctrl-C to the process that started it.
     """
     taken = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, handler) for number in taken}
@@ -45,10 +45,10 @@ def listening(
 
 
 def heed_parent_alone() -> None:
-    """In a process that works for its parent: end by SIGTERM from the parent, and by no other signal.
+    """Let only SIGTERM from its parent end this process; ignore all other requests to end.
 
-    A terminal's Ctrl-C, systemd, scancel and timeout signal all processes of a group, and a loader's worker
-    that ends before its parent has finished the step takes that step with it. A worker whose parent is gone
+    A terminal's Ctrl-C, systemd, scancel and timeout signal all processes of a group, but a loader process
+    that ends before its parent has finished the step breaks that step. A loader process whose parent is gone
     notices by itself.
     """
     if not hasattr(signal, "sigwaitinfo"):  # macOS cannot tell who sent a signal
@@ -66,10 +66,9 @@ def _wait_for_parent() -> None:
 
 
 def end_with_parent(signum: int = signal.SIGTERM, parent: int | None = None) -> None:
-    """Have the kernel send this process a signal when its parent dies; Linux alone can.
+    """Have the kernel send this process a signal when its parent dies; only Linux can.
 
-    `parent` is the process that is expected to be the parent still: where it died before it was asked for,
-    the signal comes at once.
+    `parent` is the expected parent: if it died before this call, the signal comes at once.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -80,7 +79,7 @@ def end_with_parent(signum: int = signal.SIGTERM, parent: int | None = None) -> 
 
 @cache
 def place_of(pid: int) -> str:
-    """Where process ids mean what they mean to this process."""
+    """Identify this boot and process namespace, in which process ids are unique; empty if unknown."""
     try:
         if Path("/proc/self").readlink().name != str(pid):  # /proc is that of another namespace
             return ""
@@ -91,17 +90,17 @@ def place_of(pid: int) -> str:
 
 
 def started(pid: int) -> str | None:
-    """When a process of this place started; empty where there is none, None where that is not to be seen."""
+    """Return a process's start time; empty if there is no such process, None if it cannot be seen."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None if exists(pid) else ""
     state, *fields = stat.rpartition(")")[2].split()
-    return "" if state in "ZX" else fields[18]  # one that is dead and not yet reaped counts as gone
+    return "" if state in "ZX" else fields[18]  # a dead process that is not yet reaped counts as gone
 
 
 def exists(pid: int) -> bool:
-    """Whether there is such a process: /proc may be mounted so that it hides those of other users."""
+    """Return whether a process exists, without /proc, which may hide those of other users."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -1,7 +1,7 @@
-"""What values options take, each rule once.
+"""The rules for option values, each defined once.
 
-Asked where a value becomes a layer or a setting, and before that, as soon as a configuration is composed: so
-nothing here imports torch, which takes seconds.
+They are checked as soon as a configuration is composed, and again when a value becomes a layer or a setting.
+So nothing here imports torch, which takes seconds.
 """
 
 import math
@@ -16,17 +16,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition on a value, and what to expect in its place: in words, or the names that there are."""
+    """A condition on a value, and a description of the valid ones: in words, or as a list of names."""
 
     holds: Callable[[Any], bool]
     expected: str | tuple[str, ...]
 
     def check(self, option: str, value: T) -> T:
-        """Return the value.
-
-        Raises:
-            ConfigError: it breaks the rule.
-        """
+        """Return the value; raise ConfigError if it breaks the rule."""
         if self.holds(value):
             return value
         if isinstance(self.expected, str):
@@ -34,28 +30,28 @@ class Rule:
         raise OptionError(option, value, near=self.expected)
 
     def or_null(self) -> "Rule":
-        """Return the rule for an option that may be null as well."""
+        """Return the rule for an option that may also be null."""
         words = f"{self.expected}, or null" if isinstance(self.expected, str) else (*self.expected, "null")
         return Rule(lambda value: value is None or self.holds(value), words)
 
 
 def one_of(*names: str) -> Rule:
-    """Return the rule for one of these names."""
+    """Return a rule that accepts these names."""
     return Rule(lambda value: isinstance(value, str) and value in names, names)
 
 
 def whole(least: int, words: str = "a whole number", most: float = math.inf) -> Rule:
-    """Return the rule for a whole number in a range."""
+    """Return a rule that accepts whole numbers in a range."""
     return Rule(lambda value: is_whole(value, least, most), f"{words}, at least {least}")
 
 
 def is_whole(value: object, least: int = 1, most: float = math.inf) -> bool:
-    """Whether a value is a whole number in a range; true and false are none."""
+    """Return whether a value is a whole number in a range; true and false are not."""
     return type(value) is int and least <= value <= most
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a finite number; true and false are none."""
+    """Return whether a value is a finite number; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -98,16 +94,16 @@ TAPS = Rule(
 
 
 def check_crop(size: Sequence[int], stride: int) -> None:
-    """Raise ConfigError where a training crop is smaller than one cell of the encoder's coarsest map."""
+    """Raise ConfigError if a training crop is smaller than one cell of the encoder's coarsest map."""
     if min(size) < stride:
         problem = f"a crop must not be smaller than the encoder's largest reduction, {stride}"
         raise OptionError("size", size, problem=problem, remedy=f"use size={2 * stride + 1} or more")
 
 
 def micro_batch(batch_size: int, devices: int, accumulate: int) -> int:
-    """The images of one forward pass on one device; ConfigError where they do not come out whole."""
-    images, rest = divmod(batch_size, devices * accumulate)
-    if rest:
+    """Return the images of one device's micro-batch; raise ConfigError if it does not divide evenly."""
+    images, remainder = divmod(batch_size, devices * accumulate)
+    if remainder:
         raise OptionError(
             "batch_size",
             batch_size,

@@ -58,7 +58,7 @@ def _git_commit() -> str | None:
 
 
 def changes(before: Environment, now: Environment, micro_batches: int = 1) -> list[str]:
-    """Return the differences that may change a run's bits, a line each; `micro_batches` are those of a step."""
+    """Return the differences that may change a run's bits; `micro_batches` are those of a step."""
     flat = [
         {
             **one.packages,

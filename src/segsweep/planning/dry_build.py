@@ -1,7 +1,7 @@
-"""Checking a configuration before anything starts: all that it names is built once, without weights.
+"""Check a configuration before anything starts: everything that it names is built once, without weights.
 
-The members of a sweep differ in few options. Each part is checked once for all that agree in the options it
-is given, and it is given only those.
+The members of a sweep differ in few options. Each part is given only the options that it needs, and is
+checked once for all members that agree in these.
 """
 
 import copy
@@ -42,23 +42,23 @@ DATA = (*DATASET, "augment", "sampling", "batch_size", "num_workers", "seed")
 
 
 def check(config: RunConfig) -> None:
-    """Build everything once without weights, so that what cannot work fails before anything starts.
+    """Build everything once without weights, so that errors appear before anything starts.
 
     Raises:
-        UserError: what the parts themselves raise, the data set's missing files last.
+        UserError: as the parts raise it; missing files of the dataset come last.
     """
     for part in (*_options(), _files):
         part(_without_seed(config))
 
 
 def check_test(config: RunConfig) -> None:
-    """Build what a test of a trained run takes besides its network, as `check` does for training."""
+    """Build everything that a test of a trained run needs besides its network, as `check` for training."""
     for part in (_dataset, _tests, _predictions, _test_files):
         part(_without_seed(config))
 
 
 def problems(config: RunConfig) -> Iterator[tuple[UserError, bool]]:
-    """All that `check` might raise, and whether it is about files only: the run could be built."""
+    """Yield each error that `check` might raise, and whether it is only about the dataset's files."""
     for part in (check_values, *_options(), _files):
         try:
             part(_without_seed(config))
@@ -67,7 +67,7 @@ def problems(config: RunConfig) -> Iterator[tuple[UserError, bool]]:
 
 
 def _options() -> tuple[Callable[[RunConfig], object], ...]:
-    """The parts that ask for no files, in the order in which one would mend them."""
+    """Return the checks that need no dataset files, in the order in which a user would fix errors."""
     return _weights, _training, _loss, _tests, _logger, _data, _predictions, _input
 
 
@@ -78,10 +78,7 @@ def _without_seed(config: RunConfig) -> RunConfig:
 def _of(
     *keys: str, kept: int | None = None
 ) -> Callable[[Callable[[RunConfig], T]], Callable[[RunConfig], T]]:
-    """Have a function called once for configurations that agree in these keys, with no others.
-
-    `kept` is how many results are kept at most; None for all.
-    """
+    """Cache a function by these keys of the configuration, and pass it no others; `kept` limits the results."""
 
     def once(function: Callable[[RunConfig], T]) -> Callable[[RunConfig], T]:
         cached = lru_cache(kept)(lambda text: function(RunConfig.of(json.loads(text))))
@@ -129,7 +126,7 @@ def _network(config: RunConfig) -> Segmenter:
 
 @_of("backbone")
 def _weights(config: RunConfig) -> None:
-    """Compare the file of weights, where there is one, with the encoder it is for."""
+    """Compare the file of weights, if there is one, with its encoder."""
     if config.backbone.get("weights") is not None:
         backbone = {**config.backbone, "pretrained": False}
         with torch.device("meta"):
@@ -146,7 +143,7 @@ def _schedule(config: RunConfig) -> Callable[..., dict[str, Any]]:
 def _training(config: RunConfig) -> None:
     segmenter, frozen = _network(config), config.trainer.freeze
     if frozen:
-        segmenter = copy.deepcopy(segmenter)  # which others share
+        segmenter = copy.deepcopy(segmenter)  # other members share it
         freeze(segmenter, frozen)
     check_init(config, segmenter)
     trainer, optimizer = config.trainer, build(config, "optimizer")
