@@ -78,7 +78,7 @@ def _without_seed(config: RunConfig) -> RunConfig:
 def _of(
     *keys: str, kept: int | None = None
 ) -> Callable[[Callable[[RunConfig], T]], Callable[[RunConfig], T]]:
-    """Cache a function by these keys of the configuration, and pass it no others; `kept` limits the results."""
+    """Cache a function by these keys of the configuration, the only ones it gets; `kept` limits the cache."""
 
     def once(function: Callable[[RunConfig], T]) -> Callable[[RunConfig], T]:
         cached = lru_cache(kept)(lambda text: function(RunConfig.of(json.loads(text))))

@@ -1,6 +1,6 @@
-"""`segsweep data check`: what is wrong with the files of a data set, and what would repair it.
+"""`segsweep data check`: the problems of a dataset's files, and their repairs.
 
-Training stops at the first bad file; this opens all of them and tells everything at once. It asks a data set
-only what every one offers (splits, official counts, label formats) and knows no configuration, no terminal.
-Nothing is imported here: the processes that open files need little of it and start once for each check.
+Training stops at the first bad file; a check opens all of them and reports everything at once. It uses only
+what every dataset offers (splits, official counts, label formats) and knows no configuration and no terminal.
+This file imports nothing, so that the processes that open files start quickly.
 """

@@ -1,7 +1,7 @@
-"""Guesses at how label files that are not as expected were encoded, from the values that they hold.
+"""Guess the encoding of unexpected label files from the values that they hold.
 
-One file tells little, as a picture with few classes fits many encodings: what all files of a split hold
-together tells more.
+One file says little, as an image with few classes fits many encodings; the values of all files of a split
+together say more.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +14,7 @@ from segsweep.data.labels import ranges
 from segsweep.data.sample import IGNORE_INDEX
 
 ENOUGH = 3
-"""Label files from which on their values may speak against an encoding that allows all of them."""
+"""Least number of label files whose values may contradict an encoding that allows all of them."""
 Others = Mapping[str, Collection[int]]
 
 
@@ -28,28 +28,25 @@ class Encoding(NamedTuple):
 def guess(
     found: Collection[int], files: int, allowed: Mapping[int, int], others: Mapping[str, Collection[int]]
 ) -> Encoding | None:
-    """What label files hold instead of what is `allowed` (stored value → class index or `IGNORE_INDEX`).
+    """Guess what label files hold instead of the `allowed` values (stored value → class or `IGNORE_INDEX`).
 
-    `found` are the values of all `files` together, `others` what the data set knows itself to be found
-    with. None where the values are as they should be, or like nothing known.
+    `found` are the values of all `files` together, `others` the other encodings that the dataset knows of.
+    None if the values are as they should be, or fit no known encoding.
     """
     values, expected = set(found), set(allowed)
     if values <= expected and not (files >= ENOUGH and _suspicious(values, allowed, others)):
         return None
-    fitting = {name: _coverage(values, other) for name, other in others.items() if values <= set(other)}
+    fitting = {name: len(values) / len(other) for name, other in others.items() if values <= set(other)}
     common = _common(values, allowed)
     if common or not fitting:
         return common
-    return Encoding(max(fitting, key=lambda name: fitting[name]), _again(expected))
-
-
-def _coverage(values: set[int], encoding: Collection[int]) -> float:
-    """Share of an encoding's values that are found."""
-    return len(values & set(encoding)) / len(encoding)
+    wanted = ranges(dict.fromkeys(expected, 0))
+    repair = f"convert them to {wanted}, or fetch the release's own label files again"
+    return Encoding(max(fitting, key=lambda name: fitting[name]), repair)
 
 
 def _suspicious(values: set[int], allowed: Mapping[int, int], others: Mapping[str, Collection[int]]) -> bool:
-    """Whether allowed values are most likely of another encoding: nearly all of its, few of ours."""
+    """Return whether allowed values likely belong to another encoding: nearly all of its values, few of ours."""
     if len(classes(allowed)) > 2 and values in ({0, 1}, {0, IGNORE_INDEX}):
         return True
     coverage = len(values) / len(allowed)
@@ -59,7 +56,7 @@ def _suspicious(values: set[int], allowed: Mapping[int, int], others: Mapping[st
 
 
 def _common(values: set[int], allowed: Mapping[int, int]) -> Encoding | None:
-    """Encodings that people's own conversions end in, whatever the data set."""
+    """Recognise the usual encodings of people's own conversions, whatever the dataset."""
     k, first = len(classes(allowed)), min(classes(allowed))
     if values in ({0, IGNORE_INDEX}, {0, 1}):
         return Encoding(
@@ -79,20 +76,14 @@ def _common(values: set[int], allowed: Mapping[int, int]) -> Encoding | None:
 
 
 def classes(allowed: Mapping[int, int]) -> list[int]:
-    """The stored values that stand for classes, in their order."""
+    """Return the stored values that stand for classes, in order."""
     return sorted(value for value, index in allowed.items() if index != IGNORE_INDEX)
-
-
-def _again(expected: Collection[int]) -> str:
-    return (
-        f"convert them to {ranges(dict.fromkeys(expected, 0))}, or fetch the release's own label files again"
-    )
 
 
 def problems_of_values(
     name: str, pairs: Sequence[Pair], findings: Sequence[Finding], others: Others
 ) -> list[Problem]:
-    """One problem where most labels of the split are of another encoding, else one for each bad file."""
+    """Return one problem if most labels of the split have another encoding, else one for each bad file."""
     read = [(pair, found) for pair, found in zip(pairs, findings, strict=False) if found.stored]
     if not read:
         return []
@@ -104,16 +95,19 @@ def problems_of_values(
             files = f"{len(refused) or len(read)} of {len(read)} files"
             what = f"labels of {name} ({files}) look like {encoding.name}"
             shown = ranges(dict.fromkeys(values))
-            return [Problem(_folder(read), f"{what}: they hold {shown}", encoding.repair)]
+            # The folder of the labels; of several folders, the first one's parent.
+            folders = [Path(str(pair.label)).parent for pair, _ in read]
+            folder = str(folders[0] if len(set(folders)) == 1 else folders[0].parent)
+            return [Problem(folder, f"{what}: they hold {shown}", encoding.repair)]
     return [_of_file(pair, found, others) for pair, found in refused]
 
 
 def _of_file(pair: Pair, found: Finding, others: Others) -> Problem:
-    """A single label with values that it should not have."""
+    """Return the problem of a single label file with wrong values."""
     assert found.refused is not None
     allowed = _allowed(pair)
     if found.stored <= set(allowed):
-        return found.refused  # the data set knew better than a table
+        return found.refused  # refused by the dataset for another reason than its table of values
     encoding = guess(found.stored, 1, allowed, others)
     if encoding:
         return found.refused._replace(
@@ -126,10 +120,3 @@ def _allowed(pair: Pair) -> Mapping[int, int]:
     table = pair.format.table(str(pair.label))
     assert table is not None
     return table.values
-
-
-def _folder(read: Sequence[tuple[Pair, Finding]]) -> str:
-    """The folder that holds the labels, of several the first one's parent."""
-    folders = {Path(str(pair.label)).parent for pair, _ in read}
-    first = Path(str(read[0][0].label)).parent
-    return str(first if len(folders) == 1 else first.parent)

@@ -1,7 +1,7 @@
-"""Images with their labels, opened whole: what is wrong with the files, and what the labels hold.
+"""Open images and labels completely: find problems of the files, and count what the labels hold.
 
-Runs in worker processes, so it must not import torch. Shape letters: `H`, `W` the image, `K` the number of
-classes.
+Runs in processes of their own, so it must not import torch. Shape letters: `H`, `W` the image, `K` the number
+of classes.
 """
 
 import warnings
@@ -22,7 +22,7 @@ from segsweep.data.sample import IGNORE_INDEX, check_depth, check_sizes, open_im
 from segsweep.errors import DataError
 
 ORIENTATION = 0x0112
-"""EXIF's tag of how a picture is to be turned for showing; 1 for not at all, 5 to 8 swap height and width."""
+"""EXIF's tag for how viewers should turn an image; 1 for not at all, 5 to 8 swap height and width."""
 UNUSUAL = {"L": "grey images, read as RGB", "CMYK": "CMYK images, read as RGB"}
 CHUNK = 8
 """Samples handed to a process at once."""
@@ -39,7 +39,7 @@ class Pair(NamedTuple):
 
 
 class View(NamedTuple):
-    """What a check knows of the data set."""
+    """What opening a sample needs to know of the dataset."""
 
     size: tuple[int, int]
     """(H, W) of the training crop."""
@@ -49,7 +49,7 @@ class View(NamedTuple):
 
 @dataclass
 class Finding:
-    """What opening a sample showed."""
+    """What opening a sample found."""
 
     problems: list[Problem] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
@@ -57,17 +57,17 @@ class Finding:
     stored: frozenset[int] = frozenset()
     """The values that a label file of indices holds."""
     refused: Problem | None = None
-    """That these are not what the data set's label files hold."""
+    """The problem that these are not the values of the dataset's label files."""
     pixels: NDArray[np.int64] | None = None
-    """[K+1], of each class and, last, the ignored; None where the label could not be used."""
+    """[K+1], of each class and, last, the ignored; None if the label could not be used."""
     size: tuple[int, int] | None = None
-    """(H, W) of the image; None where it could not be read."""
+    """(H, W) of the image; None if it could not be read."""
     void_crop: bool = False
     """Whether a training crop may hold ignored pixels only."""
 
 
 def examine(pair: Pair, view: View) -> Finding:
-    """Open a sample's files and look at everything in them."""
+    """Open a sample's files and check everything in them."""
     finding = Finding()
     image = _image(pair.image, finding)
     label = _label(pair, view, finding) if pair.label is not None else None
@@ -77,14 +77,14 @@ def examine(pair: Pair, view: View) -> Finding:
 
 
 def count(label: LabelMap, view: View, finding: Finding) -> None:
-    """Note what a label map [H, W] holds."""
+    """Count the pixels of a label map [H, W] into a finding."""
     pixels = np.bincount(label.ravel(), minlength=256)
     finding.pixels = np.append(pixels[: view.classes], pixels[IGNORE_INDEX])
     finding.void_crop = has_void_crop(label, view.size)
 
 
 def has_void_crop(label: LabelMap, size: tuple[int, int]) -> bool:
-    """Whether a crop of `size` of a label map [H, W], what is smaller padded, may be all ignored."""
+    """Return whether a crop of `size` of a label map [H, W], padded if smaller, may be all ignored."""
     h, w = (min(crop, side) for crop, side in zip(size, label.shape, strict=True))
     void = (label == IGNORE_INDEX).astype(np.uint8)
     if int(np.count_nonzero(void)) < h * w:
@@ -107,7 +107,7 @@ def _image(file: str, finding: Finding) -> Image.Image | None:
 
 
 def _label(pair: Pair, view: View, finding: Finding) -> LabelMap | None:
-    """The label map, or the values as they are stored where they are not the right ones."""
+    """Return the label map; the stored values if these are wrong; None if it cannot be read."""
     assert pair.label is not None
     try:
         table = pair.format.table(pair.label)
@@ -142,7 +142,7 @@ def _indices(file: str, table: IndexLabels, view: View, finding: Finding) -> Lab
 
 
 def _narrowed(error: DataError, picture: Image.Image, file: str) -> DataError:
-    """The error of a label of a wide mode, with the command where its values need no such width."""
+    """Return the error of a label of a wide mode, with a command to narrow it if its values fit 8 bits."""
     values = np.asarray(picture)
     grey = values.ndim == 2 or (values == values[..., :1]).all()
     if values.dtype.kind not in "iu" or values.max() > IGNORE_INDEX or not grey:
@@ -154,14 +154,14 @@ def _narrowed(error: DataError, picture: Image.Image, file: str) -> DataError:
 
 
 def _other_colours(picture: Image.Image, stored: frozenset[int], table: IndexLabels, view: View) -> bool:
-    """Whether a palette shows a class in another colour than the data set's."""
+    """Return whether a palette shows a class in another colour than the dataset's."""
     shown = np.reshape(picture.getpalette() or [], (-1, 3)).tolist()
     pairs = [(value, table.values[value]) for value in stored if value < len(shown)]
     return any(tuple(shown[value]) != view.palette[index] for value, index in pairs if index < view.classes)
 
 
 def _compare(image: Image.Image, label: LabelMap | None, pair: Pair, finding: Finding) -> None:
-    """Sizes, and whether the picture is to be turned before they are compared."""
+    """Compare the sizes of image and label, with regard to the image's EXIF orientation."""
     turn = _orientation(image)
     stored = image.height, image.width
     turned = stored[::-1] if turn >= 5 else stored
@@ -175,7 +175,7 @@ def _compare(image: Image.Image, label: LabelMap | None, pair: Pair, finding: Fi
 
 
 def _orientation(image: Image.Image) -> int:
-    """1 to 8; 1 where the file says nothing or its EXIF data are damaged, which reading does not need."""
+    """Return 1 to 8; 1 if the file says nothing or its EXIF data are damaged, which reading ignores."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -186,7 +186,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _to_turn(file: str, turn: int, label_is_turned: bool) -> Problem:
-    """An image whose EXIF data tell viewers to turn it: pixels are read as they are stored."""
+    """Return the problem of an image whose EXIF data tell viewers to turn it; reading ignores them."""
     what = f"EXIF orientation {turn} has viewers turn the image, while its pixels are read as they are stored"
     if label_is_turned:
         code = "from PIL import ImageOps; ImageOps.exif_transpose(Image.open(f[0])).save(f[0], quality=95)"
@@ -198,7 +198,7 @@ def _to_turn(file: str, turn: int, label_is_turned: bool) -> Problem:
 
 
 def scan(pairs: Sequence[Pair], view: View, workers: int, on_progress: Progress) -> list[Finding]:
-    """What each pair of files shows, in their order; opened in this process where `workers` is 0.
+    """Return the findings of each pair of files, in order; opened in this process if `workers` is 0.
 
     Raises:
         UserError: a process was killed.

@@ -1,4 +1,4 @@
-"""A whole check, from the lists to the pixels: what is read once and what follows from it."""
+"""A whole check of a dataset, from its lists to its pixels."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -21,16 +21,14 @@ from segsweep.errors import DataError
 def check(
     data: SegmentationDataset, crop: tuple[int, int], partial: bool, workers: int, on_progress: Progress
 ) -> Report:
-    """Read all lists and open all files of a data set with `workers` processes.
+    """Read all lists and open all files of a dataset with `workers` processes.
 
-    `crop` is the (H, W) that training is to crop images to.
-
-    Of a `partial` set, splits that are not there, and samples of which no file is, are only mentioned, and
-    official counts are not asked for.
+    `crop` is the (H, W) of the training crop. In a `partial` dataset, missing splits and samples without any
+    file are only noted, and official counts are not compared.
 
     Raises:
-        DataError: nothing of the data set is there.
-        UserError: a worker process was killed.
+        DataError: no split of the dataset exists.
+        UserError: a process was killed.
     """
     all_listed = [lists.read(data, name) for name in data.splits]
     absent = [listed.absent for listed in all_listed if listed.absent]
@@ -48,14 +46,15 @@ def check(
         problems += _of_counts(data, all_listed, places, left)
     findings = _open(data, crop, places, workers, on_progress)
     for name, place in places.items():
-        problems += [*place.problems, *_of_files(data, name, place, findings[name])]
+        problems += [*place.problems, *(each for finding in findings[name] for each in finding.problems)]
+        problems += problems_of_values(name, place.pairs, findings[name], data.encodings)
         problems += _of_sizes(data, name, place, findings[name])
         notes += [*place.notes, *_remarks(data, crop, name, findings[name], place)]
     reports = {
         name: _split_report(data, name, place, findings[name], partial) for name, place in places.items()
     }
     notes += _never(data, reports)
-    # Once each, though a file may be in several splits.
+    # A file may be in several splits, but its problem is reported once.
     return Report(
         f"{type(data).__name__}: check of its files",
         data.classes,
@@ -68,10 +67,10 @@ def check(
 def _of_lists(
     data: SegmentationDataset, all_listed: Sequence[Listed], partial: bool
 ) -> tuple[list[Problem], list[str]]:
-    """What the lists alone show."""
+    """Return the problems and notes that the lists alone show."""
     problems = [problem for listed in all_listed for problem in listed.problems]
     unmade = [problem for listed in all_listed for problem in listed.unmade]
-    # What is there of a partial set may be right before anything is made of it.
+    # The files of a partial dataset may be right though others are not yet made from them.
     problems += [] if partial else map(Problem.of, unmade)
     notes = [str(each) for each in unmade if partial]
     for listed in all_listed:
@@ -89,7 +88,7 @@ def _of_counts(
     places: dict[str, Present],
     left: dict[str, list[Path]],
 ) -> list[Problem]:
-    """Splits that are not the official ones."""
+    """Return the problems of splits that differ from the official ones."""
     problems = []
     for listed in (each for each in all_listed if each.split):
         stems = [path.stem for by, paths in left.items() if listed.file in by for path in paths]
@@ -98,7 +97,7 @@ def _of_counts(
 
 
 def _used(data: SegmentationDataset) -> set[str]:
-    """The splits that a training and its tests would read."""
+    """Return the splits that training and its tests would read."""
     return {*_trained(data), data.val_split, data.test_split}
 
 
@@ -113,7 +112,7 @@ def _open(
     workers: int,
     on_progress: Progress,
 ) -> dict[str, list[Finding]]:
-    """What each split's samples show; a pair of files that is in several splits is opened once."""
+    """Return the findings of each split's samples; a pair of files in several splits is opened once."""
     view = View(crop, data.palette, len(data.classes))
     pairs = {(pair.image, pair.label): pair for place in places.values() for pair in place.pairs}
     opened = dict(zip(pairs, scan(list(pairs.values()), view, workers, on_progress), strict=True))
@@ -126,7 +125,7 @@ def _open(
 
 
 def _drawn(split: SplitDataset, index: int, view: View) -> Finding:
-    """A sample that is no pair of files."""
+    """Return the finding of a sample that is not read from files."""
     finding = Finding()
     try:
         count(split[index].label, view, finding)
@@ -135,17 +134,10 @@ def _drawn(split: SplitDataset, index: int, view: View) -> Finding:
     return finding
 
 
-def _of_files(
-    data: SegmentationDataset, name: str, place: Present, findings: Sequence[Finding]
-) -> list[Problem]:
-    problems = [problem for finding in findings for problem in finding.problems]
-    return problems + problems_of_values(name, place.pairs, findings, data.encodings)
-
-
 def _of_sizes(
     data: SegmentationDataset, name: str, place: Present, findings: Sequence[Finding]
 ) -> list[Problem]:
-    """One problem for all images of a split that have not the size of the release's."""
+    """Return one problem for all images of a split whose size is not the release's."""
     others = [
         (pair.image, found.size)
         for pair, found in zip(place.pairs, findings, strict=False)
@@ -169,7 +161,7 @@ def _remarks(
     findings: Sequence[Finding],
     place: Present,
 ) -> list[str]:
-    """What is unusual in a split without being wrong."""
+    """Return notes on what is unusual in a split but not wrong."""
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     for finding, sample in zip(findings, place.ids, strict=True):
         for remark in finding.remarks:
@@ -200,7 +192,7 @@ def _split_report(
 
 
 def _never(data: SegmentationDataset, reports: dict[str, SplitReport]) -> list[str]:
-    """Classes that training would never see."""
+    """Return a note on classes that training would never see."""
     trained = [reports[name].images for name in _trained(data) if name in reports]
     if not trained:
         return []

@@ -1,4 +1,4 @@
-"""Splits as lists: what they name, against the official release, one another and the folders."""
+"""Compare the lists of splits with the official release, with one another and with the folders."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,22 +11,22 @@ from segsweep.data.split import FileSplit, JoinedSplit, SplitDataset, faults_col
 from segsweep.errors import DataError, UnpreparedError
 
 ODD = 0.05
-"""Share of a folder's labels up to which those that no list names are an oversight, not a choice."""
+"""Up to this share of a folder's labels, unlisted ones are taken for an oversight, not a choice."""
 
 
 @dataclass
 class Listed:
-    """A split as it was read."""
+    """A split, and what was found when it was read."""
 
     name: str
     split: SplitDataset | None = None
     problems: list[Problem] = field(default_factory=list)
     overlap: int = 0
-    """How many of its samples are in a split to evaluate on too."""
+    """How many of its samples are also in a split to evaluate on."""
     absent: Problem | None = None
-    """Why there is nothing to read."""
+    """The problem if there is nothing to read."""
     unmade: list[UnpreparedError] = field(default_factory=list)
-    """What is still to be made of files that may be right."""
+    """Files that still have to be made from others."""
 
     @property
     def ids(self) -> list[str]:
@@ -35,21 +35,21 @@ class Listed:
 
     @property
     def file(self) -> str:
-        """The list, or the folder that stands for one."""
+        """The list file, or the folder that serves as a list."""
         return self.split.source if isinstance(self.split, FileSplit) else self.name
 
     @property
     def parts(self) -> list[FileSplit]:
-        """The splits of files that it is made of; empty where it has others."""
+        """The splits of files that it consists of; empty if it has other parts."""
         return (file_parts(self.split) if self.split is not None else None) or []
 
     def file_of(self, sample: str) -> str:
-        """The list, or the folder that stands for one, that names a sample."""
+        """Return the list file, or the folder that serves as one, that names a sample."""
         return next((part.source for part in self.parts if sample in part.ids), self.file)
 
 
 def read(data: SegmentationDataset, name: str) -> Listed:
-    """Read a split in spite of what is wrong with it."""
+    """Read a split in spite of its faults."""
     with faults_collected() as faults:
         try:
             split = data.read_split(name)
@@ -60,7 +60,7 @@ def read(data: SegmentationDataset, name: str) -> Listed:
 
 
 def file_parts(split: SplitDataset) -> list[FileSplit] | None:
-    """The parts of a split that consists of files, itself where it has none; None where it does not."""
+    """Return the parts of a split of files, or the split itself; None if it does not consist of files."""
     if isinstance(split, FileSplit):
         return [split]
     if not isinstance(split, JoinedSplit):
@@ -79,15 +79,15 @@ def _unread(name: str, error: DataError, faults: Sequence[DataError]) -> Listed:
 def compare_official(
     data: SegmentationDataset, listed: Listed, unlisted: Sequence[str], lost: int
 ) -> list[Problem]:
-    """The problem of a split whose ids are not the official ones, unless other problems say as much.
+    """Return the problem of a split whose ids are not the official ones, unless others explain it.
 
-    `unlisted` are labels that no list names, `lost` is the number of samples that are not there.
+    `unlisted` are labels that no list names, `lost` is the number of missing samples.
     """
     official, ids = data.official.get(listed.name), listed.ids
     if official is None or (len(ids) == official.count and official.ids in (None, ids_hash(ids))):
         return []
     surplus = len(ids) - official.count
-    # Samples left out as they have lost a file; lines without files or of another split.
+    # Explained by samples left out because a file is missing, or by lines without files or of another split.
     if 0 < -surplus <= len(listed.problems) or 0 < surplus <= lost + listed.overlap:
         return []
     what = f"{len(ids)} samples, the official {listed.name} has {official.count}"
@@ -101,17 +101,17 @@ def compare_official(
 
 
 def is_official(data: SegmentationDataset, listed: Listed) -> bool:
-    """Whether a list is the whole official one, whatever files are there."""
+    """Return whether a list is the complete official one, whichever files exist."""
     official = data.official.get(listed.name)
     return official is not None and official.ids == ids_hash(listed.ids)
 
 
 def overlaps(data: SegmentationDataset, all_listed: Sequence[Listed]) -> list[Problem]:
-    """Splits to train on that share samples with those to evaluate on, and the latter with one another."""
-    problems = []
+    """Return the problems of samples that a split to evaluate on shares with any other split."""
+    problems, evaluation = [], {data.val_split, data.test_split, "test"}
     for place, one in enumerate(all_listed):
         for other in all_listed[place + 1 :]:
-            evaluated = [each for each in (one, other) if each.name in _evaluated(data)]
+            evaluated = [each for each in (one, other) if each.name in evaluation]
             shared = sorted(set(one.ids) & set(other.ids))
             if not evaluated or not shared:
                 continue
@@ -129,15 +129,11 @@ def overlaps(data: SegmentationDataset, all_listed: Sequence[Listed]) -> list[Pr
     return problems
 
 
-def _evaluated(data: SegmentationDataset) -> set[str]:
-    return {data.val_split, data.test_split, "test"}
-
-
 def unlisted(all_listed: Sequence[Listed]) -> dict[str, list[Path]]:
-    """Label files that no split names, by the list (or lists) that would have to.
+    """Return label files that no split names, by the list (or lists) that should name them.
 
-    Only where splits are list files: elsewhere the folder is the list. A folder that serves one split may
-    hold the labels of others as well, as SegmentationClassAug those of val.
+    Only if splits are list files: otherwise the folder is the list. A folder that serves one split may also
+    hold the labels of others, as SegmentationClassAug those of val.
     """
     found: dict[str, list[Path]] = {}
     seen = {i for each in all_listed for i in each.ids}
@@ -150,7 +146,7 @@ def unlisted(all_listed: Sequence[Listed]) -> dict[str, list[Path]]:
 
 
 def _label_folders(all_listed: Sequence[Listed]) -> dict[Path, dict[str, int]]:
-    """The folders that hold labels, with the list files that use them and how many samples these have."""
+    """Return the folders of labels, each with the list files that use it and their numbers of samples."""
     folders: dict[Path, dict[str, int]] = {}
     for part in (part for listed in all_listed for part in listed.parts if Path(part.source).is_file()):
         for folder in sorted({Path(str(label)).parent for label in part.labels}):
@@ -162,7 +158,7 @@ def _label_folders(all_listed: Sequence[Listed]) -> dict[Path, dict[str, int]]:
 def forgotten(
     left: Mapping[str, Sequence[Path]], all_listed: Sequence[Listed]
 ) -> tuple[list[Problem], list[str]]:
-    """Of a partial set: labels that a list has most likely lost, and notes on lists cut by choice."""
+    """In a partial dataset, return labels probably missing from a list, and notes on lists cut by choice."""
     problems, notes = [], []
     for lists, files in left.items():
         names = some([path.stem for path in files])

@@ -1,7 +1,7 @@
-"""Which of a split's samples are there to be opened, and which of the others are a problem.
+"""Find which of a split's samples can be opened, and which of the others are a problem.
 
-A partial set is what somebody fetched of a whole one, with its lists whole or cut to what was fetched: a
-sample that is wholly absent from a whole list was not fetched, while one that a cut list names is lost.
+A partial dataset is what somebody fetched of a whole one, with its lists complete or cut to what was fetched:
+a sample of a complete list without any file was not fetched, but one that a cut list names is lost.
 """
 
 from collections.abc import Sequence
@@ -18,20 +18,20 @@ MISSING = "is missing"
 
 @dataclass
 class Present:
-    """A split's samples that are there."""
+    """The samples of a split whose files exist."""
 
     split: SplitDataset
     ids: list[str] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
-    """Their files, where samples are files."""
+    """Their files, if samples are files."""
     missing: int = 0
-    """Samples with a file that is not there or may not be read."""
+    """Samples with a file that is missing or may not be read."""
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def look(listed: Listed, partial: bool, list_is_whole: bool) -> Present:
-    """Look for the files of a split, of which each sample is looked at once."""
+    """Look for the files of a split, once for each sample."""
     assert listed.split is not None
     present = Present(listed.split)
     parts = file_parts(listed.split)
@@ -53,7 +53,7 @@ def look(listed: Listed, partial: bool, list_is_whole: bool) -> Present:
 
 
 def _pairs(parts: Sequence[FileSplit]) -> dict[str, Pair]:
-    """The files of each sample."""
+    """Return the files of each sample."""
     return {
         str(i): Pair(str(image), str(label) if part.has_truth else None, part.label_format)
         for part in parts
@@ -70,7 +70,7 @@ def _judge(
     list_is_whole: bool,
     listed: Listed,
 ) -> None:
-    """Sort samples that are not there into problems and, of a partial set, those that were not fetched."""
+    """Sort missing samples into problems and, in a partial dataset, those that were not fetched."""
     whole = len(lost) + len(present.ids)
     not_fetched = 0
     folders, lost = _without_folder(lost, listed.name)
@@ -88,7 +88,7 @@ def _judge(
 def _without_folder(
     lost: Sequence[tuple[list[str], list[Problem]]], name: str
 ) -> tuple[list[Problem], list[tuple[list[str], list[Problem]]]]:
-    """Of samples whose image is there: the label folders that are not, and the samples of other folders."""
+    """Return a problem for each missing label folder whose images exist, and the remaining samples."""
     alone: dict[Path, int] = {}
     rest = []
     for files, faults in lost:
@@ -103,7 +103,7 @@ def _without_folder(
 
 
 def _lost(faults: list[Problem], both_gone: bool, source: str) -> list[Problem]:
-    """The problems of a sample; one where image and label are both missing."""
+    """Return the problems of a sample; one if image and label are both missing."""
     if both_gone:
         image, label = faults
         return [image._replace(problem=f"{MISSING} as its label {label.file} is, though {source} lists it")]

@@ -1,4 +1,4 @@
-"""Problems as they are told: the file, what is wrong with it, and what repairs it."""
+"""Problems as they are reported: the file, what is wrong with it, and what repairs it."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from segsweep.errors import DataError
 
 
 class Problem(NamedTuple):
-    """Something that would stop a training or falsify it."""
+    """Something that would stop training or falsify its results."""
 
     file: str
     problem: str
@@ -19,12 +19,12 @@ class Problem(NamedTuple):
 
     @classmethod
     def of(cls, error: DataError) -> "Problem":
-        """What an error says."""
+        """Return the problem that an error describes."""
         return cls(error.file, error.problem, error.remedy or "")
 
 
 def python(code: str, *files: str) -> str:
-    """A command that runs a line of Python with Pillow on files, which the line finds as `f[0]`, `f[1]`…"""
+    """Return a command that runs a line of Python with Pillow on files, its `f[0]`, `f[1]`…"""
     return join(
         [
             sys.executable or "python",
@@ -36,10 +36,11 @@ def python(code: str, *files: str) -> str:
 
 
 def unusable(file: str) -> Problem | None:
-    """Why a listed file is none that can be opened; None where it is there and may be read."""
-    # Not pathlib's, which raises where a folder may not be entered.
+    """Return the problem of a listed file that cannot be opened; None if it exists and may be read."""
+    # Not pathlib's, which raises if a folder may not be entered.
     if os.path.isfile(file):  # noqa: PTH113
-        return None if os.access(file, os.R_OK) else _forbidden(file)
+        repair = join(["chmod", "u+r", file])
+        return None if os.access(file, os.R_OK) else Problem(file, "may not be read by this user", repair)
     if os.path.islink(file):  # noqa: PTH114
         target = os.readlink(file)  # noqa: PTH115
         return Problem(file, f"symbolic link to {target}, which is not there", "restore the link's target")
@@ -50,7 +51,3 @@ def unusable(file: str) -> Problem | None:
         if os.path.lexists(file)
         else Problem(file, "is missing", "fetch it again, or take it off the list")
     )
-
-
-def _forbidden(file: str) -> Problem:
-    return Problem(file, "may not be read by this user", join(["chmod", "u+r", file]))

@@ -1,4 +1,4 @@
-"""What a check found, as data and as a page of Markdown.
+"""The findings of a check, as data and as a page of Markdown.
 
 Shape letters: `K` the number of classes.
 """
@@ -16,21 +16,21 @@ from segsweep.terminal import escape_markdown
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split that is there."""
+    """One existing split."""
 
     samples: int
-    """Those that are listed, each once; of a partial set, those whose files are all there."""
+    """The listed samples, each once; in a partial dataset, those whose files all exist."""
     official: int | None
-    """How many the official release has."""
+    """The official release's number of samples."""
     missing: int
-    """Listed samples with a file that is not there."""
+    """Listed samples with a missing file."""
     pixels: NDArray[np.int64]
     """[K+1], of each class and, last, the ignored."""
     images: NDArray[np.int64]
-    """[K+1], how many labels hold each."""
+    """[K+1], the number of labels that hold each."""
 
     def share(self) -> NDArray[np.float64]:
-        """[K+1]: each class's share of the labelled pixels and, last, that of the ignored in all pixels."""
+        """Return [K+1]: each class's share of labelled pixels and, last, the ignored share of all pixels."""
         labelled, everything = self.pixels[:-1].sum(), self.pixels.sum()
         with np.errstate(invalid="ignore"):
             return np.append(self.pixels[:-1] / labelled, self.pixels[-1] / everything)
@@ -47,21 +47,21 @@ class Report:
     notes: Sequence[str]
 
     def as_json(self) -> dict[str, Any]:
-        """Samples by split and all problems, as `format=json` prints them."""
+        """Return the samples by split and all problems, as `format=json` prints them."""
         return {
             "splits": {name: split.samples for name, split in self.splits.items()},
             "problems": [problem._asdict() for problem in self.problems],
         }
 
     def split_rows(self) -> list[dict[str, Any]]:
-        """A row for each split."""
+        """Return a row for each split."""
         return [
             {"split": name, "samples": split.samples, "official": split.official, "missing": split.missing}
             for name, split in self.splits.items()
         ]
 
     def class_rows(self) -> list[dict[str, Any]]:
-        """A row for each class and the ignored pixels, with columns for each split that has labels."""
+        """Return a row for each class and the ignored pixels, with columns for each split with labels."""
         shown = {name: split for name, split in self.splits.items() if split.pixels.any()}
         return [
             {
@@ -72,11 +72,11 @@ class Report:
         ]
 
     def verdict(self) -> str:
-        """How many problems there are."""
+        """Return the number of problems in words."""
         return {0: "no problems", 1: "1 problem"}.get(len(self.problems), f"{len(self.problems)} problems")
 
     def markdown(self) -> str:
-        """The report as a page: every problem with its file."""
+        """Return the report as a page of Markdown."""
         parts = [
             f"# {escape_markdown(self.title)}",
             "",
@@ -98,7 +98,7 @@ def _cells(name: str, split: SplitReport, k: int) -> list[tuple[str, str]]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Rows of equal keys as Markdown."""
+    """Return rows of equal keys as lines of a Markdown table."""
     if not rows:
         return ["none"]
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
