@@ -46,7 +46,7 @@ def guess(
 
 
 def _suspicious(values: set[int], allowed: Mapping[int, int], others: Mapping[str, Collection[int]]) -> bool:
-    """Return whether allowed values likely belong to another encoding: nearly all of its values, few of ours."""
+    """Return whether allowed values are likely of another encoding: nearly all of its values, few of ours."""
     if len(classes(allowed)) > 2 and values in ({0, 1}, {0, IGNORE_INDEX}):
         return True
     coverage = len(values) / len(allowed)
