@@ -1,4 +1,4 @@
-"""What a sweep's processes have to do, and in which order: jobs, each after those that it starts from."""
+"""The jobs of a sweep, each after those that it depends on."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ from segsweep.sweeps.early_stop import peers
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Runs that are executed one after the other in one place: stages of one chain, or a single run."""
+    """Runs that one process executes one after the other: stages of a chain, or a single run."""
 
     runs: tuple[Member, ...]
     after: tuple["Job", ...] = ()
-    """Jobs that must have ended before: those of the parent, or of all runs it is compared with."""
+    """Jobs that must have ended before: those of the parent, or of all runs to compare it with."""
     peers: tuple[Member, ...] = ()
-    """Runs of the parent's stage that the parent is compared with, where poor members are left out."""
+    """Runs of the parent's stage to compare the parent with, if poor members are left out."""
 
     @property
     def devices(self) -> int | str:
-        """The devices of its last run, as `trainer.devices` has them."""
+        """The value of `trainer.devices` in its last run."""
         devices: int | str = self.runs[-1].config.trainer.devices
         return devices
 
 
 def jobs_of(members: Sequence[Member], single: bool = False) -> list[Job]:
-    """The jobs of merged members, parents first.
+    """Return the jobs of merged members, parents first.
 
-    Stages from which nothing branches are one job, so that a chain goes through a queue once; a stage that
-    several members start from is a job of its own. With `single` every run is a job.
+    Stages without branches are one job, so that a chain goes through a queue once; a stage from which several
+    members start ends a job. With `single` every run is a job.
     """
     stops_early = any(member.config.early_stop for member in members)
     children = Counter(member.parent.id for member in members if member.parent)
@@ -41,7 +41,7 @@ def jobs_of(members: Sequence[Member], single: bool = False) -> list[Job]:
         segment.append(member)
         by_run[member.id] = segment
     segments = list({id(segment): segment for segment in by_run.values()}.values())
-    if stops_early:  # a run comes after all of its parent's stage, wherever these stand in the sweep
+    if stops_early:  # a run comes after all runs of its parent's stage, whatever their order in the sweep
         segments.sort(key=lambda segment: len(segment[0].lineage()))
     jobs: dict[str, Job] = {}
     for segment in segments:

@@ -1,4 +1,4 @@
-"""Whether a run may begin, and how it ended, read from run folders alone."""
+"""Decide from run folders alone whether a run may begin, and how it ended."""
 
 from collections.abc import Container, Sequence
 
@@ -11,11 +11,11 @@ from segsweep.sweeps.jobs import Job
 from segsweep.sweeps.sweep import Sweep
 
 Ending = tuple[Fate, str | None]
-"""A state of the journal, and the reason where it is not done."""
+"""A state of the journal, and the reason if it is not done."""
 
 
 def refusal(folder: RunFolder, peers: Sequence[RunFolder], left_out: Container[str] = ()) -> Ending | None:
-    """Why a run is not to be started: its parent did not get done, or was a poor one among its peers."""
+    """Return why a run must not start: its parent is not done, or is poor among its peers; else None."""
     if (id := folder.plan.parent) is None:
         return None
     parent = RunFolder(folder.path.parent / id)
@@ -29,7 +29,7 @@ def refusal(folder: RunFolder, peers: Sequence[RunFolder], left_out: Container[s
 
 
 def ending(folder: RunFolder, reason: str | None) -> Ending:
-    """How a run's process left it."""
+    """Return a run's outcome after its process has ended; `reason` is None if it is finished."""
     if reason is None:
         return DONE, None
     status = folder.status()
@@ -38,7 +38,7 @@ def ending(folder: RunFolder, reason: str | None) -> Ending:
 
 
 def judge(job: Job, sweep: Sweep, told: str | None = None) -> None:
-    """Tell the sweep how each run of a job ended that was done elsewhere, from where `told` came."""
+    """Record the outcome of each run of a job that another launcher executed, which reported `told`."""
     for member in job.runs:
         folder = member.folder
         if folder.is_complete(member.config):

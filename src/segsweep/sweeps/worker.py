@@ -1,8 +1,7 @@
-"""Doing: run folders executed one after the other, each in a fresh process.
+"""The work order for one worker process, and its execution: run folders in turn, each in a fresh process.
 
-An order is plain values, so that any launcher can hand it to another process or another machine. Whatever
-becomes of a run's process, its status.json tells it afterwards: what the process could not write itself, as
-it was killed, is written here.
+An order consists of plain values, so that any launcher can pass it to another process or machine. However a
+run's process ends, status.json records it: if the process was killed, its status is written here.
 """
 
 import json
@@ -28,39 +27,39 @@ from segsweep.sweeps.jobs import Job
 from segsweep.sweeps.outcome import refusal
 
 ATTACHED = "--attached="
-"""Said to a run's process, with that of its launcher: it ends when this does, and waits for no held run."""
+"""Option of a run's process, with its launcher's id: it ends with the launcher, and waits for no held run."""
 HELD = os.EX_TEMPFAIL
-"""Its exit status then."""
+"""Exit status of an attached process whose run another process holds."""
 LOGGED = "--logged"
-"""Said to it too: its output goes to the run's log."""
+"""Option of a run's process whose output goes to the run's log."""
 FAILURE = "--failure="
-"""With a file's name: what ends it is written there (`failures.failure_in`)."""
+"""Option with the file to which the process writes its failure (`failures.failure_in`)."""
 ASKED = "--asked="
-"""Said to it if the run is done: the configuration to test it under, as JSON."""
+"""Option if the run is done: the configuration to test it under, as JSON."""
 TRACEBACK = 1
-"""Python's exit status after an error, which it prints when the run has told its status already."""
+"""Python's exit status after an error, whose traceback is printed after the status was written."""
 POLL = 1.0
 
 
 @dataclass(frozen=True)
 class Order:
-    """Run folders to execute in this order; the first that fails ends it."""
+    """Run folders to execute one after the other; the first that fails ends the order."""
 
     folders: tuple[str, ...]
     configs: tuple[str, ...] = ()
-    """What is asked of each run, see `asked_of`."""
+    """The configuration asked of each run, see `asked_of`."""
     peers: tuple[str, ...] = ()
-    """Runs that the first one's parent is compared with, where poor members are left out."""
+    """Runs to compare the first one's parent with, if poor members are left out."""
     train: bool = True
     retries: int = 0
     prefix: tuple[str, ...] = ()
-    """What a run's command is started by, such as srun for several ranks."""
+    """The start of a run's command line, such as srun for several ranks."""
     allowed: tuple[str, ...] = ()
-    """Classes that the user's own command names for these runs."""
+    """Classes that the user's command names for these runs."""
 
     @classmethod
     def of(cls, job: Job, train: bool) -> "Order":
-        """What a job's process has to do."""
+        """Return the order for a job's process."""
         return cls(
             tuple(str(member.folder.path.absolute()) for member in job.runs),
             tuple(asked_of(member) for member in job.runs),
@@ -71,12 +70,12 @@ class Order:
         )
 
     def plain(self) -> dict[str, Any]:
-        """Lists and values, of which `Order(**plain)` makes the same order."""
+        """Return the fields with lists in place of tuples."""
         return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}
 
 
 def asked_of(member: Member) -> str:
-    """What is asked of a run that is done, its configuration as JSON; empty if config.yaml says it."""
+    """Return the configuration asked of a run that is done, as JSON; empty if config.yaml has it."""
     done = member.folder.status().state is State.DONE
     return json.dumps(member.config.content, ensure_ascii=False) if done else ""
 
@@ -101,7 +100,7 @@ class Attempt:
         self._oom_kills, self._told = _oom_kills(), folder.status().updated
         self.failure_file = folder.path / f"failure.{os.getpid()}.tmp"
         self.failure_file.unlink(missing_ok=True)
-        # What srun starts is attached to srun.
+        # A process that srun starts is attached to srun.
         attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
         command = [*prefix, *folder.command(), LOGGED, f"{FAILURE}{self.failure_file}", *attached]
         with folder.log.open("a") as output:
@@ -109,7 +108,7 @@ class Attempt:
                 command + ([] if train else ["--no-train"]) + ([f"{ASKED}{config}"] if config else []),
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                # A group of its own: the terminal's Ctrl-C is for the launcher, which asks runs to stop.
+                # In a group of its own: Ctrl-C in the terminal reaches the launcher, which asks runs to stop.
                 start_new_session=True,
                 env={**os.environ, **environment},
             )
@@ -120,20 +119,20 @@ class Attempt:
         self.process.send_signal(signum)
 
     def kill(self) -> None:
-        """End the process and all that it started."""
+        """Kill the process and all processes that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def ended(self) -> str | None:
-        """Once the process has ended: why the run is not finished, or None where it is."""
-        self.kill()  # what a killed process left behind: loader workers, ranks
+        """Record how the process ended; return why the run is not finished, or None if it is."""
+        self.kill()  # its loader processes and ranks may have survived it
         told = Failure.read(self.failure_file)
         self.failure_file.unlink(missing_ok=True)
         returncode, status = self.process.returncode, self.folder.status()
         if _is_complete(self.folder, self.config):
-            return None  # however its process ended after that
+            return None  # however the process ended afterwards
         silent = status.failure is None or status.updated == self._told
-        # Who holds it by now goes on with it, and says so itself.
+        # If another process holds the run by now, that process writes its status.
         if (silent or returncode < 0) and self.folder.holder() is None:
             self._record(returncode, status, told)
         elif returncode == TRACEBACK and status.failure:
@@ -142,8 +141,8 @@ class Attempt:
         return str(self.folder.status().error or _how(returncode))
 
     def _record(self, returncode: int, status: Status, told: Failure | None) -> None:
-        """Have status.json say how the process ended, which it could not do itself."""
-        if returncode > 128:  # as srun, shells and segsweep itself say of a signal
+        """Record in status.json how a process ended that could not do so itself."""
+        if returncode > 128:  # how srun, shells and segsweep report a signal
             returncode = 128 - returncode
         kind, error = failures.UNKNOWN, _how(returncode)
         if returncode == -signal.SIGKILL:
@@ -161,10 +160,9 @@ class Attempt:
 
 
 def perform(order: Order, watch: Callable[[Attempt], None] = lambda _: None) -> str | None:
-    """Execute an order to its end; why it was not finished, or None.
+    """Execute an order, waiting for runs that other processes hold; return why it is not finished, or None.
 
-    A run that another process holds is waited for. `watch` is told of each process as it starts: whoever
-    receives signals has to pass them on to it.
+    `watch` is called with each process as it starts: a caller that receives signals must pass them on to it.
     """
     peers = [RunFolder(Path(path)) for path in order.peers]
     for path, config in zip_longest(order.folders, order.configs, fillvalue=""):
@@ -177,7 +175,7 @@ def perform(order: Order, watch: Callable[[Attempt], None] = lambda _: None) -> 
 
 
 def may_pass(folder: RunFolder) -> bool:
-    """Whether the fault that ended a run may be gone at the next attempt."""
+    """Return whether the fault that ended a run may be gone at the next attempt."""
     return folder.status().failure_class in failures.PASSING
 
 
@@ -212,7 +210,7 @@ def _how(returncode: int) -> str:
 
 
 def _oom_kills() -> int:
-    """Processes that the kernel has ended for want of memory since the machine started."""
+    """Return the number of processes that the kernel killed for lack of memory since the machine started."""
     with suppress(OSError, ValueError):
         for line in Path("/proc/vmstat").read_text().splitlines():
             if line.startswith("oom_kill "):

@@ -1,8 +1,8 @@
-"""Any other launcher of Hydra's (joblib, basic, ray, …), executing what was planned here.
+"""Execute a sweep through any other Hydra launcher (joblib, basic, ray, …).
 
-Such a launcher composes a configuration from overrides and calls a function with it. It is not given members
-but work orders: the run folders to execute, written out in one override. So its workers compose next to
-nothing, and the members are checked, merged and numbered as under our own launchers.
+Such a launcher composes a configuration from overrides and calls a function with it. Instead of members it
+gets work orders: the run folders to execute, as a single override. So its workers compose almost nothing, and
+the members are checked, merged and numbered as under segsweep's own launchers.
 """
 
 import logging
@@ -31,7 +31,7 @@ KEY = "order"
 
 
 class ForeignLauncher(SweepLauncher):
-    """Hand jobs to another launcher in waves: each wave holds what comes after the waves before it."""
+    """Pass jobs to another launcher in waves: each wave depends only on earlier ones."""
 
     def __init__(self, launcher: Launcher) -> None:
         self.launcher = launcher
@@ -42,10 +42,10 @@ class ForeignLauncher(SweepLauncher):
         self.launcher.setup(hydra_context=hydra_context, task_function=perform_order, config=config)
 
     def check(self, members: Sequence[Member]) -> None:
-        """Check nothing: its workers may be on machines with other devices than this one's."""
+        """Check nothing: its workers may be on machines with other devices."""
 
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
-        """Launch wave after wave, and tell the sweep how each run ended."""
+        """Launch one wave after the other, and record the outcome of each run."""
         number = 0
         for wave in waves(jobs_of(members)):
             if sweep.reasons and members[0].config.on_failure == "stop":
@@ -57,7 +57,7 @@ class ForeignLauncher(SweepLauncher):
             orders = [order_override(job, self.call.may_train) for job in todo]
             results = self.launcher.launch(orders, initial_job_idx=number) if orders else []
             number += len(todo)
-            reasons = dict(zip(todo, map(_reason, results), strict=True))
+            reasons = {job: _reason(result) for job, result in zip(todo, results, strict=True)}
             for job in wave:
                 judge(job, sweep, reasons.get(job))
 
@@ -67,13 +67,13 @@ def _left(job: Job) -> list[RunFolder]:
 
 
 def _reason(result: JobReturn) -> str | None:
-    """Return why an order was not executed to its end, in the words of its worker."""
-    reason: Any = result._return_value  # reading the property raises what a worker ended with
+    """Return why an order was not finished, as its worker reported it."""
+    reason: Any = result._return_value  # the property would raise the worker's error
     return one_line(reason) if result.status == JobStatus.FAILED else reason
 
 
 def waves(jobs: Sequence[Job]) -> list[list[Job]]:
-    """Return the jobs that come after nothing, then those that come after these, and so on."""
+    """Return the jobs that depend on no others, then those that depend only on these, and so on."""
     depth: dict[Job, int] = {}
     for job in jobs:  # parents come first
         depth[job] = 1 + max((depth[other] for other in job.after), default=-1)
@@ -81,7 +81,7 @@ def waves(jobs: Sequence[Job]) -> list[list[Job]]:
 
 
 def order_override(job: Job, train: bool) -> list[str]:
-    """Return a job's work order as the one override of a member."""
+    """Return a job's work order as a single override."""
     return [f"+{KEY}={spell(Order.of(job, train).plain())}"]
 
 

@@ -1,11 +1,11 @@
-"""The launcher of a sweep: write all its runs, then execute them, one fresh process each.
+"""The launcher of a sweep: write all runs, then execute each in a fresh process.
 
-All members are composed, checked and merged before: a wrong axis fails before anything trains, and members
-that are the same run train once. How the runs are executed is for subclasses; this one does it on this
-machine, one after the other.
+All members are composed, checked and merged first: a wrong axis fails before anything trains, and members
+that are the same run train once. Subclasses decide how the runs are executed; this launcher executes them on
+this machine, one after the other.
 
-A sweeper of Hydra's that looks for the best configuration launches several times, and is given each member's
-figure: all of it is one sweep.
+A Hydra sweeper that searches for the best configuration launches several batches and receives each member's
+figure; all its batches are one sweep.
 """
 
 import logging
@@ -39,12 +39,12 @@ class SweepLauncher(Launcher):
     call: Call
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what the command made of its arguments; Hydra calls this hook."""
+        """Keep the parsed command; Hydra calls this hook."""
         assert isinstance(task_function, Call)
         self.call = task_function
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Compose and run the members that a sweeper of Hydra's asks for, and return what each reached.
+        """Compose and run the members that a Hydra sweeper asks for, and return each one's figure.
 
         Raises:
             ConfigError: a member is wrong.
@@ -54,15 +54,15 @@ class SweepLauncher(Launcher):
         return [_job_return(*one, sweep) for one in zip(job_overrides, composed.members, strict=True)]
 
     def run(self, asked: Sequence[Member]) -> Sweep:
-        """Write the runs that the members ask for, and execute them; one that fails leaves the others alone.
+        """Write the runs of the members, and execute them; a failed run does not affect the others.
 
         Raises:
-            ConfigError: this launcher cannot run them, and nothing is written.
+            ConfigError: this launcher cannot run them; nothing is written.
         """
         check_alone()
         members = merge(asked)
         self.check(members)
-        # There is one sweep a command, to which later batches are added.
+        # A command has one sweep, to which later batches are added.
         sweep = self.call.sweep or Sweep.of(members)
         members = [replace(m, config=m.config.changed(sweep=sweep.name)) for m in members]
         note_older(members)
@@ -74,19 +74,19 @@ class SweepLauncher(Launcher):
         return sweep
 
     def check(self, members: Sequence[Member]) -> None:
-        """Raise ConfigError if this launcher cannot do some of the members; nothing is written yet."""
+        """Raise ConfigError if this launcher cannot execute some of the members."""
         from segsweep.distributed.ranks import check_devices
 
         for member in members:
-            if not member.folder.is_complete(member.config):  # what is done needs no device, nor torch
+            if not member.folder.is_complete(member.config):  # a complete run needs neither devices nor torch
                 check_devices(member.config)
 
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
-        """Execute the runs, parents first, and tell the sweep how each ended."""
+        """Execute the runs, parents first, and record each outcome."""
         self.work_locally(members, sweep, one_at_a_time())
 
     def work_locally(self, members: Sequence[Member], sweep: Sweep, devices: Devices) -> None:
-        """Execute the runs in processes of this machine."""
+        """Execute the runs in processes on this machine."""
         config = members[0].config
         LocalWork(
             sweep,
@@ -100,7 +100,7 @@ class SweepLauncher(Launcher):
 
 
 def check_alone() -> None:
-    """Raise ConfigError if torchrun or srun started several of this process."""
+    """Raise ConfigError if torchrun or srun started several copies of this process."""
     world = Ranks.of_environment().world
     if world > 1:
         raise ConfigError(
@@ -110,9 +110,9 @@ def check_alone() -> None:
 
 
 def _job_return(overrides: Sequence[str], asked: Member | None, sweep: Sweep) -> JobReturn:
-    """Return what a sweeper is told of a member: the last val mIoU of its run, NaN without one.
+    """Return a member's figure for a sweeper: the last val mIoU of its run, NaN if there is none.
 
-    Reading it raises UserError if the run failed.
+    Reading the value raises UserError if the run failed.
     """
     result = JobReturn(overrides=list(overrides), status=JobStatus.COMPLETED)
     result.return_value = math.nan

@@ -1,7 +1,6 @@
-"""Runs on this machine, as many at a time as its devices take: one loop for a pool and for one by one.
+"""Execute runs on this machine, as many at a time as its devices allow, or one by one.
 
-Each run is a fresh process; the next starts as one ends. A run that another process holds is left until it
-is free, and holds no device meanwhile.
+Each run is a fresh process. A run that another process holds waits until it is free, without a device.
 """
 
 import time
@@ -18,19 +17,19 @@ from segsweep.runs.journal import BEGAN, DONE, Fate
 from segsweep.sweeps.devices import Devices
 from segsweep.sweeps.display import Display
 from segsweep.sweeps.jobs import Job
-from segsweep.sweeps.outcome import Ending, ending, refusal
+from segsweep.sweeps.outcome import ending, refusal
 from segsweep.sweeps.sweep import Sweep
 from segsweep.sweeps.worker import HELD, Attempt, asked_of, may_pass
 
 POLL = 0.1
-"""Seconds between two looks at the running processes."""
+"""Seconds between two polls of the running processes."""
 LOOK = 1.0
-"""Seconds between two looks at those that wait, where none has ended: others may hold them."""
+"""Seconds between two polls of the waiting jobs if none has ended: other processes may release them."""
 
 
 @dataclass
 class Running:
-    """A run in its process, and the devices that it holds."""
+    """A running process of a run, and its devices."""
 
     job: Job
     attempt: Attempt
@@ -38,13 +37,13 @@ class Running:
 
     @property
     def folder(self) -> RunFolder:
-        """The run's."""
+        """The run's folder."""
         return self.attempt.folder
 
 
 @dataclass
 class LocalWork:
-    """The jobs of a sweep, each a single run, being done on this machine."""
+    """The execution of a sweep's jobs, each a single run, on this machine."""
 
     sweep: Sweep
     jobs: Sequence[Job]
@@ -56,19 +55,19 @@ class LocalWork:
     waiting: list[Job] = field(default_factory=list)
     running: list[Running] = field(default_factory=list)
     unfinished: set[Job] = field(default_factory=set)
-    """Those that wait, that run, and that are not going to be started."""
+    """Jobs that wait, that run, and that will not be started."""
     tries: Counter[str] = field(default_factory=Counter)
     signals: list[int] = field(default_factory=list)
     heeded: int = 0
-    """How many of the signals have been passed on."""
+    """How many of the signals have been passed on to the runs."""
     looked: float = 0.0
 
     def do(self) -> None:
-        """Do all of it, or until this process is asked to end: once, and runs are saved at their step's end.
+        """Execute all jobs, or until a signal asks this process to end; runs then save at their step's end.
 
         Raises:
-            PreemptedError: a signal asked for the end; all runs have ended.
-            KeyboardInterrupt: the keyboard did.
+            PreemptedError: a signal came; all runs have ended.
+            KeyboardInterrupt: the same, for Ctrl-C.
         """
         self.waiting, self.unfinished = list(self.jobs), set(self.jobs)
         with self._listening(), self.display:
@@ -85,11 +84,11 @@ class LocalWork:
             try:
                 yield
             finally:
-                for running in self.running:  # whatever happened: no process outlives this one
+                for running in self.running:  # even after an error, no run's process outlives this one
                     running.attempt.kill()
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
-        self.signals.append(signum)  # passed on between steps: it may have come while a process is started
+        self.signals.append(signum)  # passed on between steps, as a process may just be starting
 
     def _step(self) -> None:
         if self.heeded < len(self.signals):
@@ -107,7 +106,7 @@ class LocalWork:
         )
 
     def _heed(self, signum: int) -> None:
-        """Ask the runs to stop at the end of their step; kill them where the keyboard asks once more."""
+        """Ask the runs to stop at the end of their step; kill them at the second Ctrl-C."""
         self.heeded += 1
         self.waiting.clear()
         if signum == KEYBOARD and self.heeded == 1 and self.running:
@@ -119,20 +118,22 @@ class LocalWork:
                 running.attempt.ask(signum)
 
     def _begin_some(self) -> None:
-        """Start what may start, in order: behind one whose devices are not free, all wait."""
+        """Start jobs in order; all wait behind one whose devices are not free."""
         for job in list(self.waiting):
             if self.signals or not self.waiting or not self._begin(job):
                 return
 
     def _begin(self, job: Job) -> bool:
-        """Start a job, or see what keeps it from being started; False where that is want of devices."""
+        """Start a job unless something prevents it; return False if it waits for devices."""
         folder = job.runs[0].folder
         if not self.unfinished.isdisjoint(job.after):
             return True
         if folder.is_complete(job.runs[0].config):
             self.waiting.remove(job)
-            self._found_done(job)
-        elif (refused := self._refusal(job)) is not None:
+            self.unfinished.remove(job)
+            self.sweep.end(folder, DONE, None)  # executed by another process, perhaps since this sweep began
+            self.display.found_done(folder)
+        elif refused := refusal(folder, [peer.folder for peer in job.peers], self.sweep.left_out):
             self.waiting.remove(job)
             self._close(job, *refused)
         elif folder.holder() is not None:
@@ -140,15 +141,6 @@ class LocalWork:
         else:
             return self._start(job, folder)
         return True
-
-    def _found_done(self, job: Job) -> None:
-        self.unfinished.remove(job)
-        folder = job.runs[0].folder
-        self.sweep.end(folder, DONE, None)  # another process did it, perhaps after our beginning
-        self.display.found_done(folder)
-
-    def _refusal(self, job: Job) -> Ending | None:
-        return refusal(job.runs[0].folder, [peer.folder for peer in job.peers], self.sweep.left_out)
 
     def _start(self, job: Job, folder: RunFolder) -> bool:
         devices = self.devices.take(self.devices.wanted_by(job.runs[0].config))
@@ -163,7 +155,7 @@ class LocalWork:
         return True
 
     def _end(self, running: Running) -> None:
-        """Take note of how a run's process ended; have it tried again where that may help."""
+        """Record how a run's process ended, or try again if that may help."""
         folder = running.folder
         if running.attempt.process.returncode == HELD:
             self._again(running.job)

@@ -1,4 +1,4 @@
-"""A pool: the runs of a sweep on all GPUs of this machine, some at a time."""
+"""A pool: execute a sweep's runs on all GPUs of this machine, several at a time."""
 
 from collections.abc import Sequence
 
@@ -24,12 +24,12 @@ class PoolLauncher(SweepLauncher):
         self.devices = Devices(find_gpus(gpus), runs_per_gpu, cpus_per_run)
 
     def check(self, members: Sequence[Member]) -> None:
-        """Raise ConfigError where a run wants more devices than the pool has."""
+        """Raise ConfigError if a run wants more devices than the pool has."""
         if self.devices.names == [CPU]:
             super().check(members)
         for member in members:
             self.devices.wanted_by(member.config)
 
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
-        """Start each run as devices get free."""
+        """Start each run as soon as devices are free."""
         self.work_locally(members, sweep, self.devices)

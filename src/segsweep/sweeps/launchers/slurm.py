@@ -1,9 +1,9 @@
-"""Sweeps through Slurm: all jobs are submitted at once, as arrays, and Slurm is left to do them.
+"""Execute a sweep through Slurm: all jobs are submitted at once, as arrays.
 
-submitit, on which Hydra's own Slurm launcher rests too, writes the batch scripts and requeues jobs at a time
-limit or a preemption. What Hydra's launcher does with it is not enough here: stages come after those they
-start from, without holding a device meanwhile, a job is requeued only when its run has saved, and what is in
-the queue already is not submitted twice.
+submitit, which Hydra's own Slurm launcher uses too, writes the batch scripts and requeues jobs at a time
+limit or a preemption. Hydra's launcher is not enough here: a stage must wait for the stage that it starts
+from without holding a device, a job may be requeued only when its run has saved, and jobs that are in the
+queue already must not be submitted twice.
 """
 
 import shlex
@@ -29,14 +29,14 @@ SHARED = (
     "name", "timeout_min", "mem_gb", "nodes", "tasks_per_node", "gpus_per_node", "cpus_per_task",
     "stderr_to_stdout",
 )  # fmt: skip
-"""Options that submitit has for every engine; its others take the engine's name before them."""
+"""submitit's options for every engine; its others have the engine's name as a prefix."""
 ARRAY = 1000
-"""Jobs of an array: Slurm's MaxArraySize is 1001 where a cluster's administrators chose no other."""
+"""Most jobs in an array: Slurm's MaxArraySize is 1001 by default."""
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What jobs of one array ask Slurm for."""
+    """The resources that the jobs of one array request."""
 
     nodes: int
     tasks_per_node: int
@@ -49,7 +49,7 @@ class Needs:
         return self.nodes * self.tasks_per_node
 
     def srun(self) -> tuple[str, ...]:
-        """How a run of several ranks is started within its job; nothing for one of a single rank."""
+        """Return the command that starts several ranks within a job; empty for a single rank."""
         tasks = (
             f"--nodes={self.nodes}",
             f"--ntasks={self.ranks}",
@@ -68,7 +68,7 @@ class SlurmLauncher(SweepLauncher):
         self.options: dict[str, Any] = {key: value for key, value in plain.items() if value is not None}
 
     def check(self, members: Sequence[Member]) -> None:
-        """Raise ConfigError where submitit is missing, or options do not go together."""
+        """Raise ConfigError if submitit is missing, or options contradict each other."""
         try:
             import submitit  # noqa: F401
         except ImportError:
@@ -91,7 +91,7 @@ class SlurmLauncher(SweepLauncher):
                 )
 
     def do(self, members: Sequence[Member], sweep: Sweep) -> None:
-        """Submit what is not done and not in the queue, and wait for all of it."""
+        """Submit jobs that are neither done nor in the queue, and wait for all of them."""
         display = Display(sweep)
         ids = self._submit(jobs_of(members), display)
         ids = {job: found for job, found in ids.items() if found}
@@ -101,10 +101,10 @@ class SlurmLauncher(SweepLauncher):
             display.remark(f"{len(ids)} jobs are Slurm's now; segsweep runs tells how far they are")
 
     def _submit(self, jobs: Sequence[Job], display: Display) -> dict[Job, list[str]]:
-        """Slurm's jobs for each of ours; none for what is done.
+        """Submit jobs; return the ids of Slurm's jobs for each, none for a job that is done.
 
         Raises:
-            UserError: Slurm is not there, or refuses.
+            UserError: Slurm does not answer, or refuses.
         """
         queue = states()
         if queue is None:
@@ -120,7 +120,7 @@ class SlurmLauncher(SweepLauncher):
                 display.said(job.runs[-1].folder, f"is Slurm's job {', '.join(ids[job])} already")
             else:
                 groups.setdefault((self._needs(job), job.after, tuple(ids[job])), []).append(job)
-        # Parents are first among jobs, and so are their groups.
+        # Parents come first among jobs, and so do their groups.
         for (needs, after, at_work), group in groups.items():
             before = [*at_work, *(id for parent in after for id in ids[parent])]
             ids.update(self._submit_group(needs, before, group))
@@ -129,14 +129,14 @@ class SlurmLauncher(SweepLauncher):
     def _submit_group(
         self, needs: Needs, before: Sequence[str], group: Sequence[Job]
     ) -> Iterator[tuple[Job, list[str]]]:
-        """Submit jobs that need the same and come after the same, as arrays."""
+        """Submit jobs with the same needs and dependencies as arrays."""
         for first in range(0, len(group), ARRAY):
             part = group[first : first + ARRAY]
             orders = [Order.of(job, self.call.may_train) for job in part]
             works = [SlurmJob(replace(order, prefix=needs.srun())) for order in orders]
             try:
                 submitted = self._executor(needs, before).submit_array(works)
-            except RuntimeError as error:  # submitit's, of what sbatch said
+            except RuntimeError as error:  # submitit's, with sbatch's output
                 raise UserError(f"{HERE}: {str(error).strip().splitlines()[-1]}") from error
             for job, slurm in zip(part, submitted, strict=True):
                 for member in job.runs:
@@ -146,7 +146,7 @@ class SlurmLauncher(SweepLauncher):
     def _executor(self, needs: Needs, before: Sequence[str]) -> Any:
         import submitit
 
-        # The one process of a job of several ranks starts these itself, within the same devices.
+        # A job of several ranks has one process, which starts the ranks on the same devices.
         single = ["--ntasks=1", "--nodes=1", "--overlap"] if needs.ranks > 1 else []
         options = {**self.options, **asdict(needs), "srun_args": [*single, "--kill-on-bad-exit=1"]}
         if before:
@@ -162,14 +162,14 @@ class SlurmLauncher(SweepLauncher):
         return executor
 
     def _needs(self, job: Job) -> Needs:
-        """As the options say, or else as the run needs it."""
-        config, said = job.runs[-1].config, self.options
-        ranks = 1 if job.devices == "auto" else int(job.devices) // said["nodes"]
-        tasks = said.get("tasks_per_node", ranks)
-        by_itself = config.trainer.accelerator != "cpu" and not {"gpus_per_task", "gres"} & said.keys()
+        """Return the resources that the options name, or else those that the run needs."""
+        config, options = job.runs[-1].config, self.options
+        ranks = 1 if job.devices == "auto" else int(job.devices) // options["nodes"]
+        tasks = options.get("tasks_per_node", ranks)
+        needs_gpus = config.trainer.accelerator != "cpu" and not {"gpus_per_task", "gres"} & options.keys()
         return Needs(
-            said["nodes"],
+            options["nodes"],
             tasks,
-            said.get("cpus_per_task", config.num_workers + 1),
-            said.get("gpus_per_node", tasks if by_itself else None),
+            options.get("cpus_per_task", config.num_workers + 1),
+            options.get("gpus_per_node", tasks if needs_gpus else None),
         )

@@ -1,9 +1,9 @@
-"""What a job of a sweep does on the cluster: execute its runs, and be requeued when Slurm wants the node.
+"""A sweep's job on the cluster: execute runs, and requeue the job when Slurm wants the node.
 
-Slurm tells a job of its end by the signal that submitit asked for (USR2: the time limit, or preemption), or
-by SIGTERM (preemption on clusters that send no other, and scancel). The run's process gets it too and saves
-at the end of its step; only when that process has ended may the job be requeued, as Slurm then takes the
-node away. What is done already is not done again, so a requeued job goes on where it stood.
+Slurm announces a job's end by the signal that submitit asked for (USR2: the time limit, or preemption), or by
+SIGTERM (preemption on clusters that send no other, and scancel). The signal is passed on to the run's
+process, which saves at the end of its step. The job may be requeued only when that process has ended, as
+Slurm then takes the node away. Complete runs are skipped, so a requeued job resumes where it was.
 """
 
 import os
@@ -20,15 +20,15 @@ from segsweep.sweeps.worker import Attempt, Order, perform
 
 @dataclass
 class SlurmJob:
-    """The callable that submitit pickles: one process a job, which starts the runs' processes."""
+    """The callable that submitit pickles; each job has one such process, which starts the runs' processes."""
 
     order: Order
 
     def __call__(self) -> None:
-        """Execute the order, or as much of it as the node is ours for.
+        """Execute the order, or as much of it as Slurm allows.
 
         Raises:
-            SystemExit: the runs were not finished, for a reason that the job's output tells.
+            SystemExit: the runs were not finished; the job's output has the reason.
         """
         with _PassedOn() as signals:
             reason = perform(self.order, signals.watch)
@@ -36,18 +36,18 @@ class SlurmJob:
             return
         again = _signal_to_requeue()
         if again in signals.received or (signals.received and _is_preempted()):
-            signal.raise_signal(again)  # submitit's handler, in charge again: requeues the job and exits
+            signal.raise_signal(again)  # submitit's handler, restored by now, requeues the job and exits
         raise SystemExit(f"segsweep: {reason}")
 
     def checkpoint(self) -> Any:
-        """What submitit has the requeued job do: the same."""
+        """Return what submitit lets the requeued job do: the same."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
 
 
 class _PassedOn(AbstractContextManager["_PassedOn"]):
-    """Hands the signals that this process gets to the run's process, and to nobody else."""
+    """Passes the signals that this process receives on to the run's process."""
 
     def __init__(self) -> None:
         self.received: list[int] = []
@@ -62,7 +62,7 @@ class _PassedOn(AbstractContextManager["_PassedOn"]):
         self._listening.__exit__(None, None, None)
 
     def watch(self, attempt: Attempt) -> None:
-        """A run's process was started; a signal that came between two processes is for this one."""
+        """Follow a new process of a run; a signal that came between two processes is passed on to it."""
         self.attempt = attempt
         if self.received:
             attempt.ask(self.received[0])
@@ -80,7 +80,7 @@ def _signal_to_requeue() -> signal.Signals:
 
 
 def _is_preempted() -> bool:
-    """Whether Slurm's SIGTERM means preemption, not scancel: no job that ends by itself then is requeued."""
+    """Return whether Slurm's SIGTERM means preemption, not scancel, after which a job is not requeued."""
     ask = ["scontrol", "show", "job", os.environ["SLURM_JOB_ID"]]
     shown = subprocess.run(ask, capture_output=True, text=True).stdout.split()
     times = [field for field in shown if field.startswith("PreemptTime=")]

@@ -1,7 +1,7 @@
-"""Slurm's queue: which of its jobs do which runs, and waiting for them.
+"""Slurm's queue: which of its jobs execute which runs, and waiting for them.
 
-Whether a run is done is for its folder to say; the queue is asked only what is still in it, as a job that
-was cancelled or whose node failed could not write why. No accounting (sacct) is needed.
+A run's folder says whether the run is done; the queue is only asked which jobs it still holds, because a job
+that was cancelled or whose node failed could not write why. No accounting (sacct) is needed.
 """
 
 import logging
@@ -29,12 +29,12 @@ POLL = 5.0
 
 
 def note(folder: RunFolder, job_id: str) -> None:
-    """Keep which job does a run."""
+    """Record which job executes a run."""
     write_json(folder.path / SLURM_JOB, SlurmJob(slurm=job_id, submitted=time.time()).plain())
 
 
 def noted(folder: RunFolder) -> str:
-    """The job that was last given a run; empty where none was."""
+    """Return the job that was last submitted for a run; empty if there is none."""
     try:
         found = SlurmJob.read(folder.path / SLURM_JOB, "the next submission writes it again")
     except DamagedFileError as error:
@@ -44,7 +44,7 @@ def noted(folder: RunFolder) -> str:
 
 
 def states() -> dict[str, str] | None:
-    """State of each job of this user that has not ended, by id as in 12 or 12_3; None without an answer."""
+    """Return the states of this user's unfinished jobs by id (12 or 12_3); None if Slurm does not answer."""
     ask = ["squeue", "--me", "--noheader", "--array", "--format=%i %T"]
     try:
         answer = subprocess.run(ask, capture_output=True, text=True)
@@ -56,7 +56,7 @@ def states() -> dict[str, str] | None:
 
 
 def last_state(job_id: str) -> str:
-    """What Slurm remembers, for some minutes, of a job that has ended, such as CANCELLED or NODE_FAIL."""
+    """Return the final state of a job, such as NODE_FAIL, or "gone": Slurm forgets it after some minutes."""
     ask = ["scontrol", "show", "job", "--oneliner", job_id]
     found = re.search(r"JobState=(\S+)", subprocess.run(ask, capture_output=True, text=True).stdout)
     return found[1] if found else "gone"
@@ -64,22 +64,22 @@ def last_state(job_id: str) -> str:
 
 @dataclass
 class SlurmWork:
-    """The jobs of a sweep, being done on the cluster."""
+    """The execution of a sweep's jobs on the cluster."""
 
     sweep: Sweep
     display: Display
     ids: dict[Job, list[str]]
-    """Slurm's jobs for each of ours; those with nothing left to do are taken out."""
+    """Slurm's jobs for each of ours; finished ones are removed."""
     on_failure: str = "continue"
     begun: set[Job] = field(default_factory=set)
     running: set[Job] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
 
     def wait(self) -> None:
-        """Tell what becomes of the runs until all jobs have left the queue.
+        """Report the runs' progress until all jobs have left the queue.
 
         Raises:
-            KeyboardInterrupt: nobody waits any more; the jobs go on.
+            KeyboardInterrupt: this command stops waiting; the jobs go on.
         """
         try:
             with self.display:
@@ -96,7 +96,7 @@ class SlurmWork:
             raise
 
     def look(self, queue: Mapping[str, str]) -> None:
-        """Take note of what has changed."""
+        """Record and report what has changed."""
         for job, ids in list(self.ids.items()):
             found = [queue[id] for id in ids if id in queue]
             for member in job.runs:
@@ -110,7 +110,7 @@ class SlurmWork:
             self._stop()
 
     def _follow(self, job: Job, folder: RunFolder, job_id: str, found: Sequence[str]) -> None:
-        """Tell where a job is that has runs to do, of which `folder` is the next."""
+        """Report the state of a job with runs left to execute, of which `folder` is the next."""
         if "RUNNING" in found and job not in self.running:
             self.sweep.journal.note(folder.id, BEGAN, job=f"slurm {job_id}")
             what = "goes on as" if job in self.begun else f"run {folder.id},"
@@ -122,7 +122,7 @@ class SlurmWork:
             self.display.said(folder, f"in the queue again at step {folder.status().step}")
 
     def _close(self, job: Job, member: Member, over: bool, job_id: str) -> None:
-        """Take note of how a run ended: as soon as it is done, or else once its job is over."""
+        """Record a run's outcome: as soon as it is done, or else once its job is over."""
         done = member.id not in self.closed and member.folder.is_complete(member.config)
         if member.id in self.closed or not (done or over):
             return
@@ -146,7 +146,7 @@ class SlurmWork:
         return INTERRUPTED, reason
 
     def _stop(self) -> None:
-        """Cancel what has not begun."""
+        """Cancel the jobs that have not begun."""
         waiting = [job for job in self.ids if job not in self.begun]
         if waiting:
             subprocess.run(["scancel", *(id for job in waiting for id in self.ids[job])])
