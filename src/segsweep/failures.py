@@ -74,7 +74,8 @@ def classify(error: BaseException) -> str:
         return OUT_OF_MEMORY
     if isinstance(error, DivergenceError):
         return DIVERGED
-    if any(map(_is_of_the_disk, causes(error))):
+    of_the_disk = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    if any(isinstance(one, OSError) and one.errno in of_the_disk for one in causes(error)):
         return DISK
     if isinstance(error, DataError):
         return DATA
@@ -120,10 +121,6 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     # The allocator of the CPU has no exception of its own.
     return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-
-
-def _is_of_the_disk(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def one_line(error: BaseException) -> str:

@@ -61,7 +61,10 @@ def execute(
         except Exception as error:
             # While the lease is held, so that a waiting process goes on with the smaller micro-batches.
             if failures.is_out_of_memory(error) and _shrink(folder):
-                raise _again(folder, group) from error
+                if group.started_here:
+                    raise failures.AgainError(f"run {folder.id}: again with smaller micro-batches") from error
+                more = "so it will go on with smaller micro-batches: give the same command again"
+                raise UserError(f"run {folder.id}: out of memory, {more}") from error
             raise
 
 
@@ -115,15 +118,6 @@ def _execute(
         run_tests(folder, config, group.ranks)
     if leads and (status.error or status.failure):
         folder.update_status(error=None, failure=None)
-
-
-def _again(folder: RunFolder, group: Group) -> UserError:
-    if group.started_here:
-        return failures.AgainError(f"run {folder.id}: again with smaller micro-batches")
-    return UserError(
-        f"run {folder.id}: out of memory, so it will go on with smaller micro-batches: give the same command "
-        "again"
-    )
 
 
 def _shrink(folder: RunFolder) -> bool:

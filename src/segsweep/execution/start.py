@@ -41,7 +41,10 @@ def start(folder: RunFolder, config: RunConfig, segmenter: Segmenter) -> tuple[P
     if (own := newest(folder.checkpoints)) is not None:
         return own, f"own checkpoint {own.name}"
     if (parent := folder.plan.parent) is not None:
-        last = _last_of(folder.path.parent / parent)
+        run = RunFolder(folder.path.parent / parent)
+        if (state := run.status().state) is not State.DONE:
+            raise UserError(f"its parent {run.id} is {state}, not done; train that run first")
+        last = run.checkpoints / LAST
         return None, f"parent {parent}{_load(segmenter, last, _checkpoint(last))}"
     if config.init is not None:
         return None, f"init {config.init}{_load(segmenter, *_init(config))}"
@@ -64,13 +67,6 @@ def _checkpoint(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"{file}: these weights to start from are not there; train that run first")
     return read_checkpoint(file)
-
-
-def _last_of(parent: Path) -> Path:
-    run = RunFolder(parent)
-    if run.status().state is not State.DONE:
-        raise UserError(f"its parent {run.id} is {run.status().state}, not done; train that run first")
-    return run.checkpoints / LAST
 
 
 def _load(segmenter: Segmenter, file: Path, content: Mapping[str, Any]) -> str:

@@ -131,7 +131,9 @@ class _Pass:
         for index, writer in enumerate(writers):
             for _, stored in parts:
                 writer.add_stored(stored[index])
-            self._finish(writer)
+            where = f"; hand it in at {writer.form.server}" if writer.form.server else ""
+            path = writer.finish(self.folder.check_ours)
+            log.info(f"{path}: {len(self.samples)} predictions, read back and checked{where}")
 
     def _writers(self) -> Iterator[PredictionWriter]:
         """Yield a writer for each missing form of a strategy's predictions."""
@@ -149,7 +151,7 @@ class _Pass:
     ) -> dict[str, Counts]:
         checkpoint = _checkpoint(self.folder, self.config)
         own, done = range(self.ranks.rank, len(self.samples), self.ranks.world), count(1)
-        consumers: list[OnImage] = [self._check_ours, *writers]
+        consumers: list[OnImage] = [lambda *_: self.folder.check_ours(), *writers]
         if self.samples.has_truth:  # pictures are for reports, and show the truth
             place = self.folder.path / layout.PICTURES
             consumers.append(PictureWriter(place, self.samples.ids, self.data.palette, self.suffix))
@@ -165,20 +167,12 @@ class _Pass:
                 indices=own,
             )
 
-    def _check_ours(self, *_: object) -> None:
-        self.folder.check_ours()
-
     def _write_test(self, strategy: Strategy, counts: Counts) -> None:
         """Write missing figures, or the protocol alone if there is no truth."""
         target, card = self.folder.tests / (strategy.name + self.suffix), self._card(strategy, counts.sizes)
         truth = self.samples.has_truth
         if not truth or COUNTS in self.missing[strategy.name]:
             write_test(target, counts if truth else None, self.data.classes, card, self.folder.check_ours)
-
-    def _finish(self, writer: PredictionWriter) -> None:
-        where = f"; hand it in at {writer.form.server}" if writer.form.server else ""
-        path = writer.finish(self.folder.check_ours)
-        log.info(f"{path}: {len(self.samples)} predictions, read back and checked{where}")
 
     def _card(self, strategy: Strategy, sizes: Sequence[tuple[int, int]]) -> Card:
         return protocol_card(

@@ -25,9 +25,7 @@ class Encoding(NamedTuple):
     repair: str
 
 
-def guess(
-    found: Collection[int], files: int, allowed: Mapping[int, int], others: Mapping[str, Collection[int]]
-) -> Encoding | None:
+def guess(found: Collection[int], files: int, allowed: Mapping[int, int], others: Others) -> Encoding | None:
     """Guess what label files hold instead of the `allowed` values (stored value → class or `IGNORE_INDEX`).
 
     `found` are the values of all `files` together, `others` the other encodings that the dataset knows of.
@@ -45,7 +43,7 @@ def guess(
     return Encoding(max(fitting, key=lambda name: fitting[name]), repair)
 
 
-def _suspicious(values: set[int], allowed: Mapping[int, int], others: Mapping[str, Collection[int]]) -> bool:
+def _suspicious(values: set[int], allowed: Mapping[int, int], others: Others) -> bool:
     """Return whether allowed values are likely of another encoding: nearly all of its values, few of ours."""
     if len(classes(allowed)) > 2 and values in ({0, 1}, {0, IGNORE_INDEX}):
         return True

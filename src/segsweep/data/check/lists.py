@@ -54,7 +54,10 @@ def read(data: SegmentationDataset, name: str) -> Listed:
         try:
             split = data.read_split(name)
         except DataError as error:
-            return _unread(name, error, faults)
+            problem = Problem.of(error)
+            if not isinstance(error, UnpreparedError) and not Path(problem.file).exists():
+                return Listed(name, absent=problem)
+            return Listed(name, problems=[*map(Problem.of, faults), problem])
     unmade = [fault for fault in faults if isinstance(fault, UnpreparedError)]
     return Listed(name, split, [Problem.of(fault) for fault in faults if fault not in unmade], unmade=unmade)
 
@@ -67,13 +70,6 @@ def file_parts(split: SplitDataset) -> list[FileSplit] | None:
         return None
     parts = [file_parts(part) for part in split.parts]
     return [one for part in parts for one in part or ()] if all(parts) else None
-
-
-def _unread(name: str, error: DataError, faults: Sequence[DataError]) -> Listed:
-    problem = Problem.of(error)
-    if not isinstance(error, UnpreparedError) and not Path(problem.file).exists():
-        return Listed(name, absent=problem)
-    return Listed(name, problems=[*map(Problem.of, faults), problem])
 
 
 def compare_official(

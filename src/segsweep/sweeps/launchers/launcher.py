@@ -19,7 +19,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from segsweep.distributed.ranks import Ranks
+from segsweep.distributed.ranks import Ranks, check_devices
 from segsweep.errors import ConfigError, UserError
 from segsweep.planning.plan import Member, merge, note_older, write_all
 from segsweep.runs.contents import State
@@ -75,8 +75,6 @@ class SweepLauncher(Launcher):
 
     def check(self, members: Sequence[Member]) -> None:
         """Raise ConfigError if this launcher cannot execute some of the members."""
-        from segsweep.distributed.ranks import check_devices
-
         for member in members:
             if not member.folder.is_complete(member.config):  # a complete run needs neither devices nor torch
                 check_devices(member.config)

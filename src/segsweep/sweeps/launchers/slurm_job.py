@@ -34,7 +34,9 @@ class SlurmJob:
             reason = perform(self.order, signals.watch)
         if reason is None:
             return
-        again = _signal_to_requeue()
+        from submitit import JobEnvironment
+
+        again = signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
         if again in signals.received or (signals.received and _is_preempted()):
             signal.raise_signal(again)  # submitit's handler, restored by now, requeues the job and exits
         raise SystemExit(f"segsweep: {reason}")
@@ -71,12 +73,6 @@ class _PassedOn(AbstractContextManager["_PassedOn"]):
         self.received.append(signum)
         if self.attempt is not None:
             self.attempt.ask(signum)
-
-
-def _signal_to_requeue() -> signal.Signals:
-    from submitit import JobEnvironment
-
-    return signal.Signals[f"SIG{JobEnvironment.USR_SIG}"]
 
 
 def _is_preempted() -> bool:
