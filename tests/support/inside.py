@@ -88,7 +88,7 @@ class AttemptInside(Attempt):
     def __init__(
         self, folder: RunFolder, train: bool, prefix: Sequence[str] = (), config: str = "", **_: str
     ) -> None:
-        self.folder, self.prefix, self._told, self._oom_kills = folder, (), None, 0
+        self.folder, self.asked, self._told, self._oom_kills = folder, False, None, 0
         self.config, self.failure_file = config, folder.path / "failure.tmp"
         returncode = 0
         try:

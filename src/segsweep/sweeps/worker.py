@@ -83,11 +83,6 @@ def asked_of(member: Member) -> str:
 class Attempt:
     """A run folder being executed in a process of its own, whose output goes to the run's log."""
 
-    asked = False
-    """Whether it was asked to stop."""
-    config = ""
-    """See `asked_of`."""
-
     def __init__(
         self,
         folder: RunFolder,
@@ -96,7 +91,8 @@ class Attempt:
         config: str = "",
         **environment: str,
     ) -> None:
-        self.folder, self.prefix, self.config = folder, prefix, config
+        self.folder, self.config = folder, config  # for the configuration see `asked_of`
+        self.asked = False  # to stop
         self._oom_kills, self._told = _oom_kills(), folder.status().updated
         self.failure_file = folder.path / f"failure.{os.getpid()}.tmp"
         self.failure_file.unlink(missing_ok=True)

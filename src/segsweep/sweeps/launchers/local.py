@@ -5,8 +5,7 @@ Each run is a fresh process. A run that another process holds waits until it is 
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
@@ -34,11 +33,6 @@ class Running:
     job: Job
     attempt: Attempt
     devices: list[str]
-
-    @property
-    def folder(self) -> RunFolder:
-        """The run's folder."""
-        return self.attempt.folder
 
 
 @dataclass
@@ -70,22 +64,18 @@ class LocalWork:
             KeyboardInterrupt: the same, for Ctrl-C.
         """
         self.waiting, self.unfinished = list(self.jobs), set(self.jobs)
-        with self._listening(), self.display:
-            while self.waiting or self.running:
-                self._step()
-                time.sleep(POLL)
-        if self.signals:
-            keyboard = self.signals[0] == KEYBOARD
-            raise KeyboardInterrupt if keyboard else PreemptedError(self.signals[0], "in a sweep")
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
         with listening(self._note):
             try:
-                yield
+                with self.display:
+                    while self.waiting or self.running:
+                        self._step()
+                        time.sleep(POLL)
             finally:
                 for running in self.running:  # even after an error, no run's process outlives this one
                     running.attempt.kill()
+        if self.signals:
+            keyboard = self.signals[0] == KEYBOARD
+            raise KeyboardInterrupt if keyboard else PreemptedError(self.signals[0], "in a sweep")
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         self.signals.append(signum)  # passed on between steps, as a process may just be starting
@@ -102,7 +92,8 @@ class LocalWork:
             self.looked = time.monotonic()
             self._begin_some()
         self.display.tick(
-            [(one.folder, one.devices) for one in self.running], [job.runs[0].folder for job in self.waiting]
+            [(one.attempt.folder, one.devices) for one in self.running],
+            [job.runs[0].folder for job in self.waiting],
         )
 
     def _heed(self, signum: int) -> None:
@@ -156,7 +147,7 @@ class LocalWork:
 
     def _end(self, running: Running) -> None:
         """Record how a run's process ended, or try again if that may help."""
-        folder = running.folder
+        folder = running.attempt.folder
         if running.attempt.process.returncode == HELD:
             self._again(running.job)
             return

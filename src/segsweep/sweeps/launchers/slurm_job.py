@@ -9,7 +9,6 @@ Slurm then takes the node away. Complete runs are skipped, so a requeued job res
 import os
 import signal
 import subprocess
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any
@@ -30,7 +29,8 @@ class SlurmJob:
         Raises:
             SystemExit: the runs were not finished; the job's output has the reason.
         """
-        with _PassedOn() as signals:
+        signals = _PassedOn()
+        with listening(signals.handle, STOP_SIGNALS):
             reason = perform(self.order, signals.watch)
         if reason is None:
             return
@@ -48,20 +48,12 @@ class SlurmJob:
         return DelayedSubmission(self)
 
 
-class _PassedOn(AbstractContextManager["_PassedOn"]):
+class _PassedOn:
     """Passes the signals that this process receives on to the run's process."""
 
     def __init__(self) -> None:
         self.received: list[int] = []
         self.attempt: Attempt | None = None
-
-    def __enter__(self) -> "_PassedOn":
-        self._listening = listening(self._handle, STOP_SIGNALS)
-        self._listening.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listening.__exit__(None, None, None)
 
     def watch(self, attempt: Attempt) -> None:
         """Follow a new process of a run; a signal that came between two processes is passed on to it."""
@@ -69,7 +61,7 @@ class _PassedOn(AbstractContextManager["_PassedOn"]):
         if self.received:
             attempt.ask(self.received[0])
 
-    def _handle(self, signum: int, frame: FrameType | None) -> None:
+    def handle(self, signum: int, frame: FrameType | None) -> None:
         self.received.append(signum)
         if self.attempt is not None:
             self.attempt.ask(signum)
