@@ -116,7 +116,7 @@ def test_other_classes_make_the_classifier_anew_and_say_so(place, source):
     folder = planned(place, *SHORT, "num_classes=4", f"init={source.id}")
     taken, origin = begun(folder)
     anew = {"head.classifier.1.weight", "head.classifier.1.bias"}
-    assert origin == f"init {source.id} (made anew for its classes: head.classifier.1)"
+    assert origin == f"init {source.id} (new for its classes: head.classifier.1)"
     kept = {key: value for key, value in taken.items() if key not in anew}
     last = weights(source)
     assert different(kept, {key: last[key] for key in kept}) == []

@@ -123,7 +123,7 @@ def test_what_a_stage_began_with_is_written_and_said(trained):
     origins = [folder.status().origin for folder in trained]
     assert origins == [
         "random weights",
-        f"parent {first.id} (made anew for its classes: head.classifier.1)",
+        f"parent {first.id} (new for its classes: head.classifier.1)",
         f"parent {second.id}",
     ]
     for folder, origin in zip(trained, origins, strict=True):

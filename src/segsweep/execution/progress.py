@@ -13,7 +13,7 @@ from segsweep.terminal import progress_bar
 
 log = logging.getLogger("segsweep")
 
-WRITTEN, SAID = 5.0, 60.0
+WRITE_EVERY, LOG_EVERY = 5.0, 60.0
 """Seconds between two writes of status.json, and between two log lines."""
 
 
@@ -23,31 +23,31 @@ def shown(folder: RunFolder, leads: bool) -> Iterator[Callable[[int, int], None]
     if not leads:
         yield lambda done, total: None
         return
-    teller = _Teller(folder)
-    teller.clear()  # what a killed process left
+    reporter = _Reporter(folder)
+    reporter.clear()  # what a killed process left
     with progress_bar("test") as draw:
 
         def on_progress(done: int, total: int) -> None:
             draw(done, total)
-            teller.tell(done, total)
+            reporter.report(done, total)
 
         yield on_progress
-    teller.clear()
+    reporter.clear()
 
 
-class _Teller:
+class _Reporter:
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
-        self.started = self.written = self.said = time.monotonic()
+        self.started = self.written = self.logged = time.monotonic()
 
-    def tell(self, done: int, total: int) -> None:
+    def report(self, done: int, total: int) -> None:
         now = time.monotonic()
         left = (now - self.started) / done * (total - done)
-        if now - self.written >= WRITTEN:
+        if now - self.written >= WRITE_EVERY:
             self.written = now
             self.folder.update_status(testing=EvaluationProgress(done=done, images=total, seconds_left=left))
-        if now - self.said >= SAID and not sys.stderr.isatty():
-            self.said = now
+        if now - self.logged >= LOG_EVERY and not sys.stderr.isatty():
+            self.logged = now
             log.info(f"tested {done}/{total} images  {timedelta(seconds=round(left))} left")
 
     def clear(self) -> None:

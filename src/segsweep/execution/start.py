@@ -74,7 +74,7 @@ def _load(segmenter: Segmenter, file: Path, content: Mapping[str, Any]) -> str:
     kept, other = _fitting(segmenter, file, content)
     segmenter.load_state_dict(kept, strict=False)
     layers = sorted({key.rpartition(".")[0] for key in other})
-    return f" (made anew for its classes: {', '.join(layers)})" if other else ""
+    return f" (new for its classes: {', '.join(layers)})" if other else ""
 
 
 def _fitting(

@@ -90,16 +90,16 @@ def _without_folder(
 ) -> tuple[list[Problem], list[tuple[list[str], list[Problem]]]]:
     """Return a problem for each missing label folder whose images exist, and the remaining samples."""
     alone: dict[Path, int] = {}
-    rest = []
+    others = []
     for files, faults in lost:
         folder = Path(files[-1]).parent
         if len(files) == 2 and [fault.file for fault in faults] == files[1:] and not folder.is_dir():
             alone[folder] = alone.get(folder, 0) + 1
         else:
-            rest.append((files, faults))
+            others.append((files, faults))
     what = "no such folder, though {} images of {} are there whose labels it should hold"
     repair = "fetch the labels too"
-    return [Problem(str(at), what.format(n, name), repair) for at, n in alone.items()], rest
+    return [Problem(str(at), what.format(n, name), repair) for at, n in alone.items()], others
 
 
 def _lost(faults: list[Problem], both_gone: bool, source: str) -> list[Problem]:

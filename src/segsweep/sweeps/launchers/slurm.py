@@ -98,7 +98,7 @@ class SlurmLauncher(SweepLauncher):
         if self.wait:
             SlurmWork(sweep, display, ids, members[0].config.on_failure).wait()
         else:
-            display.remark(f"{len(ids)} jobs are Slurm's now; segsweep runs tells how far they are")
+            display.remark(f"{len(ids)} jobs are Slurm's now; segsweep runs shows their progress")
 
     def _submit(self, jobs: Sequence[Job], display: Display) -> dict[Job, list[str]]:
         """Submit jobs; return the ids of Slurm's jobs for each, none for a job that is done.
