@@ -109,9 +109,8 @@ def locked(path: Path, wait: bool, places: str) -> Iterator[bool]:
         yield False
         return
     except NotImplementedError as error:
-        raise UserError(
-            f"{path}: this file system has no file locks; give a folder on another one as {places}"
-        ) from error
+        problem = "this file system has no file locks; give a folder on another one as"
+        raise UserError(f"{path}: {problem} {places}") from error
     except OSError as error:
         raise cannot_write(path.parent, error, places) from error
     try:
@@ -147,7 +146,5 @@ def cannot_write(path: Path, error: OSError, places: str = RUN_PLACES) -> UserEr
     """Return an error about a path that cannot be written, in the user's terms."""
     if error.errno == errno.ENAMETOOLONG:
         return UserError(f"{path}: this name is too long for the file system; give a shorter one")
-    return UserError(
-        f"{path} cannot be written ({error.strerror}): give a folder you can write, with free space, "
-        f"as {places}"
-    )
+    remedy = f"give a folder you can write, with free space, as {places}"
+    return UserError(f"{path} cannot be written ({error.strerror}): {remedy}")

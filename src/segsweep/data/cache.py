@@ -99,7 +99,6 @@ class CachedSplit(SplitDataset):
     """A split read from its cache; its arrays are read-only views of a file."""
 
     def __init__(self, split: SplitDataset, folder: Path) -> None:
-        """Take the split and the folder of its cache."""
         super().__init__(split.name, split.ids.tolist(), folder)
         self.has_truth, self.folder = split.has_truth, folder
         self.sizes: NDArray[np.int64] = np.load(folder / "sizes.npy")
@@ -120,8 +119,7 @@ class CachedSplit(SplitDataset):
         return Sample(image, self._pixels[middle:end].reshape(height, width), str(self.ids[index]))
 
 
-def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the offset of each sample's bytes [N]."""
+def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:  # offsets of the samples' bytes [N]
     lengths = sizes.prod(axis=1) * CHANNELS
     return np.asarray(np.cumsum(lengths) - lengths, dtype=np.int64)
 

@@ -111,7 +111,6 @@ def _receive(archive: Archive, part: Path, on_progress: Progress) -> None:
 
 
 def _check(archive: Archive, file: Path) -> None:
-    """Raise DataError if a file is not the official archive."""
     found, expected = str(file.stat().st_size), str(archive.size)
     if archive.md5:
         with file.open("rb") as content:
@@ -154,9 +153,8 @@ def _refuse_others(source: Path, target: Path) -> None:
     """Raise DataError if files at the target differ from the archive's: they may be the user's work."""
     inside = [path for path in sorted(source.rglob("*")) if path.is_file()]
     places = [(path, target / path.relative_to(source)) for path in inside]
-    others = [
-        to for path, to in places if to.exists() and not (to.is_file() and cmp(path, to, shallow=False))
-    ]
+    there = [(path, to) for path, to in places if to.exists()]
+    others = [to for path, to in there if not (to.is_file() and cmp(path, to, shallow=False))]
     if others:
         raise DataError(
             others[0],

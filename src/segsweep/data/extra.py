@@ -150,7 +150,6 @@ class Extra:
 
 
 def _leaves(transforms: Sequence[Any]) -> Iterator[Any]:
-    """Yield all transforms, including those inside others."""
     for transform in transforms:
         inside = getattr(transform, "transforms", None)
         if inside is None:
@@ -173,7 +172,6 @@ def _certain(pipeline: Any) -> Any:
 
 
 def _name(transform: Any) -> str:
-    """Return the name of a transform's class, with those inside it."""
     inside = getattr(transform, "transforms", None)
     name = type(transform).__name__
     return name if inside is None else f"{name}({', '.join(map(_name, inside))})"

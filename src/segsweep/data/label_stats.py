@@ -60,7 +60,6 @@ def _read(split: SplitDataset, num_classes: int, workers: int) -> Holds:
 
 
 def _held(num_classes: int, part: tuple[SplitDataset, NDArray[np.int64] | None]) -> Holds:
-    """Return rows [n, K] for the samples of a split, or for those at `indices`."""
     split, indices = part
     chosen = range(len(split)) if indices is None else indices.tolist()
     rows = np.zeros((len(chosen), num_classes), dtype=np.bool_)

@@ -129,7 +129,6 @@ def run(preparations: Sequence[Preparation], workers: int, on_progress: Progress
 
 
 def _begin(preparation: Preparation) -> None:
-    """Remove our files that were made from another source."""
     folder, name = preparation.folder, preparation.name
     source, listing, files = (folder / f"{name}.{kind}" for kind in ("source", "txt", "files"))
     if source.is_file() and source.read_text() == preparation.source:
@@ -177,7 +176,6 @@ def _end(preparation: Preparation) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Lock the folder against other preparations."""
     with locked(folder / ".lock", wait=False, places=PLACES) as held:
         if not held:
             raise UserError(f"{folder}: another process is preparing it; wait until it is done")

@@ -141,7 +141,6 @@ class JoinedSplit(SplitDataset):
     """A concatenation of splits, such as `trainval`; they must not share ids."""
 
     def __init__(self, name: str, parts: Sequence[SplitDataset]) -> None:
-        """Take the splits in order."""
         super().__init__(
             name, [str(i) for part in parts for i in part.ids], " + ".join(p.name for p in parts)
         )

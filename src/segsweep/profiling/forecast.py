@@ -35,12 +35,8 @@ NO_COST = ("backbone.pretrained", "backbone.weights")
 
 def kind(settings: Mapping[str, Any]) -> str:
     """Return a text that is equal for runs whose steps cost the same; `settings` have dotted keys."""
-    kept = {
-        key: value
-        for key, value in settings.items()
-        if (key.split(".")[0] in PARTS or key in SETTINGS) and key not in NO_COST
-    }
-    return repr(sorted(kept.items()))
+    counted = [key for key in settings if key.split(".")[0] in PARTS or key in SETTINGS]
+    return repr(sorted((key, settings[key]) for key in counted if key not in NO_COST))
 
 
 @dataclass(frozen=True)
@@ -86,9 +82,8 @@ def cost(config: RunConfig) -> Cost:
     if key in _costs:
         return _costs[key]
     precision = config.trainer.precision
-    computed = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}[
-        precision.partition("-")[0]
-    ]
+    dtypes = {"64": torch.float64, "32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
+    computed = dtypes[precision.partition("-")[0]]
     stored = computed if precision.endswith("-true") else torch.float32  # mixed precision keeps float32
     segmenter, parts = _frozen(config, stored), parameters(on_meta(config))
     weights = _bytes([*segmenter.parameters(), *segmenter.buffers()])

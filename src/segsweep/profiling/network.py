@@ -121,9 +121,8 @@ def reference(labels: Sequence[str], words: str | None) -> int:
     fitting = [i for i, label in enumerate(labels) if set(words.split()) <= set(label.split())]
     if len(fitting) != 1:
         found = f"{len(fitting)} networks are" if fitting else "no network is"
-        raise OptionError(
-            "reference", words, problem=f"{found} called so", remedy=f"known: {', '.join(labels)}"
-        )
+        known = f"known: {', '.join(labels)}"
+        raise OptionError("reference", words, problem=f"{found} called so", remedy=known)
     return fitting[0]
 
 
@@ -145,9 +144,7 @@ def find(values: Mapping[str, Any], figures: Mapping[str, float], size: Sequence
     rows = [
         row
         for row in counted_rows()
-        if all(
-            canonical(values.get(key, missing)) == canonical(value) for key, value in row["config"].items()
-        )
+        if all(canonical(values.get(key, missing)) == canonical(v) for key, v in row["config"].items())
         and row.get("size") in (None, list(size))
         and all(abs(figures[key] / row[key] - 1) < ROUNDING for key in ("params_m", "gmacs") if row.get(key))
     ]

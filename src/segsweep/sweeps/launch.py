@@ -40,9 +40,8 @@ def launch(call: Call) -> Sweep | None:
                     launcher.run(members[first : first + size])
             context.callbacks.on_multirun_end(config=settings, config_name=name)
     except OSError as error:
-        raise UserError(
-            f"{error.filename}: {error.strerror}; give a folder you can write as runs_dir=…"
-        ) from error
+        remedy = "give a folder you can write as runs_dir=…"
+        raise UserError(f"{error.filename}: {error.strerror}; {remedy}") from error
     return call.sweep
 
 

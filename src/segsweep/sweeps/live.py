@@ -48,9 +48,8 @@ class LiveTable(Display):
         """Start drawing, and send log lines above the table."""
         plain = sys.stderr
         self.live.start()
-        self._streams = [
-            h for h in log.handlers if isinstance(h, logging.StreamHandler) and h.stream is plain
-        ]
+        streams = [h for h in log.handlers if isinstance(h, logging.StreamHandler)]
+        self._streams = [handler for handler in streams if handler.stream is plain]
         for handler in self._streams:
             handler.setStream(sys.stderr)
         return self
@@ -99,9 +98,8 @@ class LiveTable(Display):
     def _chosen(self, states: dict[str, str], room: int) -> list[RunFolder]:
         """Return the most relevant runs in the sweep's order; of ended ones, the latest."""
         latest = {id: -place for place, id in enumerate(self.ends)}
-        by_weight = sorted(
-            self.sweep.runs, key=lambda run: (SHOWN_FIRST.index(states[run.id]), latest.get(run.id, 0))
-        )
+        rank = {run.id: (SHOWN_FIRST.index(states[run.id]), latest.get(run.id, 0)) for run in self.sweep.runs}
+        by_weight = sorted(self.sweep.runs, key=lambda run: rank[run.id])
         return sorted(by_weight[: max(room, 1)], key=lambda run: self.number[run.id])
 
     def _row(self, run: RunFolder, state: str, devices: Sequence[str] | None) -> Iterator[str]:

@@ -164,9 +164,8 @@ def verify(path: Path) -> str | None:
 
 
 def _check_by_itself(path: Path) -> None:
-    """Read a file and compare each part with the checksum that torch.save stored with it."""
     read_checkpoint(path)
-    if zipfile.is_zipfile(path):
+    if zipfile.is_zipfile(path):  # torch.save stores a checksum of each part
         with zipfile.ZipFile(path) as parts:
             if parts.testzip() is not None:
                 raise _damaged(path)

@@ -181,9 +181,8 @@ class RunLogger:
             yield
         except Exception as error:  # third-party code may raise anything
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            log.warning(
-                f"{name}: {reason}; the run goes on without it, and keeps metrics.csv and validation.csv"
-            )
+            kept = "the run goes on without it, and keeps metrics.csv and validation.csv"
+            log.warning(f"{name}: {reason}; {kept}")
             log.debug("the error of the logger", exc_info=True)
             del self.services[name]
 

@@ -68,7 +68,6 @@ class MetricsFile:
 
 
 def _line(cells: Sequence[str]) -> str:
-    """Return a line of the file; cells that contain a comma are quoted."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator="").writerow(cells)
     return buffer.getvalue()

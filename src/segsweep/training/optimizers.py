@@ -46,9 +46,8 @@ def sgd(
     pretrained_weight_decay_factor: float = 1.0,
 ) -> Optimizer:
     """Return SGD with momentum over the segmenter's parameter groups."""
-    groups = parameter_groups(
-        segmenter, lr, weight_decay, pretrained_lr_factor, pretrained_weight_decay_factor
-    )
+    factors = pretrained_lr_factor, pretrained_weight_decay_factor
+    groups = parameter_groups(segmenter, lr, weight_decay, *factors)
     return SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
 
 
@@ -61,9 +60,8 @@ def adamw(
     pretrained_weight_decay_factor: float = 1.0,
 ) -> Optimizer:
     """Return AdamW over the segmenter's parameter groups."""
-    groups = parameter_groups(
-        segmenter, lr, weight_decay, pretrained_lr_factor, pretrained_weight_decay_factor
-    )
+    factors = pretrained_lr_factor, pretrained_weight_decay_factor
+    groups = parameter_groups(segmenter, lr, weight_decay, *factors)
     return AdamW(groups, lr=lr, betas=(betas[0], betas[1]), weight_decay=weight_decay)
 
 

@@ -25,9 +25,8 @@ def synchronises(option: bool | str, world: int, images: int) -> bool:
 
 def synchronise(network: nn.Module, on_gpu: bool) -> None:
     """Make every BatchNorm of a network use statistics over all ranks in training."""
-    plain, with_act = (
-        (nn.SyncBatchNorm, SyncBatchNormAct) if on_gpu else (CpuSyncBatchNorm, CpuSyncBatchNormAct)
-    )
+    on_cpu = CpuSyncBatchNorm, CpuSyncBatchNormAct
+    plain, with_act = (nn.SyncBatchNorm, SyncBatchNormAct) if on_gpu else on_cpu
     for module in network.modules():
         if isinstance(module, _BatchNorm):
             module.__class__ = with_act if isinstance(module, BatchNormAct2d) else plain

@@ -66,13 +66,8 @@ class SegmentationTask(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Return the optimizer and its schedule."""
-        optimizer, schedule = with_schedule(
-            self.make_optimizer,
-            self.make_schedule,
-            self.segmenter,
-            max_steps=self.max_steps,
-            val_every=self.val_every,
-        )
+        run = {"max_steps": self.max_steps, "val_every": self.val_every}
+        optimizer, schedule = with_schedule(self.make_optimizer, self.make_schedule, self.segmenter, **run)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def train(self, mode: bool = True) -> "SegmentationTask":

@@ -97,9 +97,8 @@ class CamVid(SegmentationDataset):
                 for column in (0, 1)
             )
             return FileSplit(name, ids, images, labels, plain(self.num_classes, SOURCE_VOID), source)
-        raise DataError(
-            source, f"lines of {sorted(columns)} paths", "expected a stem, or image and label path, a line"
-        )
+        expected = "expected a stem, or image and label path, a line"
+        raise DataError(source, f"lines of {sorted(columns)} paths", expected)
 
     def _image(self, split: str, stem: str) -> Path:
         """Return the image of a stem: the JPEG, or the PNG if only that exists."""

@@ -111,7 +111,6 @@ def split_of(frame: str) -> str:
 
 
 def _files(root: Path, layout: str) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Return images and labels by frame, from all existing folders."""
     images: dict[str, Path] = {}
     labels: dict[str, Path] = {}
     for image_folder, label_folder in FOLDERS.items():

@@ -52,7 +52,6 @@ class LabelIds(IndexLabels):
     """
 
     def __init__(self) -> None:
-        """Build the table of ids."""
         ignored = dict.fromkeys((*range(34), LICENSE_PLATE), IGNORE_INDEX)
         super().__init__(ignored | {label: index for index, label in IDS.items()})
 

@@ -63,11 +63,8 @@ class CocoFiles:
         made_from = prepared_from(self.folder, name)
         if made_from is None:
             self._size(name)
-            fault(
-                UnpreparedError(
-                    self.folder / f"{name}.txt", "COCO's label maps are not made yet", self.command
-                )
-            )
+            listing = self.folder / f"{name}.txt"
+            fault(UnpreparedError(listing, "COCO's label maps are not made yet", self.command))
             return self._without_labels(name)
         if self._annotations(name).is_file() and not made_from.startswith(self._size(name)):
             raise UnpreparedError(
@@ -123,8 +120,7 @@ class CocoFiles:
         return f"{size}, SHA-256 {digest(self._annotations(name))}, a region above {LEAST_AREA} pixels\n"
 
     def _size(self, name: str) -> str:
-        """Return the part of `_source` that needs no reading of hundreds of megabytes."""
-        file = self._annotations(name)
+        file = self._annotations(name)  # its size, without reading hundreds of megabytes
         if not file.is_file():
             raise DataError(file, "no such file", f"expected {LAYOUT}; from {FETCH}")
         return f"{file.name}, {file.stat().st_size} bytes"

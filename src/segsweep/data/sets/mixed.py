@@ -80,9 +80,8 @@ class CocoSbdVoc(VocSbd):
     ) -> None:
         """Take the options of `VocSbd` (`root` is VOC's or SBD's folder), and COCO's folder and release."""
         super().__init__(root=root, prepared=prepared, **options)
-        given = (
-            f"dataset=coco_sbd_voc dataset.root={quote(str(root))} dataset.coco_root={quote(str(coco_root))}"
-        )
+        given = f"dataset=coco_sbd_voc dataset.root={quote(str(root))}"
+        given += f" dataset.coco_root={quote(str(coco_root))}"
         self.coco = coco_files(coco_root, year, prepared, given)
 
     def train_parts(self) -> list[SplitDataset]:

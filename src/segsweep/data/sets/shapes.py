@@ -79,7 +79,6 @@ class ShapesSplit(SplitDataset):
     def __init__(
         self, name: str, images: int, size: tuple[int, int], num_classes: int, data_seed: int, border: int
     ) -> None:
-        """Take the split's name and number of pictures, and how they are drawn (see `Shapes`)."""
         # Ids differ between seeds, and so does a hash of the ids.
         ids = [f"s{data_seed}_{name}_{index:05d}" for index in range(images)]
         super().__init__(name, ids, f"dataset.{name}_images")

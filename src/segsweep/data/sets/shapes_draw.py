@@ -89,8 +89,7 @@ def _cross(arm: float, reach: float) -> Floats:
 
 
 def _area(polygon: Floats) -> float:
-    """Return a polygon's area by the shoelace formula."""
-    x, y = polygon.T
+    x, y = polygon.T  # the shoelace formula
     return float(abs(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
 
 
