@@ -5,7 +5,7 @@ be trained again under the old name: that is refused with a message that names t
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,8 @@ def check_settings(journal: Journal, runs_dir: Path, members: Sequence[Member]) 
     before = [run for run in (RunFolder(runs_dir / id) for id in known) if layout.is_run(run.path)]
     if len(before) < 2 or known & {member.id for member in members}:
         return
-    old, new = _of_runs(before), _of_members(members)
+    old = _by_stage((run.plan.stage, run.plan.choices, run.plan.identity) for run in before)
+    new = _by_stage((member.stage, member.choices, member.identity) for member in members)
     changes = _changes(old, new)
     if changes:
         shown = ", ".join(f"{key} was {was} and is {is_now}" for key, (was, is_now) in changes[:SHOWN])
@@ -94,18 +95,8 @@ def _of_another_choice(key: str, *both: Sequence[Mapping[str, Any]]) -> bool:
     return len(old) > 1 and not set(new) <= set(old)
 
 
-# Choices come first in the messages: `head=ksac` says more than its options do.
-
-
-def _of_runs(runs: Sequence[RunFolder]) -> Settings:
+def _by_stage(rows: Iterable[tuple[str | None, Mapping[str, Any], Mapping[str, Any]]]) -> Settings:
     found: Settings = {}
-    for run in runs:
-        found.setdefault(run.plan.stage, []).append({**run.plan.choices, **run.plan.identity})
-    return found
-
-
-def _of_members(members: Sequence[Member]) -> Settings:
-    found: Settings = {}
-    for member in members:
-        found.setdefault(member.stage, []).append({**member.choices, **member.identity})
+    for stage, choices, identity in rows:  # choices first: `head=ksac` says more than its options do
+        found.setdefault(stage, []).append({**choices, **identity})
     return found

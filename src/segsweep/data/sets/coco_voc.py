@@ -96,9 +96,8 @@ class CocoFiles:
         if prepared_from(self.folder, name) == source:
             made = self.split(name).labels
             if all(Path(file).is_file() for file in made):
-                return Preparation(
-                    self.folder, name, name, f"{folder}: label maps", source, "", (), len(made)
-                )
+                makes = f"{folder}: label maps"
+                return Preparation(self.folder, name, name, makes, source, "", (), len(made))
         images = read_annotations(self._annotations(name))
         taken = [image for image in images if image.taken]
         if not taken:
