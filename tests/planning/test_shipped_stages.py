@@ -1,6 +1,6 @@
 """The chains of conf/stages, given alone: the runs of the papers, and what a command may replace in them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import pytest
 
@@ -64,7 +64,7 @@ def found_in(one: Member, key: str) -> object:
         return one.choices[key]
     value: object = one.config
     for part in key.split("."):
-        assert isinstance(value, dict)
+        assert isinstance(value, Mapping)
         value = value[part]
     return value
 

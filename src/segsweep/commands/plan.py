@@ -145,7 +145,10 @@ def _print(outlook: "Outlook", members: int, problems: Sequence[Problem], asked:
         same = [[" ".join(overrides) for overrides in some] for some in outlook.duplicates()]
         found = [asdict(problem) for problem in problems]
         if asked["configs"]:
-            rows = [{**row, "config": run.member.config} for row, run in zip(rows, outlook.runs, strict=True)]
+            rows = [
+                {**row, "config": run.member.config.content}
+                for row, run in zip(rows, outlook.runs, strict=True)
+            ]
         content = {"runs": rows, "totals": totals, "duplicates": same, "problems": found}
         json.dump(content, sys.stdout, indent=1)
         print()
