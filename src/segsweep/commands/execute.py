@@ -31,8 +31,8 @@ def main(arguments: Sequence[str]) -> int:
     attached = [a for a in arguments if a.startswith(ATTACHED)]
     if attached:
         end_with_parent(parent=int(attached[0].removeprefix(ATTACHED)))
-    told = [Path(a.removeprefix(FAILURE)) for a in arguments if a.startswith(FAILURE)]
-    with failure_in(told[0] if told else None):
+    reports = [Path(a.removeprefix(FAILURE)) for a in arguments if a.startswith(FAILURE)]
+    with failure_in(reports[0] if reports else None):
         return execute_folder(folder, arguments, attached=bool(attached))
 
 

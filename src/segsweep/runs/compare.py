@@ -1,4 +1,4 @@
-"""What tells runs apart, the axes on which they differ, and what to know before comparing their results."""
+"""How runs differ: the axes that distinguish them, and remarks that matter when comparing their results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ MISSING = "–"
 
 
 def axes(runs: Sequence[RunFolder]) -> list[str]:
-    """Keys that differ among runs: groups by their choice, then single options.
+    """Return the keys that differ among runs: groups by their choice, then single options.
 
-    An option is named only where two runs of the same choice differ in it: that KSAC has rates and the
-    baseline has none is said by `head` already.
+    An option is listed only if two runs of the same choice differ in it: that KSAC has atrous rates and the
+    baseline has none follows from `head`.
     """
     choices = [{**run.plan.choices, "stage": run.plan.stage} for run in runs]
     groups = [group for group in _ordered(choices) if len({c.get(group) for c in choices}) > 1]
@@ -26,13 +26,17 @@ def axes(runs: Sequence[RunFolder]) -> list[str]:
 
 
 def _of_earlier_stages(runs: Sequence[RunFolder]) -> list[str]:
-    """Options of the stages before, `STAGE.key`, that differ, and not only as the runs' own do."""
+    """Return differing options of earlier stages, `STAGE.key`, unless the runs' own differ likewise."""
     lineages = [_lineage(run) for run in runs if run.plan.parent]
     return [
         key
         for key in _ordered(lineages)
         if len({as_typed(found[key]) for found in lineages if key in found}) > 1
-        and any(_lineage(run).get(key) != _own(run, key) for run in runs if key in _lineage(run))
+        and any(
+            _lineage(run)[key] != run.plan.identity.get(key.partition(".")[2])
+            for run in runs
+            if key in _lineage(run)
+        )
     ]
 
 
@@ -44,28 +48,24 @@ def _lineage(run: RunFolder) -> dict[str, Any]:
     }
 
 
-def _own(run: RunFolder, key: str) -> Any:
-    return run.plan.identity.get(key.partition(".")[2])
-
-
 def describe(run: RunFolder, keys: Sequence[str]) -> dict[str, str]:
-    """The run's value on each axis."""
+    """Return the run's value on each axis, as text."""
     return {key: MISSING if v is None else as_typed(v) for key, v in values(run, keys).items()}
 
 
 def label(run: RunFolder, keys: Sequence[str]) -> str:
-    """One line that says what a run is among others: `head=ksac head.rates=[6,12,18] seed=0`."""
+    """Return one line that distinguishes a run from others: `head=ksac head.rates=[6,12,18] seed=0`."""
     return " ".join(f"{key}={value}" for key, value in describe(run, keys).items() if value != MISSING)
 
 
 def values(run: RunFolder, keys: Sequence[str]) -> dict[str, Any]:
-    """The same as plain values, for programs; None where the run has no such option."""
+    """Return the run's value on each axis, for programs; None if the run has no such option."""
     settings = known(run)
     return {key: settings.get(key) for key in keys}
 
 
 def known(run: RunFolder) -> dict[str, Any]:
-    """All that makes a run what it is: options of the stages before, its own, choices and stage."""
+    """Return everything that defines a run: options of earlier stages, its own, choices and stage."""
     return {**_lineage(run), **run.plan.identity, **run.plan.choices, "stage": run.plan.stage}
 
 
@@ -78,14 +78,14 @@ def _differs_within_choice(key: str, runs: Sequence[RunFolder]) -> bool:
     values: dict[Any, set[str]] = {}
     for run in runs:
         if key == CONTENT and key not in run.plan.identity:
-            continue  # an older run, of which it is not known
+            continue  # an older run, whose data are not known
         choice = run.plan.choices.get(group)
         values.setdefault(choice, set()).add(as_typed(run.plan.identity.get(key, MISSING)))
     return any(len(seen) > 1 for seen in values.values())
 
 
 def remarks(run: RunFolder, status: Status) -> dict[str, Any]:
-    """Micro-batches a step since memory ran out, batches dropped for a NaN loss, hash of adopted weights."""
+    """Return micro-batches per step after memory ran out, batches dropped for a NaN loss, adopted weights."""
     return {
         "shrunk_to": status.shrunk_to,
         "dropped_batches": status.dropped_batches,
@@ -94,7 +94,7 @@ def remarks(run: RunFolder, status: Status) -> dict[str, Any]:
 
 
 def remarks_in_words(known: Mapping[str, Any]) -> list[str]:
-    """The same in words; nothing for an ordinary run."""
+    """Return remarks as words; an ordinary run has none."""
     return [
         *([f"{known['shrunk_to']} micro-batches for want of memory"] if known["shrunk_to"] else ()),
         *([f"{known['dropped_batches']} batches dropped"] if known["dropped_batches"] else ()),
@@ -103,6 +103,6 @@ def remarks_in_words(known: Mapping[str, Any]) -> list[str]:
 
 
 def remarks_on(runs: Sequence[RunFolder]) -> str:
-    """The remarks on the runs of a table's row, each once."""
+    """Return the remarks on the runs of a table's row, each once."""
     found = [remark for run in runs for remark in remarks_in_words(remarks(run, run.status()))]
     return ", ".join(dict.fromkeys(found))

@@ -23,7 +23,7 @@ class State(StrEnum):
     FAILED = "failed"
     DONE = "done"
     WAITING = "waiting"
-    """Planned, and its parent is being trained: told by another run's folder, never by its own."""
+    """Planned, and its parent is being trained: derived from the parent's state, never written."""
 
 
 def is_written(state: State) -> bool:
@@ -33,7 +33,7 @@ def is_written(state: State) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedFailure(Record):
-    """How a run ended that was not finished."""
+    """How an unfinished run ended."""
 
     kind: str = named("class")
     """One of the classes in failures.py."""
@@ -43,7 +43,7 @@ class RecordedFailure(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationProgress(Record):
-    """How far a test has come, while one is at work."""
+    """How far a running test has come."""
 
     done: int
     images: int
@@ -52,7 +52,7 @@ class EvaluationProgress(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Status(Record):
-    """status.json: where a run stands, and what became of it."""
+    """status.json: the state of a run, and how it ended."""
 
     state: Annotated[State, is_written]
     step: int
@@ -65,27 +65,27 @@ class Status(Record):
     """Of the last validation, as a fraction."""
     best_miou: float | None = None
     train_seconds: Finite | None = None
-    """Over all starts."""
+    """Summed over all starts."""
     seconds_left: float | None = None
     params: int | None = None
     """Parameters at inference."""
     origin: str | None = None
-    """Where its weights came from at its first step, in words."""
+    """Where its first weights came from, in words."""
     shrunk_to: int | None = None
-    """Micro-batches a step since memory ran out."""
+    """Micro-batches per step since memory ran out."""
     dropped_batches: int | None = None
-    """Batches left out because their loss was NaN."""
+    """Batches dropped because their loss was NaN."""
     environment_changes: tuple[str, ...] = ()
     """What changed between its starts, such as `torch 2.6.0 → 2.7.0`."""
     untold: bool = False
-    """Whether its logger has yet to be told how it ended."""
+    """Whether its logger still has to be given its outcome."""
     testing: EvaluationProgress | None = None
     error: str | None = None
     failure: RecordedFailure | None = None
 
     @property
     def remaining(self) -> float | None:
-        """Seconds of training left now: what it last wrote, less the time since; None unless it runs."""
+        """The last written `seconds_left`, less the time since then; None unless the run is running."""
         if self.state is not State.RUNNING or self.seconds_left is None or not isfinite(self.seconds_left):
             return None
         now = time.time()
@@ -93,42 +93,36 @@ class Status(Record):
 
     @property
     def seconds_until_idle(self) -> float | None:
-        """Seconds until a run at work has trained, or is evaluated."""
+        """Seconds until a running run has finished its training or its evaluation."""
         return self.testing.seconds_left if self.testing and self.state is State.DONE else self.remaining
 
     def progress(self, max_steps: int | None) -> tuple[int, int | None]:
-        """Return the steps done and those in all; images while it is evaluated, if it says how many."""
+        """Return steps done and in total; images instead during the evaluation."""
         if self.testing and self.state is State.DONE:
             return self.testing.done, self.testing.images
         return self.step, max_steps
 
     @property
     def failure_class(self) -> str | None:
-        """The class of what ended it; None if nothing did."""
+        """The class of the failure that ended it; None if none did."""
         return self.failure.kind if self.failure else None
 
 
-OF_IDENTITY = {
-    "trainer.max_steps": CHECKS[int],
-    **dict.fromkeys(("init", "adopted", "backbone.weights"), CHECKS[str]),
-}
-"""The options of an identity that are read by their names, each with its check."""
-
-
 def is_identity_of_a_run(identity: Mapping[str, Any]) -> bool:
-    """Whether the options that are read by their names have values of their kind."""
-    return all(check(identity[key]) for key, check in OF_IDENTITY.items() if key in identity)
+    """Whether the options that are read by name have values of the right type."""
+    kinds = {"trainer.max_steps": int, "init": str, "adopted": str, "backbone.weights": str}
+    return all(CHECKS[kind](identity[key]) for key, kind in kinds.items() if key in identity)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(Record):
-    """plan.json: what a run is, and how it was first asked for."""
+    """plan.json: the identity of a run, and the overrides that first requested it."""
 
     id: str
     identity_version: int | None = None
-    """The version of the rules by which the id was made; None for the present one."""
+    """The version of the rules that made the id; None for the current one."""
     identity: Annotated[Options, is_identity_of_a_run]
-    """The options that make the run what it is, by their dotted keys; see identity.py."""
+    """The options that define the run, by dotted key; see identity.py."""
     choices: dict[str, str]
     """The choice of each group, such as `head: ksac`."""
     overrides: tuple[str, ...]
@@ -139,11 +133,11 @@ class Plan(Record):
     lineage: dict[str, Options] = field(default_factory=dict)
     """The identities of all stages before it, by stage."""
     adopted: Options | None = None
-    """Where weights that were trained elsewhere came from."""
+    """The origin of weights that were trained elsewhere."""
 
     @property
     def max_steps(self) -> int | None:
-        """Optimizer steps that make the run; None for one whose weights were trained elsewhere."""
+        """Optimizer steps of the run; None if its weights were trained elsewhere."""
         return None if self.adopted is not None else self.identity.get("trainer.max_steps")
 
 
@@ -161,14 +155,14 @@ class Environment(Record):
     threads: int | None = None
     ranks: int = 1
     loss_over: str = named("loss averaged over", default="micro-batch")
-    """What a loss is a mean over, if a step has several micro-batches; older versions averaged each alone."""
+    """What a loss is averaged over; older versions averaged each micro-batch of a step separately."""
     gpus: tuple[str, ...] = ()
     cuda: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Metrics(Record):
-    """metrics.json of a test: its figures as fractions, None if there was no such pixel."""
+    """metrics.json of a test: its figures as fractions, None if no pixel counted."""
 
     miou: Finite | None
     pixel_accuracy: Finite | None
@@ -206,9 +200,9 @@ class Card(Record):
     split_hash: str
     images: int
     image_sizes: str | tuple[str, ...]
-    """`WxH` of the images as the network was given them, or the range of many."""
+    """`WxH` of the images as given to the network, or the range of several."""
     label_sizes: str | tuple[str, ...] = ()
-    """The same of the label maps that were counted; none if there is no truth."""
+    """The same for the label maps; empty if there are no labels."""
     strategy: StrategyCard
     resize: Any = None
     absent_classes: str
@@ -233,47 +227,18 @@ class Node(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Asked(Record):
-    """asked.json of a test: how it was asked for."""
+    """asked.json of a test: the request that it answers."""
 
     strategy: Node
     suffix: str
-    """What the test's name has after the strategy's; see `tested.test_suffix`."""
+    """The part of the test's name after the strategy's; see `tested.test_suffix`."""
     usual: str | None = "counts"
-    """What the split yields unasked, see `tested.needed`; older notes are of splits with a public truth."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(Record):
-    """config.yaml: the resolved configuration, of any version."""
-
-    backbone: Options = field(default_factory=dict)
-    head: Options = field(default_factory=dict)
-    dataset: Options = field(default_factory=dict)
-    augment: Options = field(default_factory=dict)
-    sampling: Options | None = None
-    loss: Options = field(default_factory=dict)
-    optimizer: Options | None = None
-    scheduler: Options | None = None
-    trainer: Options = field(default_factory=dict)
-    checkpoint: Options = field(default_factory=dict)
-    test: dict[str, Node] = field(default_factory=dict)
-    logger: Options | None = None
-    batch_size: int = 1
-    num_workers: int = 0
-    num_classes: int = 1
-    retries: int = 0
-    seed: Finite = 0
-    split: str | None = None
-    predictions: str | None = None
-    sweep: str | None = None
-    runs_dir: str = ""
-    size: tuple[int, ...] = ()
-    wait: bool = True
+    """The default outcome of the split, see `tested.needed`; older files are of splits with public labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmJob(Record):
-    """job.json: the Slurm job that was last given the run; status.json is for the run's process to write."""
+    """job.json: the Slurm job that last got the run; status.json is written by the run's process alone."""
 
     slurm: str
     """The job's id."""

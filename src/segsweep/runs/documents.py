@@ -1,4 +1,4 @@
-"""Small files that are whole or not there."""
+"""Small files, which are written whole or not at all."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ def write_text(path: Path, text: str) -> None:
     """Write beside the target, sync, rename.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full; an older file stays as it was.
+        UserError: if the folder cannot be written or the disk is full; an older file is unchanged.
     """
     write_bytes(path, text.encode())
 
@@ -27,12 +27,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def json_bytes(content: Any) -> bytes:
-    """JSON as it stands in files; names of files that are not valid text are escaped."""
+    """Return JSON for a file; file names that are not valid text are escaped."""
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def yaml_text(content: Mapping[str, Any]) -> str:
-    """YAML of plain values as OmegaConf writes it; parts that were written before are not written anew."""
+    """Return YAML of plain values as OmegaConf writes it; the text of each part is cached."""
     parts = [(repr((key, value)), {key: value}) for key, value in content.items()]
     for name, part in parts:
         if name not in _written:
@@ -42,12 +42,12 @@ def yaml_text(content: Mapping[str, Any]) -> str:
     return "".join(_written[name] for name, _ in parts)
 
 
-_written: dict[str, str] = {}  # the members of a sweep have most parts of their configurations in common
+_written: dict[str, str] = {}  # members of a sweep share most parts of their configurations
 
 
 @cache
 def _dumper() -> type[yaml.SafeDumper]:
-    from omegaconf._utils import OmegaConfDumper  # a listing of runs needs none of it
+    from omegaconf._utils import OmegaConfDumper  # a listing of runs does not need it
 
     class Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
         def ignore_aliases(self, data: Any) -> bool:
@@ -61,12 +61,12 @@ MOST_NESTED = 100  # levels of a configuration; shipped ones have 4
 
 
 def read_yaml(path: Path, repair: str) -> Any:
-    """Read YAML; None where there is no such file.
+    """Read YAML; None if there is no such file.
 
     `repair` says what to do about a damaged one.
 
     Raises:
-        DamagedFileError: what is there is no YAML.
+        DamagedFileError: if it is not YAML.
     """
     try:
         text = path.read_text("utf-8")
@@ -83,11 +83,7 @@ def _loader() -> Any:
 
 
 def _check_depth(text: str) -> None:
-    """Refuse what is nested deeper than any configuration: libyaml overflows the stack on it (Python 3.12).
-
-    Raises:
-        ValueError: it is nested deeper.
-    """
+    """Raise ValueError for deeply nested YAML, on which libyaml overflows the stack (Python 3.12)."""
     depth = 0
     for event in yaml.parse(text, Loader=_loader()):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -96,12 +92,12 @@ def _check_depth(text: str) -> None:
 
 
 def read_json(path: Path, repair: str) -> Any:
-    """Read JSON; None where there is no such file.
+    """Read JSON; None if there is no such file.
 
     `repair` says what to do about a damaged one.
 
     Raises:
-        DamagedFileError: what is there is no JSON.
+        DamagedFileError: if it is not JSON.
     """
     try:
         return json.loads(path.read_text("utf-8"))

@@ -1,19 +1,19 @@
-"""A run folder: what is where in it, and how it is read and written.
+"""A run folder: its files, and how they are read and written.
 
 config.yaml        the resolved configuration it was trained under (as last asked for, until it is done)
-plan.json          id, identity, the choices and overrides that first asked for it
+plan.json          id, identity, the choices and overrides that first requested it
 status.json        state, step, best and last validation mIoU, seconds, error
 checkpoints/       last.ckpt, best.ckpt
 metrics.csv        a row every trainer.log_every steps and every validation
 tests/<strategy>/  metrics.json, protocol.json, confusion.csv, counts.npz, asked.json; only protocol.json and
-                   asked.json for a split whose truth is not public
+                   asked.json for a split whose labels are not public
 predictions/<strategy>/, submissions/<strategy>.tar|zip
-                   predictions of all images, where asked for: PNGs, or the archive that a benchmark takes
-pictures/          a few test images with truth and each strategy's prediction
+                   predictions of all images, if requested: PNGs, or the archive that a benchmark takes
+pictures/          a few test images with labels and each strategy's prediction
 environment.json   package versions, git commit, hardware
-log.txt            what the process said
-lease.json         the process that is at work on the run, while it is
-job.json           the Slurm job that was last given the run, where one was
+log.txt            the log of the run's processes
+lease.json         the process that is working on the run, if any
+job.json           the Slurm job that last got the run, if any
 """
 
 import logging
@@ -30,18 +30,18 @@ from segsweep.files import File, write_groups
 from segsweep.processes import PYTHON
 from segsweep.runs import layout
 from segsweep.runs import versions as compatibility
-from segsweep.runs.contents import Config, Environment, Plan, State, Status
+from segsweep.runs.contents import Environment, Plan, State, Status
 from segsweep.runs.documents import json_bytes, write_json
 from segsweep.runs.lease import Holder, Lease, hold, holder
-from segsweep.runs.settings import canonical, flatten
+from segsweep.runs.settings import Config, canonical, flatten
 from segsweep.runs.targets import foreign, spelled
 from segsweep.runs.tested import Tested
 
 log = logging.getLogger("segsweep")
 
 BY_CONTENT = {"backbone.weights", "init", "adopted"}
-"""Parts of an identity that are hashes of what the configuration names."""
-AGAIN = "its training command, given again, writes it anew"
+"""Parts of an identity that are hashes of files which the configuration names."""
+AGAIN = "its training command, given again, writes it again"
 
 
 class RunFolder(Tested):
@@ -50,9 +50,9 @@ class RunFolder(Tested):
     def __init__(self, path: Path, allowed: Collection[str] = ()) -> None:
         super().__init__(path)
         self.allowed = frozenset(allowed)
-        """Classes that the user's own command names for this run, see trust.py."""
+        """Classes that the user's command names for this run, see trust.py."""
         self.lease: Lease | None = None
-        """This process's, while it holds the run by this object."""
+        """This process's lease, while it holds the run through this object."""
 
     @property
     def id(self) -> str:
@@ -61,20 +61,20 @@ class RunFolder(Tested):
 
     @property
     def checkpoints(self) -> Path:
-        """Where the checkpoints are."""
+        """The folder of the checkpoints."""
         return self.path / layout.CHECKPOINTS
 
     @property
     def log(self) -> Path:
-        """What the run's process said."""
+        """The log file."""
         return self.path / layout.LOG
 
     @cached_property
     def plan(self) -> Plan:
-        """The run's identity, in the form of this version, and how it was asked for.
+        """The run's identity, in the form of this version, and how it was requested.
 
         Raises:
-            UserError: this is no run folder, or the file is damaged.
+            UserError: if this is not a run folder, or the file is damaged.
         """
         plan = Plan.read(self.path / layout.PLAN, AGAIN)
         if plan is None:
@@ -82,11 +82,10 @@ class RunFolder(Tested):
         return compatibility.current_plan(plan)
 
     def config(self) -> RunConfig:
-        """The resolved configuration, in the form of this version.
+        """Return the resolved configuration, in the form of this version.
 
         Raises:
-            UserError: another version wrote it, and this one cannot go on with it, it is not resolved, or it
-                is damaged.
+            UserError: if it is damaged, not resolved, or of a version that this one cannot continue.
         """
         path = self.path / layout.CONFIG
         config = Config.read(path, AGAIN)
@@ -98,11 +97,7 @@ class RunFolder(Tested):
         return RunConfig.of(current)
 
     def _check_agreement(self, config: Mapping[str, Any]) -> None:
-        """See to it that the configuration is the one that the plan's identity was made from.
-
-        Raises:
-            DamagedFileError: an option has another value.
-        """
+        """Raise DamagedFileError if an option differs from its value in the plan's identity."""
         known, has = self.plan.identity, dict(flatten(config))
         for key in known.keys() & has.keys() - BY_CONTENT:
             was, is_now = as_typed(known[key]), as_typed(canonical(has[key]))
@@ -115,14 +110,13 @@ class RunFolder(Tested):
         self.allowed |= foreign(self.config())
 
     def write_plan(self, plan: Plan, config_yaml: str) -> None:
-        """Create the folder, or renew its configuration until it is done; the plan makes it a run."""
+        """Create the folder, or update its configuration until it is done; the plan makes it a run."""
         write_groups([self.plan_files(plan, config_yaml)])
 
     def plan_files(self, plan: Plan, config_yaml: str) -> list[File]:
-        """What `write_plan` writes, in order, for many runs to be written together.
+        """Return what `write_plan` writes, in order, so that many runs can be written together.
 
-        Nothing of a run that is done, unless it is damaged: how it was trained does not change with what is
-        asked of it later.
+        An undamaged run that is done gets no files: later requests do not change how it was trained.
         """
         config, status, own = (self.path / name for name in (layout.CONFIG, layout.STATUS, layout.PLAN))
         has_plan = self._is_whole(own)
@@ -136,19 +130,19 @@ class RunFolder(Tested):
         return files
 
     def _is_whole(self, file: Path) -> bool:
-        """Whether the plan, or the configuration, is there and whole: else the run's id says what it was."""
+        """Whether the plan, or the configuration, is there and whole; if not, it is written again."""
         if not file.exists():
             return False
         try:
             return bool(self.plan if file.name == layout.PLAN else self.config())
         except DamagedFileError as error:
-            log.warning(f"written anew: {error}")
+            log.warning(f"written again: {error}")
             return False
         except UserError:
             return True  # another version's
 
     def status(self) -> Status:
-        """Read status.json; a run whose process is gone is interrupted, whatever it says."""
+        """Read status.json; a running run whose process is gone counts as interrupted."""
         status = self._read_status()
         if status.state is State.RUNNING and self.holder() is None:
             return status.changed(state=State.INTERRUPTED)
@@ -159,21 +153,21 @@ class RunFolder(Tested):
             read = Status.read(self.path / layout.STATUS, AGAIN)
             return read or Status(state=State.PLANNED, step=0)
         except DamagedFileError as error:
-            # Its checkpoints say where the run stands: it goes on from them and writes its status again.
+            # The run continues from its checkpoints and writes its status again.
             return Status.of({"state": State.INTERRUPTED, "step": 0, "error": str(error)})
 
     def update_status(self, **changes: Any) -> None:
         """Change fields of status.json.
 
         Raises:
-            LeaseLostError: this process held the run, and another one has taken it over.
+            LeaseLostError: if another process has taken over the run from this one.
         """
         self.check_ours()
         status = self._read_status().changed(**changes, updated=time.time())
         write_json(self.path / layout.STATUS, status.plain())
 
     def environment(self) -> Environment | None:
-        """What it was trained on; None if that is not there or damaged, with a warning."""
+        """Return what it was trained on; None if the file is missing or, with a warning, damaged."""
         try:
             return Environment.read(self.path / layout.ENVIRONMENT, "it is written again")
         except DamagedFileError as error:
@@ -181,19 +175,19 @@ class RunFolder(Tested):
             return None
 
     def is_complete(self, config: RunConfig) -> bool:
-        """Whether nothing is left to do: trained, tested as the configuration asks, and its logger told."""
+        """Whether it is trained, tested as the configuration asks, and reported to its logger."""
         status = self.status()
         return status.state is State.DONE and not status.untold and self.is_tested(config)
 
     def command(self) -> list[str]:
-        """Return `segsweep execute FOLDER`, with what may be built for the run; options may be added."""
+        """Return `segsweep execute FOLDER` with the classes that may be built; options may be added."""
         return [*PYTHON, "-m", "segsweep", "execute", str(self.path), *spelled(self.allowed)]
 
     @contextmanager
     def hold(self, wait: bool = False) -> Iterator[Lease]:
-        """Hold the run while something writes to it, at once or UserError unless `wait` is set."""
+        """Hold the run while writing to it; raise UserError if it is held, unless `wait` is set."""
         self.path.mkdir(parents=True, exist_ok=True)
-        # Resolved: a run may be a symbolic link, and be renamed while it is held.
+        # Resolved, as a run may be a symbolic link, and may be renamed while it is held.
         with hold((self.path / layout.LEASE).resolve(), f"run {self.id}", wait, log.info) as self.lease:
             try:
                 yield self.lease
@@ -201,21 +195,21 @@ class RunFolder(Tested):
                 self.lease = None
 
     def check_ours(self) -> None:
-        """Before a write that counts: see that a run which this process holds is still its own.
+        """Check, before a write that counts, that this process still holds the run if it did.
 
         Raises:
-            LeaseLostError: another process has taken it over.
+            LeaseLostError: if another process has taken it over.
         """
         if self.lease is not None:
             self.lease.check()
 
     def holder(self) -> Holder | None:
-        """The process that holds the run, if one does."""
+        """Return the process that holds the run, if any."""
         return holder(self.path / layout.LEASE)
 
 
 def all_runs(runs_dir: Path) -> list[RunFolder]:
-    """The runs below a folder, oldest first; one with a damaged plan is left out, with a warning."""
+    """Return the runs in a folder, oldest first; one with a damaged plan is left out, with a warning."""
     plans = sorted(runs_dir.glob(f"[!.]*/{layout.PLAN}"), key=lambda path: path.stat().st_mtime_ns)
     return [run for path in plans if _is_readable(run := RunFolder(path.parent))]
 
@@ -229,10 +223,10 @@ def _is_readable(run: RunFolder) -> bool:
 
 
 def find_run(runs_dir: Path, prefix: str) -> RunFolder:
-    """The run whose id begins so.
+    """Return the run whose id begins with `prefix`.
 
     Raises:
-        UserError: there is none, or more than one.
+        UserError: if there is none, or more than one.
     """
     matches = [run for run in all_runs(runs_dir) if run.id.startswith(prefix)]
     if len(matches) != 1:

@@ -1,8 +1,8 @@
 """Which run a configuration is.
 
-The id is a hash of what can change the trained weights, and of nothing else: moving to another machine,
-using more workers or testing in another way finds the same run. Every field of the shipped configuration is
-in exactly one of the two lists below, most as config/schema.py has it; a test sees to it.
+The id is a hash of everything that can change the trained weights, and of nothing else: another machine, more
+loader processes or another way of testing finds the same run. Every field of the shipped configuration is in
+exactly one of the two lists below, most by config/schema.py; a test checks that.
 """
 
 import hashlib
@@ -31,12 +31,12 @@ IDENTITY = (
 )
 
 CONTENT = "dataset.content"
-"""What a run's data hold, as a hash: a part of its identity that no option sets (planning/content.py)."""
+"""The fingerprint of a run's data: a part of its identity that no option sets (planning/content.py)."""
 AUXILIARY = ("head.aux", "head.aux_weights", "head.aux_target")
 GENERATED = ("Shapes",)
-"""Datasets without files, which their options fix."""
+"""Datasets without files, which their options determine."""
 
-# A longer name wins over a shorter one. The places of a dataset's files are not identity either: its class
+# A longer name wins over a shorter one. The paths of a dataset's files are not identity either: its class
 # declares them, see config/path_options.py.
 NOT_IDENTITY = (
     "dataset.release_size",
@@ -48,12 +48,12 @@ NOT_IDENTITY = (
 
 
 def run_id(config: Mapping[str, Any], parent: str | None = None) -> str:
-    """The id of a resolved configuration: 12 hexadecimal digits. A later stage's has its parent's in it."""
+    """Return the id of a resolved configuration, 12 hexadecimal digits; a stage's depends on its parent."""
     return id_of(identity(config), parent)
 
 
 def id_of(identity: Mapping[str, Any], parent: str | None = None, version: int = IDENTITY_VERSION) -> str:
-    """The id that a version of segsweep gives to an identity, as a run's plan keeps it."""
+    """Return the id that a version of segsweep gives to an identity, as stored in a run's plan."""
     content: dict[str, Any] = {"version": version, "config": with_echoes(identity)}
     if parent is not None:
         content["parent"] = parent
@@ -62,7 +62,7 @@ def id_of(identity: Mapping[str, Any], parent: str | None = None, version: int =
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat part of a configuration that makes a run what it is, in canonical form.
+    """Return the options of a configuration that define a run, flat and in canonical form.
 
     Options that are null are left out, so that a later version can add one without renaming runs. A file
     of weights counts by its content, not by its path.
@@ -70,8 +70,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     places = {f"dataset.{name}" for name in path_options(str(config["dataset"].get("_target_")))}
     flat = {k: canonical(value) for k, value in flatten(config) if is_identity(k) and k not in places}
     if not (flat.get("head.aux") or str(flat.get("head._target_")).startswith("segsweep.")):
-        # Options of every head, which count in those of ours alone as long as there is no auxiliary loss: a
-        # user's own head had none of them at first.
+        # Without an auxiliary loss these options of every head count only for our heads: users' own heads
+        # did not have them at first.
         flat = {key: value for key, value in flat.items() if key not in AUXILIARY}
     for key in (key for key, value in flat.items() if key.endswith("_target_") and value):
         flat[key] = class_name(str(flat[key]))
@@ -79,28 +79,30 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     if weights is not None:
         flat["backbone.weights"] = f"sha256:{file_hash(str(weights), 'backbone.weights')}"
     if flat.get("init") is not None:
-        flat["init"] = _init(config)
+        file = init_file(config)  # a run counts by its id, a file by its content
+        named = file.parents[1].name if is_run(config) else f"sha256:{file_hash(str(file), 'init')}"
+        flat["init"] = named
     return {key: value for key, value in sorted(flat.items()) if value is not None}
 
 
 def is_generated(identity: Mapping[str, Any]) -> bool:
-    """Whether the data of a run follow from its configuration, so that there is nothing to look at."""
+    """Whether the data of a run follow from its configuration, without files to fingerprint."""
     return identity.get("dataset._target_") in GENERATED
 
 
 def is_without_data(identity: Mapping[str, Any]) -> bool:
-    """Whether an identity says nothing of the files that it was trained on: older runs, and adopted ones."""
+    """Whether an identity lacks the fingerprint of its data, as for older and adopted runs."""
     return CONTENT not in identity and not is_generated(identity)
 
 
 def is_identity(key: str) -> bool:
-    """Whether a field counts; one that neither list knows does, as it may change the weights."""
+    """Whether a field counts; a field in neither list does, as it may change the weights."""
     return classed(key) is not False
 
 
 @cache
 def classed(key: str) -> bool | None:
-    """True or False as the longest matching entry of the lists says, None where there is none."""
+    """Return whether the longest matching entry is in `IDENTITY`; None if no entry matches."""
     matches = [(len(entry), True) for entry in IDENTITY if _covers(entry, key)]
     matches += [(len(entry), False) for entry in NOT_IDENTITY if _covers(entry, key)]
     return max(matches)[1] if matches else None
@@ -110,23 +112,17 @@ def _covers(entry: str, key: str) -> bool:
     return key == entry or key.startswith(entry + ".")
 
 
-def _init(config: Mapping[str, Any]) -> str:
-    """What `init` names: a run counts by its id, a file by its content."""
-    file = init_file(config)
-    return file.parents[1].name if is_run(config) else f"sha256:{file_hash(str(file), 'init')}"
-
-
 def is_run(config: Mapping[str, Any]) -> bool:
-    """Whether `init` names a run and not a file."""
+    """Whether `init` names a run instead of a file."""
     given = Path(str(config["init"])).expanduser()
     return not given.is_file() and not given.suffix and len(given.parts) == 1
 
 
 def init_file(config: Mapping[str, Any]) -> Path:
-    """The weights that `init` names, a file or the last checkpoint of a run.
+    """Return the weights that `init` names: a file, or the last checkpoint of a run.
 
     Raises:
-        UserError: there are none.
+        UserError: if there is no such run, or it is not done.
     """
     given = Path(str(config["init"])).expanduser()
     if not is_run(config):
@@ -139,10 +135,10 @@ def init_file(config: Mapping[str, Any]) -> Path:
 
 @cache
 def file_hash(path: str, option: str = "") -> str:
-    """The first 16 digits of the sha256 of a file, which an option names.
+    """Return the first 16 digits of the sha256 of a file, which an option names.
 
     Raises:
-        ConfigError: the file cannot be read.
+        ConfigError: if the file cannot be read.
     """
     try:
         return digest(Path(path).expanduser())[:16]

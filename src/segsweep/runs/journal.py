@@ -1,14 +1,13 @@
-"""A sweep's journal: which members it has, numbered once for all, and what became of each.
+"""A sweep's journal: its members, with permanent numbers, and what happened to each.
 
 sweeps/NAME.json    the members in their order, each with its number, run id and overrides; members that a
-                    later command adds come after those that are there
-sweeps/NAME.jsonl   what happened, a line each: a run began, was done, failed, was interrupted or left out,
-                    with its attempt, the host and the process that launched it
+                    later command adds are appended
+sweeps/NAME.jsonl   one line per event: a run began, was done, failed, was interrupted or left out, with its
+                    attempt, the host and the process that launched it
 
 Any number of launchers on any number of hosts may write at once: members are added under a lease, lines are
-appended under a record lock. Of a run's lines the furthest counts, by attempt and then by how far it came,
-so that no line, late or written twice, moves a state back. Whether a run *is* done is for its own folder to
-say; the journal tells a sweep's story and keeps its numbers.
+appended under a record lock. Of a run's lines the furthest counts, by attempt and then by progress, so that
+no line, late or written twice, moves a state back. Whether a run *is* done is stored in its own folder alone.
 """
 
 import fcntl
@@ -37,7 +36,7 @@ SWEEP_AGAIN = "remove it, and the sweep's command, given again, writes it again;
 
 
 class Fate(StrEnum):
-    """What became of a run within one attempt, in the order in which these may follow."""
+    """What happened to a run within one attempt, in the order in which these may follow."""
 
     BEGAN = "began"
     INTERRUPTED = "interrupted"
@@ -52,7 +51,7 @@ BEGAN, INTERRUPTED, FAILED, LEFT_OUT, DONE = FORWARD
 
 @dataclass(frozen=True, kw_only=True)
 class Event(Record):
-    """A line of a journal; it may say more, such as the job that does the run."""
+    """A line of a journal; it may have more fields, such as the run's Slurm job."""
 
     run: str
     state: Fate
@@ -67,7 +66,7 @@ class Event(Record):
 
 @dataclass(frozen=True, kw_only=True)
 class Numbered(Record):
-    """A member of a sweep, with its number in it."""
+    """A member of a sweep, with its number."""
 
     run: str
     number: int
@@ -82,10 +81,10 @@ class SweepRecord(Record):
     members: tuple[Numbered, ...] = ()
     started: Finite = 0.0
     named: bool = True
-    """Whether its name was given, and not made from its members."""
+    """Whether its name was given instead of made from its members."""
 
     def numbered(self) -> list[Numbered]:
-        """Return the members; an older record has the ids of their runs alone."""
+        """Return the members; an older record has only the ids of their runs."""
         first = [Numbered(run=run, number=number) for number, run in enumerate(self.runs, 1)]
         return list(self.members) or first
 
@@ -102,32 +101,32 @@ class Journal:
         self._attempts: dict[str, int] = {}
 
     def read(self) -> SweepRecord | None:
-        """What is known of the sweep; None where there is none.
+        """Read the record of the sweep; None if there is none.
 
         Raises:
-            DamagedFileError: the file cannot be read.
+            DamagedFileError: if the file cannot be read.
         """
         return SweepRecord.read(self.members_file, SWEEP_AGAIN)
 
     def members(self) -> list[Numbered]:
-        """All members that the sweep ever had, in the order of their numbers."""
+        """Return all members that the sweep ever had, by number."""
         record = self.read()
         return record.numbered() if record else []
 
     def numbers(self) -> dict[str, int]:
-        """The number of each member, by its run's id."""
+        """Return the number of each member, by its run's id."""
         return {member.run: member.number for member in self.members()}
 
     def delete(self) -> None:
-        """Forget the sweep; its runs are not touched."""
+        """Delete the sweep's files; its runs are not touched."""
         for file in (self.members_file, self.events_file):
             file.unlink(missing_ok=True)
 
     def extend(self, members: Sequence[Mapping[str, Any]], **facts: Any) -> int:
-        """Add those members that are new, behind those there are; how many were known.
+        """Append the members that are new; return how many were known.
 
         Raises:
-            UserError: the file cannot be written.
+            UserError: if the file cannot be written.
         """
         self.members_file.parent.mkdir(parents=True, exist_ok=True)
         lease = self.members_file.with_name(f".{self.members_file.name}.lease")
@@ -146,18 +145,18 @@ class Journal:
         return len(members) - len(new)
 
     def note(self, run: str, state: Fate, **facts: Any) -> None:
-        """Append what became of a run, unless that is known: it was done already, before this command too.
+        """Append an event of a run, except that it is done if that is known already.
 
-        What a launcher first notes of a run, and each beginning, is a new attempt; what it notes then is of
-        this attempt, whatever other launchers begin meanwhile.
+        A launcher's first event of a run, and each `began`, is a new attempt; its later events belong to this
+        attempt, whatever other launchers begin meanwhile.
 
         Raises:
-            UserError: the file cannot be written.
+            UserError: if the file cannot be written.
         """
         try:
             self.events_file.parent.mkdir(parents=True, exist_ok=True)
             with self.events_file.open("ab+") as file:
-                with suppress(OSError):  # a file system without record locks: lines are short
+                with suppress(OSError):  # without record locks on this file system, short lines have to do
                     fcntl.lockf(file, fcntl.LOCK_EX)
                 self._take_in(file)
                 if state is DONE and run in self._furthest and self._furthest[run].state is DONE:
@@ -176,19 +175,19 @@ class Journal:
         return {"run": run, "state": state, "attempt": self._attempts[run], **who}
 
     def states(self) -> dict[str, Event]:
-        """The furthest event of each run that has any."""
+        """Return the furthest event of each run that has any."""
         with suppress(FileNotFoundError), self.events_file.open("rb") as file:
             self._take_in(file)
         return dict(self._furthest)
 
     def _take_in(self, file: BinaryIO) -> None:
-        """Read the lines that are new, to the last one that is whole."""
+        """Read the new lines, up to the last whole one."""
         file.seek(self._read_to)
         lines = file.read()
         lines = lines[: lines.rfind(b"\n") + 1]
         self._read_to += len(lines)
         events = [_event(line) for line in lines.splitlines() if line.strip()]
-        if damaged := events.count(None):  # a bit that flipped, or a line cut short where the power went
+        if damaged := events.count(None):  # by a flipped bit, or a power cut
             log.warning(f"{self.events_file}: {damaged} damaged of {len(events)} lines, left out")
         for event in filter(None, events):
             known = self._furthest.get(event.run)
@@ -208,7 +207,7 @@ def _progress(event: Event) -> tuple[int, int]:
 
 
 def _fresh_line(file: BinaryIO) -> bytes:
-    """What ends a line that was cut short, so that the next is whole."""
+    """Return a line break if the last line was cut short, so that the next one is whole."""
     size = file.seek(0, os.SEEK_END)
     if not size:
         return b""

@@ -1,6 +1,6 @@
 """Names of the files of a run folder, and the drafts that killed processes leave in it.
 
-What each file holds is said in folder.py.
+See folder.py for what each file holds.
 """
 
 import time
@@ -26,7 +26,7 @@ REPLACED, SWEEPS = "replaced", "sweeps"
 OF_HOLDER = (
     f"{CHECKPOINTS}/*.tmp", f"{CHECKPOINTS}/*.link", f"{TESTS}/.*", f"{PREDICTIONS}/.*", f"{SUBMISSIONS}/.*"
 )  # fmt: skip
-"""Drafts that the run's holder alone writes. Tests and predictions being written have a leading dot."""
+"""Drafts that only the run's holder writes. Tests and predictions being written have a leading dot."""
 DRAFTS = (*OF_HOLDER, "*.tmp", "*/.*", f".{LEASE}.*")
 
 
@@ -36,12 +36,12 @@ def is_run(folder: Path) -> bool:
 
 
 def drafts(run: Path) -> Iterator[Path]:
-    """Everything in a run's folder that looks like a draft; a process may be writing it now."""
+    """Yield everything in a run's folder that looks like a draft, even if a process is writing it now."""
     yield from {path for pattern in DRAFTS for path in run.glob(pattern)}
 
 
 def remove_drafts(run: Path) -> None:
-    """Remove drafts, as the run's holder; not those that a planning process may be writing beside it."""
+    """Remove drafts, as the run's holder, except those that a planning process may be writing now."""
     for pattern in OF_HOLDER:
         for path in run.glob(pattern):
             remove(path, ignore_errors=True)
@@ -51,7 +51,7 @@ def remove_drafts(run: Path) -> None:
 
 
 def is_stale(path: Path) -> bool:
-    """Whether nobody has touched it for so long that nobody is writing it."""
+    """Whether a path has been untouched for so long that no process can be writing it."""
     try:
         return time.time() - path.stat().st_mtime > TIMEOUT
     except OSError:

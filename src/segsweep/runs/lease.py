@@ -1,14 +1,14 @@
 """A lease: the right to write to a run, for as long as its holder is alive.
 
-A cluster's nodes share a file system and little else, so the lease is a file: created exclusively, which only
+A cluster's nodes share little besides a file system, so the lease is a file: created exclusively, which only
 one process can win, touched every few seconds by its holder, and taken over by another process once the
-touching has stopped. A holder that died in this process's own pid namespace is known to be dead at once. Of
-any other one, on another machine or in another container of this machine, nothing is known: it is presumed
-dead after `TIMEOUT` seconds of silence, by the file server's clock alone. Host names and process ids tell
-containers apart no better than they tell machines; a holder is known by its token.
+touching has stopped. A holder that died in this process's own pid namespace is recognized as dead at once.
+Any other holder, on another machine or in another container, is presumed dead after `TIMEOUT` seconds of
+silence, by the file server's clock alone. Host names and process ids do not identify containers or machines
+reliably, so a holder is identified by its token.
 
-A holder checks its lease before each write that counts. If the lease is gone, it was silent for so long that
-another process went on from its last checkpoint: it stops and leaves the run alone.
+A holder checks its lease before each write that counts. If the lease is gone, the holder was silent for so
+long that another process continued from its last checkpoint: it stops and leaves the run alone.
 """
 
 import fcntl
@@ -33,12 +33,12 @@ from segsweep.runs.records import Record
 BEAT = 5.0
 """Seconds between two touches of a lease."""
 TIMEOUT = 60.0
-"""Seconds of silence after which a holder on another machine is held to be dead."""
+"""Seconds of silence after which a holder on another machine is presumed dead."""
 POLL = 1.0
 
 
 def is_time(seconds: float) -> bool:
-    """Whether a number can be shown as a time."""
+    """Whether a number of seconds since 1970 can be shown as a time."""
     return bool(time.localtime(seconds))
 
 
@@ -49,15 +49,15 @@ class Holder(Record):
     host: str
     pid: int
     started: str
-    """The process's start, in the system's ticks: process ids are used again."""
+    """The process's start, in the system's ticks, as process ids are reused."""
     since: Annotated[float, is_time]
     token: str
     place: str = ""
-    """Boot id and pid namespace, within which a process id means one process; empty where it is unknown."""
+    """Boot id and pid namespace, within which a process id is unique; empty if unknown."""
 
     @classmethod
     def of_this_process(cls) -> "Holder":
-        """Return a holder with a token of its own."""
+        """Return this process as a holder, with a new token."""
         pid, host = os.getpid(), socket.gethostname()
         return cls(
             host=host, pid=pid, started=started(pid) or "", since=time.time(), token=uuid.uuid4().hex,
@@ -70,17 +70,17 @@ class Holder(Record):
         )
 
     def is_dead(self) -> bool:
-        """Whether the holder is known to be gone; of one in another place nothing is known."""
+        """Whether the holder is known to be dead; False if it is in another place."""
         same_place = self.place != "" and self.place == place_of(os.getpid())
         return same_place and started(self.pid) not in (self.started, None)
 
 
 class LeaseLostError(UserError):
-    """Another process has taken over what this one held."""
+    """Another process has taken over the lease of this one."""
 
 
 class Lease:
-    """A lease that this process took."""
+    """A lease that this process has taken."""
 
     def __init__(self, path: Path, what: str, ours: Holder) -> None:
         self.path, self.what, self.ours = path, what, ours
@@ -89,10 +89,10 @@ class Lease:
         self._beating.start()
 
     def check(self) -> None:
-        """Look whether the lease is still this process's.
+        """Check that this process still has the lease.
 
         Raises:
-            LeaseLostError: another process has taken it over.
+            LeaseLostError: if another process has taken it over.
         """
         if not self._is_ours():
             raise LeaseLostError(
@@ -101,7 +101,7 @@ class Lease:
             )
 
     def release(self) -> None:
-        """Give it back."""
+        """Stop the thread and remove the lease."""
         self._released.set()
         self._beating.join()
         with suppress(OSError):
@@ -110,7 +110,7 @@ class Lease:
 
     def _beat(self) -> None:
         while not self._released.wait(BEAT):
-            with suppress(OSError):  # a file server that does not answer now may do so at the next beat
+            with suppress(OSError):  # a file server that does not answer now may answer at the next beat
                 if not self._is_ours():
                     return
                 os.utime(self.path)
@@ -124,10 +124,10 @@ class Lease:
 def hold(path: Path, what: str, wait: bool, say: Callable[[str], None]) -> Iterator[Lease]:
     """Hold the lease at `path` on `what`, kept alive by a thread.
 
-    With `wait` this waits for as long as another process holds it, and says once who that is.
+    With `wait`, wait as long as another process holds it, and report the holder once.
 
     Raises:
-        UserError: another process holds it, or the file cannot be written.
+        UserError: if another process holds it, or the file cannot be written.
     """
     lease = Lease(path, what, _take(path, what, wait, say))
     try:
@@ -137,29 +137,29 @@ def hold(path: Path, what: str, wait: bool, say: Callable[[str], None]) -> Itera
 
 
 def holder(path: Path) -> Holder | None:
-    """Who holds the lease now; None where nobody does."""
+    """Return the current holder of the lease; None if there is none."""
     found = _read(path)
     return None if found is None or _is_stale(path, found) else found
 
 
 def _take(path: Path, what: str, wait: bool, say: Callable[[str], None]) -> Holder:
     ours = Holder.of_this_process()
-    said = False
+    reported = False
     while (other := _try_to_take(path, ours)) is not None:
         if not wait:
             raise UserError(f"{what} is held by {other}; wait=true waits for it")
-        if not said:
+        if not reported:
             say(f"{what} is held by {other}: waiting")
-            said = True
+            reported = True
         time.sleep(POLL)
     return ours
 
 
 def _try_to_take(path: Path, ours: Holder) -> Holder | None:
-    """Take the lease; who holds it where that fails."""
+    """Take the lease; return its holder if another process has it."""
     try:
-        # Where the file system knows record locks this leaves no moment for two at once; where it does not,
-        # exclusive creation and the check of the token still let one win.
+        # The record lock keeps two processes from doing this at once. On a file system without such locks,
+        # exclusive creation and the check of the token still let only one win.
         with (path.parent / f"{path.name}.mutex").open("a") as mutex:
             with suppress(OSError):
                 fcntl.lockf(mutex, fcntl.LOCK_EX)
@@ -174,10 +174,10 @@ def _try_to_take(path: Path, ours: Holder) -> Holder | None:
 
 
 def _make(path: Path, ours: Holder) -> bool:
-    """Write the lease, only where there is none.
+    """Write the lease unless there is one; return whether it was written.
 
-    Hard links would show others no half-written file, but some file systems have none; half a file counts as
-    held. Its mode follows the umask, so that a group that shares the folder can read who holds what.
+    Hard links would avoid half-written files, but some file systems lack them; half a file counts as held.
+    Its mode follows the umask, so that a group that shares the folder can read it.
     """
     try:
         handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -193,7 +193,7 @@ def _make(path: Path, ours: Holder) -> bool:
 
 
 def _bury(path: Path, dead: Holder) -> None:
-    """Remove a dead holder's lease, and no other: one that came in its place meanwhile is put back."""
+    """Remove a dead holder's lease; one that has replaced it meanwhile is put back."""
     grave = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with suppress(FileNotFoundError):
         path.rename(grave)
@@ -213,9 +213,9 @@ def _is_stale(path: Path, found: Holder) -> bool:
 
 
 def _now_beside(path: Path) -> float:
-    """The file server's clock, read from a file just made: the machines' own clocks may differ.
+    """Return the file server's time, read from a new file, as the machines' clocks may differ.
 
-    In a folder that may only be read, this machine's clock has to do.
+    In a read-only folder, return this machine's time.
     """
     try:
         with tempfile.TemporaryFile(prefix=f".{path.name}.", dir=path.parent) as probe:
@@ -225,9 +225,9 @@ def _now_beside(path: Path) -> float:
 
 
 def _read(path: Path) -> Holder | None:
-    """Who holds the lease by its file.
+    """Return the holder that a lease's file names.
 
-    A file that cannot be read, as it is half-written, damaged or somebody's private one, is left to time out.
+    A file that is half-written, damaged or private gives an unknown holder, whose lease has to time out.
     """
     try:
         return Holder.of(json.loads(path.read_text()))

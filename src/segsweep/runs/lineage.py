@@ -1,4 +1,4 @@
-"""Which run starts from the weights of which: a stage from its parent, a run from what its `init` names."""
+"""Which run starts from which: a stage from its parent, a run from the run that its `init` names."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,19 +8,19 @@ from segsweep.runs.folder import RunFolder
 
 
 def source(run: RunFolder) -> str | None:
-    """The id of the run that this one starts from; None where there is none."""
+    """Return the id of the run that this one starts from; None if there is none."""
     init = run.plan.identity.get("init")
     named = init if init and ":" not in init else None  # a file counts by its hash, `sha256:…`
     return run.plan.parent or named
 
 
 def children(run: RunFolder, runs: Iterable[RunFolder]) -> list[RunFolder]:
-    """The runs that start from this one's weights."""
+    """Return the runs that start from this one's weights."""
     return [other for other in runs if source(other) == run.id]
 
 
 def descendants(run: RunFolder, runs: Sequence[RunFolder]) -> list[RunFolder]:
-    """Children, their children and so on; each stands before the run that it starts from."""
+    """Return children, their children and so on; each comes before the run that it starts from."""
     found: list[RunFolder] = []
     for child in children(run, runs):
         found += [*descendants(child, runs), child]
@@ -28,7 +28,7 @@ def descendants(run: RunFolder, runs: Sequence[RunFolder]) -> list[RunFolder]:
 
 
 def with_ancestors(ids: Iterable[str], runs: Sequence[RunFolder]) -> set[str]:
-    """These ids and those of all runs that they start from, directly or not."""
+    """Return these ids and those of all runs that they start from, directly or indirectly."""
     known, found = {run.id: run for run in runs}, set[str]()
     for id in ids:
         following: str | None = id
@@ -39,7 +39,7 @@ def with_ancestors(ids: Iterable[str], runs: Sequence[RunFolder]) -> set[str]:
 
 
 def is_waiting(run: RunFolder, states: Mapping[str, State], runs: dict[str, RunFolder]) -> bool:
-    """Whether a planned run starts from one that is at work now, or waits itself."""
+    """Whether a planned run starts from one that is running, or is waiting itself."""
     origin = source(run)
     if states.get(run.id) is not State.PLANNED or origin not in runs:
         return False
@@ -47,7 +47,7 @@ def is_waiting(run: RunFolder, states: Mapping[str, State], runs: dict[str, RunF
 
 
 def read_statuses(runs: Sequence[RunFolder]) -> dict[str, Status]:
-    """Each run's status by its id; here a state may be `waiting`."""
+    """Return each run's status by its id; here a state may be `waiting`."""
     statuses = {run.id: run.status() for run in runs}
     states = {id: status.state for id, status in statuses.items()}
     known = {run.id: run for run in runs}

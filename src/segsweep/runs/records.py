@@ -1,8 +1,8 @@
 """Small files as classes: field, type, default, meaning and check in one place.
 
-Disks flip bits and people edit files, so a file is checked against its class as it is read. One that does not
-fit is damaged, which is one line with the file's name and never a traceback. Fields that a class does not
-have, such as those of other versions, are kept when the file is written again.
+Disks flip bits and people edit files, so a file is checked against its class when it is read. If it does not
+fit, the error is one line with the file's name, never a traceback. Fields that a class lacks, such as those
+of other versions, are kept when the file is written again.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ Read = Callable[[Any], Any]
 
 
 def named(key: str, **options: Any) -> Any:
-    """Declare a field whose key in the file is no name in Python, or is another one."""
+    """Declare a field that has another key in the file."""
     return field(metadata={"key": key}, **options)
 
 
@@ -44,10 +44,10 @@ class Record:
 
     @classmethod
     def of(cls, content: Any) -> Self:
-        """Return the record that a file's content is.
+        """Return a file's content as a record.
 
         Raises:
-            ValueError: it is not; the message names the first wrong field.
+            ValueError: if it does not fit; the message names the first wrong field.
         """
         if not isinstance(content, dict):
             raise ValueError(f"{content!r:.40} instead of named fields")
@@ -70,7 +70,7 @@ class Record:
         `repair` says what to do about a damaged one.
 
         Raises:
-            DamagedFileError: it is neither JSON nor YAML, or does not fit the class.
+            DamagedFileError: if it is not JSON or YAML, or does not fit the class.
         """
         content = (read_yaml if path.suffix == ".yaml" else read_json)(path, repair)
         if content is None and not path.exists():
@@ -81,17 +81,17 @@ class Record:
             raise DamagedFileError(path, f"damaged ({error})", repair) from error
 
     def plain(self) -> dict[str, Any]:
-        """Return the record as a file holds it: as it was read, or with all its fields."""
+        """Return the record for a file: the content that was read, or else all fields."""
         if self.content:
             return dict(self.content)
         return {known.key: _plain(getattr(self, known.name)) for known in self._known()}
 
     def changed(self, **changes: Any) -> Self:
-        """Return the record with other values of some fields, given as values of fields or of files.
+        """Return the record with some fields changed.
 
         Raises:
-            TypeError: there is no such field.
-            ValueError: a value does not fit its field.
+            TypeError: if there is no such field.
+            ValueError: if a value does not fit its field.
         """
         keys = {known.name: known.key for known in self._known()}
         if unknown := changes.keys() - keys.keys():
@@ -122,7 +122,7 @@ def _fields(cls: type[Record]) -> list[_Field]:
 
 
 def reader(kind: Any) -> Read:
-    """Return what reads values of a type: one of `CHECKS`, or made of these, records and enumerations."""
+    """Return the reader of a type: a key of `CHECKS`, a record, an enumeration, or made of these."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         kinds = [kind for kind in arguments if kind is not NoneType]

@@ -1,6 +1,6 @@
-"""The classes that a configuration names, and those among them that segsweep itself ships.
+"""The classes that a configuration names, and which of them segsweep ships.
 
-A run's configuration may come from somebody else. What it names is only read here; nothing is imported.
+A run's configuration may come from somebody else, so names are only read here; nothing is imported.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,29 +15,30 @@ from segsweep.runs.settings import items
 
 TARGET = "_target_"
 TRUST = "trust=true"
-"""Said by a user who lets a run folder name any class. No option of a configuration, so no file says it."""
+"""The argument by which a user lets a run folder name any class. It is no configuration option, so that no
+file can contain it."""
 ALLOWED = "--allowed="
-"""Said to a process that executes a run, before each name that the user's own command has."""
+"""Prefix of the arguments by which a process that executes a run gets the classes of the user's command."""
 
 
 def named(config: Any) -> Iterator[tuple[str, Any]]:
-    """Every class that a configuration names, at any depth, with the dotted key that names it."""
+    """Return every class that a configuration names, at any depth, with its dotted key."""
     return ((key, item) for key, item in items(config) if key.rpartition(".")[2] == TARGET)
 
 
 def foreign(config: Mapping[str, Any]) -> set[str]:
-    """The names of classes in a configuration that segsweep does not ship."""
+    """Return the names of classes in a configuration that segsweep does not ship."""
     return {str(target) for _, target in named(config)} - shipped()
 
 
 @cache
 def shipped() -> frozenset[str]:
-    """The names that the shipped configuration has."""
+    """Return the classes that the shipped configuration names."""
     return frozenset(_names_below(config_files.root() / "conf"))
 
 
 def configured() -> set[str]:
-    """The names that the user's own configuration folder has."""
+    """Return the classes that the user's own configuration folder names."""
     own = config_files.own_folder()
     return _names_below(own) if own is not None else set()
 
@@ -50,14 +51,14 @@ def _content(file: Path) -> Mapping[str, Any]:
     try:
         return config_files.read(file)
     except (OSError, ValueError, TypeError, YAMLError):
-        return {}  # it is told of where it is chosen
+        return {}  # reported when it is chosen
 
 
 def spelled(allowed: Collection[str]) -> list[str]:
-    """Names as arguments of a process that executes a run."""
+    """Return names as arguments of a process that executes a run."""
     return [f"{ALLOWED}{name}" for name in sorted(allowed)]
 
 
 def unspelled(arguments: Sequence[str]) -> set[str]:
-    """The names among such arguments."""
+    """Return the names in such arguments."""
     return {a.removeprefix(ALLOWED) for a in arguments if a.startswith(ALLOWED)}

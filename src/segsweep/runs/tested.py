@@ -1,6 +1,6 @@
-"""What a test of a run is: by which settings, under which name, what it has to yield, and what there is.
+"""The tests of a run: the settings and names that identify them, and their expected and present results.
 
-This decides whether a run is tested as somebody asks, so it must not depend on where a class stands or on
+This decides whether a run is tested as requested, so it must not depend on the module of a class or on
 options that a later version adds.
 """
 
@@ -21,29 +21,29 @@ log = logging.getLogger("segsweep")
 R = TypeVar("R", bound=Record)
 
 COUNTS, PNG, SUBMISSION = "counts", "png", "submission"
-"""What a test may yield: counts of right and wrong pixels, predictions as a folder of PNGs or an archive."""
+"""Results of a test: counts of right and wrong pixels, predictions as a folder of PNGs or as an archive."""
 PREDICTIONS = {PNG: layout.PREDICTIONS, SUBMISSION: layout.SUBMISSIONS}
 
 
 def canonical_test(strategy: Mapping[str, Any]) -> dict[str, Any]:
-    """What makes a test what it is: settings that are not null, and its class by the name in run ids.
+    """Return what identifies a test: settings that are not null, and its class by the name in run ids.
 
-    So a test stays done when its class moves, and when a later version adds an option.
+    A test therefore stays done if its class moves, or a later version adds an option.
     """
     settings = {key: value for key, value in strategy.items() if value is not None}
     return {**settings, "_target_": class_name(str(strategy["_target_"]))}
 
 
 def test_suffix(config: RunConfig) -> str:
-    """What a test folder's name has after the strategy: weights and split, if they are not the usual ones."""
+    """Return the end of a test folder's name: weights and split, if they are not the default ones."""
     weights = "-best" if config.checkpoint.test == "best" else ""
     return weights + (f"-{config.split}" if config.split else "")
 
 
 def needed(predictions: str | None, usual: str | None) -> set[str | None]:
-    """What a test has to yield: what is asked for, else the usual, and counts wherever they are the usual.
+    """Return the results that a test needs: those requested, else the usual; counts if they are the usual.
 
-    `usual` is what a split yields unasked: counts, or predictions if its truth is not public.
+    `usual` is the default result of a split: counts, or predictions if its labels are not public.
     """
     return {predictions or usual, *({COUNTS} if usual == COUNTS else ())}
 
@@ -56,13 +56,13 @@ class Tested:
 
     @property
     def tests(self) -> Path:
-        """Where the tests are, one folder each."""
+        """The folder of the tests, each of which is a folder."""
         return self.path / layout.TESTS
 
     def read_tests(self) -> dict[str, tuple[Metrics, Card]]:
         """Read figures and protocol card of each test, by name; leave out damaged ones, with a warning."""
         found = {}
-        # A leading dot marks a test that was being written when its process died.
+        # A leading dot marks a test whose process was killed while writing it.
         for path in sorted(self.tests.glob(f"[!.]*/{layout.METRICS}")):
             metrics = self._read(path, Metrics)
             card = self._read(path.with_name(layout.PROTOCOL), Card) if metrics is not None else None
@@ -71,7 +71,7 @@ class Tested:
         return found
 
     def asked(self, test: str) -> Asked | None:
-        """Read how a test was asked for; a damaged note counts as none, so that it is tested again."""
+        """Read how a test was requested; None if the file is damaged, so that it is tested again."""
         return self._read(self.tests / test / layout.ASKED, Asked)
 
     def _read(self, path: Path, kind: type[R]) -> R | None:
@@ -82,15 +82,15 @@ class Tested:
             return None
 
     def strategies(self) -> list[str]:
-        """Names of the tests of the run."""
+        """Return the names of the run's tests."""
         return list(self.read_tests())
 
     def predictions(self) -> list[Path]:
-        """Folders and archives with all predictions of a test: one that has its name is complete."""
+        """Return folders and archives of predictions; they are complete, as they get their names last."""
         return sorted(path for folder in PREDICTIONS.values() for path in self.path.glob(f"{folder}/[!.]*"))
 
     def yields(self) -> dict[str, set[str]]:
-        """What there is of each test, by name."""
+        """Return the present results of each test, by name."""
         found = {name: {COUNTS} for name in self.strategies()}
         for path in self.predictions():
             name, kind = (path.name, PNG) if path.is_dir() else (path.stem, SUBMISSION)
@@ -98,7 +98,7 @@ class Tested:
         return found
 
     def is_tested(self, config: RunConfig) -> bool:
-        """Whether each test that a configuration asks for is there with all that it has to yield."""
+        """Whether each test that a configuration asks for is there with all results that it needs."""
         complete = [
             (canonical_test(asked.strategy.plain()), asked.suffix)
             for name, there in self.yields().items()

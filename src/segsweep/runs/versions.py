@@ -1,12 +1,11 @@
-"""Run folders of other versions of segsweep: read where that loses nothing, else refused with what changed.
+"""Run folders of other versions of segsweep: read if nothing is lost, else refused with what has changed.
 
-An option that a version adds has a default under which all is as it was, so what lacks it is completed from
-the shipped configuration; a class may move, as ids count classes by name. What went otherwise, and what was
-taken away, is listed here.
+An option that a version adds has a default that changes nothing, so older configurations are completed from
+the shipped one; a class may move, as ids count classes by name. Exceptions and removals are listed here.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
@@ -16,50 +15,50 @@ from segsweep.config.schema import defaults
 from segsweep.errors import UserError
 from segsweep.runs.contents import Plan
 from segsweep.runs.settings import canonical, references
+from segsweep.runs.targets import shipped
 
 T = TypeVar("T")
 
-# Raised when the meaning of a field changes, so that old runs are told apart instead of mistaken.
+# Incremented when the meaning of a field changes, so that old runs are not mistaken for new ones.
 # 2: classes of ours count by name alone, heads have options for auxiliary losses; `none` is another block by
 # default, and a separable head's decoder is separable too.
 IDENTITY_VERSION = 2
-# Options that version 2 added, where what was before is not their default.
+# Options that version 2 added, if their defaults differ from the earlier behaviour.
 BEFORE_2 = {"none": {"depth": 1, "separable": False}}
-# Options that are no more: the value at which they changed nothing, and what says the same now.
+# Removed options: the value at which they changed nothing, and the option that replaces them.
 GONE = {"loss.auxiliary_weight": (1, "head.aux_weights")}
-# Classes that no longer exist, and the shipped choice that does the same now.
+# Removed classes, and the shipped choice that replaces them.
 REPLACED = {
     "CsvTracker": ("logger", "csv"),
     "NoTracker": ("logger", "csv"),
     "WandbTracker": ("logger", "wandb"),
 }
-# Options that were written twice, the second time as a reference to the first: ids still count them twice.
+# Options that were written twice, once as a reference to the other: ids still count them twice.
 ECHOES = {
     **{f"dataset.{key}": key for key in ("num_classes", "size", "batch_size", "num_workers", "seed")},
     "augment.size": "size",
 }
-# Tensors that have another name since version 2: the block of `none` became the first of several.
+# Tensors renamed in version 2: the block of `none` became the first of several.
 RENAMED = {r"^head\.context\.(\d+\.\w+)$": r"head.context.0.\1"}
 
-
-# Classes of ours by another name than at first: the present name, and the first one, by which ids count them.
+# Classes of ours that were renamed: the current name, and the first one, by which ids count them.
 FIRST_NAMES: dict[str, str] = {}
 
 
 def class_name(target: str) -> str:
-    """What a class counts as in ids: one of ours by its first name, so that its file and name may change."""
+    """Return a class's name in ids: one of ours has its first name, so that its file and name may change."""
     name = target.rpartition(".")[2]
     return FIRST_NAMES.get(name, name) if target.startswith("segsweep.") else target
 
 
 def with_echoes(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an identity as ids count it and plan.json keeps it: with the options that were written twice."""
+    """Return an identity as in ids and plan.json: with the options that were written twice."""
     named = {echo: key for echo, key in ECHOES.items() if key in identity and _is_echo(echo, identity)}
     return dict(sorted({**{echo: identity[key] for echo, key in named.items()}, **identity}.items()))
 
 
 def without_echoes(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an identity with each option once; one that was given a value of its own stays."""
+    """Return an identity with each option once; an echo with another value is kept."""
     missing = object()
     return {
         key: value
@@ -69,14 +68,14 @@ def without_echoes(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_echo(key: str, identity: Mapping[str, Any]) -> bool:
-    """Whether an option only repeats another; a user's own augmentation may have a size of its own."""
+    """Whether an option only repeats another; a user's own augmentation may have its own size."""
     return key in ECHOES and (key != "augment.size" or "." not in identity.get("augment._target_", "."))
 
 
 def current_plan(plan: Plan) -> Plan:
-    """Return a plan with its identity as this version has it, so that old and new runs compare.
+    """Return a plan with its identity in this version's form, so that old and new runs compare.
 
-    The id stays: it was made from the identity as it stands in the file.
+    The id is unchanged: it was made from the identity in the file.
     """
     lineage = {stage: without_echoes(own) for stage, own in plan.lineage.items()}
     return replace(plan, identity=without_echoes(_current_identity(plan)), lineage=lineage)
@@ -94,23 +93,23 @@ def _current_identity(plan: Plan) -> Mapping[str, Any]:
 
 
 def _added(choices: Mapping[str, str]) -> dict[str, Any]:
-    """Options of the chosen heads that are part of the identity since version 2."""
+    """Return options of the chosen head that belong to the identity since version 2."""
     options = {**_shipped("head", choices["head"]), **BEFORE_2.get(choices["head"], {})}
     added = ("aux", "aux_weights", "aux_target", *BEFORE_2.get(choices["head"], {}))
     return {f"head.{key}": options[key] for key in added if key in options}
 
 
 def current_config(config: dict[str, Any], plan: Plan, trained: bool) -> dict[str, Any]:
-    """A run's configuration as this version has it.
+    """Return a run's configuration in this version's form.
 
     Args:
-        config: as it stands in the run's config.yaml.
+        config: the content of the run's config.yaml.
         plan: the run's plan.
-        trained: whether only tests are left to do, for which nothing of the training matters.
+        trained: whether only tests are left to do, for which training options do not matter.
 
     Raises:
-        UserError: a newer version wrote it, an option that this one does not have shaped its training, or it
-            has references: to resolve them may read what is none of the run's, as environment variables.
+        UserError: if a newer version wrote it, a removed option changed its training, or it has references,
+            as resolving them might read private values such as environment variables.
     """
     for key, text in references(config):
         raise UserError(
@@ -128,7 +127,7 @@ def current_config(config: dict[str, Any], plan: Plan, trained: bool) -> dict[st
 
 
 def _before_2(config: dict[str, Any], plan: Plan) -> dict[str, Any]:
-    """What version 1 meant by its heads' options, in today's."""
+    """Translate the options of version 1's heads into the current ones."""
     head = {**BEFORE_2.get(plan.choices["head"], {}), **config["head"]}
     if head["_target_"].endswith(".Aspp") and head["decoder"] and head["separable"]:
         raise UserError(
@@ -139,7 +138,7 @@ def _before_2(config: dict[str, Any], plan: Plan) -> dict[str, Any]:
 
 
 def current_names(weights: Mapping[str, T], wanted: Collection[str]) -> dict[str, T]:
-    """A checkpoint's tensors by the names that the network has for them now, where they were renamed."""
+    """Return a checkpoint's tensors by their current names in the network."""
     named = {}
     for key, value in weights.items():
         now = next((re.sub(old, new, key) for old, new in RENAMED.items() if re.match(old, key)), key)
@@ -159,13 +158,13 @@ def _without_gone(config: dict[str, Any], id: str, trained: bool) -> dict[str, A
         if value != neutral and not trained:
             raise UserError(
                 f"run {id} was begun with {key}={value}, an option that this segsweep does not have ({now} "
-                "says it now): finish it with the version that its environment.json names, or train it anew"
+                "says it now): finish it with the version that its environment.json names, or train it again"
             )
     return kept
 
 
 def _moved(value: Any) -> Any:
-    """The same with classes of ours where they are now."""
+    """Return a configuration with the current modules of our classes."""
     if isinstance(value, list):
         return [_moved(item) for item in value]
     if not isinstance(value, dict):
@@ -183,23 +182,12 @@ def _moved(value: Any) -> Any:
 
 @cache
 def _targets() -> dict[str, str]:
-    """Where each class that the shipped configuration names is, by its name."""
-    nodes = [
-        config_files.read(file) for group in config_files.GROUPS for _, file in config_files.files(group)
-    ]
-    found = [target for node in nodes for target in _targets_in(node) if target.startswith("segsweep.")]
-    return {class_name(target): target for target in found}
-
-
-def _targets_in(value: Any) -> Iterator[str]:
-    for key, item in value.items() if isinstance(value, dict) else ():
-        if key == "_target_":
-            yield item
-        yield from _targets_in(item)
+    """Return the import paths of our classes in the shipped configuration, by name."""
+    return {class_name(target): target for target in shipped() if target.startswith("segsweep.")}
 
 
 def _filled(config: dict[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
-    """The configuration with the shipped defaults of what it lacks."""
+    """Add the shipped defaults to a configuration."""
     parts = {group: _shipped(group, choices[group]) for group in config_files.GROUPS if group in choices}
     filled = {
         **{group: None for group in config_files.GROUPS},
@@ -213,7 +201,7 @@ def _filled(config: dict[str, Any], choices: Mapping[str, str]) -> dict[str, Any
             filled[key] = {**options, **own}
     if filled == config:
         return config
-    from omegaconf import OmegaConf  # a listing needs none
+    from omegaconf import OmegaConf  # a listing does not need it
 
     resolved: Any = OmegaConf.to_container(OmegaConf.create(filled), resolve=True)
     return dict(resolved)
@@ -221,5 +209,5 @@ def _filled(config: dict[str, Any], choices: Mapping[str, str]) -> dict[str, Any
 
 @cache
 def _shipped(group: str, choice: str) -> dict[str, Any]:
-    """The options of a choice; none where it is the user's own and out of reach from here."""
+    """Return the options of a choice; none if it is the user's own and not found from here."""
     return config_files.own_options(group, choice) if choice in config_files.choices(group) else {}
