@@ -223,11 +223,7 @@ def _is_readable(run: RunFolder) -> bool:
 
 
 def find_run(runs_dir: Path, prefix: str) -> RunFolder:
-    """Return the run whose id begins with `prefix`.
-
-    Raises:
-        UserError: if there is none, or more than one.
-    """
+    """Return the run whose id begins with `prefix`; raise UserError if there is none, or more than one."""
     matches = [run for run in all_runs(runs_dir) if run.id.startswith(prefix)]
     if len(matches) != 1:
         found = "no run" if not matches else f"{len(matches)} runs ({', '.join(run.id for run in matches)})"

@@ -139,11 +139,7 @@ def mentioned(runs_dir: Path) -> dict[str, set[str]]:
 
 
 def _agreed(question: str) -> bool:
-    """Ask before something is removed.
-
-    Raises:
-        UserError: if there is no terminal to ask on.
-    """
+    """Ask before something is removed; raise UserError if there is no terminal to ask on."""
     if not sys.stdin.isatty():
         raise UserError("runs rm asks first, and there is no terminal to ask on: yes=true removes unasked")
     agreed = agrees(question)
