@@ -251,7 +251,7 @@ def test_a_wrong_option_of_the_pool_is_one_line(tmp_path, option, told):
 HEAD = """
 import os, sys
 from segsweep.networks.heads.none import NoPyramid
-from tests.runs.faulty import allocate
+from tests.support.faulty import allocate
 
 class Fails(NoPyramid):
     def __init__(self, channels, reductions, num_classes, how):
