@@ -97,11 +97,7 @@ def _all_ranks(
 
 
 def _execute(
-    folder: RunFolder,
-    train: bool,
-    group: Group,
-    lease: Lease | None,
-    asked: RunConfig | None,
+    folder: RunFolder, train: bool, group: Group, lease: Lease | None, asked: RunConfig | None
 ) -> None:
     """Train and test on every rank; all use the configuration and status that rank 0 read."""
     leads = lease is not None

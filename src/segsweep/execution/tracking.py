@@ -38,11 +38,7 @@ def tracked(folder: RunFolder, config: RunConfig) -> Iterator[RunLogger]:
 def summary(folder: RunFolder) -> dict[str, Any]:
     """Return the run's figures: validation, size, and those of each test as test/<name>/<figure>."""
     status = folder.status()
-    figures = {
-        "val_miou": status.val_miou,
-        "best_val_miou": status.best_miou,
-        "params": status.params,
-    }
+    figures = {"val_miou": status.val_miou, "best_val_miou": status.best_miou, "params": status.params}
     for name, (metrics, _) in folder.read_tests().items():
         figures |= {
             f"test/{name}/{key}": v for key, v in metrics.plain().items() if isinstance(v, int | float)

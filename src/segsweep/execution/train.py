@@ -28,12 +28,7 @@ log = logging.getLogger("segsweep")
 
 
 def train(
-    folder: RunFolder,
-    config: RunConfig,
-    status: Status,
-    ranks: Ranks,
-    lease: Lease | None,
-    logger: RunLogger,
+    folder: RunFolder, config: RunConfig, status: Status, ranks: Ranks, lease: Lease | None, logger: RunLogger
 ) -> None:
     """Train the run from the step it has reached to its end; only rank 0 has a `lease` and writes.
 

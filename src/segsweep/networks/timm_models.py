@@ -45,16 +45,16 @@ def create(name: str, output_stride: int, pretrained: bool, options: Mapping[str
         raise OptionError("output_stride", output_stride, f"one of {OUTPUT_STRIDES}")
     if not (isinstance(name, str) and timm.is_model(name)):
         raise OptionError("name", name, problem="timm has no such model", near=timm.list_models())
-    said = {"output_stride": output_stride, **options}
+    settings = {"output_stride": output_stride, **options}
     try:
-        return Body(_made(name, said, pretrained))
+        return Body(_made(name, settings, pretrained))
     except Exception as error:  # of any kind: each model has its own way to refuse
-        reason = _refusal(name, said)
+        reason = _refusal(name, settings)
         if reason is None:
             raise (_without_weights(name, error) if pretrained else error) from error.__cause__
-    said, multiple = _natural(name, output_stride, options, reason)
+    settings, multiple = _natural(name, output_stride, options, reason)
     try:
-        return Body(_made(name, said, pretrained), multiple)
+        return Body(_made(name, settings, pretrained), multiple)
     except Exception as error:
         raise (_without_weights(name, error) if pretrained else error) from error.__cause__
 
@@ -91,14 +91,14 @@ def _natural(
 ) -> tuple[dict[str, Any], int]:
     """The options with which a model gives its maps at its own output stride, and the multiple for images."""
     for more in ANY_SIZE:
-        said = {**more, **options}
-        if _refusal(name, said) is None:
+        settings = {**more, **options}
+        if _refusal(name, settings) is None:
             break
     else:
         other = "" if output_stride == 32 else "output_stride=32 or "
         problem = f"timm cannot give its feature maps at backbone.output_stride={output_stride} ({reason})"
         raise OptionError("name", name, problem=problem, remedy=f"try {other}another backbone")
-    model = _bare(name, said)
+    model = _bare(name, settings)
     own = model.feature_info.reduction()[-1]
     if own not in OUTPUT_STRIDES:
         problem = f"its output stride is {own}, which no head takes"
@@ -106,14 +106,11 @@ def _natural(
     if own != output_stride:
         problem = f"its output stride is {own} and cannot be chosen (backbone.output_stride={output_stride})"
         raise OptionError(
-            "name",
-            name,
-            problem=problem,
-            remedy=f"use output_stride={own} or another backbone",
+            "name", name, problem=problem, remedy=f"use output_stride={own} or another backbone"
         )
     for multiple in (1, model.feature_info.reduction()[0]):
         if _gives_its_maps(model, *(math.ceil(side / multiple) * multiple for side in ODD)):
-            return said, multiple
+            return settings, multiple
     problem = "it does not give its maps for images of any size, which whole images have"
     raise OptionError("name", name, problem=problem, remedy="try another backbone")
 

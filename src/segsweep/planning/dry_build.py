@@ -148,11 +148,7 @@ def _training(config: RunConfig) -> None:
     check_init(config, segmenter)
     trainer, optimizer = config.trainer, build(config, "optimizer")
     with_schedule(
-        optimizer,
-        _schedule(config),
-        segmenter,
-        max_steps=trainer.max_steps,
-        val_every=trainer.val_interval(),
+        optimizer, _schedule(config), segmenter, max_steps=trainer.max_steps, val_every=trainer.val_interval()
     )
 
 

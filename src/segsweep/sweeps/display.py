@@ -35,7 +35,7 @@ class Display(AbstractContextManager["Display"]):
     def __exit__(self, *_: object) -> None:
         """Log lines need no clearing."""
 
-    def said(self, run: RunFolder, what: str) -> None:
+    def say(self, run: RunFolder, what: str) -> None:
         """Log a line about a run."""
         log.info(f"[{self.number[run.id]}/{self.total}] {one_line(self.sweep.label(run))}: {printable(what)}")
 
@@ -43,7 +43,7 @@ class Display(AbstractContextManager["Display"]):
         """Report that a run's process was started."""
         self.starts[run.id] = time.monotonic(), train_seconds(run)
         self._told[run.id] = time.monotonic()
-        self.said(run, f"run {run.id} …")
+        self.say(run, f"run {run.id} …")
 
     def ended(self, run: RunFolder, reason: str | None) -> None:
         """Report how a run's process ended; `reason` is given if the run is not finished."""
@@ -53,17 +53,17 @@ class Display(AbstractContextManager["Display"]):
             outcome += f" in {took(time.monotonic() - started, trained - before)}"
         elif trained:  # another process began it, such as Slurm's
             outcome += f" after {clock(trained)} of training"
-        self.said(run, outcome if reason is None else f"{outcome}: {reason} (see {run.log})")
+        self.say(run, outcome if reason is None else f"{outcome}: {reason} (see {run.log})")
 
     def found_done(self, run: RunFolder) -> None:
         """Report that a run was already complete."""
-        self.said(run, "done already")
+        self.say(run, "done already")
 
     def held(self, run: RunFolder) -> None:
         """Report, once, that another process is executing a run."""
         if run.id not in self._held and (holder := run.holder()) is not None:
             self._held.add(run.id)
-            self.said(run, f"held by {holder}: waiting")
+            self.say(run, f"held by {holder}: waiting")
 
     def remark(self, what: str) -> None:
         """Log a line about the sweep."""
@@ -74,7 +74,7 @@ class Display(AbstractContextManager["Display"]):
         for run, _ in running:
             if time.monotonic() - self._told[run.id] >= SAID:
                 self._told[run.id] = time.monotonic()
-                self.said(run, "  ".join(progress(run)))
+                self.say(run, "  ".join(progress(run)))
 
 
 def progress(run: RunFolder) -> list[str]:

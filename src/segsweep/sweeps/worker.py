@@ -84,12 +84,7 @@ class Attempt:
     """A run folder being executed in a process of its own, whose output goes to the run's log."""
 
     def __init__(
-        self,
-        folder: RunFolder,
-        train: bool,
-        prefix: Sequence[str] = (),
-        config: str = "",
-        **environment: str,
+        self, folder: RunFolder, train: bool, prefix: Sequence[str] = (), config: str = "", **environment: str
     ) -> None:
         self.folder, self.config = folder, config  # for the configuration see `asked_of`
         self.asked = False  # to stop

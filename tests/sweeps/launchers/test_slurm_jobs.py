@@ -76,7 +76,7 @@ class Lines:
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
 
-    def said(self, run, what):
+    def say(self, run, what):
         self.lines.append((run.id, what))
 
     def ended(self, run, reason):

@@ -155,11 +155,7 @@ def _of_sizes(
 
 
 def _remarks(
-    data: SegmentationDataset,
-    crop: tuple[int, int],
-    name: str,
-    findings: Sequence[Finding],
-    place: Present,
+    data: SegmentationDataset, crop: tuple[int, int], name: str, findings: Sequence[Finding], place: Present
 ) -> list[str]:
     """Return notes on what is unusual in a split but not wrong."""
     kinds: defaultdict[str, list[str]] = defaultdict(list)

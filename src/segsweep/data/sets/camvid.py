@@ -52,7 +52,7 @@ class CamVid(SegmentationDataset):
         "test": OfficialSplit(233, "0e16de8062fab588"),
     }
     encodings: ClassVar[Mapping[str, frozenset[int]]] = {
-        "numbers of the release's 32 classes": frozenset(range(32)),
+        "numbers of the release's 32 classes": frozenset(range(32))
     }
     layout = (
         "CamVid's layout: <split>.txt, <split>/<stem>.jpg|.png and <split>annot/<stem>.png for train, val "

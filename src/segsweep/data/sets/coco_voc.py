@@ -21,10 +21,7 @@ from segsweep.data.split import FileSplit, SplitDataset, fault
 from segsweep.errors import DataError, OptionError, UnpreparedError
 from segsweep.files import digest
 
-OFFICIAL_IMAGES = {
-    2017: {"train": 118_287, "val": 5_000},
-    2014: {"train": 82_783, "val": 40_504},
-}
+OFFICIAL_IMAGES = {2017: {"train": 118_287, "val": 5_000}, 2014: {"train": 82_783, "val": 40_504}}
 """Images in the release, from which those with VOC classes are selected."""
 HOST = "http://images.cocodataset.org"
 ARCHIVES = {

@@ -158,7 +158,7 @@ class LocalWork:
             self._close(running.job, *ending(folder, reason))
         else:
             self.display.ended(folder, reason)
-            self.display.said(folder, f"trying again, {self.tries[folder.id]} of {self.retries} times")
+            self.display.say(folder, f"trying again, {self.tries[folder.id]} of {self.retries} times")
             self._again(running.job)
 
     def _again(self, job: Job) -> None:

@@ -117,7 +117,7 @@ class SlurmLauncher(SweepLauncher):
             if not left:
                 display.found_done(job.runs[-1].folder)
             elif all(noted(folder) in queue for folder in left):
-                display.said(job.runs[-1].folder, f"is Slurm's job {', '.join(ids[job])} already")
+                display.say(job.runs[-1].folder, f"is Slurm's job {', '.join(ids[job])} already")
             else:
                 groups.setdefault((self._needs(job), job.after, tuple(ids[job])), []).append(job)
         # Parents come first among jobs, and so do their groups.

@@ -114,12 +114,12 @@ class SlurmWork:
         if "RUNNING" in found and job not in self.running:
             self.sweep.journal.note(folder.id, BEGAN, job=f"slurm {job_id}")
             what = "goes on as" if job in self.begun else f"run {folder.id},"
-            self.display.said(folder, f"{what} Slurm's job {job_id} …")
+            self.display.say(folder, f"{what} Slurm's job {job_id} …")
             self.begun.add(job)
             self.running.add(job)
         elif "PENDING" in found and job in self.running:
             self.running.remove(job)
-            self.display.said(folder, f"in the queue again at step {folder.status().step}")
+            self.display.say(folder, f"in the queue again at step {folder.status().step}")
 
     def _close(self, job: Job, member: Member, over: bool, job_id: str) -> None:
         """Record a run's outcome: as soon as it is done, or else once its job is over."""
