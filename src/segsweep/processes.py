@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -27,20 +27,26 @@ def signal_name(number: int) -> str:
     return "Ctrl-C" if number == KEYBOARD else signal.Signals(number).name
 
 
-@contextmanager
-def listening(
-    handler: Callable[[int, FrameType | None], Any], numbers: Iterable[signal.Signals] = ASKING
-) -> Iterator[None]:
+class Listening(AbstractContextManager[None]):
     """Handle signals by `handler`, except those that this process was started to ignore.
 
-    So a run under nohup survives its terminal, and a rank leaves Ctrl-C to the process that started it.
+    So a run under nohup survives its terminal, and a rank leaves Ctrl-C to the process that started it. This
+    is no generator: one abandoned by an exception would restore older handlers whenever it is collected.
     """
-    taken = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, handler) for number in taken}
-    try:
-        yield
-    finally:
-        for number, former in before.items():
+
+    def __init__(
+        self, handler: Callable[[int, FrameType | None], Any], numbers: Iterable[signal.Signals] = ASKING
+    ) -> None:
+        self.handler, self.numbers = handler, numbers
+
+    def __enter__(self) -> None:
+        """Install the handler."""
+        taken = [number for number in self.numbers if signal.getsignal(number) != signal.SIG_IGN]
+        self.before = {number: signal.signal(number, self.handler) for number in taken}
+
+    def __exit__(self, *_: object) -> None:
+        """Restore the handlers from before."""
+        for number, former in self.before.items():
             signal.signal(number, former)
 
 

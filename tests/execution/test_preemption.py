@@ -13,7 +13,7 @@ import torch
 from segsweep.data.loading import start_worker
 from segsweep.data.sampling import Shuffle
 from segsweep.errors import PreemptedError
-from segsweep.processes import listening
+from segsweep.processes import Listening
 from tests.execution.test_resume import LONGER, equal, outcome
 from tests.support.commands import command, environment, segsweep
 from tests.support.inside import checkpoint, faulty, planned, run
@@ -132,7 +132,7 @@ def test_what_a_process_was_started_to_ignore_stays_ignored():
     heard: list[int] = []
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with listening(lambda number, _: heard.append(number)):
+        with Listening(lambda number, _: heard.append(number)):
             signal.raise_signal(signal.SIGHUP)
             signal.raise_signal(signal.SIGUSR1)
     finally:

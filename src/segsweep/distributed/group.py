@@ -22,7 +22,7 @@ from segsweep.distributed.collectives import barrier
 from segsweep.distributed.ranks import Ranks, name_address
 from segsweep.distributed.rendezvous import Rendezvous
 from segsweep.errors import PreemptedError, UserError
-from segsweep.processes import STOP_SIGNALS, listening
+from segsweep.processes import STOP_SIGNALS, Listening
 
 POLL = 0.2
 
@@ -130,7 +130,7 @@ class Group:
             if self._failure() is None:
                 raise PreemptedError(signum, "outside of training")
 
-        with listening(end, STOP_SIGNALS):
+        with Listening(end, STOP_SIGNALS):
             yield
 
     def _first_cause(self, error: BaseException) -> BaseException:

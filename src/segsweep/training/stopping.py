@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 
 from segsweep.distributed.collectives import largest_of_ranks
 from segsweep.errors import PreemptedError
-from segsweep.processes import KEYBOARD, listening
+from segsweep.processes import KEYBOARD, Listening
 from segsweep.training.checkpoints import LastCheckpoint
 
 NOTED = b"\nsegsweep: stopping at the end of the step; Ctrl-C again ends at once\n"
@@ -38,7 +38,7 @@ class StopOnSignal(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Install the handlers, also over Lightning's, which would save within a step."""
-        self._listening.enter_context(listening(self._note))
+        self._listening.enter_context(Listening(self._note))
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         if signum == KEYBOARD == self.signum:
@@ -71,8 +71,11 @@ class StopOnSignal(Checkpoint):
 
     def _asked(self, trainer: pl.Trainer) -> bool:
         """Return whether any rank received a signal: all must stop at the same step."""
-        self.signum = largest_of_ranks(self.signum, trainer.strategy.root_device)
-        return self.signum > 0
+        asked = largest_of_ranks(self.signum, trainer.strategy.root_device)
+        # Only then: a signal that arrives during the exchange must not be forgotten.
+        if asked:
+            self.signum = asked
+        return asked > 0
 
     def _stop(self, where: str) -> None:
         saved = f" (saved: step {self.last.saved_at})" if self.last.saved_at > 0 else ""

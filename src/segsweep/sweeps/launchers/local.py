@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from segsweep.errors import PreemptedError
-from segsweep.processes import KEYBOARD, listening
+from segsweep.processes import KEYBOARD, Listening
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.journal import BEGAN, DONE, Fate
 from segsweep.sweeps.devices import Devices
@@ -64,7 +64,7 @@ class LocalWork:
             KeyboardInterrupt: the same, for Ctrl-C.
         """
         self.waiting, self.unfinished = list(self.jobs), set(self.jobs)
-        with listening(self._note):
+        with Listening(self._note):
             try:
                 with self.display:
                     while self.waiting or self.running:

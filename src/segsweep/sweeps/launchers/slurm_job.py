@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from segsweep.processes import STOP_SIGNALS, listening
+from segsweep.processes import STOP_SIGNALS, Listening
 from segsweep.sweeps.worker import Attempt, Order, perform
 
 
@@ -30,7 +30,7 @@ class SlurmJob:
             SystemExit: the runs were not finished; the job's output has the reason.
         """
         signals = _PassedOn()
-        with listening(signals.handle, STOP_SIGNALS):
+        with Listening(signals.handle, STOP_SIGNALS):
             reason = perform(self.order, signals.watch)
         if reason is None:
             return
