@@ -1,6 +1,7 @@
 """The options `trainer.*` and `checkpoint.*`."""
 
 from dataclasses import dataclass
+from math import isqrt
 
 from segsweep.config.option import identity, setting
 from segsweep.errors import OptionError
@@ -64,7 +65,9 @@ class TrainerConfig:
             OptionError: `val_every` does not divide `max_steps`, so the last step would not be validated.
         """
         wanted, steps = self.val_every, self.max_steps
-        divisors = [d for d in range(1, steps + 1) if steps % d == 0]
+        # Asked of every member of a sweep: up to the root, as each divisor there has its counterpart above.
+        low = [d for d in range(1, isqrt(steps) + 1) if steps % d == 0]
+        divisors = sorted({*low, *(steps // d for d in low)})
         if wanted is None:
             return next(d for d in divisors if steps // d <= 5)
         if wanted < steps and steps % wanted:
