@@ -139,12 +139,11 @@ def prepare(arguments: Sequence[str]) -> int:
 def _parse(arguments: Sequence[str], own: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the command's own options, checked, and the arguments for Hydra."""
     defaults = {**own, "workers": len(os.sched_getaffinity(0))}
-    mine = [argument for argument in arguments if argument.partition("=")[0] in defaults]
+    mine, rest = options.split(arguments, defaults)
     asked = options.parse(mine, defaults)
     if type(asked["workers"]) is not int or asked["workers"] < 0:
         expected = "a number of processes, 0 for this one alone"
         raise OptionError("workers", asked["workers"], expected)
-    rest = [argument for argument in arguments if argument not in mine]
     if any(argument in ("-m", "--multirun") for argument in rest):
         raise ConfigError("-m: one dataset at a time; leave it out")
     named = [argument.partition("=")[2] for argument in rest if argument.startswith("dataset=")]

@@ -1,7 +1,7 @@
 """Options of the commands that take no run configuration: `key=value`, as everywhere else."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -29,6 +29,12 @@ def parse(arguments: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, An
         if isinstance(defaults[key], bool) and not isinstance(options[key], bool):
             raise OptionError(key, value, "true or false")
     return options
+
+
+def split(arguments: Sequence[str], own: Container[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments that give a command's own options, and all others, such as those for Hydra."""
+    mine = [argument for argument in arguments if argument.partition("=")[0] in own]
+    return mine, [argument for argument in arguments if argument not in mine]
 
 
 def parse_words(arguments: Sequence[str], defaults: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:

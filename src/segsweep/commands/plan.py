@@ -83,12 +83,12 @@ def main(arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(help_text.text(HELP), end="")
         return 0
-    own = [argument for argument in arguments if argument.partition("=")[0] in DEFAULTS]
+    own, others = options.split(arguments, DEFAULTS)
     asked = _parse(own)
     problems = Problems()
     from segsweep.planning.compose import Request
 
-    request = Request("plan", [argument for argument in arguments if argument not in own])
+    request = Request("plan", others)
     if request.show():
         return 0
     composed = request.compose()

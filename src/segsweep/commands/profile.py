@@ -75,9 +75,9 @@ def main(arguments: Sequence[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(help_text.text(HELP), end="")
         return 0
-    own = [argument for argument in arguments if argument.partition("=")[0] in DEFAULTS]
+    own, others = options.split(arguments, DEFAULTS)
     asked = _parse(own)
-    networks = _compose([argument for argument in arguments if argument not in own], asked)
+    networks = _compose(others, asked)
     if not networks:  # Hydra was asked to print the configuration
         return 0
     from segsweep.profiling.latency import Setting, device, measure, precision, summary

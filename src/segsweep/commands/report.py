@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from segsweep.commands.options import RUNS_DIR, parse
+from segsweep.commands.options import RUNS_DIR, parse, split
 from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import ConfigError, UserError
 from segsweep.reports import absent, page
@@ -67,10 +67,10 @@ def _compare(names: Sequence[str], arguments: Sequence[str]) -> int:
         raise ConfigError(
             f"{' '.join(names)}: expected one experiment; segsweep report takes them one by one"
         )
-    own = [a for a in arguments if a.partition("=")[0] in OF_PAPER]
+    own, others = split(arguments, OF_PAPER)
     asked = parse(own, {key: DEFAULTS[key] for key in OF_PAPER})
     check_format(asked["format"])
-    comparison = compared(names[0], [a for a in arguments if a not in own])
+    comparison = compared(names[0], others)
     paper_page.write(comparison, Path(asked["out"]), asked["title"])
     if asked["format"] != "table":
         print_rows(paper_page.flat(comparison), asked["format"])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.commands import runs as command
-from segsweep.commands.options import RUNS_DIR, parse
+from segsweep.commands.options import RUNS_DIR, parse, split
 from segsweep.commands.output import check_format, print_rows
 from segsweep.commands.runs.choice import matching, ordered
 from segsweep.errors import OptionError
@@ -28,8 +28,7 @@ OWN_COLUMNS = ("number", "id", "state", *LEFT_OUT_FIRST, *LEFT_OUT_LAST)
 
 def main(arguments: Sequence[str]) -> int:
     """List the runs that the options and settings choose."""
-    own = [argument for argument in arguments if argument.partition("=")[0] in DEFAULTS]
-    settings = [argument for argument in arguments if argument not in own]
+    own, settings = split(arguments, DEFAULTS)
     asked = parse(own, DEFAULTS)
     check_format(asked["format"])
     state, runs_dir, best = asked["state"], Path(asked["runs_dir"]), asked["best"]
