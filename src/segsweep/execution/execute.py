@@ -151,9 +151,9 @@ def _recorded(folder: RunFolder) -> Iterator[None]:
 def _ending(folder: RunFolder, error: BaseException) -> dict[str, object]:
     kind = failures.classify(error)
     state = folder.status().state
-    if state != "done":
+    if state is not State.DONE:
         # A planned run that was never started remains planned.
-        preempted = State.INTERRUPTED if state == "running" else state
+        preempted = State.INTERRUPTED if state is State.RUNNING else state
         state = preempted if kind == failures.PREEMPTED else State.FAILED
     rank = error.rank if isinstance(error, failures.RankFailedError) else 0
     own_log = rank_log(folder.path, rank)
