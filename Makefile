@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slurm slow stress check bench clean
+.PHONY: help setup demo test test-slurm test-browser slow stress check bench clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,6 +27,10 @@ test: setup ## run the tests, two files at a time
 
 test-slurm: setup ## sweeps through a real Slurm that is brought up on this machine (as root, Debian's packages)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm tests/slurm
+
+test-browser: setup ## drive a report's page in headless Chromium (Debian's package), with the network off
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	$(BIN)/python -m pytest -m browser tests/reports
 
 slow: setup ## the tests that make test has no time for: the papers' large encoders, more launchers, more ranks
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m slow

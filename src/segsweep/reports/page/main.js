@@ -1,0 +1,98 @@
+"use strict";
+// Start of the page, the way between the results and a run, theme and keys.
+
+let found = [];
+let from = null;
+
+function summary() {
+  const states = new Map();
+  for (const run of Object.values(report.runs)) states.set(run.state, (states.get(run.state) ?? 0) + 1);
+  const runs = [...states].map(([state, number]) => `${number} ${state}`).join(", ");
+  const total = Object.keys(report.runs).length;
+  return ` · ${report.rows.length} configurations · ${total} ${total === 1 ? "run" : "runs"}: ${runs}`;
+}
+
+function paper() {
+  if (!report.paper) return null;
+  const { title, columns, rows } = report.paper;
+  const cells = (row) => (Array.isArray(row) ? row : columns.map((name) => row[name]));
+  const table = plainTable(columns, rows.map(cells), title);
+  return el("section", { class: "paper" }, el("h2", {}, "Beside the paper"), el("div", { class: "scroll", tabindex: 0 }, table));
+}
+
+function allEffects() {
+  const strategies = report.strategies.filter((name) => report.effects.some((effect) => effect.strategy === name));
+  if (!strategies.length) return null;
+  const figures = strategies.map((name) => effects(name, report.effects.filter((effect) => effect.strategy === name)));
+  return el("section", {}, el("h2", {}, "Effects of the options"), el("div", { class: "pair" }, figures));
+}
+
+/** Show the run that the address names, or the results. */
+function route() {
+  const id = new URLSearchParams(location.hash.slice(1)).get("run");
+  const page = document.getElementById("run");
+  const overview = document.getElementById("overview");
+  if (id) {
+    if (!overview.hidden) from = { element: document.activeElement, scroll: scrollY };
+    page.replaceChildren(...runPage(id));
+    document.title = `${id} · ${report.title}`;
+  } else {
+    page.replaceChildren();
+    document.title = report.title;
+  }
+  document.getElementById("hint").hidden = true;
+  page.hidden = !id;
+  overview.hidden = Boolean(id);
+  if (id) {
+    scrollTo(0, 0);
+    page.focus({ preventScroll: true });
+  } else if (from) {
+    scrollTo(0, from.scroll);
+    from.element?.focus({ preventScroll: true });
+    from = null;
+  }
+}
+
+function setTheme(theme) {
+  document.documentElement.dataset.theme = theme;
+  document.getElementById("theme").textContent = theme === "dark" ? "Light" : "Dark";
+  for (const section of found) {
+    section.table.recolour();
+    section.drawCharts();
+  }
+  redraw();
+}
+
+function keys(event) {
+  const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "checkbox";
+  if (event.key === "Escape") {
+    document.getElementById("hint").hidden = true;
+    for (const open of document.querySelectorAll("details.chooser[open]")) {
+      open.open = false;
+      open.firstChild.focus();
+      return;
+    }
+    if (!document.getElementById("run").hidden && !document.querySelector("dialog")) location.hash = "";
+  } else if (event.key === "/" && !typing) {
+    event.preventDefault();
+    document.querySelector(".filter")?.focus();
+  }
+}
+
+async function start() {
+  await unpack();
+  document.getElementById("meta").append(summary());
+  found = sections();
+  document.getElementById("results").replaceChildren(
+    ...[...found.map((section) => section.node), allEffects(), paper(), gallery()].filter(Boolean));
+  const theme = document.getElementById("theme");
+  theme.textContent = isDark() ? "Light" : "Dark";
+  theme.addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => setTheme(event.matches ? "dark" : "light"));
+  addEventListener("hashchange", route);
+  addEventListener("keydown", keys);
+  route();
+  document.documentElement.dataset.ready = "yes";
+}
+
+start();

@@ -1,0 +1,88 @@
+"use strict";
+// The page of one run: what it measured, and all that it takes to check or repeat it.
+
+function runPage(id) {
+  const run = report.runs[id];
+  if (!run) return [back(), el("h1", {}, "No such run"), el("p", {}, `${id} is not in this report.`)];
+  const row = report.byRow.get(run.row);
+  return [
+    back(),
+    el("h1", {}, row ? labelOf(row) : id, " ", badge(run.state)),
+    el("p", { class: "meta" }, `run ${id} · seed ${shown(run.seed)}`, siblings(id, row)),
+    run.error && el("p", { class: "warning" }, run.error),
+    run.command && el("section", {}, el("h2", {}, "Repeat it"), command(run.command)),
+    row && results(id, row),
+    origin(run),
+    configuration(run),
+    cards(run),
+    runCurves(id, run),
+  ].filter(Boolean);
+}
+
+function back() {
+  return el("p", {}, el("a", { href: "#", class: "back" }, "← All results"));
+}
+
+function siblings(id, row) {
+  const others = (row?.runs ?? []).filter((other) => other !== id);
+  if (!others.length) return null;
+  return [" · other seeds: ", others.flatMap((other) => [runLink(other, shown(report.runs[other]?.seed)), " "])];
+}
+
+function results(id, row) {
+  const lines = Object.entries(row.cells).flatMap(([strategy, cell]) => {
+    const seed = cell.seeds.find((one) => one.run === id);
+    return seed ? [[strategy, percent(seed.value), `${percent(cell.miou.value)} (${interval(cell.miou)})`,
+      cell.difference ? `${points(cell.difference.value)} (${interval(cell.difference)})` : MISSING,
+      cell.difference?.verdict ?? MISSING]] : [];
+  });
+  if (!lines.length) return null;
+  const head = ["strategy", "mIoU of this run (%)", "all seeds (95 % interval)", "difference to the baseline", "verdict over seeds"];
+  return el("section", {}, el("h2", {}, "Results"), el("div", { class: "scroll", tabindex: 0 }, plainTable(head, lines)));
+}
+
+function origin(run) {
+  const time = run.seconds === null || run.seconds === undefined ? null
+    : `${duration(run.seconds)}${run.starts > 1 ? ` over ${run.starts} starts` : ""}`;
+  const entries = [["training time", time], ["commit", run.commit], ...Object.entries(run.environment ?? {})]
+    .filter(([, value]) => value !== null && value !== undefined)
+    .flatMap(([name, value]) => (isPlain(value) ? Object.entries(value).map(([key, one]) => [key, one]) : [[name, value]]));
+  const data = Object.entries(isPlain(run.data) ? run.data : {});
+  return el("section", { class: "pair" },
+    el("div", {}, el("h2", {}, "Where it ran"), facts(entries)),
+    data.length > 0 && el("div", {}, el("h2", {}, "Data, by content"), facts(data)));
+}
+
+function isPlain(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
+}
+
+function configuration(run) {
+  const differs = isPlain(run.differs) ? run.differs : Object.fromEntries((run.differs ?? []).map((name) => [name, run.settings?.[name]]));
+  const names = new Set(Object.keys(differs));
+  const all = Object.entries(run.settings ?? {}).sort(([a], [b]) => names.has(b) - names.has(a) || a.localeCompare(b));
+  return el("section", {},
+    el("h2", {}, "Configuration"),
+    names.size > 0 && [el("h3", {}, "Unlike its neighbours"), facts(Object.entries(differs))],
+    all.length > 0 && el("details", { class: "more" }, el("summary", {}, `All ${all.length} options`), facts(all, names)));
+}
+
+/** Protocol cards side by side, what differs between them marked. */
+function cards(run) {
+  const found = Object.entries(run.card ?? {});
+  if (!found.length) return null;
+  const names = [...new Set(found.flatMap(([, card]) => Object.keys(card)))];
+  const rows = names.map((name) => [name, ...found.map(([, card]) => shown(card[name]))]);
+  const table = plainTable(["", ...found.map(([strategy]) => strategy)], rows);
+  return el("section", {}, el("h2", {}, "Protocol cards"), el("div", { class: "scroll wrap", tabindex: 0 }, table));
+}
+
+function runCurves(id, run) {
+  const row = { id: run.row, axes: report.byRow.get(run.row)?.axes ?? {}, runs: [id] };
+  const alone = { chosenRows: () => [row], order: () => [run.row] };
+  const parts = [
+    curves(alone, "val_miou", "Validation mIoU", "mIoU (%)", 100),
+    curves(alone, "loss", "Training loss", "loss", 1),
+  ].filter(Boolean);
+  return parts.length ? el("section", {}, el("h2", {}, "Learning curves"), el("div", { class: "pair" }, parts)) : null;
+}
