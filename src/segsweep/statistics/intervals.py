@@ -1,0 +1,102 @@
+"""Figures with 95 % intervals by resampling, of one configuration."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from segsweep.statistics.figures import iou
+from segsweep.statistics.measured import Measured
+from segsweep.statistics.replicates import Replicates, replicates, resampled_totals
+from segsweep.statistics.resampling import Resampling
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure of a configuration.
+
+    Attributes:
+        value: the mean over seeds of the seeds' figures; NaN if no pixel was counted.
+        low, high: 95 % interval over images (or blocks, or groups), given the trained networks.
+        by_seed: the figure of each seed, in the order of `Measured.seeds`.
+        std: standard deviation over seeds (ddof=1); None for one seed.
+        complete: share of the resamples with true pixels of every class that has some in the whole set.
+    """
+
+    value: float
+    low: float
+    high: float
+    by_seed: tuple[float, ...]
+    std: float | None
+    complete: float
+
+
+def interval(
+    value: float, resampled: Floats, left_out: Floats, method: str = "bca", level: float = LEVEL
+) -> tuple[float, float]:
+    """Interval from replicates of a figure: [R] of resamples, [U] without each unit (for BCa).
+
+    `percentile` takes quantiles of the resamples. `bca`, bias-corrected and accelerated, shifts which
+    quantiles these are (Efron & Tibshirani 1993, section 14.3). With z0 the normal quantile of the share of
+    resamples below the value (ties count half), and a = Σ d³ / 6 (Σ d²)^1.5 over d, the mean of `left_out`
+    minus each:
+
+        alpha(z) = Φ(z0 + (z0 + z) / (1 − a (z0 + z)))        at z = ± 1.96
+
+    Where that is undefined (all resamples on one side of the value), the percentile interval is returned;
+    NaN without a value. Resamples in which the figure is NaN are left out.
+    """
+    resampled = resampled[~np.isnan(resampled)]
+    if np.isnan(value) or not resampled.size:
+        return float("nan"), float("nan")
+    z = norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    below = (np.mean(resampled < value) + np.mean(resampled <= value)) / 2
+    if method == "bca" and 0 < below < 1:
+        d = np.nanmean(left_out) - left_out[~np.isnan(left_out)]
+        a = (d**3).sum() / (6 * (d**2).sum() ** 1.5) if d.any() else 0.0
+        shifted = norm.ppf(below) + z
+        z = norm.ppf(below) + shifted / (1 - a * shifted)
+    elif method not in ("bca", "percentile"):
+        raise ValueError(f"method={method}: percentile or bca")
+    low, high = np.quantile(resampled, norm.cdf(z))
+    return float(low), float(high)
+
+
+def estimate(
+    measured: Measured, resampling: Resampling, figure: str = "miou", method: str = "bca"
+) -> Estimate:
+    """Estimate a figure of the whole set: the mean over seeds, each from its own totals."""
+    of_truth = 5 if figure == "boundary_iou" else 2  # the row of false negatives, next to its true positives
+    totals = resampled_totals(measured, resampling)[0]  # the truth is the same for all seeds
+    true = totals[:, of_truth - 2] + totals[:, of_truth]
+    complete = (true > 0).sum(1) == (true > 0).any(0).sum()
+    return summarize(replicates(measured, resampling, figure), float(complete.mean()), method)
+
+
+def class_estimates(measured: Measured, resampling: Resampling, method: str = "bca") -> list[Estimate]:
+    """Estimate the IoU of each class, K estimates; `complete` is of that class alone."""
+    of_all = replicates(measured, resampling, iou)
+    totals = resampled_totals(measured, resampling)[0]
+    complete = (totals[:, 0] + totals[:, 2] > 0).mean(0)
+    return [
+        summarize(
+            Replicates(of_all.value[:, k], of_all.resampled[..., k], of_all.left_out[..., k]),
+            float(complete[k]),
+            method,
+        )
+        for k in range(len(complete))
+    ]
+
+
+def summarize(of_figure: Replicates, complete: float, method: str = "bca") -> Estimate:
+    """Summarize replicates of S seeds as an estimate of their mean."""
+    mean = of_figure.mean()
+    low, high = interval(float(mean.value[0]), mean.resampled[0], mean.left_out[0], method)
+    by_seed = tuple(map(float, of_figure.value))
+    std = float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else None
+    return Estimate(float(mean.value[0]), low, high, by_seed, std, complete)
