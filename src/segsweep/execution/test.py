@@ -149,7 +149,7 @@ class _Pass:
     def _evaluate(
         self, strategies: Sequence[Strategy], writers: Sequence[PredictionWriter]
     ) -> dict[str, Counts]:
-        checkpoint = _checkpoint(self.folder, self.config)
+        checkpoint = tested_checkpoint(self.folder, self.config)
         own, done = range(self.ranks.rank, len(self.samples), self.ranks.world), count(1)
         consumers: list[OnImage] = [lambda *_: self.folder.check_ours(), *writers]
         if self.samples.has_truth:  # pictures are for reports, and show the truth
@@ -185,7 +185,7 @@ class _Pass:
             num_classes=self.config.num_classes,
             checkpoint=self.config.checkpoint.test,
             step=self.folder.status().step,
-            checkpoint_hash=file_hash(str(_checkpoint(self.folder, self.config))),
+            checkpoint_hash=file_hash(str(tested_checkpoint(self.folder, self.config))),
             initial_weights=_initial_weights(self.folder.plan.identity),
             precision="float32",
         )
@@ -199,7 +199,8 @@ def _each(consumers: Sequence[OnImage]) -> OnImage:
     return on_image
 
 
-def _checkpoint(folder: RunFolder, config: RunConfig) -> Path:
+def tested_checkpoint(folder: RunFolder, config: RunConfig) -> Path:
+    """Return the checkpoint that a configuration tests; raise UserError if it is not there."""
     which = BEST if config.checkpoint.test == "best" else LAST
     path = folder.checkpoints / which
     if not path.is_file():

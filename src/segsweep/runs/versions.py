@@ -123,7 +123,7 @@ def current_config(config: dict[str, Any], plan: Plan, trained: bool) -> dict[st
             f"{IDENTITY_VERSION}): it can be listed and shown here; install that version to train or test it"
         )
     meant = _before_2(config, plan) if version < 2 else config
-    return _filled(_moved(_without_gone(meant, plan.id, trained)), plan.choices)
+    return _filled(with_current_classes(_without_gone(meant, plan.id, trained)), plan.choices)
 
 
 def _before_2(config: dict[str, Any], plan: Plan) -> dict[str, Any]:
@@ -163,13 +163,13 @@ def _without_gone(config: dict[str, Any], id: str, trained: bool) -> dict[str, A
     return kept
 
 
-def _moved(value: Any) -> Any:
+def with_current_classes(value: Any) -> Any:
     """Return a configuration with the current modules of our classes."""
     if isinstance(value, list):
-        return [_moved(item) for item in value]
+        return [with_current_classes(item) for item in value]
     if not isinstance(value, dict):
         return value
-    moved = {key: _moved(item) for key, item in value.items()}
+    moved = {key: with_current_classes(item) for key, item in value.items()}
     target = str(moved.get("_target_"))
     if not target.startswith("segsweep."):
         return moved
