@@ -24,6 +24,7 @@ commands
   profile  parameters, MACs, memory and latency of a network or of a sweep's, beside published figures
   data     check a dataset's files, or prepare those that its release lacks
   report   a table with pictures of finished runs, or of a paper's table beside them, as Markdown and HTML
+  figure   a paper's figure from trained runs: feature maps, predictions side by side, accuracy against speed
 
 examples
   segsweep train backbone=resnet18 head=aspp dataset=camvid data_dir=DIR
@@ -39,7 +40,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPER
 ENVIRONMENT = {"SEGSWEEP_RUNS", "SEGSWEEP_DATA", "SEGSWEEP_CONF"}
 """Variables that name folders; a `~` in them is expanded here if no shell has done so."""
 
-COMMANDS = ("plan", "train", "test", "runs", "profile", "data", "report", "execute")
+COMMANDS = ("plan", "train", "test", "runs", "profile", "data", "report", "figure", "execute")
 """Each is a module of `segsweep.commands` with `main`; `execute` is for launchers, not for people."""
 
 

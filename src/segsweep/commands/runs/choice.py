@@ -11,7 +11,7 @@ import yaml
 from segsweep.config import groups as config_files
 from segsweep.errors import ConfigError, UserError, as_typed, near
 from segsweep.runs.compare import known
-from segsweep.runs.folder import RunFolder, find_run
+from segsweep.runs.folder import RunFolder, all_runs, find_run
 from segsweep.runs.settings import canonical, flatten
 
 log = logging.getLogger("segsweep")
@@ -39,6 +39,33 @@ def matching(runs: Sequence[RunFolder], filters: Sequence[str], options: Iterabl
         # Values are separated by commas outside brackets.
         alternatives = {_plain(value) for value in re.findall(r"(?:\[[^\]]*\]|[^,\[])+", wanted) or [""]}
         found = [run for run in found if having[run.id] & alternatives]
+    return found
+
+
+def queried(runs_dir: Path, query: str) -> list[RunFolder]:
+    """Return the run whose id begins with a query, or the runs that have all its settings.
+
+    Args:
+        runs_dir: where the runs are.
+        query: an id, or settings with spaces between them, such as `head=ksac seed=0,1`; `sweep=NAME` is one.
+
+    Raises:
+        ConfigError: no run has such a key.
+        UserError: no run or several have such an id, or no run has these settings.
+    """
+    if "=" not in query:
+        return [find_run(runs_dir, query)]
+    settings = re.findall(r"(?:\[[^\]]*\]|[^\s\[])+", query)
+    sweeps = [word for word in settings if word.startswith("sweep=")]
+    if sweeps:
+        from segsweep.sweeps.sweep import Sweep  # imports Hydra, which takes long for a list
+
+        runs = Sweep.read(runs_dir, sweeps[-1].partition("=")[2]).runs
+    else:
+        runs = all_runs(runs_dir)
+    found = matching(runs, [word for word in settings if word not in sweeps], ["sweep"])
+    if not found:
+        raise UserError(f"{query}: no run in {runs_dir} has these settings; segsweep runs lists them")
     return found
 
 

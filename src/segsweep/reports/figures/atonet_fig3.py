@@ -1,0 +1,149 @@
+"""Accuracy against speed: published systems of all tables, measured runs among them (ATONet, Fig. 3).
+
+Published figures are those of experiments/*/table*.yaml that have mIoU and frames a second, as their papers
+print them, each on its own GPU and at its own input size. Measured ones are the mIoU of a run's test named
+single, with a bar of ± one standard deviation over seeds, and the frames a second of its network at the size
+of the test images, timed here, in this process. The machine stands in the legend: speeds of different
+machines do not compare, so look at who is ahead of whom on one machine.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from segsweep import build
+from segsweep.config import groups as config_files
+from segsweep.execution import trust
+from segsweep.planning.experiment import Published, published_table
+from segsweep.profiling import latency
+from segsweep.reports.figures.canvas import WIDTH
+from segsweep.reports.figures.drawing import Wanted
+from segsweep.reports.trained import TrainedRun
+from segsweep.runs import compare
+from segsweep.runs.contents import Card
+
+log = logging.getLogger("segsweep")
+
+RUNS = (Wanted("any number of runs tested with test=[single]", least=0, most=None),)
+IMAGES = 0
+TEST, SEED = "single", "seed"
+MIOU = ("miou", "val_miou", "test_miou")
+MARKERS = "osD^vP"
+OURS = "#d55e00"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A system: its name, where its figures are from, the data, frames a second, mIoU in % over seeds."""
+
+    name: str
+    source: str
+    data: str
+    fps: float
+    mious: tuple[float, ...]
+    measured: bool = False
+
+
+def draw(runs: Sequence[Sequence[TrainedRun]], images: Sequence[str]) -> Figure:
+    """Return a panel for each dataset of the published systems and the runs."""
+    points = [*published(), *measured(runs[0])]
+    panels: dict[str, list[Point]] = {}
+    for point in points:
+        panels.setdefault(dataset_of(point.data), []).append(point)
+    figure = Figure(figsize=(WIDTH, 3.6 * len(panels)), layout="constrained")
+    grid = figure.subplots(len(panels), 1, squeeze=False)
+    for axes, (name, some) in zip(grid[:, 0], panels.items(), strict=True):
+        _panel(axes, name, some)
+    return figure
+
+
+def published() -> Iterator[Point]:
+    """Yield the systems of the papers' tables that have an accuracy and a speed, each table's in turn."""
+    for name in sorted(dict(config_files.files("experiments"))):
+        if (node := published_table(name)) is None:
+            continue
+        table = Published.of(node)
+        for row in table.rows:
+            miou = next((float(row[key]) for key in MIOU if key in row), None)
+            if miou is None or "fps" not in row:
+                continue
+            words = str(row.get("method", row.get("architecture", ""))).replace("_", " ")
+            yield Point(words, f"{table.title} ({table.data})", table.data, float(row["fps"]), (miou,))
+
+
+def dataset_of(data: str) -> str:
+    """Return the dataset of a panel: `cityscapes` for `Cityscapes val`, `camvid` for `camvid720`."""
+    return data.split()[0].lower().rstrip("0123456789")
+
+
+def measured(runs: Sequence[TrainedRun]) -> list[Point]:
+    """Return the runs' systems, one for the seeds of a configuration, with their networks timed in turn."""
+    folders = [one.run for one in runs]
+    axes = [axis for axis in compare.axes(folders) if axis != SEED]
+    groups: dict[tuple[str, ...], list[tuple[TrainedRun, float, Card]]] = {}
+    for one in runs:
+        figures, card = one.run.read_tests().get(TEST, (None, None))
+        if figures is None or card is None or figures.miou is None:
+            log.warning(f"left out: run {one.run.id} has no test {TEST}; segsweep test makes it")
+            continue
+        # The dataset is part of the key even where it does not differ: a panel is of one.
+        key = (card.dataset, *compare.describe(one.run, axes).values())
+        groups.setdefault(key, []).append((one, 100 * figures.miou, card))
+    speeds = frames_a_second([(some[0][0], size_of(some[0][2])) for some in groups.values()])
+    found = []
+    for (data, *words), some, (fps, machine) in zip(groups, groups.values(), speeds, strict=True):
+        name = " ".join(word for word in words if word not in (compare.MISSING, data))
+        height, width = size_of(some[0][2])
+        source = f"measured here ({data} {some[0][2].split} at {width}×{height}; {machine})"
+        mious = tuple(miou for _, miou, _ in some)
+        found.append(Point(name or some[0][0].head, source, data, fps, mious, measured=True))
+    return found
+
+
+def size_of(card: Card) -> tuple[int, int]:
+    """Return (height, width) of a test's images; of several sizes, the first that its card names."""
+    sizes = card.image_sizes if isinstance(card.image_sizes, str) else card.image_sizes[0]
+    width, height = sizes.replace("–", " ").split()[0].split("x")
+    return int(height), int(width)
+
+
+def frames_a_second(networks: Sequence[tuple[TrainedRun, tuple[int, int]]]) -> list[tuple[float, str]]:
+    """Return frames a second of networks at sizes (height, width), batch 1, float32; and the machine.
+
+    Weights do not matter for speed: the networks have random ones, so that no checkpoint is needed.
+    """
+    if not networks:
+        return []
+    setting = latency.Setting(latency.device("auto"), torch.float32)
+    built = []
+    for one, size in networks:
+        trust.check(one.run, one.config)
+        network = build.build_segmenter(one.config, load_weights=False, auxiliary=False)
+        built.append((network, size))
+    rows = latency.summary(latency.measure(built, setting), 0, setting)
+    return [(float(row["images_per_second"]), setting.machine) for row in rows]
+
+
+def _panel(axes: Axes, name: str, points: Sequence[Point]) -> None:
+    sources = list(dict.fromkeys(point.source for point in points))
+    for number, source in enumerate(sources):
+        some = [point for point in points if point.source == source]
+        fps, means = [point.fps for point in some], [float(np.mean(point.mious)) for point in some]
+        spread = [float(np.std(p.mious, ddof=1)) if len(p.mious) > 1 else 0.0 for p in some]
+        ours = some[0].measured
+        axes.errorbar(
+            fps, means, yerr=spread if ours else None, linestyle="", label=source, capsize=2,
+            marker="*" if ours else MARKERS[number % len(MARKERS)], markersize=9 if ours else 4,
+            color=OURS if ours else f"C{number}", zorder=3 if ours else 2,
+        )  # fmt: skip
+        for x, y, point in zip(fps, means, some, strict=True):
+            axes.annotate(point.name, (x, y), (4, 3), textcoords="offset points", fontsize=5.5)
+    axes.set_xscale("log")
+    axes.set(title=name, xlabel="frames a second", ylabel="mIoU (%)")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=6, loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False)
