@@ -9,9 +9,15 @@ from scipy.ndimage import binary_erosion
 from torchmetrics.classification import MulticlassConfusionMatrix, MulticlassJaccardIndex
 
 from segsweep.errors import ConfigError, DataError
-from segsweep.evaluation import metrics
 from segsweep.evaluation.counts import Counts
-from segsweep.evaluation.histogram import boundary_band, boundary_counts, boundary_width, joint_histogram
+from segsweep.evaluation.histogram import (
+    boundary_band,
+    boundary_counts,
+    boundary_width,
+    joint_histogram,
+    marginals,
+)
+from segsweep.statistics.figures import iou
 
 CLASSES = [1, 2, 11, 21, 150]
 SIZES = [(7, 5), (33, 47), (64, 64), (1, 1), (20, 90)]
@@ -70,7 +76,7 @@ def test_agrees_with_torchmetrics_to_the_last_bit(classes):
         confusion.update(*pair)
         jaccard.update(*pair)
     assert np.array_equal(counts.confusion, confusion.compute().numpy())
-    ours = metrics.iou(*metrics.marginals(counts.confusion))
+    ours = iou(marginals(counts.confusion))
     theirs = jaccard.compute().numpy()
     # torchmetrics divides in float32: ours, rounded to it, must be the same number.
     assert np.array_equal(ours.astype(np.float32), theirs, equal_nan=True)

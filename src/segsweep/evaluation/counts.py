@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DataError, OptionError
-from segsweep.evaluation import metrics
-from segsweep.evaluation.histogram import boundary_counts, joint_histogram
+from segsweep.evaluation.histogram import boundary_counts, joint_histogram, marginals
 from segsweep.runs import layout
+from segsweep.statistics.figures import FIGURES, class_accuracy, class_boundary_iou, iou
 
 Integers = NDArray[np.int64]
 Map = NDArray[np.uint8]
@@ -89,7 +89,7 @@ class Counts:
                 f"ignored ({IGNORE_INDEX}): correct the file or num_classes",
             )
         joint = joint[:, :, : self.num_classes]
-        row = np.stack([*metrics.marginals(joint.sum((0, 1))), *boundary_counts(joint)])
+        row = np.concatenate([marginals(joint.sum((0, 1))), boundary_counts(joint)])
         self._append(id, (label.shape[1], label.shape[0]), row)
         self.confusion += joint.sum((0, 1))
 
@@ -126,17 +126,13 @@ class Counts:
         return merged
 
     def summary(self, classes: Sequence[str]) -> dict[str, Any]:
-        """Return figures of the whole set, ready for JSON (NaN is None), by the rules of `metrics`."""
+        """Return figures of the whole set, ready for JSON (NaN is None), by the rules of `figures`."""
         self._check_names(classes)
-        region, boundary = self.region.sum(1), self.boundary.sum(1)
-        ious, boundary_ious = metrics.iou(*region), metrics.iou(*boundary)
-        accuracies = metrics.class_accuracy(self.confusion)
-        columns = zip(classes, ious, boundary_ious, accuracies, strict=True)
+        totals = self.rows.sum(0)
+        ious = iou(totals)
+        columns = zip(classes, ious, class_boundary_iou(totals), class_accuracy(totals), strict=True)
         return {
-            "miou": _number(metrics.mean_iou(*region)),
-            "pixel_accuracy": _number(metrics.pixel_accuracy(self.confusion)),
-            "fwiou": _number(metrics.frequency_weighted_iou(self.confusion)),
-            "boundary_iou": _number(metrics.mean_iou(*boundary)),
+            **{name: _number(figure(totals)) for name, figure in FIGURES.items()},
             "per_class": {
                 name: {"iou": _number(i), "boundary_iou": _number(b), "accuracy": _number(a)}
                 for name, i, b, a in columns
@@ -193,5 +189,5 @@ class Counts:
             raise OptionError("classes", problem=problem, remedy="give one each")
 
 
-def _number(value: float) -> float | None:
+def _number(value: np.floating[Any] | NDArray[np.float64]) -> float | None:
     return None if np.isnan(value) else float(value)

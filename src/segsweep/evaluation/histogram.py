@@ -64,8 +64,13 @@ def joint_histogram(prediction: Map, label: Map, num_classes: int) -> Integers:
     return bins.astype(np.int64, copy=False).reshape(2, 2, 256, num_classes)
 
 
-def boundary_counts(joint: Integers) -> tuple[Integers, Integers, Integers]:
-    """True positives, false positives, false negatives [K] of the bands, of a histogram [2, 2, K, K]."""
-    both = np.diagonal(joint[1, 1]).copy()
-    predicted, true = joint[:, 1].sum((0, 1)), joint[1].sum((0, 2))
-    return both, predicted - both, true - both
+def marginals(confusion: Integers) -> Integers:
+    """True positives, false positives and false negatives, int64 [3, K], of a confusion matrix [K, K]."""
+    true_positives = np.diagonal(confusion)
+    return np.stack([true_positives, confusion.sum(0) - true_positives, confusion.sum(1) - true_positives])
+
+
+def boundary_counts(joint: Integers) -> Integers:
+    """True positives, false positives, false negatives of the bands, [3, K], of a histogram [2, 2, K, K]."""
+    both = np.diagonal(joint[1, 1])
+    return np.stack([both, joint[:, 1].sum((0, 1)) - both, joint[1].sum((0, 2)) - both])

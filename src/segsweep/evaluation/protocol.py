@@ -18,12 +18,12 @@ from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DataError
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.histogram import BOUNDARY_RULE
-from segsweep.evaluation.metrics import ABSENT_RULE
 from segsweep.evaluation.strategies import RESIZE_RULE, Strategy
 from segsweep.files import fsync
 from segsweep.runs import layout
 from segsweep.runs.contents import Card, CheckpointCard, Metrics, StrategyCard
 from segsweep.runs.documents import json_bytes
+from segsweep.statistics.figures import ABSENT_RULE
 
 Size = tuple[int, int]
 FILES = (layout.METRICS, layout.PROTOCOL, layout.CONFUSION, layout.COUNTS)

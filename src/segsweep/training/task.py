@@ -15,8 +15,9 @@ from segsweep.data.sample import IGNORE_INDEX
 from segsweep.data.sampling import key
 from segsweep.distributed.collectives import mean_over_ranks, names_over_ranks, share_buffers, world
 from segsweep.errors import DivergenceError
-from segsweep.evaluation import metrics
+from segsweep.evaluation.histogram import marginals
 from segsweep.networks import Segmenter
+from segsweep.statistics.figures import iou, miou, pixel_accuracy
 from segsweep.training import optimizers
 from segsweep.training.losses import MicroBatch, SegmentationLoss, WholeStep
 from segsweep.training.optimizers import with_schedule
@@ -167,11 +168,12 @@ class SegmentationTask(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the figures that checkpoints, schedules and metrics.csv use."""
         matrix = self.confusion.compute().cpu().numpy()
-        self.val_iou = metrics.iou(*metrics.marginals(matrix))
+        totals = marginals(matrix)
+        self.val_iou = iou(totals)
         values = {
             "val_loss": float(self.val_loss.compute()),
-            "val_miou": metrics.nanmean(self.val_iou),
-            "val_pixel_accuracy": metrics.pixel_accuracy(matrix),
+            "val_miou": float(miou(totals)),
+            "val_pixel_accuracy": float(pixel_accuracy(totals)),
         }
         # float32, as the checkpoint callback and the plateau schedule compare these.
         self.log_dict({name: torch.tensor(value, dtype=torch.float32) for name, value in values.items()})
