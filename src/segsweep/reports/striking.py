@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from segsweep.evaluation.metrics import iou, mean_iou
+from segsweep.statistics.figures import iou, miou
 
 Integers = NDArray[np.int64]
 
@@ -23,7 +23,7 @@ class Striking(NamedTuple):
 
 def pair(counts: Integers) -> tuple[int, int]:
     """Return the configurations with the highest and the lowest mIoU, counts [M, 3, N, K], M at least 2."""
-    mious = np.nan_to_num([mean_iou(*one.sum(1)) for one in counts])
+    mious = np.nan_to_num(miou(counts.sum(2)))
     return int(mious.argmax()), int(mious.argmin())
 
 
@@ -65,10 +65,7 @@ def most_different(counts: Integers, titles: tuple[str, str], number: int) -> li
 
 def image_miou(counts: Integers) -> NDArray[np.float64]:
     """Return the mIoU [..., N] of each image, counts [..., 3, N, K]; NaN if no pixel of it counts."""
-    ious = np.asarray(iou(*np.moveaxis(counts, -3, 0)))
-    there = ~np.isnan(ious)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(there, ious, 0).sum(-1) / there.sum(-1))
+    return miou(np.moveaxis(counts, -3, -2))
 
 
 def worst(
@@ -79,13 +76,13 @@ def worst(
     That is the image with the most wrong pixels (fp + fn) of the class: IoU is of the whole set, and the
     lowest IoU of an image would be that of a speck. Images that were `seen` are passed over.
     """
-    ious, wrong = np.asarray(iou(*counts.sum(1))), counts[1] + counts[2]
+    ious, wrong = iou(counts.sum(1)), counts[1] + counts[2]
     found: list[Striking] = []
     for k in np.argsort(ious, kind="stable"):  # NaN last
         taken = {*seen, *(one.image for one in found)}
         left = [i for i in np.argsort(-wrong[:, k], kind="stable") if i not in taken and wrong[i, k]]
         if len(found) < number and left:
-            here = float(iou(*counts[:, left[0], k]))
+            here = float(iou(counts[:, left[0]])[k])
             words = f"{wrong[left[0], k]:,} pixels wrong, IoU {100 * here:.1f} % in this image"
             found.append(Striking(int(left[0]), f"{classes[k]}, {title}: {words}"))
     return found
