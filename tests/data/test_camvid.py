@@ -1,5 +1,6 @@
 import csv
 import os
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -192,3 +193,14 @@ def test_real_sample_is_rgb_at_full_size_with_sky_on_top():
     assert seen <= {*range(11), IGNORE_INDEX}
     rows = np.arange(360)[:, None] * np.ones((1, 480))
     assert rows[sample.label == 0].mean() < rows[sample.label == 3].mean(), "sky above road"
+
+
+def test_the_drives_of_the_real_splits():
+    """As the class says: one of the test's two drives is in training too."""
+    data = camvid(real())
+    drives = {name: Counter(map(data.group_of, map(str, data.split(name).ids))) for name in data.splits}
+    assert drives == {
+        "train": {"0001TP": 62, "0006R0": 101, "0016E5": 204},
+        "val": {"0016E5": 101},
+        "test": {"0001TP": 62, "Seq05VD": 171},
+    }

@@ -9,6 +9,7 @@ from PIL import Image
 from segsweep.data import prepare
 from segsweep.data.dataset import SegmentationDataset, fingerprint
 from segsweep.data.sets.camvid import CamVid
+from segsweep.data.sets.cityscapes import Cityscapes
 from segsweep.data.sets.coco_voc import CocoVoc
 from segsweep.data.sets.sbd import Sbd
 from segsweep.data.sets.shapes import Shapes
@@ -104,3 +105,21 @@ def test_preparing_labels_leaves_the_data_what_they_are(tmp_path):
 def test_drawn_data_have_no_files():
     split = Shapes(size=32).split("train")
     assert split.sources() == []
+
+
+@pytest.mark.parametrize(
+    ("dataset", "id", "group"),
+    [
+        (CamVid, "0001TP_006690", "0001TP"),
+        (CamVid, "Seq05VD_f00000", "Seq05VD"),
+        (CamVid, "frame", None),
+        (Cityscapes, "frankfurt_000000_000294", "frankfurt"),
+        (Cityscapes, "bad-honnef_000000_000000", "bad-honnef"),
+        (CocoVoc, "000000000009", None),
+        (Sbd, "2008_000002", None),
+        (Shapes, "s0_test_00001", None),
+    ],
+)
+def test_groups_follow_from_ids(dataset, id, group):
+    assert dataset.group_of(id) == group
+    assert bool(dataset.group_unit) is (dataset in (CamVid, Cityscapes))

@@ -17,7 +17,9 @@ from segsweep.evaluation.histogram import (
     joint_histogram,
     marginals,
 )
+from segsweep.evaluation.objects import object_sizes
 from segsweep.statistics.figures import iou
+from tests.runs.earlier import VERSION_2
 
 CLASSES = [1, 2, 11, 21, 150]
 SIZES = [(7, 5), (33, 47), (64, 64), (1, 1), (20, 90)]
@@ -92,6 +94,7 @@ def test_totals_do_not_depend_on_how_images_come(group):
     assert np.array_equal(merged.confusion, whole.confusion)
     assert np.array_equal(merged.region, whole.region)
     assert np.array_equal(merged.boundary, whole.boundary)
+    assert np.array_equal(merged.objects, whole.objects)
     assert merged.summary([str(i) for i in range(11)]) == whole.summary([str(i) for i in range(11)])
 
 
@@ -157,7 +160,7 @@ def test_boundary_iou_class_by_class():
     rng = np.random.default_rng(5)
     label, prediction = scene(rng, 3, (9, 7)), scene(rng, 3, (9, 7))
     prediction[prediction == 255] = 0
-    tp, fp, fn = boundary_counts(joint_histogram(prediction, label, 3)[:, :, :3])
+    tp, fp, fn = boundary_counts(joint_histogram(prediction, label, object_sizes(label), 3).sum(0)[:, :, :3])
     width = boundary_width(*label.shape)
     prediction = np.where(label == 255, 255, prediction)
     for c in range(3):
@@ -193,8 +196,36 @@ def test_saved_and_loaded(tmp_path):
     again = Counts.load(tmp_path)
     assert again.ids == counts.ids
     assert again.sizes == [(width, height) for height, width in SIZES]
-    for name in ("confusion", "region", "boundary"):
+    for name in ("confusion", "region", "boundary", "objects"):
         assert np.array_equal(getattr(again, name), getattr(counts, name))
+    assert again.groups is None
+
+
+def test_groups_are_kept(tmp_path):
+    counts = counted(maps(5), 5)
+    counts.group("drive", lambda id: None if id == "image3" else f"drive {int(id[-1]) % 2}")
+    counts.save(tmp_path, list("abcde"))
+    groups = Counts.load(tmp_path).groups
+    assert groups == ("drive", ("drive 0", "drive 1", "drive 0", "image3", "drive 0"))
+    counts.group("", lambda id: None)
+    assert counts.groups is None
+
+
+def test_counts_of_earlier_versions_have_neither_groups_nor_objects():
+    counts = Counts.load(VERSION_2 / "tests" / "single")
+    assert counts.rows.any()
+    assert counts.groups is None
+    assert counts.objects is None
+    with_objects = counted(maps(counts.num_classes), counts.num_classes)
+    assert Counts.merge([counts, with_objects]).objects is None, "not of all images"
+
+
+def test_counts_by_other_bounds_are_not_taken_for_ours(tmp_path):
+    counted(maps(5), 5).save(tmp_path, list("abcde"))
+    with np.load(tmp_path / "counts.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "counts.npz", **{**arrays, "object_bounds": np.array([0.1, 0.5])})
+    assert Counts.load(tmp_path).objects is None
 
 
 @pytest.mark.parametrize("value", [3, 100, 254])

@@ -72,6 +72,9 @@ class SegmentationDataset:
     weights: tuple[float, ...] | None = None
     """Shares of a mixture's parts (`JoinedSplit.parts`) in the training stream; None for shares by size."""
 
+    group_unit: ClassVar[str] = ""
+    """What a group of images is, such as `drive`; empty if images are independent of one another."""
+
     def __init__(self, *, train_split: str = "train", cache: str | Path | None = None) -> None:
         """Take the options that all datasets share.
 
@@ -89,6 +92,15 @@ class SegmentationDataset:
     def num_classes(self) -> int:
         """The number of classes."""
         return len(self.classes)
+
+    @classmethod
+    def group_of(cls, id: str) -> str | None:
+        """Return the group of an image, known by its id alone; None if it is independent of the others.
+
+        Images of one group, such as frames of one drive, resemble each other, so that intervals over images
+        are too narrow for other groups.
+        """
+        return None
 
     def read_split(self, name: str) -> SplitDataset:
         """Read one of `splits` (implemented by subclasses); raise DataError if its files are wrong."""

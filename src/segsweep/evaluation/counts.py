@@ -3,15 +3,15 @@
 Counts are integers that add up, so ranks merge without loss, and every statistic (intervals, paired
 comparisons) is computed later from the file, not by running the network again.
 
-Shape letters: `N` images, `K` classes, `H W` a label map.
+Shape letters: `N` images, `K` classes, `Z` sizes of objects, `H W` a label map.
 """
 
 import csv
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DataError, OptionError
 from segsweep.evaluation.histogram import boundary_counts, joint_histogram, marginals
+from segsweep.evaluation.objects import BOUNDS, object_sizes
 from segsweep.runs import layout
 from segsweep.statistics.figures import FIGURES, class_accuracy, class_boundary_iou, iou
 
@@ -27,6 +28,22 @@ Integers = NDArray[np.int64]
 Map = NDArray[np.uint8]
 
 ROWS = ("tp", "fp", "fn", "boundary_tp", "boundary_fp", "boundary_fn")
+OBJECT_ROWS = ("object_tp", "object_fn")
+
+
+class Groups(NamedTuple):
+    """Which images belong together, so that they are no independent samples."""
+
+    unit: str
+    """What a group is, such as `drive`."""
+    names: tuple[str, ...]
+    """The group of each image, N, in the order of the counts."""
+
+
+class _Image(NamedTuple):
+    size: tuple[int, int]  # (width, height)
+    rows: Integers  # [6, K]
+    objects: Integers | None  # [Z, 2, K]
 
 
 class Counts:
@@ -34,32 +51,48 @@ class Counts:
 
     Attributes:
         num_classes: K, 1 to 255.
-        ids: the images' names, in the order in which they were counted.
         confusion: int64 [K, K] over all images, rows truth, columns prediction, ignored pixels left out.
+        groups: the images' groups; None if the dataset has none, or if an older version tested (see
+            `reports.grouping.groups_of`, which finds those).
     """
 
     def __init__(self, num_classes: int) -> None:
         if not 1 <= num_classes <= IGNORE_INDEX:
             raise OptionError("num_classes", num_classes, f"1 to {IGNORE_INDEX}; labels are 8 bits wide")
         self.num_classes = num_classes
-        self.ids: list[str] = []
         self.confusion: Integers = np.zeros((num_classes, num_classes), np.int64)
-        self._sizes: list[tuple[int, int]] = []
-        self._rows: list[Integers] = []
-        self._seen: set[str] = set()
+        self.groups: Groups | None = None
+        self._images: dict[str, _Image] = {}
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._images)
+
+    @property
+    def ids(self) -> list[str]:
+        """The images' names, in the order in which they were counted."""
+        return list(self._images)
 
     @property
     def sizes(self) -> list[tuple[int, int]]:
         """(width, height) of each image in pixels."""
-        return list(self._sizes)
+        return [image.size for image in self._images.values()]
 
     @property
     def rows(self) -> Integers:
         """The counts `ROWS` of each image, int64 [N, 6, K]."""
-        return np.stack(self._rows) if self._rows else np.zeros((0, len(ROWS), self.num_classes), np.int64)
+        rows = [image.rows for image in self._images.values()]
+        return np.stack(rows) if rows else np.zeros((0, len(ROWS), self.num_classes), np.int64)
+
+    @property
+    def objects(self) -> Integers | None:
+        """True positives and false negatives by size of the true object, int64 [N, Z, 2, K].
+
+        Their sums over Z are the image's tp and fn. Sizes are `objects.OBJECT_SIZES`. False positives lie in
+        no object of their class; `statistics.sizes` says how they are shared out. None if there are no
+        images, or if an older version counted some.
+        """
+        found = [image.objects for image in self._images.values() if image.objects is not None]
+        return np.stack(found) if found and len(found) == len(self) else None
 
     @property
     def region(self) -> Integers:
@@ -71,8 +104,17 @@ class Counts:
         """tp, fp, fn of each image and class within the boundary bands, int64 [3, N, K]."""
         return self.rows[:, 3:].swapaxes(0, 1)
 
-    def update(self, id: str, prediction: NDArray[Any], label: Map) -> None:
+    def group(self, unit: str, group_of: Callable[[str], str | None]) -> None:
+        """Set the groups by a dataset's rule; an image without group is one by itself.
+
+        None of the images has a group if the dataset has no `unit`.
+        """
+        self.groups = Groups(unit, tuple(group_of(id) or id for id in self.ids)) if unit else None
+
+    def update(self, id: str, prediction: NDArray[Any], label: Map, sizes: Map | None = None) -> None:
         """Count one image: prediction and label are integers [H, W], ignored pixels 255 in the label.
+
+        `sizes` are the label's `object_sizes` [H, W], if several strategies share them.
 
         Raises:
             DataError: the image was counted before, the sizes differ, or a label is not a class.
@@ -80,26 +122,27 @@ class Counts:
         if prediction.shape != label.shape:
             raise DataError(id, f"prediction of {prediction.shape} for a label of {label.shape} [H, W]")
         assert not prediction.size or 0 <= prediction.min() <= prediction.max() < self.num_classes
-        joint = joint_histogram(prediction.astype(np.uint8, copy=False), label, self.num_classes)
-        wrong = np.flatnonzero(joint[:, :, self.num_classes : IGNORE_INDEX].sum((0, 1, 3)))
+        sizes = object_sizes(label) if sizes is None else sizes
+        joint = joint_histogram(prediction.astype(np.uint8, copy=False), label, sizes, self.num_classes)
+        wrong = np.flatnonzero(joint[..., self.num_classes : IGNORE_INDEX, :].sum((0, 1, 2, 4)))
         if wrong.size:
             raise DataError(
                 id,
                 f"label {wrong[0] + self.num_classes} is neither a class (0 to {self.num_classes - 1}) nor "
                 f"ignored ({IGNORE_INDEX}): correct the file or num_classes",
             )
-        joint = joint[:, :, : self.num_classes]
-        row = np.concatenate([marginals(joint.sum((0, 1))), boundary_counts(joint)])
-        self._append(id, (label.shape[1], label.shape[0]), row)
-        self.confusion += joint.sum((0, 1))
+        joint = joint[..., : self.num_classes, :]
+        by_size, by_band = joint.sum((1, 2)), joint.sum(0)
+        confusion = by_size.sum(0)
+        rows = np.concatenate([marginals(confusion), boundary_counts(by_band)])
+        objects = np.stack([marginals(of_size)[[0, 2]] for of_size in by_size])
+        self._append(id, _Image((label.shape[1], label.shape[0]), rows, objects))
+        self.confusion += confusion
 
-    def _append(self, id: str, size: tuple[int, int], row: Integers) -> None:
-        if id in self._seen:
+    def _append(self, id: str, image: _Image) -> None:
+        if id in self._images:
             raise DataError(id, "counted twice", "every image of a split needs an id of its own")
-        self._seen.add(id)
-        self.ids.append(id)
-        self._sizes.append(size)
-        self._rows.append(row)
+        self._images[id] = image
 
     @classmethod
     def merge(cls, parts: Sequence["Counts"], order: Iterable[str] | None = None) -> "Counts":
@@ -110,11 +153,7 @@ class Counts:
         """
         counted = [id for part in parts for id in part.ids]
         wanted = counted if order is None else list(order)
-        images = {
-            id: (size, row)
-            for part in parts
-            for id, size, row in zip(part.ids, part._sizes, part._rows, strict=True)
-        }
+        images = {id: image for part in parts for id, image in part._images.items()}
         if len(images) != len(counted) or sorted(wanted) != sorted(counted):
             raise DataError(
                 "counts", f"of {len(counted)} images, not of each of the {len(wanted)} exactly once"
@@ -122,7 +161,7 @@ class Counts:
         merged = cls(parts[0].num_classes)
         merged.confusion += sum(part.confusion for part in parts)
         for id in wanted:
-            merged._append(id, *images[id])
+            merged._append(id, images[id])
         return merged
 
     def summary(self, classes: Sequence[str]) -> dict[str, Any]:
@@ -145,9 +184,14 @@ class Counts:
         """Write `counts.npz` (all counts, no pickles) and `confusion.csv` (rows truth)."""
         self._check_names(classes)
         per_image = {name: self.rows[:, index] for index, name in enumerate(ROWS)}
-        sizes = np.array(self._sizes, np.int64).reshape(-1, 2)
+        sizes = np.array(self.sizes, np.int64).reshape(-1, 2)
         ids = np.array(self.ids, np.str_)
         arrays = {"ids": ids, "sizes": sizes, "confusion": self.confusion, **per_image}
+        if (objects := self.objects) is not None:
+            arrays |= {name: objects[:, :, index] for index, name in enumerate(OBJECT_ROWS)}
+            arrays["object_bounds"] = np.array(BOUNDS, np.float64)
+        if self.groups is not None:
+            arrays |= {"groups": np.array(self.groups.names), "group_unit": np.array(self.groups.unit)}
         # The keywords are array names; numpy's stub takes them for its own option.
         np.savez_compressed(folder / layout.COUNTS, **arrays)  # type: ignore[arg-type]
         with (folder / layout.CONFUSION).open("w", newline="", encoding="utf-8") as file:
@@ -177,10 +221,14 @@ class Counts:
         counts = cls(len(arrays["confusion"]))
         counts.confusion += arrays["confusion"]
         rows = np.stack([arrays[name] for name in ROWS], axis=1)
-        for id, (width, height), row in zip(
-            arrays["ids"].tolist(), arrays["sizes"].tolist(), rows, strict=True
-        ):
-            counts._append(id, (width, height), row)
+        objects: Iterable[Integers | None] = [None] * len(rows)  # of older versions
+        if np.array_equal(arrays.get("object_bounds", ()), np.array(BOUNDS, np.float64)):
+            objects = np.stack([arrays[name] for name in OBJECT_ROWS], axis=2)
+        each = zip(arrays["ids"].tolist(), arrays["sizes"].tolist(), rows, objects, strict=True)
+        for id, (width, height), row, of_objects in each:
+            counts._append(id, _Image((width, height), row, of_objects))
+        if "groups" in arrays:
+            counts.groups = Groups(str(arrays["group_unit"]), tuple(arrays["groups"].tolist()))
         return counts
 
     def _check_names(self, classes: Sequence[str]) -> None:

@@ -7,7 +7,9 @@ times. All classes are done at once: a pixel leaves its class's eroded mask exac
 The image border counts as contour, as in the authors' code (github.com/bowenc0221/boundary-iou-api,
 `mask_to_boundary`).
 
-`K` classes, `H W` a label map.
+Counts by object size (see `objects`) are the same histogram's, one for each size of the truth's objects.
+
+`K` classes, `Z` sizes of objects, `H W` a label map.
 """
 
 import math
@@ -18,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsweep.data.sample import IGNORE_INDEX
+from segsweep.evaluation.objects import OBJECT_SIZES
 
 Integers = NDArray[np.int64]
 Map = NDArray[np.uint8]
@@ -46,22 +49,23 @@ def boundary_band(labels: Map, width: int) -> NDArray[np.bool_]:
     return np.asarray((highest != labels) | (lowest != labels))
 
 
-def joint_histogram(prediction: Map, label: Map, num_classes: int) -> Integers:
-    """Pixels by (in the truth's band, in the prediction's band, truth, prediction), int64 [2, 2, 256, K].
+def joint_histogram(prediction: Map, label: Map, sizes: Map, num_classes: int) -> Integers:
+    """Pixels by (size of the true object, in the truth's band, in the prediction's band, truth, prediction).
 
-    One histogram holds the confusion matrix and all boundary counts as sums of its parts. On one thread
-    it takes no longer than torchmetrics' confusion matrix alone, to which the tests hold it equal.
+    One histogram, int64 [Z, 2, 2, 256, K], holds the confusion matrix, all boundary counts and those by size
+    as sums of its parts. `sizes` is the label's `object_sizes`.
     """
     width = boundary_width(*label.shape)
     # Void is copied into the prediction so that its edge is a contour in both maps (see `boundary_band`).
     masked = np.where(label == IGNORE_INDEX, label, prediction)
-    code = (2 * boundary_band(label, width) + boundary_band(masked, width)).astype(np.intp)
+    bands = 4 * sizes + 2 * boundary_band(label, width) + boundary_band(masked, width)
+    code = bands.astype(np.intp)
     code *= 256
     code += label
     code *= num_classes
     code += prediction
-    bins = np.bincount(code.ravel(), minlength=4 * 256 * num_classes)
-    return bins.astype(np.int64, copy=False).reshape(2, 2, 256, num_classes)
+    bins = np.bincount(code.ravel(), minlength=len(OBJECT_SIZES) * 4 * 256 * num_classes)
+    return bins.astype(np.int64, copy=False).reshape(-1, 2, 2, 256, num_classes)
 
 
 def marginals(confusion: Integers) -> Integers:

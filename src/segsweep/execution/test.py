@@ -127,6 +127,7 @@ class _Pass:
         """Write the merged results of all ranks."""
         for strategy in pending:
             counts = Counts.merge([counts[strategy.name] for counts, _ in parts], map(str, self.samples.ids))
+            counts.group(self.data.group_unit, self.data.group_of)
             self._write_test(strategy, counts)
         for index, writer in enumerate(writers):
             for _, stored in parts:

@@ -35,6 +35,10 @@ class CamVid(SegmentationDataset):
     `train_split` may be `train`, `val` or `trainval` (train followed by val, 468 frames: papers differ).
     With trainval, train and val must still not share a frame, nor either with test; val scores are then on
     training images.
+
+    A group is a drive. Of the test frames 171 are of the drive Seq05VD, which is in no other split, and 62 of
+    0001TP, whose first half (62 frames) is in train. 0006R0 (101 frames) is in train alone, 0016E5 in train
+    (204 frames) and val (101).
     """
 
     classes = (
@@ -46,6 +50,7 @@ class CamVid(SegmentationDataset):
         (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
     )  # fmt: skip
     joined: ClassVar[Mapping[str, tuple[str, ...]]] = {"trainval": ("train", "val")}
+    group_unit = "drive"
     official: ClassVar[Mapping[str, OfficialSplit]] = {
         "train": OfficialSplit(367, "07e685a27911965c"),
         "val": OfficialSplit(101, "76fa530e818b0bb8"),
@@ -77,6 +82,11 @@ class CamVid(SegmentationDataset):
         self.root = Path(root)
         expected = None if release_size is None else height_width(release_size, "release_size")
         self.release_size = expected or (RELEASE_SIZE if is_release(self.root) else SEGNET_SIZE)
+
+    @classmethod
+    def group_of(cls, id: str) -> str | None:
+        """Return the drive of a frame, `<drive>_<number>`."""
+        return id.rpartition("_")[0] or None
 
     def read_split(self, name: str) -> FileSplit:
         """Read a split in any layout; raise DataError if it is missing, empty or in no known layout."""

@@ -78,7 +78,8 @@ IMAGES = "*/*_leftImg8bit.png"
 class Cityscapes(SegmentationDataset):
     """Cityscapes with its fine labels, and the coarse ones of `train_extra`.
 
-    An id is an image's `<city>_<sequence>_<frame>`; a split is the files of its folder, sorted by id.
+    An id is an image's `<city>_<sequence>_<frame>`, a group its city; no city is in two of train, val and
+    test. A split is the files of its folder, sorted by id.
     `train`, `val` and `trainval` have fine labels, `train_extra` coarse ones; `train_with_extra` and
     `trainval_with_extra` combine them. The truth of `test` is not public (its label files are dummies and not
     read); papers report `val`, which is therefore the split to test on.
@@ -93,6 +94,7 @@ class Cityscapes(SegmentationDataset):
         "trainval_with_extra": ("train", "val", "train_extra"),
     }
     test_split = "val"
+    group_unit = "city"
     official: ClassVar[Mapping[str, OfficialSplit]] = {
         "train": OfficialSplit(2975),
         "val": OfficialSplit(500),
@@ -132,6 +134,11 @@ class Cityscapes(SegmentationDataset):
             raise OptionError("labels", labels, near=FORMATS)
         self.root = Path(root)
         self._ending, self._format = FORMATS[labels]
+
+    @classmethod
+    def group_of(cls, id: str) -> str | None:
+        """Return the city of an image, `<city>_<sequence>_<frame>`."""
+        return id.partition("_")[0]
 
     def read_split(self, name: str) -> FileSplit:
         """Return the files of a split's folders; raise DataError if a folder, image or label is missing."""
