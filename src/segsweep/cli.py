@@ -11,6 +11,7 @@ from pathlib import Path
 
 from segsweep import __version__
 from segsweep.errors import PreemptedError, UserError, near
+from segsweep.imports import import_lightly
 
 HELP = """segsweep: ablation sweeps for semantic segmentation
 
@@ -46,6 +47,7 @@ COMMANDS = ("plan", "train", "test", "runs", "profile", "data", "report", "figur
 
 def main() -> None:
     """Run the command that the arguments name and exit with its status."""
+    import_lightly()
     sys.exit(run(sys.argv[1:]))
 
 
