@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from segsweep.statistics.figures import FIGURES
-from segsweep.statistics.intervals import interval
+from segsweep.statistics.intervals import interval, standard_error
 from segsweep.statistics.measured import Measured
 from segsweep.statistics.replicates import replicates, swapped_totals
 from segsweep.statistics.resampling import Resampling
@@ -62,8 +62,9 @@ def difference(
     first, second = first.of(common or first.seeds[:pairs]), second.of(common or second.seeds[:pairs])
     one, two = replicates(first, resampling, figure), replicates(second, resampling, figure)
     mean = two.mean() - one.mean()
-    value, resampled = float(mean.value[0]), mean.resampled[0]
-    low, high = interval(value, resampled, mean.left_out[0])
+    value = float(mean.value[0])
+    # The bias of a figure cancels in a difference, so that BCa's correction would be noise.
+    low, high = interval(value, mean.resampled[0], mean.left_out[0], "percentile")
     by_seed = two.value - one.value if common else np.zeros(0)
     needed = seeds_needed(comparisons)
     p_seeds = sign_flip(by_seed) if len(by_seed) >= needed else None
@@ -77,7 +78,7 @@ def difference(
         p_seeds=p_seeds,
         seeds_needed=needed,
         verdict_seeds=verdict(len(common), needed, p_seeds),
-        smallest=smallest_difference(float(np.nanstd(resampled, ddof=1)), comparisons),
+        smallest=smallest_difference(mean.left_out[0], comparisons),
     )
 
 
@@ -95,10 +96,18 @@ def permutation(first: Measured, second: Measured, resampling: Resampling, figur
     return float(np.mean(sizes >= sizes[0] - 1e-12))
 
 
-def smallest_difference(standard_error: float, comparisons: int = 1) -> float:
+def smallest_difference(left_out: Floats, comparisons: int = 1) -> float:
     """Smallest true difference that a two-sided test at 5 % finds with a probability of 80 %.
 
-    (z at 1 − 0.05 / 2m + z at 0.8) × standard error, with m comparisons; 2.8 standard errors for one
-    (Cohen 1988, section 2.4). The standard error is that of the paired resamples.
+    (t at 1 − 0.05 / 2m + z at 0.8) × the jackknife's standard error, with m comparisons and U − 1 degrees of
+    freedom: 2.8 standard errors for one comparison and many images (Cohen 1988, section 2.4).
+
+    Args:
+        left_out: [U], the difference without each unit.
+        comparisons: m.
     """
-    return float((norm.ppf(1 - LEVEL / (2 * comparisons)) + norm.ppf(POWER)) * standard_error)
+    units = len(left_out)
+    if units < 2:
+        return float("nan")
+    detected = t.ppf(1 - LEVEL / (2 * comparisons), units - 1) + norm.ppf(POWER)
+    return float(detected * standard_error(left_out))

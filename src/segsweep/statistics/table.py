@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segsweep.statistics.intervals import Estimate, estimate
+from segsweep.statistics.intervals import FEW_UNITS, Estimate, estimate
 from segsweep.statistics.measured import Measured
 from segsweep.statistics.multiple import holm, letters, told_apart
 from segsweep.statistics.paired import Difference, difference
@@ -24,7 +24,8 @@ class Compared:
             verdict over seeds is adjusted for all differences of the table.
         p_holm: `p_images` of each difference, adjusted for all differences of the table.
         best: whether it is not told apart from the largest figure, over images.
-        letters: two that share a letter are not told apart, over images.
+        letters: two that share a letter are not told apart, over images. With fewer than FEW_UNITS units,
+            none is told apart.
     """
 
     estimates: tuple[Estimate, ...]
@@ -51,7 +52,9 @@ def compare_all(
     estimates = tuple(estimate(measured, resampling, figure) for measured in configurations)
     value = np.array([one.value for one in estimates])
     resampled = [replicates(one, resampling, figure).resampled.mean(0) for one in configurations]
-    apart = told_apart(value, np.stack(resampled))
+    # Few units give resamples that are too much alike, which would tell everything apart.
+    enough = int(resampling.units.max()) + 1 >= FEW_UNITS
+    apart = told_apart(value, np.stack(resampled)) if enough else np.zeros((len(value),) * 2, np.bool_)
     known = not np.isnan(value).all()
     best = ~apart[np.nanargmax(value)] & ~np.isnan(value) if known else np.zeros(len(value), np.bool_)
     others = [i for i in range(len(configurations)) if baseline is not None and i != baseline]
