@@ -85,6 +85,7 @@ def _row(
     return {
         "id": id,
         "protocol": "p0" if done else None,
+        "label": " ".join(value for value in axes.values() if value != "–"),
         "axes": axes,
         "settings": settings,
         "state": "done" if done else "interrupted",
@@ -111,7 +112,7 @@ def _cell(runs: Sequence[str], at: int, strategy: str, classes: Sequence[str], r
         "miou": _interval(value, 0.012),
         **{name: _interval(value + shift, 0.01) for name, shift in FIGURES.items()},
         "std": float(np.std(seeds, ddof=1)) if len(seeds) > 1 else None,
-        "seeds": [{"run": run, "seed": n, "value": seeds[n]} for n, run in enumerate(runs)],
+        "seeds": [{"run": run, "seed": str(n), "value": seeds[n]} for n, run in enumerate(runs)],
         "letters": "ab"[at % 4 > 1] if at % 4 != 1 else "ab",
         "best": at % 4 > 0,
         "complete": 1.0,
@@ -146,19 +147,24 @@ def _confusion(recall: Sequence[float], random: Any) -> list[list[int]]:
 
 def _run(row: dict[str, Any], seed: int, random: Any) -> dict[str, Any]:
     done = row["state"] == "done"
-    card = {"dataset": "camvid", "split": "test", "images": 233, "checkpoint.sha256": f"{seed:016x}"}
+    card = {"checkpoint": {"which": "last", "sha256": f"{seed:016x}"}}
     steps = range(10, 610, 10)
     return {
         "row": row["id"],
-        "seed": seed,
+        "seed": str(seed),
         "state": row["state"],
         "error": None,
         "command": f"segsweep train {_overrides(row['axes'])} seed={seed}",
-        "differs": row["axes"],
-        "settings": row["settings"] | {"seed": seed},
-        "card": {name: card | {"strategy.name": name} for name in STRATEGIES} if done else {},
+        "differs": row["axes"] | {"seed": seed},
+        "settings": {"seed": seed},
+        "card": {name: {"strategy": {"name": name}, **card} for name in STRATEGIES} if done else {},
         "commit": "a2dea9e" + "0" * 33,
-        "environment": {"python": "3.12.3", "torch": "2.11.0", "gpus": ["NVIDIA H200"], "cuda": "13.0"},
+        "environment": {
+            "python": "3.12.3",
+            "packages": {"torch": "2.11.0"},
+            "gpus": ["NVIDIA H200"],
+            "cuda": "13.0",
+        },
         "data": {"camvid/test": "0e16de8062fab588", "camvid/train": "1b2f3c4d5e6f7081"},
         "seconds": 196.6 + seed,
         "starts": 2,

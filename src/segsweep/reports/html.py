@@ -14,6 +14,7 @@ from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from segsweep.runs.documents import write_text
@@ -60,10 +61,10 @@ def compact(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_shares(cell: dict[str, Any]) -> dict[str, Any]:
-    confusion = cell["confusion"]
-    if confusion is None:
+    if cell["confusion"] is None:
         return cell
-    return cell | {"confusion": [[round(n / (sum(row) or 1), 4) for n in row] for row in confusion]}
+    counts = np.array(cell["confusion"])  # [K, K], rows are the truth
+    return cell | {"confusion": np.round(counts / np.maximum(counts.sum(1, keepdims=True), 1), 4)}
 
 
 def _rounded(value: Any) -> Any:
@@ -71,13 +72,17 @@ def _rounded(value: Any) -> Any:
         return {key: _rounded(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def packed(content: Any) -> str:
     """JSON of plain values, compressed, in base64. Equal values give equal text."""
     text = json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return base64.b64encode(gzip.compress(text.encode(errors="backslashreplace"), mtime=0)).decode()
+    return base64.b64encode(
+        gzip.compress(text.encode(errors="backslashreplace"), compresslevel=6, mtime=0)
+    ).decode()
 
 
 def escaped(content: Any) -> str:

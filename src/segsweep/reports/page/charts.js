@@ -69,9 +69,14 @@ async function draw(chart) {
   const { stage, name, fill } = chart;
   const specification = structuredClone(specifications[name]);
   specification.description = fill(specification);
+  chart.result?.finalize();
+  chart.result = null;
+  if (!specification.datasets.rows.length) {
+    stage.replaceChildren(el("p", { class: "notes" }, "No tested configuration passes the filter."));
+    return;
+  }
   const tooltip = { theme: isDark() ? "dark" : "light" };
   const options = { actions: false, renderer: "svg", config: look(), tooltip };
-  chart.result?.finalize();
   chart.result = await vegaEmbed(stage, specification, options);
   chart.result.view.addEventListener("click", (event, item) => {
     const run = item?.datum?.run;

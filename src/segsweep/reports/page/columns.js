@@ -56,7 +56,7 @@ function strategyColumns(rows, strategy) {
       value: (row) => at(row)?.miou.value ?? null, cell: (row) => at(row) && miouCell(at(row)) },
     { ...own, key: `${strategy}.difference`, title: "Δ baseline", under: strategy, there: compared,
       value: (row) => at(row)?.difference?.value ?? null,
-      cell: (row) => (row.id === report.baseline ? el("span", { class: "soft" }, "baseline") : differenceCell(at(row)?.difference)) },
+      cell: (row) => (isBaseline(row) ? el("span", { class: "soft" }, "baseline") : differenceCell(at(row)?.difference)) },
     ...Object.entries(FIGURES).map(([name, title]) => ({
       ...own, key: `${strategy}.${name}`, title, under: strategy, shown: false,
       value: (row) => at(row)?.[name]?.value ?? null,
@@ -64,7 +64,16 @@ function strategyColumns(rows, strategy) {
     })),
     { ...own, key: `${strategy}.std`, title: "std of seeds", under: strategy, shown: false,
       value: (row) => at(row)?.std ?? null, cell: (row) => percent(at(row)?.std) },
+    { ...own, key: `${strategy}.groups`, title: "by groups", under: strategy, shown: false,
+      there: rows.some((row) => at(row)?.groups), value: (row) => at(row)?.groups?.low ?? null,
+      cell: (row) => at(row)?.groups && [interval(at(row).groups), el("span", { class: "between" }, at(row).groups.unit)] },
   ];
+}
+
+/** Whether its table's differences are to this row. */
+function isBaseline(row) {
+  const protocol = report.protocols.find((one) => one.id === row.protocol);
+  return row.id === (protocol?.baseline ?? report.baseline);
 }
 
 function estimateCell(estimate) {
@@ -79,7 +88,18 @@ function miouCell(cell) {
   if (cell.single) return value;
   const letters = el("sup", { title: "Rows that share a letter are not told apart" }, cell.letters ?? "");
   const seeds = cell.seeds.map((seed) => runLink(seed.run, percent(seed.value, 1), seed.value));
-  return [value, letters, el("span", { class: "between" }, interval(cell.miou)), el("span", { class: "seeds" }, el("span", { class: "unseen" }, "seeds: "), seeds)];
+  const between = el("span", { class: "between", tabindex: 0 }, interval(cell.miou));
+  return [value, letters, hint(between, () => intervalCard(cell)), el("span", { class: "seeds" }, el("span", { class: "unseen" }, "seeds: "), seeds)];
+}
+
+/** What an interval is over, and what it does not cover. */
+function intervalCard(cell) {
+  return [
+    el("b", {}, `${interval(cell.miou, 2)} over images`),
+    cell.groups && el("p", {}, `${interval(cell.groups, 2)} over ${cell.groups.unit}`),
+    cell.std !== null && el("p", {}, `standard deviation over seeds: ${percent(cell.std)}`),
+    cell.complete < 1 && el("p", {}, `every class in ${percent(cell.complete, 0)} % of the resamples only`),
+  ].filter(Boolean);
 }
 
 function differenceCell(difference) {

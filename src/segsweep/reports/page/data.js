@@ -6,7 +6,8 @@ let report = null;
 /** Unpack the dict that the page carries. */
 async function unpack() {
   const text = atob(document.getElementById("data").textContent);
-  const bytes = Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   report = await new Response(stream).json();
   report.byRow = new Map(report.rows.map((row) => [row.id, row]));
@@ -18,8 +19,30 @@ function embedded(id) {
 
 /** A configuration in words: its values on the axes. */
 function labelOf(row) {
+  if (row.label) return row.label;
   const words = Object.values(row.axes).map(shown).filter((word) => word !== MISSING);
   return words.join(" ") || row.runs[0] || row.id;
+}
+
+/** A run's options: its row's, and those in which the row's runs differ. */
+function settingsOf(run) {
+  return { ...report.byRow.get(run.row)?.settings, ...run.settings };
+}
+
+/** A run's protocol card under one strategy: its protocol's, and what the run adds. */
+function cardOf(run, strategy) {
+  const protocol = report.protocols.find((one) => one.id === report.byRow.get(run.row)?.protocol);
+  return flat({ ...protocol?.card, ...run.card[strategy] });
+}
+
+/** Nested objects as one, by dotted names. */
+function flat(value, prefix = "") {
+  return Object.fromEntries(Object.entries(value).flatMap(([name, one]) =>
+    isPlain(one) ? Object.entries(flat(one, `${prefix}${name}.`)) : [[prefix + name, one]]));
+}
+
+function isPlain(value) {
+  return value !== null && typeof value === "object" && !Array.isArray(value);
 }
 
 function isTested(row) {

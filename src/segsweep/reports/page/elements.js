@@ -126,24 +126,32 @@ function choice(label, options, pressed, choose) {
   return el("span", { class: "choice", role: "group", "aria-label": label }, buttons);
 }
 
+const hints = new WeakMap();
+
 /** Show a card beside an element while it is pointed at or has the focus. */
 function hint(target, content) {
-  const box = document.getElementById("hint");
-  const show = () => {
-    box.replaceChildren(...content());
-    box.hidden = false;
-    const at = target.getBoundingClientRect();
-    const left = Math.max(8, Math.min(at.left, innerWidth - box.offsetWidth - 8));
-    const below = at.bottom + box.offsetHeight + 12 < innerHeight;
-    box.style.left = `${left}px`;
-    box.style.top = `${below ? at.bottom + 6 : at.top - box.offsetHeight - 6}px`;
-    target.setAttribute("aria-describedby", "hint");
-  };
-  const hide = () => {
-    box.hidden = true;
-    target.removeAttribute("aria-describedby");
-  };
-  for (const name of ["mouseenter", "focus"]) target.addEventListener(name, show);
-  for (const name of ["mouseleave", "blur", "click"]) target.addEventListener(name, hide);
+  target.dataset.hint = "";
+  hints.set(target, content);
   return target;
 }
+
+function showHint(event) {
+  const target = event.target.closest?.("[data-hint]");
+  const box = document.getElementById("hint");
+  if (!target || !hints.has(target)) return;
+  box.replaceChildren(...hints.get(target)());
+  box.hidden = false;
+  const at = target.getBoundingClientRect();
+  const left = Math.max(8, Math.min(at.left, innerWidth - box.offsetWidth - 8));
+  const below = at.bottom + box.offsetHeight + 12 < innerHeight;
+  box.style.left = `${left}px`;
+  box.style.top = `${below ? at.bottom + 6 : at.top - box.offsetHeight - 6}px`;
+  target.setAttribute("aria-describedby", "hint");
+}
+
+function hideHint() {
+  document.getElementById("hint").hidden = true;
+}
+
+for (const name of ["mouseover", "focusin"]) document.addEventListener(name, showHint);
+for (const name of ["mouseout", "focusout", "click"]) document.addEventListener(name, hideHint);

@@ -127,6 +127,7 @@ function curves(section, field, title, axis, scale) {
     specification.datasets.rows = runs().flatMap(([row, id, run]) => run.curves[field].map(([step, value]) =>
       ({ ...identity(section, row), run: id, seed: run.seed, step, value: value === null ? null : scale * value })));
     specification.encoding.y.axis = { title: axis };
+    if (field === "val_miou") specification.mark.point = { size: 32 }; // few, at times one
     return `${title} of ${runs().length} runs over their steps`;
   });
 }

@@ -40,7 +40,7 @@ function route() {
     page.replaceChildren();
     document.title = report.title;
   }
-  document.getElementById("hint").hidden = true;
+  hideHint();
   page.hidden = !id;
   overview.hidden = Boolean(id);
   if (id) {
@@ -66,7 +66,7 @@ function setTheme(theme) {
 function keys(event) {
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) && event.target.type !== "checkbox";
   if (event.key === "Escape") {
-    document.getElementById("hint").hidden = true;
+    hideHint();
     for (const open of document.querySelectorAll("details.chooser[open]")) {
       open.open = false;
       open.firstChild.focus();

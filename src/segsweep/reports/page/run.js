@@ -44,36 +44,31 @@ function results(id, row) {
 function origin(run) {
   const time = run.seconds === null || run.seconds === undefined ? null
     : `${duration(run.seconds)}${run.starts > 1 ? ` over ${run.starts} starts` : ""}`;
-  const entries = [["training time", time], ["commit", run.commit], ...Object.entries(run.environment ?? {})]
-    .filter(([, value]) => value !== null && value !== undefined)
-    .flatMap(([name, value]) => (isPlain(value) ? Object.entries(value).map(([key, one]) => [key, one]) : [[name, value]]));
-  const data = Object.entries(isPlain(run.data) ? run.data : {});
-  return el("section", { class: "pair" },
-    el("div", {}, el("h2", {}, "Where it ran"), facts(entries)),
-    data.length > 0 && el("div", {}, el("h2", {}, "Data, by content"), facts(data)));
-}
-
-function isPlain(value) {
-  return value !== null && typeof value === "object" && !Array.isArray(value);
+  const { packages, ...machine } = run.environment ?? {};
+  const known = (object) => Object.entries(flat(object ?? {})).filter(([, value]) => value !== null && value !== "");
+  const origin = known({ "training time": time, commit: run.commit, ...machine });
+  const block = (title, entries) => entries.length > 0 && el("div", {}, el("h2", {}, title), facts(entries));
+  return el("section", { class: "pair" }, block("Where it ran", origin), block("Data, by content", known(run.data)),
+    block("Packages", known(packages)));
 }
 
 function configuration(run) {
-  const differs = isPlain(run.differs) ? run.differs : Object.fromEntries((run.differs ?? []).map((name) => [name, run.settings?.[name]]));
-  const names = new Set(Object.keys(differs));
-  const all = Object.entries(run.settings ?? {}).sort(([a], [b]) => names.has(b) - names.has(a) || a.localeCompare(b));
+  const settings = settingsOf(run);
+  const names = new Set(Object.keys(run.differs ?? {}));
+  const all = Object.entries(settings).sort(([a], [b]) => names.has(b) - names.has(a) || a.localeCompare(b));
   return el("section", {},
     el("h2", {}, "Configuration"),
-    names.size > 0 && [el("h3", {}, "Unlike its neighbours"), facts(Object.entries(differs))],
+    names.size > 0 && [el("h3", {}, "Unlike its neighbours"), facts(Object.entries(run.differs))],
     all.length > 0 && el("details", { class: "more" }, el("summary", {}, `All ${all.length} options`), facts(all, names)));
 }
 
-/** Protocol cards side by side, what differs between them marked. */
+/** Protocol cards side by side. */
 function cards(run) {
-  const found = Object.entries(run.card ?? {});
-  if (!found.length) return null;
-  const names = [...new Set(found.flatMap(([, card]) => Object.keys(card)))];
-  const rows = names.map((name) => [name, ...found.map(([, card]) => shown(card[name]))]);
-  const table = plainTable(["", ...found.map(([strategy]) => strategy)], rows);
+  const strategies = Object.keys(run.card ?? {});
+  if (!strategies.length) return null;
+  const found = strategies.map((strategy) => cardOf(run, strategy));
+  const rows = [...new Set(found.flatMap(Object.keys))].map((name) => [name, ...found.map((card) => shown(card[name]))]);
+  const table = plainTable(["", ...strategies], rows);
   return el("section", {}, el("h2", {}, "Protocol cards"), el("div", { class: "scroll wrap", tabindex: 0 }, table));
 }
 

@@ -20,16 +20,18 @@ class Section {
 
   heading(alone) {
     const { protocol } = this;
+    const mixed = report.mixed && report.protocols.length > 1;
     if (!protocol) return el("h2", {}, "Not tested yet");
     const groups = Object.entries(protocol.groups ?? {}).map(([name, images]) => `${name} (${images})`).join(", ");
     return [
       el("h2", {}, alone ? "Results" : protocol.text),
       !alone && el("p", { class: "warning" }, "Measured under a protocol of its own: not comparable with the other tables."),
+      mixed && el("p", { class: "warning" }, "Unlike protocols side by side, as asked: rows marked ≠ are not comparable with the others."),
       el("p", { class: "notes" }, alone && `${protocol.text}. `,
         `mIoU in %, intervals of 95 % over ${protocol.unit ?? "images"}`, protocol.caveat && `, ${protocol.caveat}`,
         ". Bold: not told apart from the best. Rows that share a letter are not told apart."),
       el("details", { class: "more" }, el("summary", {}, "Protocol"),
-        facts([...Object.entries(protocol.card), ...(groups ? [["groups", groups]] : [])])),
+        facts([...Object.entries(flat(protocol.card)), ...(groups ? [["groups", groups]] : [])])),
     ].filter(Boolean);
   }
 
@@ -49,7 +51,7 @@ class Section {
   firstChosen() {
     const value = (row) => row.cells[this.strategy].miou.value;
     const best = this.tested(this.rows).sort((a, b) => value(b) - value(a)).slice(0, 3);
-    return this.tested(this.rows).filter((row) => row.id === report.baseline || best.includes(row)).map((row) => row.id);
+    return this.tested(this.rows).filter((row) => isBaseline(row) || best.includes(row)).map((row) => row.id);
   }
 
   tested(rows) {
@@ -102,13 +104,14 @@ class Section {
   }
 }
 
-/** The sections of a report: one for each protocol; what has none stands with the only protocol, or apart. */
+/**
+ * The sections of a report: one for each protocol, or one for all if that was asked for, with marks. What has no
+ * protocol yet stands with the only one, or apart.
+ */
 function sections() {
   const { protocols, rows } = report;
-  const alone = protocols.length === 1;
-  const found = protocols.map((protocol) =>
-    [protocol, rows.filter((row) => row.protocol === protocol.id || (alone && !row.protocol))]);
-  const homeless = alone ? [] : rows.filter((row) => !row.protocol);
-  if (homeless.length) found.push([null, homeless]);
+  const alone = protocols.length === 1 || report.mixed;
+  const found = alone ? [[protocols[0] ?? null, rows]]
+    : [...protocols, null].map((protocol) => [protocol, rows.filter((row) => row.protocol === (protocol?.id ?? null))]);
   return found.filter(([, rows]) => rows.length).map(([protocol, rows]) => new Section(protocol, rows, alone));
 }

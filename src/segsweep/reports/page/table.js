@@ -1,6 +1,8 @@
 "use strict";
 // The results as a table that sorts, filters, and shows the columns that are asked for.
 
+const AT_ONCE = 60;
+
 class ResultsTable {
   /** `chosen` is the set of rows in the charts; `onChoose` and `onView` are called if it or the rows in view change. */
   constructor(rows, strategies, caption, chosen, onChoose, onView) {
@@ -15,7 +17,7 @@ class ResultsTable {
 
   setGrouped(grouped) {
     this.grouped = grouped;
-    this.lines = (grouped ? this.rows : this.rows.flatMap(seedRows)).map((row) => ({ row, text: searchText(row) }));
+    this.lines = (grouped ? this.rows : this.rows.flatMap(seedRows)).map((row) => ({ row, text: searchTexts(row) }));
     this.columns = columnsOf(this.lines.map((line) => line.row), this.strategies);
     this.wanted = new Set(this.columns.filter((column) => column.shown).map((column) => column.key));
     this.box ??= el("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": this.caption });
@@ -69,7 +71,7 @@ class ResultsTable {
     this.heads = this.visible.map((column) => this.head(column));
     this.body = el("tbody");
     for (const line of this.lines) line.nodes = null;
-    const table = el("table", { class: "main" },
+    const table = el("table", { class: "main", "aria-rowcount": this.lines.length + 1 },
       el("caption", { class: "unseen" }, this.caption),
       el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "pick" }, el("span", { class: "unseen" }, "in the charts")), this.heads)),
       this.body);
@@ -91,7 +93,7 @@ class ResultsTable {
 
   /** Put the lines that pass the filter into the order that is asked for; those without a value come last. */
   arrange() {
-    const passing = this.lines.filter((line) => this.words.every((word) => line.text.includes(word)));
+    const passing = this.lines.filter((line) => this.words.every((word) => line.text[word.includes("=") ? "named" : "plain"].includes(word)));
     const column = this.columns.find((one) => one.key === this.sorted?.key);
     if (column) {
       const down = this.sorted.down ? -1 : 1;
@@ -101,11 +103,32 @@ class ResultsTable {
       const mine = head.dataset.key === this.sorted?.key;
       head.setAttribute("aria-sort", mine ? (this.sorted.down ? "descending" : "ascending") : "none");
     }
-    this.body.replaceChildren(...passing.flatMap((line) => (line.nodes ??= this.draw(line.row))));
+    this.fill(passing);
     const all = this.lines.length;
     this.count.textContent = passing.length === all ? `${all} ${this.grouped ? "configurations" : "runs"}` : `${passing.length} of ${all}`;
-    this.recolour();
     this.onView(passing.map((line) => line.row));
+  }
+
+  /** Put the first lines there, and more when the reader comes to their end: browsers lay long tables out slowly. */
+  fill(lines) {
+    this.body.replaceChildren();
+    const add = () => {
+      more.remove();
+      this.end.disconnect();
+      const from = this.body.querySelectorAll("tr[data-row]").length;
+      const next = lines.slice(from, from + AT_ONCE);
+      this.body.append(...next.flatMap((line) => (line.nodes ??= this.draw(line.row))));
+      this.recolour();
+      if (from + next.length === lines.length) return;
+      this.body.append(more);
+      this.end.observe(more); // anew, as it tells of changes only, and may be in view still
+    };
+    const button = el("button", { type: "button", onclick: add }, "More rows");
+    const more = el("tr", { class: "more" }, el("td", { colspan: this.visible.length + 1 }, button));
+    this.end?.disconnect();
+    this.end = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && add(),
+      { root: this.box, rootMargin: "600px" });
+    add();
   }
 
   draw(row) {
@@ -126,7 +149,9 @@ class ResultsTable {
   /** The first cell leads to the row's run, if it has one. */
   leading(row, column) {
     const content = column.cell(row);
-    return row.runs.length && !(content instanceof Node) && !Array.isArray(content) ? runLink(row.runs[0], content) : content;
+    const isWord = typeof content === "string" && row.runs.length;
+    const mark = row.unlike?.length > 0 && el("span", { class: "unlike" }, `≠ ${row.unlike.join(", ")}`);
+    return [isWord ? runLink(row.runs[0], content) : content, mark];
   }
 
   pick(row, id) {
@@ -148,10 +173,11 @@ class ResultsTable {
   }
 }
 
-function searchText(row) {
-  const settings = { ...row.settings, ...row.axes, state: row.state };
-  const words = Object.entries(settings).map(([name, value]) => `${name}=${shown(value)}`);
-  return [...words, ...row.runs].join(" ").toLowerCase();
+/** What a word of the filter is sought in: all options if it names one, else the axes, the state and the runs. */
+function searchTexts(row) {
+  const named = Object.entries({ ...row.settings, ...row.axes, state: row.state });
+  const plain = [...Object.values(row.axes).map(shown), row.state, ...row.runs];
+  return { named: named.map(([name, value]) => `${name}=${shown(value)}`).join(" ").toLowerCase(), plain: plain.join(" ").toLowerCase() };
 }
 
 function compareValues(a, b, down) {
