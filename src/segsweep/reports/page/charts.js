@@ -37,7 +37,7 @@ function look() {
     text: { color: ink, font },
     circle: { stroke: paper },
     rule: { color: soft },
-    range: { heatmap: [paper, style("--accent")] },
+    range: { heatmap: [paper, style("--heat")] },
   };
 }
 

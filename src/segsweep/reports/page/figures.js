@@ -106,6 +106,7 @@ function confusion(section, protocol) {
       specification.datasets.rows = cells();
       specification.height = 27 * classes.length;
       const text = specification.layer[1].encoding.color;
+      text.condition.test = `datum.share > ${isDark() ? 36 : 48}`; // where the other ink is easier to read
       [text.condition.value, text.value] = [style("--on-accent"), style("--ink")];
       return `Confusion of ${labelOf(row)}: ${classes.length} classes, shares of each true class`;
     }, table);

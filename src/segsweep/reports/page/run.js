@@ -30,14 +30,16 @@ function siblings(id, row) {
 }
 
 function results(id, row) {
+  const groups = Object.values(row.cells).some((cell) => cell.groups);
   const lines = Object.entries(row.cells).flatMap(([strategy, cell]) => {
     const seed = cell.seeds.find((one) => one.run === id);
     return seed ? [[strategy, percent(seed.value), `${percent(cell.miou.value)} (${interval(cell.miou)})`,
+      ...(groups ? [cell.groups ? `${interval(cell.groups)}, ${cell.groups.unit}` : MISSING] : []),
       cell.difference ? `${points(cell.difference.value)} (${interval(cell.difference)})` : MISSING,
       cell.difference?.verdict ?? MISSING]] : [];
   });
   if (!lines.length) return null;
-  const head = ["strategy", "mIoU of this run (%)", "all seeds (95 % interval)", "difference to the baseline", "verdict over seeds"];
+  const head = ["strategy", "mIoU of this run (%)", "all seeds (95 % interval)", ...(groups ? ["interval by groups"] : []), "difference to the baseline", "verdict over seeds"];
   return el("section", {}, el("h2", {}, "Results"), el("div", { class: "scroll", tabindex: 0 }, plainTable(head, lines)));
 }
 
@@ -48,8 +50,8 @@ function origin(run) {
   const known = (object) => Object.entries(flat(object ?? {})).filter(([, value]) => value !== null && value !== "");
   const origin = known({ "training time": time, commit: run.commit, ...machine });
   const block = (title, entries) => entries.length > 0 && el("div", {}, el("h2", {}, title), facts(entries));
-  return el("section", { class: "pair" }, block("Where it ran", origin), block("Data, by content", known(run.data)),
-    block("Packages", known(packages)));
+  return el("section", { class: "pair" }, block("Where it ran", origin),
+    el("div", {}, block("Data, by content", known(run.data)), block("Packages", known(packages))));
 }
 
 function configuration(run) {
@@ -64,7 +66,7 @@ function configuration(run) {
 
 /** Protocol cards side by side. */
 function cards(run) {
-  const strategies = Object.keys(run.card ?? {});
+  const strategies = report.strategies.filter((name) => run.card?.[name]);
   if (!strategies.length) return null;
   const found = strategies.map((strategy) => cardOf(run, strategy));
   const rows = [...new Set(found.flatMap(Object.keys))].map((name) => [name, ...found.map((card) => shown(card[name]))]);
