@@ -59,6 +59,10 @@ FENCED = {
 
 # Private attributes of a library's objects, with the class that has them, and what to do without.
 OF_OBJECTS = {
+    "_log_artifact": (
+        "wandb.Run",
+        "see what wandb's use_artifact does with a new artifact; offline it may raise no longer",
+    ),
     "_cdata": (
         "torch.UntypedStorage",
         "tell storages apart by data_ptr(), which the meta device must then give",

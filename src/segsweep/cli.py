@@ -26,6 +26,7 @@ commands
   data     check a dataset's files, or prepare those that its release lacks
   report   a table with pictures of finished runs, or of a paper's table beside them, as Markdown and HTML
   figure   a paper's figure from trained runs: feature maps, predictions side by side, accuracy against speed
+  wandb    upload what logger=wandb kept offline: segsweep wandb sync
 
 examples
   segsweep train backbone=resnet18 head=aspp dataset=camvid data_dir=DIR
@@ -41,7 +42,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPER
 ENVIRONMENT = {"SEGSWEEP_RUNS", "SEGSWEEP_DATA", "SEGSWEEP_CONF"}
 """Variables that name folders; a `~` in them is expanded here if no shell has done so."""
 
-COMMANDS = ("plan", "train", "test", "runs", "profile", "data", "report", "figure", "execute")
+COMMANDS = ("plan", "train", "test", "runs", "profile", "data", "report", "figure", "wandb", "execute")
 """Each is a module of `segsweep.commands` with `main`; `execute` is for launchers, not for people."""
 
 

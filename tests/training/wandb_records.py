@@ -57,3 +57,24 @@ def summary(run: Path) -> dict[str, Any]:
     for record in found(run)["summary"]:
         values |= read(record.summary.update)
     return values
+
+
+def config(run: Path) -> dict[str, Any]:
+    """The configuration as the last file begins with it."""
+    return read(found(run)["run"][-1].run.config.update)
+
+
+def artifacts(run: Path, kind: str) -> list[Any]:
+    """The artifacts of a kind, in order."""
+    return [record.artifact for record in found(run).get("artifact", ()) if record.artifact.type == kind]
+
+
+def tables(run: Path) -> dict[str, dict[str, Any]]:
+    """The last table under each key, as it is kept for upload; its images are checked to be there."""
+    last = {}
+    for artifact in artifacts(run, "run_table"):
+        files = {content.path: Path(content.local_path) for content in artifact.manifest.contents}
+        assert all(file.is_relative_to(run) and file.exists() for file in files.values())
+        ((key, file),) = ((key, file) for key, file in files.items() if key.endswith(".table.json"))
+        last[key.removesuffix(".table.json")] = json.loads(file.read_text())
+    return last

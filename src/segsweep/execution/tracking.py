@@ -3,22 +3,23 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from segsweep import build
 from segsweep.config.schema import RunConfig
 from segsweep.data.labels import Palette
 from segsweep.errors import UserError
+from segsweep.execution.outcome import outcome
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
 from segsweep.runs.journal import Journal
+from segsweep.runs.lineage import source
 from segsweep.training.loggers import RunInfo, RunLogger
 
 
 @contextmanager
 def tracked(folder: RunFolder, config: RunConfig) -> Iterator[RunLogger]:
-    """Yield the logger of a run that is trained and tested in the block; then log the figures and close it.
+    """Yield the logger of a run that is trained and tested in the block; then log the outcome and close it.
 
     If the training did not start it, new tests do. If the run ends early, its services close with the
     process, and receive what they lack when the run goes on; the run is not complete before that.
@@ -29,28 +30,23 @@ def tracked(folder: RunFolder, config: RunConfig) -> Iterator[RunLogger]:
         folder.update_status(untold=True)
     yield logger
     if logs and (untold or logger.started or folder.strategies() != before):
-        logger.start(run_info(folder, folder.config()))
-        logger.finish(summary(folder))
+        data = build.build_dataset(config)
+        logger.start(run_info(folder, folder.config(), data.classes, data.palette))
+        logger.finish(outcome(folder))
     if logs or untold:  # without a logger nothing is left to log
         folder.update_status(untold=False)
 
 
-def summary(folder: RunFolder) -> dict[str, Any]:
-    """Return the run's figures: validation, size, and those of each test as test/<name>/<figure>."""
-    status = folder.status()
-    figures = {"val_miou": status.val_miou, "best_val_miou": status.best_miou, "params": status.params}
-    for name, (metrics, _) in folder.read_tests().items():
-        figures |= {
-            f"test/{name}/{key}": v for key, v in metrics.plain().items() if isinstance(v, int | float)
-        }
-    return {name: value for name, value in figures.items() if value is not None}
+def run_info(folder: RunFolder, config: RunConfig, classes: Sequence[str], palette: Palette) -> RunInfo:
+    """Return a run's description for loggers.
 
-
-def run_info(
-    folder: RunFolder, config: RunConfig, classes: Sequence[str] = (), palette: Palette = ()
-) -> RunInfo:
-    """Return a run's description for loggers; `classes` and `palette` are for validations."""
+    Its configuration has three more keys, so that each may be a column: `choice` (of each group, such as
+    `head: ksac`), `axes` (what tells the run from the others of its sweep) and `run` (stage, sweep, parent).
+    """
     stage, axes = folder.plan.stage, _axes(folder, config)
+    place = {"stage": stage, "sweep": config.sweep, "parent": source(folder)}
+    by_axis = {key: value for key, _, value in (axis.partition("=") for axis in axes)}
+    told = {"choice": folder.plan.choices, "axes": by_axis, "run": place}
     network = "-".join(folder.plan.choices.get(group, "?") for group in ("backbone", "head", "dataset"))
     return RunInfo(
         id=folder.id,
@@ -59,7 +55,7 @@ def run_info(
         group=config.sweep,
         job_type=stage or "train",
         tags=tuple(axes),
-        config=config.content,
+        config={**config.content, **told},
         classes=tuple(classes),
         palette=palette,
     )

@@ -13,7 +13,8 @@ from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger
 
 from segsweep.data.labels import full_palette
 from segsweep.errors import ConfigError
-from segsweep.training.loggers import LoggerOptions, Picture, RunInfo, Service
+from segsweep.training.loggers import LoggerOptions, RunInfo, Service
+from segsweep.training.outcome import Outcome, Picture
 
 
 def need(package: str) -> None:
@@ -52,20 +53,25 @@ class TensorBoard(Service):
         return first
 
     def log(self, step: int, figures: Mapping[str, float], pictures: Sequence[Picture]) -> None:
-        """Log the pictures (image, truth and prediction side by side), then the row."""
-        colours = full_palette(self.run.palette)
-        for one in pictures:
-            maps = [one.image, *(colours[labels] for labels in (one.truth, one.prediction))]
-            name = f"validation/{one.name}"
-            self.logger.experiment.add_image(name, np.hstack(maps), step, dataformats="HWC")
+        """Log the pictures, then the row."""
+        self._show("validation", step, pictures)
         super().log(step, figures, pictures)
 
-    def finish(self, step: int, summary: Mapping[str, float]) -> None:
-        """Log the configuration with final figures that are new, for TensorBoard's table of runs."""
+    def _show(self, where: str, step: int, pictures: Sequence[Picture]) -> None:
+        """Show image, truth and predictions side by side."""
+        colours = full_palette(self.run.palette)
+        for one in pictures:
+            beside = np.hstack([one.image, *(colours[labels] for labels in one.maps.values())])
+            self.logger.experiment.add_image(f"{where}/{one.name}", beside, step, dataformats="HWC")
+
+    def finish(self, step: int, outcome: Outcome) -> None:
+        """Log figures that are new with the configuration, for TensorBoard's table of runs, and pictures."""
         known = {tag: event.value for tag, event in self.last_events.items()}
-        new = {k: v for k, v in summary.items() if not math.isclose(known.get(k, math.nan), v, rel_tol=1e-6)}
+        figures = outcome.figures.items()
+        new = {k: v for k, v in figures if not math.isclose(known.get(k, math.nan), v, rel_tol=1e-6)}
         if new:
             self.logger.log_hyperparams(dict(self.run.config), new, step)
+            self._show("test", step, outcome.pictures)
         self.logger.finalize("success")
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from segsweep.data.labels import Palette
 from segsweep.runs.layout import STEPS, VALIDATION
 from segsweep.training.metrics_file import MetricsFile
+from segsweep.training.outcome import Outcome, Picture
 
 IOU = "iou/"
 
@@ -38,17 +39,7 @@ class RunInfo:
     tags: tuple[str, ...]
     config: Mapping[str, Any]
     classes: tuple[str, ...]
-    palette: Palette = ()
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A validation image [H, W, 3] with its true and predicted label maps [H, W]."""
-
-    name: str
-    image: NDArray[np.uint8]
-    truth: NDArray[Any]
-    prediction: NDArray[Any]
+    palette: Palette
 
 
 @dataclass(frozen=True)
@@ -56,7 +47,7 @@ class LoggerOptions:
     """The options of the `logger` group, shared by all services; each uses those that concern it."""
 
     project: str
-    mode: str  # for wandb: auto, online or offline
+    mode: str  # for wandb: offline, online or auto
     uri: str | None  # for MLflow: the tracking server or database
     pictures: int  # validation images to show at each validation
 
@@ -82,9 +73,9 @@ class Service:
         """Log all figures of a step; the last one is `step`, which marks a row as complete."""
         self.logger.log_metrics(dict(figures), step)
 
-    def finish(self, step: int, summary: Mapping[str, float]) -> None:
-        """Log the final figures of a trained and tested run, and close it."""
-        self.logger.log_metrics(dict(summary), step)
+    def finish(self, step: int, outcome: Outcome) -> None:
+        """Log the outcome of a trained and tested run, here its figures, and close it."""
+        self.log(step, outcome.figures, ())
         self.logger.finalize("success")
 
 
@@ -107,7 +98,7 @@ class RunLogger:
         self,
         services: Mapping[str, Callable[[LoggerOptions], Service]] | None = None,
         project: str = "segsweep",
-        mode: str = "auto",
+        mode: str = "offline",
         uri: str | None = None,
         pictures: int = 0,
     ) -> None:
@@ -152,12 +143,12 @@ class RunLogger:
         self._hold(step, {})
         self.shown.append(picture)
 
-    def finish(self, summary: Mapping[str, float]) -> None:
-        """Close the trained and tested run with its final figures."""
+    def finish(self, outcome: Outcome) -> None:
+        """Close the trained and tested run with its outcome."""
         self._release()
         for name, service in [*self.services.items()]:
             with self._without_if_it_fails(name):
-                service.finish(self.step, summary)
+                service.finish(self.step, outcome)
 
     def _hold(self, step: int, figures: Mapping[str, float]) -> None:
         if step != self.step:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pytorch_lightning.callbacks import Callback
 
 from segsweep.runs.layout import STEPS, VALIDATION
-from segsweep.training.loggers import Picture, RunInfo, RunLogger
+from segsweep.training.loggers import RunInfo, RunLogger
 from segsweep.training.metrics_file import MetricsFile
+from segsweep.training.outcome import Picture
 from segsweep.training.task import SegmentationTask
 
 log = logging.getLogger("segsweep")
@@ -153,8 +154,9 @@ class Recorder(Callback):
             assert isinstance(pl_module, SegmentationTask)
             assert pl_module.last_prediction is not None
             image = batch["image"][0].permute(1, 2, 0).cpu().numpy()
-            maps = (batch["label"][0].cpu().numpy(), pl_module.last_prediction[0].cpu().numpy())
-            self.logger.show(trainer.global_step, Picture(batch["id"][0], image, *maps))
+            maps = {"truth": batch["label"][0], "prediction": pl_module.last_prediction[0]}
+            arrays = {kind: labels.cpu().numpy() for kind, labels in maps.items()}
+            self.logger.show(trainer.global_step, Picture(batch["id"][0], image, arrays))
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the validation's row."""

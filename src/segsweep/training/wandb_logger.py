@@ -1,34 +1,42 @@
-"""Weights & Biases as a service of a run's logger, and a reader for its offline files.
-
-wandb writes its files in another process, some seconds late: they lack the last rows before a kill. A resumed
-offline run reads in them which rows are missing.
-"""
+"""Weights & Biases as a service of a run's logger."""
 
 import hashlib
-import netrc
+import logging
 import os
-import struct
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
 from pytorch_lightning.loggers import WandbLogger
 
+from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import ConfigError
-from segsweep.training.loggers import LoggerOptions, Picture, RunInfo, Service
+from segsweep.training.loggers import LoggerOptions, RunInfo, Service
+from segsweep.training.outcome import Evaluation, Outcome, Picture, Weights
+from segsweep.training.wandb_files import last_step, logged_in
 
-MODES = ("auto", "online", "offline")
+MODES = ("offline", "online", "auto")
 SERVICE = "WANDB_SERVICE"
 """Variable in which wandb passes its service to child processes; it contains the owner's pid."""
+STAGING = "WANDB_DATA_DIR"
+"""Variable that names the folder in which wandb keeps the files of tables until they are uploaded."""
 NOT_IN_A_PROJECT = "/\\#?%:"
 LONGEST_TAG, LONGEST_NAME = 64, 128  # characters that wandb accepts
+LONGEST_SIDE = 384
+"""Pixels of a picture: a few pictures of every validation stay within a megabyte or two."""
+CONFUSION = ("Actual", "Predicted", "nPredictions")  # columns of wandb's own chart
+
+log = logging.getLogger("segsweep")
 
 
 class Wandb(Service):
     """Weights & Biases: group = sweep, job_type = stage, tags and name = the run's place in its sweep.
 
-    The wandb run has our run's id, so that resuming continues it. `mode` is auto (online if the user is
-    logged in), online or offline.
+    The wandb run has our run's id, so that resuming continues it. `mode` is offline (everything stays in the
+    run folder until `segsweep wandb sync`), online, or auto (online if the user is logged in).
 
     Raises:
         ConfigError: the mode is unknown, or wandb does not allow the project name.
@@ -39,7 +47,7 @@ class Wandb(Service):
     def __init__(self, options: LoggerOptions) -> None:
         super().__init__(options)
         if options.mode not in MODES:
-            raise ConfigError(f"logger.mode={options.mode}: expected auto, online or offline")
+            raise ConfigError(f"logger.mode={options.mode}: expected offline, online or auto")
         if not 0 < len(options.project) <= LONGEST_NAME or set(options.project) & set(NOT_IN_A_PROJECT):
             raise ConfigError(
                 f"logger.project={options.project}: expected 1 to {LONGEST_NAME} characters, none of them "
@@ -53,9 +61,11 @@ class Wandb(Service):
             os.environ.pop(SERVICE, None)
         import wandb
 
+        # Its debug.log would get the whole configuration again with every picture.
+        logging.getLogger("wandb").setLevel(logging.WARNING)
         online = self.options.mode == "online" or (self.options.mode == "auto" and logged_in())
-        known = last_step(run.folder)
-        self.labels = dict(enumerate(run.classes))
+        self.folder, known = run.folder, last_step(run.folder)
+        self.labels = {**dict(enumerate(run.classes)), IGNORE_INDEX: "ignored"}
         self.run = wandb.init(
             project=self.options.project,
             id=run.id,
@@ -72,26 +82,67 @@ class Wandb(Service):
         self.run.define_metric("step")
         self.run.define_metric("*", step_metric="step")
         self.logger = StepLogger(experiment=self.run)
+        if not online:
+            log.info(f"wandb: kept offline; segsweep wandb sync {run.id} uploads it (or logger.mode=online)")
         # Online the server knows the last step; offline the files do.
-        return int(self.run.starting_step) if online else known + 1
+        self.next = int(self.run.starting_step) if online else known + 1
+        return self.next
 
     def log(self, step: int, figures: Mapping[str, float], pictures: Sequence[Picture]) -> None:
         """Log a row with its pictures: images with truth and prediction as masks."""
+        shown = {f"validation/{one.name}": self._image(one) for one in pictures}
+        super().log(step, {**figures, **shown}, ())
+        self.next = step + 1
+
+    def finish(self, step: int, outcome: Outcome) -> None:
+        """Log tables, matrices and artifacts in a row of their own, write the summary and close the run."""
+        self.run.summary.update(dict(outcome.figures))
+        with _staging(self.folder / "wandb" / "data"):
+            charts = {key: chart for one in outcome.evaluations for key, chart in _charts(one).items()}
+            if outcome.pictures:
+                charts["test/predictions"] = self._predictions(outcome.pictures)
+            if charts:  # a row of the last step is closed, so they get the next one of wandb's steps
+                self.run.log({**charts, "step": step}, step=max(self.next, step + 1), commit=True)
+            if outcome.parent is not None:
+                self._use(outcome.parent)
+            if outcome.weights is not None:
+                self.run.log_artifact(_artifact(outcome.weights, outcome.figures))
+            self.run.finish()
+
+    def _image(self, one: Picture) -> Any:
         import wandb
 
-        row: dict[str, Any] = dict(figures)
-        for one in pictures:
-            masks = {
-                kind: {"mask_data": labels, "class_labels": self.labels}
-                for kind, labels in (("truth", one.truth), ("prediction", one.prediction))
+        side = min(1.0, LONGEST_SIDE / max(one.image.shape[:2]))
+        size = tuple(max(1, round(side * n)) for n in one.image.shape[1::-1])
+        masks = {
+            kind: {
+                "mask_data": np.array(
+                    Image.fromarray(labels.astype(np.uint8)).resize(size, Image.Resampling.NEAREST)
+                ),
+                "class_labels": self.labels,
             }
-            row[f"validation/{one.name}"] = wandb.Image(one.image, masks=masks)
-        super().log(step, row, ())
+            for kind, labels in one.maps.items()
+        }
+        return wandb.Image(Image.fromarray(one.image).resize(size), masks=masks, file_type="jpg")
 
-    def finish(self, step: int, summary: Mapping[str, float]) -> None:
-        """Write the summary and close the run."""
-        self.run.summary.update(dict(summary))
-        self.run.finish()
+    def _predictions(self, pictures: Sequence[Picture]) -> Any:
+        """Return a table of test images, with truth and every test's prediction as masks."""
+        import wandb
+
+        figures = list(dict.fromkeys(key for one in pictures for key in one.figures))
+        rows = [[one.name, self._image(one), *(one.figures.get(key) for key in figures)] for one in pictures]
+        return wandb.Table(columns=["id", "image", *figures], data=rows)
+
+    def _use(self, parent: Weights) -> None:
+        """State that the run began with its parent's weights.
+
+        Offline wandb's use_artifact raises, although what it writes for a new artifact can be written then
+        too. Name and content are those that the parent logs, so a server takes both for the same.
+        """
+        if self.run.offline:
+            self.run._log_artifact(_artifact(parent), is_user_created=True, use_after_commit=True)
+        else:
+            self.run.use_artifact(_artifact(parent))
 
 
 class StepLogger(WandbLogger):
@@ -102,63 +153,47 @@ class StepLogger(WandbLogger):
         self.experiment.log(dict(metrics), step=step, commit=True)
 
 
+def _charts(one: Evaluation) -> dict[str, Any]:
+    """Return a test's table of classes, and its confusion matrix as wandb's own chart draws one."""
+    import wandb
+
+    names, figures = list(one.classes), list(next(iter(one.classes.values()), {}))
+    rows = [[name, *(one.classes[name][key] for key in figures)] for name in names]
+    cells = [[names[i], names[j], int(pixels)] for (i, j), pixels in np.ndenumerate(one.confusion)]
+    return {
+        f"test/{one.name}/classes": wandb.Table(columns=["class", *figures], data=rows),
+        f"test/{one.name}/confusion": wandb.plot_table(
+            vega_spec_name="wandb/confusion_matrix/v1",
+            data_table=wandb.Table(columns=list(CONFUSION), data=cells),
+            fields={column: column for column in CONFUSION},
+            string_fields={"title": f"{one.name}: pixels"},
+        ),
+    }
+
+
+def _artifact(weights: Weights, metadata: Mapping[str, float] | None = None) -> Any:
+    """Return a reference to the weights of a run, by their content; nothing of them is uploaded."""
+    import wandb
+
+    artifact = wandb.Artifact(f"run-{weights.run}", "model", metadata=dict(metadata or {}))
+    artifact.add_reference(weights.file.resolve().as_uri(), name=weights.file.name)
+    return artifact
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[None]:
+    """Have wandb keep files for upload in a folder of the run, and not in the user's home."""
+    before = os.environ.get(STAGING)
+    os.environ[STAGING] = str(folder.resolve())
+    try:
+        yield
+    finally:
+        os.environ.pop(STAGING)
+        if before is not None:
+            os.environ[STAGING] = before
+
+
 def cut(text: str, length: int) -> str:
     """Return the text cut to `length` characters; a hash keeps texts with a common beginning distinct."""
     mark = hashlib.sha256(text.encode()).hexdigest()[:6]
     return text if len(text) <= length else f"{text[: length - len(mark) - 1]}…{mark}"
-
-
-def logged_in() -> bool:
-    """Return whether the environment or the user's netrc has a wandb key, without network access."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        hosts: Sequence[str] = list(netrc.netrc().hosts)
-    except (OSError, netrc.NetrcParseError):
-        return False
-    return any("wandb" in host for host in hosts)
-
-
-BLOCK, HEADER = 32768, 7
-PART = struct.Struct("<IHB")  # header of each part of a record: checksum (4 bytes), length (2), kind (1)
-NOTHING, WHOLE, LAST = 0, 1, 4  # kinds of parts; 2 and 3 are first and middle parts
-
-
-def last_step(folder: Path) -> int:
-    """Return the last step in the offline files of a run folder; -1 if there is none."""
-    files = folder.glob("wandb/offline-run-*/run-*.wandb")
-    return max((step for file in files for step in _steps(file)), default=-1)
-
-
-def _steps(file: Path) -> Iterator[int]:
-    from google.protobuf.message import DecodeError
-    from wandb.proto import wandb_internal_pb2
-
-    for content in _records(file.read_bytes()):
-        record: Any = wandb_internal_pb2.Record()  # type: ignore[attr-defined]
-        try:
-            record.ParseFromString(content)
-        except DecodeError:
-            return  # damaged, as by a power cut: no reader gets further
-        if record.WhichOneof("record_type") == "history":
-            yield int(record.history.step.num)
-
-
-def _records(data: bytes) -> Iterator[bytes]:
-    """Yield the bytes of each whole record.
-
-    A file is a log in blocks of 32 KiB after a header of 7 bytes. A record is a protocol buffer, whole or in
-    parts, none of which crosses a block.
-    """
-    position, content = HEADER, b""
-    while position + PART.size <= len(data):
-        left = BLOCK - position % BLOCK
-        _, length, kind = PART.unpack_from(data, position)
-        if left < PART.size or kind == NOTHING:
-            position += left
-            continue
-        content += data[position + PART.size : position + PART.size + length]
-        position += PART.size + length
-        if kind in (WHOLE, LAST) and position <= len(data):
-            yield content
-            content = b""
