@@ -16,7 +16,7 @@ from segsweep.training import logger_services
 from segsweep.training.logger_services import Mlflow, TensorBoard
 from segsweep.training.loggers import RunInfo, RunLogger, Service
 from segsweep.training.metrics_file import MetricsFile
-from segsweep.training.outcome import Outcome, Picture
+from segsweep.training.results import Picture, Results
 from segsweep.training.wandb_files import logged_in
 from segsweep.training.wandb_logger import Wandb, cut
 from tests.training.wandb_records import found, history, summary
@@ -50,7 +50,7 @@ def train(folder: Path, after: int, until: int, killed: bool = False, service: s
             logger.log(row)
     if killed:
         os.kill(os.getpid(), signal.SIGKILL)
-    logger.finish(Outcome({"test/single/miou": 0.5}))
+    logger.finish(Results({"test/single/miou": 0.5}))
 
 
 def in_a_process(*arguments: object) -> None:
@@ -103,7 +103,7 @@ def test_tensorboard_shows_image_truth_and_prediction(tmp_path):
     picture = Picture("one", np.zeros((4, 5, 3), dtype=np.uint8), maps)
     logger.show(3, picture)
     logger.log({"step": 3, "val_miou": 1.0})
-    logger.finish(Outcome({"test/single/miou": 0.5}, pictures=(picture,)))
+    logger.finish(Results({"test/single/miou": 0.5}, pictures=(picture,)))
     events = reader.EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     for name in ("validation/one", "test/one"):
         (image,) = events.Images(name)
@@ -162,8 +162,8 @@ class Kept(Service):
     def log(self, step, figures, pictures):
         self.rows.append((step, dict(figures), [picture.name for picture in pictures]))
 
-    def finish(self, step, outcome):
-        self.final = step, outcome.figures
+    def finish(self, step, results):
+        self.final = step, results.figures
 
 
 class Failing(Kept):
@@ -185,7 +185,7 @@ def test_each_service_is_told_the_rows_that_it_lacks(tmp_path):
     image = np.zeros((2, 2, 3), dtype=np.uint8)
     logger.show(4, Picture("one", image, {"truth": image[..., 0]}))
     logger.log({"step": 4, "val_miou": 0.75, "lr": None})
-    logger.finish(Outcome({"test/single/miou": 0.5}))
+    logger.finish(Results({"test/single/miou": 0.5}))
     last = (4, {"loss": 0.25, "val_miou": 0.75, "step": 4}, ["one"])
     assert new.rows == [*((step, {"loss": 0.5, "step": step}, []) for step in (1, 2, 3)), last]
     assert old.rows == [*new.rows[2:]]
@@ -199,7 +199,7 @@ def test_a_services_error_ends_nothing_and_is_told_once(caplog, tmp_path):
     with caplog.at_level(logging.INFO, "segsweep"):
         for step in (1, 2, 3):
             logger.log({"step": step, "loss": 1.0})
-        logger.finish(Outcome({}))
+        logger.finish(Results({}))
     assert [record.getMessage() for record in caplog.records] == [
         "bad: no route; the run goes on without it, and keeps metrics.csv and validation.csv"
     ]

@@ -8,7 +8,7 @@ from segsweep import build
 from segsweep.config.schema import RunConfig
 from segsweep.data.labels import Palette
 from segsweep.errors import UserError
-from segsweep.execution.outcome import outcome
+from segsweep.execution.read_results import read_results
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
@@ -19,7 +19,7 @@ from segsweep.training.loggers import RunInfo, RunLogger
 
 @contextmanager
 def tracked(folder: RunFolder, config: RunConfig) -> Iterator[RunLogger]:
-    """Yield the logger of a run that is trained and tested in the block; then log the outcome and close it.
+    """Yield the logger of a run that is trained and tested in the block; then log the results and close it.
 
     If the training did not start it, new tests do. If the run ends early, its services close with the
     process, and receive what they lack when the run goes on; the run is not complete before that.
@@ -32,7 +32,7 @@ def tracked(folder: RunFolder, config: RunConfig) -> Iterator[RunLogger]:
     if logs and (untold or logger.started or folder.strategies() != before):
         data = build.build_dataset(config)
         logger.start(run_info(folder, folder.config(), data.classes, data.palette))
-        logger.finish(outcome(folder))
+        logger.finish(read_results(folder))
     if logs or untold:  # without a logger nothing is left to log
         folder.update_status(untold=False)
 

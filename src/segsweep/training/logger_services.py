@@ -14,7 +14,7 @@ from pytorch_lightning.loggers import MLFlowLogger, TensorBoardLogger
 from segsweep.data.labels import full_palette
 from segsweep.errors import ConfigError
 from segsweep.training.loggers import LoggerOptions, RunInfo, Service
-from segsweep.training.outcome import Outcome, Picture
+from segsweep.training.results import Picture, Results
 
 
 def need(package: str) -> None:
@@ -64,14 +64,14 @@ class TensorBoard(Service):
             beside = np.hstack([one.image, *(colours[labels] for labels in one.maps.values())])
             self.logger.experiment.add_image(f"{where}/{one.name}", beside, step, dataformats="HWC")
 
-    def finish(self, step: int, outcome: Outcome) -> None:
+    def finish(self, step: int, results: Results) -> None:
         """Log figures that are new with the configuration, for TensorBoard's table of runs, and pictures."""
         known = {tag: event.value for tag, event in self.last_events.items()}
-        figures = outcome.figures.items()
+        figures = results.figures.items()
         new = {k: v for k, v in figures if not math.isclose(known.get(k, math.nan), v, rel_tol=1e-6)}
         if new:
             self.logger.log_hyperparams(dict(self.run.config), new, step)
-            self._show("test", step, outcome.pictures)
+            self._show("test", step, results.pictures)
         self.logger.finalize("success")
 
 

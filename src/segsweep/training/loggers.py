@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from segsweep.data.labels import Palette
 from segsweep.runs.layout import STEPS, VALIDATION
 from segsweep.training.metrics_file import MetricsFile
-from segsweep.training.outcome import Outcome, Picture
+from segsweep.training.results import Picture, Results
 
 IOU = "iou/"
 
@@ -73,9 +73,9 @@ class Service:
         """Log all figures of a step; the last one is `step`, which marks a row as complete."""
         self.logger.log_metrics(dict(figures), step)
 
-    def finish(self, step: int, outcome: Outcome) -> None:
-        """Log the outcome of a trained and tested run, here its figures, and close it."""
-        self.log(step, outcome.figures, ())
+    def finish(self, step: int, results: Results) -> None:
+        """Log the results of a trained and tested run, here its figures, and close it."""
+        self.log(step, results.figures, ())
         self.logger.finalize("success")
 
 
@@ -143,12 +143,12 @@ class RunLogger:
         self._hold(step, {})
         self.shown.append(picture)
 
-    def finish(self, outcome: Outcome) -> None:
-        """Close the trained and tested run with its outcome."""
+    def finish(self, results: Results) -> None:
+        """Close the trained and tested run with its results."""
         self._release()
         for name, service in [*self.services.items()]:
             with self._without_if_it_fails(name):
-                service.finish(self.step, outcome)
+                service.finish(self.step, results)
 
     def _hold(self, step: int, figures: Mapping[str, float]) -> None:
         if step != self.step:

@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Callback
 from segsweep.runs.layout import STEPS, VALIDATION
 from segsweep.training.loggers import RunInfo, RunLogger
 from segsweep.training.metrics_file import MetricsFile
-from segsweep.training.outcome import Picture
+from segsweep.training.results import Picture
 from segsweep.training.task import SegmentationTask
 
 log = logging.getLogger("segsweep")

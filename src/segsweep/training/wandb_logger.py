@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import WandbLogger
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import ConfigError
 from segsweep.training.loggers import LoggerOptions, RunInfo, Service
-from segsweep.training.outcome import Evaluation, Outcome, Picture, Weights
+from segsweep.training.results import Evaluation, Picture, Results, Weights
 from segsweep.training.wandb_files import last_step, logged_in
 
 MODES = ("offline", "online", "auto")
@@ -94,19 +94,19 @@ class Wandb(Service):
         super().log(step, {**figures, **shown}, ())
         self.next = step + 1
 
-    def finish(self, step: int, outcome: Outcome) -> None:
+    def finish(self, step: int, results: Results) -> None:
         """Log tables, matrices and artifacts in a row of their own, write the summary and close the run."""
-        self.run.summary.update(dict(outcome.figures))
+        self.run.summary.update(dict(results.figures))
         with _staging(self.folder / "wandb" / "data"):
-            charts = {key: chart for one in outcome.evaluations for key, chart in _charts(one).items()}
-            if outcome.pictures:
-                charts["test/predictions"] = self._predictions(outcome.pictures)
+            charts = {key: chart for one in results.evaluations for key, chart in _charts(one).items()}
+            if results.pictures:
+                charts["test/predictions"] = self._predictions(results.pictures)
             if charts:  # a row of the last step is closed, so they get the next one of wandb's steps
                 self.run.log({**charts, "step": step}, step=max(self.next, step + 1), commit=True)
-            if outcome.parent is not None:
-                self._use(outcome.parent)
-            if outcome.weights is not None:
-                self.run.log_artifact(_artifact(outcome.weights, outcome.figures))
+            if results.parent is not None:
+                self._use(results.parent)
+            if results.weights is not None:
+                self.run.log_artifact(_artifact(results.weights, results.figures))
             self.run.finish()
 
     def _image(self, one: Picture) -> Any:

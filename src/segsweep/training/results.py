@@ -43,7 +43,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Results:
     """The figures of a run by name, its tests, a few test images, its weights and those it began with."""
 
     figures: Mapping[str, float]

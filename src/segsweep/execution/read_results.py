@@ -20,7 +20,7 @@ from segsweep.statistics.figures import FIGURES
 from segsweep.statistics.intervals import class_estimates, estimate
 from segsweep.statistics.measured import Measured
 from segsweep.statistics.resampling import resampling
-from segsweep.training.outcome import Evaluation, Outcome, Picture, Weights
+from segsweep.training.results import Evaluation, Picture, Results, Weights
 
 log = logging.getLogger("segsweep")
 
@@ -28,7 +28,7 @@ MOST_PICTURES = 8
 TRUTH = "truth"
 
 
-def outcome(folder: RunFolder) -> Outcome:
+def read_results(folder: RunFolder) -> Results:
     """Return what a trained run has to show; a test with damaged files is left out, with a warning."""
     status, tests = folder.status(), dict(_tests(folder))
     figures = {"val_miou": status.val_miou, "best_val_miou": status.best_miou, "params": status.params}
@@ -39,7 +39,7 @@ def outcome(folder: RunFolder) -> Outcome:
         figures |= {f"test/{name}/{key}": value for key, value in {**own, **bounds}.items()}
         evaluations.append(evaluation)
     parent = source(folder)
-    return Outcome(
+    return Results(
         figures={name: value for name, value in figures.items() if value is not None},
         evaluations=tuple(evaluations),
         pictures=tuple(_pictures(folder, {name: counts for name, (_, counts) in tests.items()})),
@@ -58,13 +58,14 @@ def _tests(folder: RunFolder) -> Iterator[tuple[str, tuple[Metrics, Counts]]]:
 
 def _evaluation(name: str, metrics: Metrics, counts: Counts) -> tuple[dict[str, float], Evaluation]:
     """Return the ends of the figures' 95 % intervals over images, and what a test has of each class."""
+    if len(counts) < 2:  # nothing to resample
+        return {}, Evaluation(name, metrics.per_class, counts.confusion)
     order = np.argsort(counts.ids)  # one order of images, and so one interval, in all that segsweep shows
-    measured = Measured(("",), counts.rows[None, order])
-    drawn = resampling(len(counts))
-    figures = {key: estimate(measured, drawn, key) for key in FIGURES}
+    measured, drawn = Measured(("",), counts.rows[None, order]), resampling(len(counts))
     bounds = {
         f"{key}_{end}": value
-        for key, found in figures.items()
+        for key in FIGURES
+        for found in [estimate(measured, drawn, key)]
         for end, value in (("low", found.low), ("high", found.high))
         if not np.isnan(value)
     }
