@@ -10,13 +10,12 @@ import numpy as np
 from PIL import Image
 
 from segsweep.errors import DataError
-from segsweep.evaluation import metrics as of_counts
 from segsweep.evaluation.counts import Counts
 from segsweep.runs import layout
 from segsweep.runs.contents import Metrics
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lineage import source
-from segsweep.statistics.figures import FIGURES
+from segsweep.statistics.figures import FIGURES, miou
 from segsweep.statistics.intervals import class_estimates, estimate
 from segsweep.statistics.measured import Measured
 from segsweep.statistics.resampling import resampling
@@ -91,7 +90,7 @@ def _pictures(folder: RunFolder, tests: Mapping[str, Counts]) -> Iterator[Pictur
     for place in sorted(folder.path.glob(f"{layout.PICTURES}/*/"))[:MOST_PICTURES]:
         files = {name: file for name in (TRUTH, *tests) if (file := place / f"{name}.png").exists()}
         figures = {
-            f"miou {name}": of_counts.mean_iou(*rows[name][place.name][:3])
+            f"miou {name}": float(miou(rows[name][place.name]))
             for name in files
             if name in rows and place.name in rows[name]
         }
