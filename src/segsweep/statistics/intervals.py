@@ -1,6 +1,6 @@
 """Figures with 95 % intervals by resampling, of one configuration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ LEVEL = 0.95
 FEW_UNITS = 20
 """With fewer units than this, resamples are too much alike to take quantiles of."""
 RARE_IMAGES = 10
-RARE_CLASS = "in {images} images only: its interval holds less often than it claims (docs/statistics.md)"
+RARE_CLASS = "images with it: {}; an interval of so few holds less often than it claims"
 
 
 @dataclass(frozen=True)
@@ -98,18 +98,17 @@ def estimate(
 
 
 def class_estimates(measured: Measured, resampling: Resampling, method: str = "bca") -> list[Estimate]:
-    """Estimate the IoU of each class, K estimates; `complete` is of that class alone."""
+    """Estimate the IoU of each class, K estimates; `complete` and `caveat` are of that class alone."""
     of_all = replicates(measured, resampling, iou)
-    totals = resampled_totals(measured, resampling)[0]
+    totals, counts = resampled_totals(measured, resampling)[0], measured.counts[0]
     complete = (totals[:, 0] + totals[:, 2] > 0).mean(0)
-    return [
-        summarize(
-            Replicates(of_all.value[:, k], of_all.resampled[..., k], of_all.left_out[..., k]),
-            float(complete[k]),
-            method,
-        )
-        for k in range(len(complete))
-    ]
+    images = (counts[:, 0] + counts[:, 2] > 0).sum(0)
+    found = []
+    for k, number in enumerate(images):
+        of_class = Replicates(of_all.value[:, k], of_all.resampled[..., k], of_all.left_out[..., k])
+        caveat = RARE_CLASS.format(number) if 0 < number < RARE_IMAGES else None
+        found.append(replace(summarize(of_class, float(complete[k]), method), caveat=caveat))
+    return found
 
 
 def summarize(of_figure: Replicates, complete: float, method: str = "bca") -> Estimate:

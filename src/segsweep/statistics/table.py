@@ -1,9 +1,10 @@
 """All comparisons of a table: each configuration with a baseline, and each with each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from segsweep.statistics.intervals import FEW_UNITS, Estimate, estimate
 from segsweep.statistics.measured import Measured
@@ -49,32 +50,39 @@ def compare_all(
         baseline: index of the configuration that the others are compared with; None for none.
         figure: a name of `FIGURES`.
     """
-    estimates = tuple(estimate(measured, resampling, figure) for measured in configurations)
+    estimates: list[Estimate] = []
+    resampled: list[NDArray[np.float64]] = []
+    found: dict[int, Difference] = {}
+    # One configuration after the other, as the totals of the last few alone are kept.
+    for i, measured in enumerate(configurations):
+        estimates.append(estimate(measured, resampling, figure))
+        resampled.append(replicates(measured, resampling, figure).resampled.mean(0))
+        if baseline is not None and i != baseline:
+            first, comparisons = configurations[baseline], len(configurations) - 1
+            found[i] = difference(first, measured, resampling, figure, comparisons)
+    p_holm = dict(zip(found, holm([one.p_images for one in found.values()]), strict=True))
     value = np.array([one.value for one in estimates])
-    resampled = [replicates(one, resampling, figure).resampled.mean(0) for one in configurations]
     # Few units give resamples that are too much alike, which would tell everything apart.
     enough = int(resampling.units.max()) + 1 >= FEW_UNITS
     apart = told_apart(value, np.stack(resampled)) if enough else np.zeros((len(value),) * 2, np.bool_)
-    known = not np.isnan(value).all()
-    best = ~apart[np.nanargmax(value)] & ~np.isnan(value) if known else np.zeros(len(value), np.bool_)
-    others = [i for i in range(len(configurations)) if baseline is not None and i != baseline]
-    differences: list[Difference | None] = [None] * len(configurations)
-    p_holm: list[float | None] = [None] * len(configurations)
-    if baseline is not None:
-        first = configurations[baseline]
-        found = [difference(first, configurations[i], resampling, figure, len(others)) for i in others]
-        adjusted = holm([one.p_images for one in found])
-        for i, one, p in zip(others, _with_verdicts(found), adjusted, strict=True):
-            differences[i], p_holm[i] = one, p
+    known = ~np.isnan(value)
+    best = known & ~apart[np.nanargmax(value)] if known.any() else known
+    rows = range(len(configurations))
     return Compared(
-        estimates, tuple(differences), tuple(p_holm), tuple(map(bool, best)), letters(value.tolist(), apart)
+        tuple(estimates),
+        tuple(map(_with_verdicts(found).get, rows)),
+        tuple(map(p_holm.get, rows)),
+        tuple(map(bool, best)),
+        letters(value.tolist(), apart),
     )
 
 
-def _with_verdicts(differences: Sequence[Difference]) -> list[Difference]:
+def _with_verdicts(differences: Mapping[int, Difference]) -> dict[int, Difference]:
     """Adjust the verdicts over seeds for all differences; with too few seeds, a p-value counts as 1."""
-    adjusted = holm([1.0 if one.p_seeds is None else one.p_seeds for one in differences])
-    return [
-        replace(one, verdict_seeds=verdict(one.seeds, one.seeds_needed, None if one.p_seeds is None else p))
-        for one, p in zip(differences, adjusted, strict=True)
-    ]
+    adjusted = holm([1.0 if one.p_seeds is None else one.p_seeds for one in differences.values()])
+    return {
+        i: replace(
+            one, verdict_seeds=verdict(one.seeds, one.seeds_needed, None if one.p_seeds is None else p)
+        )
+        for (i, one), p in zip(differences.items(), adjusted, strict=True)
+    }
