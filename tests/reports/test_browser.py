@@ -222,6 +222,8 @@ def test_a_phone_never_scrolls_sideways(browser, file):
         for top in range(0, page.evaluate("document.body.scrollHeight"), 700):
             page.evaluate(f"scrollTo(0, {top})")
             page.wait_for_timeout(50)
+        page.locator(".chooser summary").click()
+        assert page.locator(".chooser .panel").is_visible()
         assert page.evaluate(wide) == PHONE[0]
         page.evaluate("location.hash = 'run=0000000c0de5'")
         page.locator("#run h1").wait_for()

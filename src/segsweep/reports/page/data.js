@@ -67,7 +67,7 @@ function seedRows(row) {
       const seed = cell.seeds.find((one) => one.run === id);
       if (seed) cells[strategy] = { miou: { value: seed.value }, seeds: [seed], single: true };
     }
-    const todo = run.state === "done" ? null : (row.command ?? run.command);
+    const todo = run.state === "done" ? null : (run.command ?? row.command);
     const axes = { ...row.axes, seed: run.seed };
     const own = { id: `${row.id}/${id}`, of: row.id, axes, runs: [id], cells, state: run.state ?? row.state };
     return { ...row, ...own, why: run.error ?? (todo ? row.why : null), command: todo };
