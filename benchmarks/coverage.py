@@ -16,15 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from segsweep.statistics.figures import iou, miou
-from segsweep.statistics.intervals import class_estimates, estimate
+from segsweep.statistics.intervals import class_estimates, estimate, interval
 from segsweep.statistics.measured import Measured
 from segsweep.statistics.paired import difference
 from segsweep.statistics.replicates import replicates
-from segsweep.statistics.resampling import resampling
+from segsweep.statistics.resampling import Resampling, resampling
 from segsweep.statistics.table import compare_all
 from segsweep.statistics.variance import crossed_interval
 
 PIXELS = 480 * 360
+RESAMPLES = 1000  # half of the default, for time
 CAMVID = np.linspace(1, 0.3, 11)  # probabilities that an image has a class
 VOC = np.r_[1, np.linspace(0.04, 0.1, 20)]
 Row = tuple[str, str, float]  # a case, what is counted, its share of the repetitions
@@ -68,6 +69,13 @@ def holds(found, truth: float) -> bool:
     return found.low <= truth <= found.high
 
 
+def difference_holds(first: Measured, second: Measured, drawn: Resampling, truth: float) -> bool:
+    """As `holds` of `difference`, without its tests, which take longer than the interval."""
+    between = (replicates(second, drawn) - replicates(first, drawn)).mean()
+    low, high = interval(float(between.value[0]), between.resampled[0], between.left_out[0], "percentile")
+    return low <= truth <= high
+
+
 def of_images(case: str, presence, n: int, better: float = 0.1, chance: float = 0.3) -> Callable:
     """Images drawn one by one."""
 
@@ -75,7 +83,7 @@ def of_images(case: str, presence, n: int, better: float = 0.1, chance: float = 
         world = World(presence)
         one, two = world.network(chance=chance), world.network(better, chance)
         true = miou(one.sum(0)), miou(two.sum(0)) - miou(one.sum(0)), iou(one.sum(0))[-1]
-        drawn = resampling(n)
+        drawn = resampling(n, resamples=RESAMPLES)
         rows = []
         for _ in range(repetitions):
             images = world.random.integers(len(one), size=n)
@@ -83,7 +91,7 @@ def of_images(case: str, presence, n: int, better: float = 0.1, chance: float = 
             row = [
                 holds(estimate(first, drawn), true[0]),
                 holds(estimate(first, drawn, method="percentile"), true[0]),
-                holds(difference(first, second, drawn), true[1]),
+                difference_holds(first, second, drawn, true[1]),
             ]
             if "a class" in case:
                 # A set without the class has nothing to say about it.
@@ -115,9 +123,9 @@ def of_groups(number: int) -> Callable:
             names = [str(i) for i, group in enumerate(chosen) for _ in group]
             first, second, row = of(one[images]), of(two[images]), []
             for unit in ("groups", "images"):
-                drawn = resampling(len(images), names, unit, seed=repetition)
-                found = difference(first, second, drawn)
-                row += [holds(estimate(first, drawn), true[0]), holds(found, true[1])]
+                drawn = resampling(len(images), names, unit, RESAMPLES, repetition)
+                row.append(holds(estimate(first, drawn), true[0]))
+                row.append(difference_holds(first, second, drawn, true[1]))
             rows.append(row)
         case = f"{number} groups of 20 to 79 images"
         for name, share in zip(
@@ -144,7 +152,7 @@ def of_drives(repetitions: int) -> Iterator[Row]:
     totals = [sum(n * x[d * length :][:length].mean(0) for d, n in enumerate(sizes)) for x in (one, two)]
     true = miou(totals[0]), miou(totals[1]) - miou(totals[0])
     names = [f"drive {d}" for d, n in enumerate(sizes) for _ in range(n)]
-    plans = [resampling(233, names, unit) for unit in ("blocks", "images")]
+    plans = [resampling(233, names, unit, RESAMPLES) for unit in ("blocks", "images")]
     rows = []
     for _ in range(repetitions):
         starts = world.random.integers(length - 171, size=2) + np.array([0, length])
@@ -156,7 +164,7 @@ def of_drives(repetitions: int) -> Iterator[Row]:
                 for drawn in plans
                 for hit in (
                     holds(estimate(first, drawn), true[0]),
-                    holds(difference(first, second, drawn), true[1]),
+                    difference_holds(first, second, drawn, true[1]),
                 )
             ]
         )
@@ -178,7 +186,7 @@ def of_seeds(number: int) -> Callable:
             shifts = world.random.normal(better, 0.05, 60)
             pools.append(np.stack([world.network(shift) for shift in shifts]))
         true = float(np.mean(miou(pools[1].sum(1)) - miou(pools[0].sum(1))))
-        drawn = resampling(233)
+        drawn = resampling(233, resamples=RESAMPLES)
         rows = []
         for repetition in range(repetitions):
             images = world.random.integers(4000, size=233)
@@ -186,7 +194,7 @@ def of_seeds(number: int) -> Callable:
             first, second = (of(*pool[seeds][:, images]) for pool in pools)
             between = replicates(second, drawn) - replicates(first, drawn)
             low, high = crossed_interval(between, repetition)
-            rows.append([low <= true <= high, holds(difference(first, second, drawn), true)])
+            rows.append([low <= true <= high, difference_holds(first, second, drawn, true)])
         for name, share in zip(
             ("difference over seeds and images", "difference if seeds are ignored"),
             np.mean(rows, 0),
@@ -211,7 +219,7 @@ def of_tests(n: int) -> Callable:
             unlike = world.network(middle, 0.9, spread=0.0)
             below = miou(unlike.sum(0)) < miou(networks[0].sum(0))
             low, high = (middle, high) if below else (low, middle)
-        drawn = resampling(n)
+        drawn = resampling(n, resamples=RESAMPLES)
         rows = []
         for _ in range(repetitions):
             images = world.random.integers(len(unlike), size=n)
@@ -249,10 +257,10 @@ CASES = {
     "images-233": of_images("233 images, 11 classes", CAMVID, 233),
     "images-1449": of_images("1,449 images, 21 classes", VOC, 1449),
     "near": of_images("233 images, near-identical networks", CAMVID, 233, 0.002, 0.01),
-    **{f"rare-{images}": with_rare(images) for images in (3, 5, 10, 20)},
-    **{f"groups-{number}": of_groups(number) for number in (2, 3, 5, 10, 20)},
+    **{f"rare-{images}": with_rare(images) for images in (3, 10, 20)},
+    **{f"groups-{number}": of_groups(number) for number in (2, 3, 10, 20)},
     "drives": of_drives,
-    **{f"seeds-{number}": of_seeds(number) for number in (2, 3, 5, 8)},
+    **{f"seeds-{number}": of_seeds(number) for number in (3, 5, 8)},
     **{f"tests-{n}": of_tests(n) for n in (50, 233)},
 }
 BEGIN, END = "<!-- by benchmarks/coverage.py -->\n", "<!-- end -->\n"
