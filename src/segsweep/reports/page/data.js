@@ -49,13 +49,11 @@ function isTested(row) {
   return Object.keys(row.cells).length > 0;
 }
 
-/** Options that differ between the rows and are no axis. */
+/** Options that are no axis. */
 function otherOptions(rows) {
-  const values = new Map();
-  for (const row of rows)
-    for (const [name, value] of Object.entries(row.settings ?? {}))
-      if (!(name in row.axes)) values.set(name, (values.get(name) ?? new Set()).add(shown(value)));
-  return [...values.keys()].sort();
+  const names = new Set();
+  for (const row of rows) for (const name in row.settings) if (!(name in row.axes)) names.add(name);
+  return [...names].sort();
 }
 
 /** A configuration's seeds as rows of their own. */

@@ -11,7 +11,8 @@ function inPercent(estimate) {
 /** A row's place among the chosen ones, its colour and name: what every chart needs of it. */
 function identity(section, row) {
   const at = section.order().indexOf(row.id);
-  return { row: row.id, label: labelOf(row), at, colour: colourAt(at) };
+  const run = row.runs.length === 1 ? { run: row.runs[0] } : {};
+  return { ...run, row: row.id, label: labelOf(row), at, colour: colourAt(at) };
 }
 
 function seedPoints(section, row) {
@@ -45,8 +46,9 @@ function tradeoff(section) {
     const rows = section.tested(section.view).filter((row) => row[cost] > 0);
     const point = (row) =>
       ({ ...identity(section, row), ...inPercent(row.cells[section.strategy].miou), cost: row[cost] / unit });
+    const several = rows.filter((row) => row.cells[section.strategy].seeds.length > 1); // one is the mean itself
     const seeds = (row) => seedPoints(section, row).map((seed) => ({ ...seed, cost: row[cost] / unit }));
-    specification.datasets = { rows: rows.map(point), seeds: rows.flatMap(seeds), front: paretoFront(rows.map(point)) };
+    specification.datasets = { rows: rows.map(point), seeds: several.flatMap(seeds), front: paretoFront(rows.map(point)) };
     const middle = (Math.min(...rows.map((row) => row[cost])) + Math.max(...rows.map((row) => row[cost]))) / 2 / unit;
     for (const point of specification.datasets.front)
       Object.assign(point, { colour: style("--soft"), side: point.cost > middle ? "right" : "left" });

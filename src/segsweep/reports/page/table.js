@@ -17,7 +17,7 @@ class ResultsTable {
 
   setGrouped(grouped) {
     this.grouped = grouped;
-    this.lines = (grouped ? this.rows : this.rows.flatMap(seedRows)).map((row) => ({ row, text: searchTexts(row) }));
+    this.lines = (grouped ? this.rows : this.rows.flatMap(seedRows)).map((row) => ({ row }));
     this.columns = columnsOf(this.lines.map((line) => line.row), this.strategies);
     this.wanted = new Set(this.columns.filter((column) => column.shown).map((column) => column.key));
     this.box ??= el("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": this.caption });
@@ -93,7 +93,7 @@ class ResultsTable {
 
   /** Put the lines that pass the filter into the order that is asked for; those without a value come last. */
   arrange() {
-    const passing = this.lines.filter((line) => this.words.every((word) => line.text[word.includes("=") ? "named" : "plain"].includes(word)));
+    const passing = this.lines.filter((line) => this.words.every((word) => contains(line, word)));
     const column = this.columns.find((one) => one.key === this.sorted?.key);
     if (column) {
       const down = this.sorted.down ? -1 : 1;
@@ -171,6 +171,11 @@ class ResultsTable {
       box.style.accentColor = at >= 0 ? colourAt(at) : "";
     }
   }
+}
+
+function contains(line, word) {
+  line.text ??= searchTexts(line.row);
+  return line.text[word.includes("=") ? "named" : "plain"].includes(word);
 }
 
 /** What a word of the filter is sought in: all options if it names one, else the axes, the state and the runs. */
