@@ -1,0 +1,173 @@
+"""A report's findings, assembled from run folders and their statistics. Nothing is written here."""
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from segsweep import __version__
+from segsweep.reports.cells import column, plain_cell
+from segsweep.reports.findings import Cell, Findings, Protocol, Row, Run
+from segsweep.reports.members import Configuration, configurations
+from segsweep.reports.network_sizes import Size, count
+from segsweep.reports.protocols import Entry, baseline_of, entries, record, unlike
+from segsweep.reports.provenance import ALL_POINTS, MOST_POINTS, run_record
+from segsweep.reports.sentences import sentences, summary
+from segsweep.runs import compare
+from segsweep.runs.folder import RunFolder
+from segsweep.sweeps.sweep import Sweep
+from segsweep.terminal import plural
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a report, besides its runs.
+
+    `baseline` are the ids of the runs that the others are compared with, none for the usual choice. `mixed`
+    puts numbers of unlike protocols side by side. `quick` leaves out what reads counts, builds networks or
+    looks into single runs: intervals, MACs and the runs' own records.
+    """
+
+    title: str = "segsweep report"
+    command: str = "segsweep report"
+    baseline: Collection[str] = field(default=())
+    mixed: bool = False
+    quick: bool = False
+
+
+def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) -> Findings:
+    """Assemble the findings on some runs; of a sweep, what its journal says of them counts too."""
+    found = configurations(runs, sweep)
+    rows, firsts = entries(found)
+    ids = {id(row): _row_id(row, len(firsts)) for row in rows}
+    bases = {name: baseline_of([r for r in rows if r.protocol == name], wish.baseline) for name in firsts}
+    protocols = [
+        record(name, first, ids[id(base)] if (base := bases[name]) else None)
+        for name, first in firsts.items()
+    ]
+    strategies = _strategies(rows)
+    cells = {ids[id(row)]: dict[str, Cell]() for row in rows}
+    for name in firsts:
+        for strategy in strategies:
+            measured = [row for row in rows if row.protocol == name and row.of(strategy)]
+            for row, cell in zip(measured, _column(measured, strategy, bases[name], wish), strict=True):
+                cells[ids[id(row)]][strategy] = cell
+    counted, problems = ({}, []) if wish.quick else count(_networks(rows, ids))
+    by_name = {protocol.id: protocol for protocol in protocols}
+    shown = [
+        _row(row, ids[id(row)], cells[ids[id(row)]], counted, by_name if wish.mixed else {}) for row in rows
+    ]
+    return Findings(
+        title=wish.title,
+        made=time.strftime("%F"),
+        segsweep=__version__,
+        command=wish.command,
+        sentences=tuple(sentences(shown, protocols, strategies)),
+        notes=tuple(notes(shown, protocols, wish, problems, sweep)),
+        columns=tuple(found[0].axes) if found else (),
+        strategies=tuple(strategies),
+        baseline=protocols[0].baseline if protocols else None,
+        protocols=tuple(protocols),
+        rows=tuple(shown),
+        runs={} if wish.quick else _runs(found, shown, sweep),
+        mixed=wish.mixed,
+    )
+
+
+def _row_id(row: Entry, protocols: int) -> str:
+    first = row.configuration.members[0].folder.id
+    return first if protocols < 2 or row.protocol is None else f"{first}-{row.protocol}"
+
+
+def _strategies(rows: Sequence[Entry]) -> list[str]:
+    names = {result.strategy for row in rows for result in row.results}
+    return sorted(names, key=lambda name: (name != "single", len(name), name))
+
+
+def _column(rows: Sequence[Entry], strategy: str, base: Entry | None, wish: Wish) -> list[Cell]:
+    results = [row.of(strategy) for row in rows]
+    if wish.quick:
+        return [plain_cell(tests) for tests in results]
+    return column(results, next((index for index, row in enumerate(rows) if row is base), None))
+
+
+def _networks(rows: Sequence[Entry], ids: Mapping[int, str]) -> dict[str, tuple[RunFolder, tuple[int, int]]]:
+    """Return a run of each row with the size (height, width) of its test's images, else of its training's."""
+    found = {}
+    for row in rows:
+        folder = row.configuration.members[0].folder
+        sizes = row.results[0].card.image_sizes if row.results else ()
+        size = folder.plan.identity.get("size")
+        if not isinstance(sizes, str) and len(sizes) == 1:
+            width, height = map(int, sizes[0].split("x"))
+            found[ids[id(row)]] = folder, (height, width)
+        elif isinstance(size, list) and len(size) == 2:
+            found[ids[id(row)]] = folder, (size[0], size[1])
+    return found
+
+
+def _row(
+    row: Entry,
+    name: str,
+    cells: Mapping[str, Cell],
+    counted: Mapping[str, Size],
+    protocols: Mapping[str, Protocol],
+) -> Row:
+    configuration, folders = row.configuration, [each.folder for each in row.configuration.members]
+    params = [member.status.params for member in configuration.members]
+    size = counted.get(name)
+    first, own = next(iter(protocols.values()), None), protocols.get(row.protocol or "")
+    return Row(
+        id=name,
+        protocol=row.protocol,
+        label=configuration.label,
+        axes=configuration.axes,
+        settings={key: value for key, value in compare.known(folders[0]).items() if key != "seed"},
+        state=configuration.state(row.tested),
+        why=configuration.why,
+        command=configuration.completion(),
+        params=next((number for number in params if number is not None), size.params if size else None),
+        macs=size.macs if size else None,
+        latency_ms=None,
+        runs=tuple(folder.id for folder in folders),
+        cells=cells,
+        remarks=compare.remarks_on(folders),
+        unlike=unlike(first.card, own.card) if first and own else (),
+    )
+
+
+def _runs(found: Sequence[Configuration], rows: Sequence[Row], sweep: Sweep | None) -> dict[str, Run]:
+    members = [member for configuration in found for member in configuration.members]
+    row_of = {id: row for row in reversed(rows) for id in row.runs}
+    axes = compare.axes([member.folder for member in members])
+    events = sweep.journal.states() if sweep else {}
+    points = max(10, min(MOST_POINTS, ALL_POINTS // max(1, 2 * len(members))))
+    attempts = {id: event.attempt for id, event in events.items()}
+    return {
+        (id := member.folder.id): run_record(
+            member, row_of[id].id, row_of[id].settings, axes, attempts.get(id), points
+        )
+        for member in members
+    }
+
+
+def notes(
+    rows: Sequence[Row],
+    protocols: Sequence[Protocol],
+    wish: Wish,
+    problems: Sequence[str],
+    sweep: Sweep | None,
+) -> list[str]:
+    """Return what a reader has to know of the numbers, beside the sentences."""
+    gone = list(sweep.gone) if sweep else []
+    apart = (
+        "Numbers of unlike protocols stand side by side, as asked; those marked ≠ are not comparable."
+        if wish.mixed
+        else "Numbers in different tables were measured differently and cannot be compared."
+    )
+    return [
+        f"{summary(rows)}; mIoU in %, mean ± standard deviation over seeds.",
+        *([apart] if len(protocols) > 1 else ()),
+        *(f"{row.label}: {row.remarks}." for row in rows if row.remarks),
+        *([f"{plural(len(gone), 'run')} of the sweep were removed: {', '.join(gone)}."] if gone else ()),
+        *problems,
+    ]

@@ -1,0 +1,188 @@
+"""One column of a report: the cells of all its configurations under one test strategy.
+
+Figures are those of the tests' metrics.json, averaged over seeds. Intervals, differences and letters come
+from the counts of each image, which are read here once for a column and then dropped.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segsweep.errors import DataError
+from segsweep.evaluation.counts import Counts
+from segsweep.reports.findings import Cell, GroupInterval, Interval, NamedInterval, SeedFigure, ToBaseline
+from segsweep.reports.members import Member
+from segsweep.runs.contents import Card, Metrics
+from segsweep.statistics.intervals import class_estimates, estimate
+from segsweep.statistics.measured import Measured
+from segsweep.statistics.paired import Difference
+from segsweep.statistics.resampling import FEW_GROUPS, Resampling, resampling
+from segsweep.statistics.table import compare_all
+
+log = logging.getLogger("segsweep")
+
+MOST_CLASSES = 40
+"""With more classes than this, a report has no confusion matrix: of 150 it would be 22,500 numbers a cell."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """One test of one run: its folder's name, its figures and its protocol card."""
+
+    member: Member
+    test: str
+    metrics: Metrics
+    card: Card
+
+    @property
+    def strategy(self) -> str:
+        """The strategy's name: the folder's without weights and split, which the protocol names."""
+        return self.test.split("-")[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """The counts of a configuration's seeds, images in the order of their names."""
+
+    measured: Measured
+    ids: tuple[str, ...]
+    confusion: NDArray[np.int64]
+
+
+def column(
+    results: Sequence[Sequence[Result]], baseline: int | None, groups: Mapping[str, str] | None = None
+) -> list[Cell]:
+    """Return the cell of each configuration, given its tests, one a seed.
+
+    Args:
+        results: the tests by configuration, at least one each, all under one protocol and strategy.
+        baseline: the index of the configuration that the others are compared with, if it is measured.
+        groups: the group of each image, such as its drive, by the image's name.
+    """
+    cells = [plain_cell(tests) for tests in results]
+    counted = _alike([read_counts(tests) for tests in results])
+    known = [index for index, found in enumerate(counted) if found is not None]
+    if not known:
+        return cells
+    some = [found for found in counted if found is not None]
+    images = resampling(some[0].measured.images)
+    first = known.index(baseline) if baseline in known else None
+    compared = compare_all([found.measured for found in some], images, first)
+    grouped = _grouped(some[0].ids, groups)
+    for place, (index, found) in enumerate(zip(known, some, strict=True)):
+        classes = list(results[index][0].metrics.per_class)
+        cells[index] = replace(
+            with_intervals(cells[index], found, images, grouped, classes),
+            complete=compared.estimates[place].complete,
+            letters=compared.letters[place],
+            best=compared.best[place],
+            difference=to_baseline(compared.differences[place], compared.p_holm[place]),
+        )
+    return cells
+
+
+def to_baseline(difference: Difference | None, p_holm: float | None) -> ToBaseline | None:
+    """Return a difference as the report has it; None for the baseline itself."""
+    if difference is None or p_holm is None:
+        return None
+    return ToBaseline(
+        value=difference.value,
+        low=difference.low,
+        high=difference.high,
+        p=difference.p_images,
+        p_holm=p_holm,
+        smallest=difference.smallest,
+        seeds=difference.seeds,
+        verdict=difference.verdict_seeds,
+    )
+
+
+def plain_cell(results: Sequence[Result]) -> Cell:
+    """Return a cell of the tests' own figures, without intervals."""
+    mious = [_number(result.metrics.miou) for result in results]
+
+    def mean(name: str) -> Interval:
+        return Interval(float(np.mean([_number(getattr(result.metrics, name)) for result in results])))
+
+    return Cell(
+        miou=mean("miou"),
+        pixel_accuracy=mean("pixel_accuracy"),
+        fwiou=mean("fwiou"),
+        boundary_iou=mean("boundary_iou"),
+        std=float(np.std(mious, ddof=1)) if len(mious) > 1 else None,
+        seeds=tuple(
+            SeedFigure(result.member.folder.id, result.member.seed, miou)
+            for result, miou in zip(results, mious, strict=True)
+        ),
+    )
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def with_intervals(
+    cell: Cell, counted: Counted, images: Resampling, grouped: Resampling | None, classes: Sequence[str]
+) -> Cell:
+    """Return a cell with its figures' intervals, its classes' and its confusion matrix."""
+
+    def over_images(name: str) -> Interval:
+        found = estimate(counted.measured, images, name)
+        return Interval(getattr(cell, name).value, found.low, found.high)
+
+    of_groups = estimate(counted.measured, grouped) if grouped else None
+    per_class = zip(classes, class_estimates(counted.measured, images), strict=True)
+    return replace(
+        cell,
+        miou=over_images("miou"),
+        pixel_accuracy=over_images("pixel_accuracy"),
+        fwiou=over_images("fwiou"),
+        boundary_iou=over_images("boundary_iou"),
+        groups=GroupInterval(grouped.unit, of_groups.low, of_groups.high) if grouped and of_groups else None,
+        per_class=tuple(NamedInterval(each.value, each.low, each.high, name) for name, each in per_class),
+        confusion=tuple(map(tuple, counted.confusion.tolist())) if len(classes) <= MOST_CLASSES else None,
+    )
+
+
+def read_counts(results: Sequence[Result]) -> Counted | None:
+    """Read the counts of a configuration's tests; None, with a warning, if some are damaged or not there."""
+    rows, seeds = [], []
+    confusion: NDArray[np.int64] | None = None
+    ids: tuple[str, ...] | None = None
+    for result in results:
+        folder = result.member.folder
+        try:
+            counts = Counts.load(folder.tests / result.test)
+        except DataError as error:
+            log.warning(f"no intervals: {error}")
+            return None
+        order = np.argsort(counts.ids)
+        names = tuple(counts.ids[i] for i in order)
+        if ids not in (None, names):
+            log.warning(f"no intervals: {folder.tests / result.test} is of other images than other seeds'")
+            return None
+        ids = names
+        seeds.append(result.member.seed if result.member.seed not in seeds else folder.id)
+        rows.append(counts.rows[order])
+        confusion = counts.confusion if confusion is None else confusion + counts.confusion
+    assert ids is not None
+    assert confusion is not None
+    return Counted(Measured(tuple(seeds), np.stack(rows)), ids, confusion)
+
+
+def _alike(found: Sequence[Counted | None]) -> list[Counted | None]:
+    """Leave out counts of other images than the first ones', as these cannot be paired."""
+    first = next((each.ids for each in found if each is not None), None)
+    return [each if each is not None and each.ids == first else None for each in found]
+
+
+def _grouped(ids: Sequence[str], groups: Mapping[str, str] | None) -> Resampling | None:
+    """Return the resampling of whole groups, or of blocks within them if they are few."""
+    if groups is None or not all(id in groups for id in ids):
+        return None
+    names = [groups[id] for id in ids]
+    unit = "groups" if len(set(names)) >= FEW_GROUPS else "blocks"
+    return resampling(len(ids), names, unit)
