@@ -1,22 +1,18 @@
 """A report's cells as flat rows of plain values, for CSV and for other programs."""
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Any
 
-from segsweep.reports.findings import Cell, Findings, Row, plain
+from segsweep.reports.findings import Cell, Findings, plain
 
 FIGURES = ("pixel_accuracy", "fwiou", "boundary_iou")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Characters with which a formula begins in a spreadsheet."""
 
 
 def flat_rows(report: Findings) -> list[dict[str, Any]]:
     """Return a row for each configuration: axes, state, sizes, each strategy's figures, runs and protocol.
 
-    Figures are fractions. `single` is the mIoU under that strategy, `single_low` and `single_high` the ends of
-    its interval, `single_difference` that to the baseline, and so on.
+    Figures are fractions. `single` is the mIoU under that strategy, `single_low` and `single_high` the ends
+    of its interval, `single_difference` that to the baseline, and so on.
     """
     cards = {protocol.id: protocol.card for protocol in report.protocols}
     keys = list(dict.fromkeys(key for card in cards.values() for key in card))
@@ -59,19 +55,3 @@ def _cell(name: str, cell: Cell | None) -> dict[str, Any]:
         f"{name}_verdict": difference and difference.verdict,
         **{f"{name}_{figure}": cell and getattr(cell, figure).value for figure in FIGURES},
     }
-
-
-def csv_text(rows: list[dict[str, Any]]) -> str:
-    """Return rows as CSV; text that a spreadsheet would take for a formula begins with an apostrophe."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        formulas = {k: f"'{v}" for k, v in row.items() if isinstance(v, str) and v.startswith(FORMULA)}
-        writer.writerow({**row, **formulas})
-    return text.getvalue()
-
-
-def row_of(report: Findings, run: str) -> Row | None:
-    """Return the first row that a run belongs to; None if there is none."""
-    return next((row for row in report.rows if run in row.runs), None)

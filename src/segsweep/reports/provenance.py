@@ -77,11 +77,10 @@ def _starts(member: Member) -> int | None:
 def curves(member: Member, points: int) -> dict[str, tuple[tuple[float, float], ...]]:
     """Return loss and validation mIoU by step, thinned evenly to a number of points, the last one kept."""
     rows = list(MetricsFile.read(member.folder.path / layout.STEPS))
-    found: dict[str, tuple[tuple[float, float], ...]] = {}
-    for name in ("loss", "val_miou"):
-        line: list[tuple[float, float]] = [
-            (int(row["step"]), float(f"{row[name]:.5g}")) for row in rows if name in row
-        ]
-        stride = -(-len(line) // points) if points else 1
-        found[name] = tuple(line[::-1][::stride][::-1] if stride else line)
-    return found
+    return {name: _thinned(rows, name, points) for name in ("loss", "val_miou")}
+
+
+def _thinned(rows: Sequence[Mapping[str, float]], name: str, points: int) -> tuple[tuple[float, float], ...]:
+    line = [(int(row["step"]), float(f"{row[name]:.5g}")) for row in rows if name in row]
+    stride = max(1, -(-len(line) // points))
+    return tuple(line[::-1][::stride][::-1])

@@ -13,7 +13,7 @@ MOST = 12
 
 def sentences(rows: Sequence[Row], protocols: Sequence[Protocol], strategies: Sequence[str]) -> list[str]:
     """Return comparisons by protocol and strategy, then what has not finished."""
-    found = []
+    found: list[str] = []
     for protocol in protocols:
         own = [row for row in rows if row.protocol == protocol.id]
         base = next((row for row in own if row.id == protocol.baseline), None)

@@ -141,9 +141,8 @@ def caption(report: Findings, rows: Sequence[Row], strategies: Sequence[str]) ->
         return ""
     seeds = sorted({len(cell.seeds) for cell in cells})
     base = next((row.label for row in rows if row.id in {p.baseline for p in report.protocols}), None)
-    parts = [
-        f"mIoU in %, mean ± standard deviation over seeds ({' to '.join(map(str, seeds[:: len(seeds) - 1 or 1]))})"
-    ]
+    number = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    parts = [f"mIoU in %, mean ± standard deviation over seeds ({number})"]
     if any(cell.miou.low is not None for cell in cells):
         parts.append("95 %: interval over images, given the trained networks")
     if any(cell.difference for cell in cells):
