@@ -20,7 +20,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 demo: setup ## train and test none, ASPP and KSAC on generated images, and write a report
 	$(BIN)/segsweep train -m +experiments=demo
 	$(BIN)/segsweep report sweep=demo out=report
-	@echo "report: report/report.html and report/report.md"
+	@echo "report: report/index.html"
 
 test: setup ## run the tests, two files at a time
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -24,7 +24,8 @@ commands
   runs     list runs, explain or watch one, remove, adopt or verify
   profile  parameters, MACs, memory and latency of a network or of a sweep's, beside published figures
   data     check a dataset's files, or prepare those that its release lacks
-  report   a table with pictures of finished runs, or of a paper's table beside them, as Markdown and HTML
+  report   what runs show, with intervals and comparisons, as a page, Markdown, LaTeX and CSV
+  compare  whether one configuration is better than another one, and by more than noise
   figure   a paper's figure from trained runs: feature maps, predictions side by side, accuracy against speed
   wandb    upload what logger=wandb kept offline: segsweep wandb sync
 
@@ -33,6 +34,7 @@ examples
   segsweep train -m head=none,aspp,ksac seed=0,1 'test=[single,ms_flip]'
   segsweep report format=csv
   segsweep report ksac/table2
+  segsweep compare 'head=none' 'head=aspp head.rates=[6,12,18]'
 
 segsweep COMMAND --help tells more. The same command, given again, continues where it stopped.
 """
@@ -42,7 +44,7 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPER
 ENVIRONMENT = {"SEGSWEEP_RUNS", "SEGSWEEP_DATA", "SEGSWEEP_CONF"}
 """Variables that name folders; a `~` in them is expanded here if no shell has done so."""
 
-COMMANDS = ("plan", "train", "test", "runs", "profile", "data", "report", "figure", "wandb", "execute")
+COMMANDS = ("plan", "train", "test", "runs", "profile", "data", "report", "compare", "figure", "wandb", "execute")
 """Each is a module of `segsweep.commands` with `main`; `execute` is for launchers, not for people."""
 
 

@@ -1,10 +1,12 @@
 """Text for people: lines, numbers and durations for terminals and pages, and a progress bar."""
 
+import csv
+import io
 import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -36,6 +38,21 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return "[" + ",".join(map(cell, value)) + "]" if isinstance(value, list) else one_line(str(value))
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""Characters with which a formula begins in a spreadsheet."""
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return rows as CSV; text that a spreadsheet would take for a formula begins with an apostrophe."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        formulas = {k: f"'{v}" for k, v in row.items() if isinstance(v, str) and v.startswith(FORMULA)}
+        writer.writerow({**row, **formulas})
+    return text.getvalue()
 
 
 def percent(share: float | None) -> str | None:

@@ -10,7 +10,7 @@ import torch
 
 from segsweep import cli
 from segsweep.failures import AgainError, classify, is_out_of_memory
-from segsweep.reports.table import Row, Table, shown
+from segsweep.runs.compare import remarks_on
 from segsweep.runs.folder import RunFolder
 from tests.support.commands import command, environment
 from tests.support.faulty import HEAD
@@ -75,12 +75,8 @@ def test_it_goes_on_with_smaller_micro_batches(tmp_path, calls, options, before,
         [(row["step"], row["epoch"], row["lr"]) for row in rows(one)] for one in (folder, undisturbed)
     ]
     assert compared[0] == compared[1]
-    said = [row["remarks"] for row in shown(Table({}, (), tuple(map(table_row, (folder, undisturbed)))))]
-    assert said == [f"{after} micro-batches for want of memory", ""]
-
-
-def table_row(folder: RunFolder) -> Row:
-    return Row({"run": folder.id}, (folder,), None, {}, {})
+    assert remarks_on([folder]) == f"{after} micro-batches for want of memory"
+    assert remarks_on([undisturbed]) == ""
 
 
 def test_a_row_weighs_each_step_alike(tmp_path):

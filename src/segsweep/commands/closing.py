@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from segsweep.commands.output import print_rows
 from segsweep.failures import ADVICE, PREEMPTED
-from segsweep.reports.table import FIRST_TO_GO, shown, tables
+from segsweep.reports.assemble import Wish, findings
+from segsweep.reports.text_table import text_tables
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import clock, one_line, printable
@@ -18,9 +19,10 @@ LOGS = 5
 
 def print_closing(sweep: Sweep) -> None:
     """Print results over seeds, then the runs that failed, were interrupted or were left out, and why."""
-    for table in tables(sweep.runs):
-        title = f"sweep {sweep.name}: mIoU in %, {table.measured}"
-        print_rows(shown(table), "table", title=title, first_to_go=FIRST_TO_GO)
+    for table in text_tables(findings(sweep.runs, Wish(quick=True), sweep)):
+        if table.measured:
+            title = f"sweep {sweep.name}: mIoU in %, {table.measured}"
+            print_rows(table.flat(), "table", title=title, first_to_go=table.first_to_go())
     took, trained = sweep.seconds()
     print(f"sweep {sweep.name}: {clock(took)} in all, {clock(trained)} of it training, summed over its runs")
     ended = [run for run in sweep.runs if run.id in sweep.reasons]

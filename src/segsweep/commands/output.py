@@ -4,7 +4,6 @@ A table for people has one line per row, however narrow the terminal is. If the 
 left out, in an order that the caller gives, and then long text is cut with "…". Figures are never cut.
 """
 
-import csv
 import json
 import re
 import sys
@@ -14,11 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from segsweep.errors import OptionError
-from segsweep.terminal import cell, one_line, width
+from segsweep.terminal import cell, csv_text, one_line, width
 
 FORMATS = ("table", "json", "csv")
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""Characters with which a formula begins in a spreadsheet."""
 GAP = 2
 """Spaces between two columns, and before the first."""
 SHORTEST = 10
@@ -29,7 +26,8 @@ SHORTEST_FIRST = 40
 ELLIPSIS = "…"
 ID = re.compile("[0-9a-f]{12}|")
 """A run's id is never cut, so that it can be copied."""
-NUMBER = re.compile(r"[-<]?[\d.,]+%?( ± [\d.]+)?|[\d:/]+|–|nan|")
+NUMBER = re.compile(r"[-+<]?[\d.,]+%?( ± [\d.]+)?( \([^()]*\))?( ≠)?|[\d:/]+|[\d.]+–[\d.]+|–|nan|")
+"""Numbers, with their spread, interval or mark."""
 Row = Mapping[str, Any]
 
 
@@ -95,11 +93,7 @@ def print_rows(
         json.dump([dict(row) for row in rows], sys.stdout, indent=1)
         print()
     elif format == "csv":
-        writer = csv.DictWriter(sys.stdout, names, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        for row in rows:  # a spreadsheet takes what follows an apostrophe as text
-            formulas = {k: f"'{v}" for k, v in row.items() if isinstance(v, str) and v.startswith(FORMULA)}
-            writer.writerow({**row, **formulas})
+        sys.stdout.write(csv_text(rows, names))
     elif not rows:
         print(f"{one_line(title)}: none")
     else:

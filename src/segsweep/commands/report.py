@@ -1,95 +1,147 @@
-"""`segsweep report`: finished runs as one page, in Markdown and HTML, and as a table on the terminal.
+"""`segsweep report`: what some runs say, as a folder to read and paste from, and in short on the terminal.
 
 For an experiment that repeats a published table, the published figures stand beside the measured ones.
 """
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from segsweep.commands.options import RUNS_DIR, parse, split
 from segsweep.commands.output import check_format, print_rows
-from segsweep.errors import ConfigError, UserError
-from segsweep.reports import absent, page
-from segsweep.reports.table import FIRST_TO_GO, Table, shown, tables
-from segsweep.runs.folder import all_runs
+from segsweep.commands.runs.choice import chosen
+from segsweep.config import groups as config_files
+from segsweep.errors import ConfigError, UserError, near
+from segsweep.reports.assemble import Wish, findings
+from segsweep.reports.findings import Findings
+from segsweep.reports.flat_rows import flat_rows
+from segsweep.reports.members import the_configuration
+from segsweep.reports.sentences import summary
+from segsweep.reports.text_table import text_tables
+from segsweep.reports.written import write_report
+from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.sweeps.sweep import Sweep
 
-HELP = """usage: segsweep report [EXPERIMENT] [key=value ...]
+HELP = """usage: segsweep report [EXPERIMENT | QUERY ...] [key=value ...]
 
-Write report.md and report.html of the tested runs, and print their table; unfinished runs are listed with
-their state. For an experiment that repeats a paper's table, such as ksac/table2, the published figures stand
-beside the measured ones; runs that were trained with other values are found by the same overrides:
-segsweep report ksac/table2 dataset=shapes seed=0,1
+Say what runs show: a sentence for each comparison, then a table with 95 % intervals, letters and differences
+to a baseline. Runs that failed, were interrupted or never ran stand in it with the command that completes
+them. Writes index.html (opens without a network), report.md, report.tex, report.csv and report.json.
+
+which runs
+  QUERY              ids, or settings that the runs must have: 'head=aspp,ksac' dataset=camvid
+  sweep=NAME         the runs of one sweep
+  EXPERIMENT         the runs of an experiment; if it repeats a paper's table, such as ksac/table2, the
+                     published figures stand beside them. Other overrides find runs that were trained with
+                     these: segsweep report ksac/table2 dataset=shapes seed=0,1
+  none of these      all runs
 
 options
   runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
-  sweep=NAME         only the runs of one sweep
+  baseline=QUERY     the configuration that others are compared with (default: head=none, else the first)
+  mixed=false        true: numbers of unlike protocols in one table, marked ≠, instead of a table each
   out=report         folder to write to
   format=table       what is printed: table, json or csv
   title=TEXT         heading of the page
 """
 DEFAULTS = {
-    "runs_dir": RUNS_DIR, "sweep": None, "out": "report", "format": "table", "title": "segsweep report"
+    "runs_dir": RUNS_DIR, "sweep": None, "baseline": None, "mixed": False, "out": "report",
+    "format": "table", "title": "segsweep report",
 }  # fmt: skip
-OF_PAPER = ("out", "format", "title")
+OF_EXPERIMENT = ("baseline", "mixed", "out", "format", "title")
 """The options that may follow an experiment's name; any other argument is an override of its runs."""
+SENTENCES = 10
+"""Sentences on the terminal; all are in the files."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the report, print its table and return the exit status."""
+    """Write the report, print it in short and return the exit status."""
     if "--help" in arguments or "-h" in arguments:
         print(HELP, end="")
         return 0
     names = [a for a in arguments if "=" not in a and not a.startswith("-")]
-    if names:
-        return _compare(names, [a for a in arguments if a not in names])
-    options = parse(arguments, DEFAULTS)
+    if any(not _may_be_id(name) for name in names):
+        return _experiment(names, [a for a in arguments if a not in names])
+    own, queries = split(arguments, DEFAULTS)
+    options = parse(own, DEFAULTS)
     check_format(options["format"])
     runs_dir = Path(options["runs_dir"])
     sweep = Sweep.read(runs_dir, options["sweep"]) if options["sweep"] else None
-    runs = sweep.runs if sweep else all_runs(runs_dir)
-    lacking, found = absent.rows(runs, sweep), tables(runs)
-    if not found:
-        there = f": {absent.how_many(lacking)}" if lacking else ""
-        raise UserError(f"runs_dir={runs_dir}: no tested run there{there}; segsweep train makes some")
-    page.write_report(runs, lacking, found, Path(options["out"]), options["title"])
-    print_report(found, lacking, options["format"])
+    there = sweep.runs if sweep else all_runs(runs_dir)
+    runs = chosen(there, " ".join(queries), DEFAULTS)
+    report = findings(runs, _wish(arguments, options, there), sweep)
+    if not report.protocols:
+        told = f": {summary(report.rows)} ({_states(report)})" if report.rows else ""
+        raise UserError(f"runs_dir={runs_dir}: no tested run there{told}; segsweep train makes some")
+    report = write_report(report, runs, Path(options["out"]))
+    print_report(report, options["format"], options["out"])
     return 0
 
 
-def _compare(names: Sequence[str], arguments: Sequence[str]) -> int:
-    """Report one experiment beside the table that it repeats; return the exit status."""
-    from segsweep.reports import paper_page  # imports torch
-    from segsweep.reports.paper import compared
+def _may_be_id(name: str) -> bool:
+    return all(letter in "0123456789abcdef" for letter in name)
+
+
+def _wish(arguments: Sequence[str], options: dict[str, Any], runs: Sequence[RunFolder]) -> Wish:
+    """Return what the options ask for; the baseline is looked for among all runs."""
+    query, baseline = options["baseline"], list[str]()
+    if query is not None:
+        members = the_configuration(chosen(runs, query), f"baseline={query}").members
+        baseline = [member.folder.id for member in members]
+    command = shlex.join(["segsweep", "report", *arguments])
+    return Wish(options["title"], command, baseline, options["mixed"])
+
+
+def _states(report: Findings) -> str:
+    return ", ".join(f"{row.label}: {row.state}" for row in report.rows[:3]) + (
+        ", …" if len(report.rows) > 3 else ""
+    )
+
+
+def _experiment(names: Sequence[str], arguments: Sequence[str]) -> int:
+    """Report the runs of one experiment, beside the table that it repeats if it does; return the status."""
+    from segsweep.reports import paper, paper_page  # import torch and Hydra
 
     if len(names) > 1:
         raise ConfigError(
             f"{' '.join(names)}: expected one experiment; segsweep report takes them one by one"
         )
-    own, others = split(arguments, OF_PAPER)
-    asked = parse(own, {key: DEFAULTS[key] for key in OF_PAPER})
-    check_format(asked["format"])
-    comparison = compared(names[0], others)
-    paper_page.write(comparison, Path(asked["out"]), asked["title"])
-    if asked["format"] != "table":
-        print_rows(paper_page.flat(comparison), asked["format"])
+    known = dict(config_files.files("experiments"))
+    if names[0] not in known:
+        raise ConfigError(
+            f"{names[0]}: no such experiment, nor the beginning of an id; {near(names[0], known)}"
+        )
+    own, others = split(arguments, OF_EXPERIMENT)
+    options = parse(own, {key: DEFAULTS[key] for key in OF_EXPERIMENT})
+    check_format(options["format"])
+    comparison = paper.compared(names[0], others)
+    runs = comparison.runs if comparison else paper.planned_runs(names[0], others)
+    report = findings(runs, _wish([*names, *arguments], options, runs))
+    if comparison is None:
+        print_report(write_report(report, runs, Path(options["out"])), options["format"], options["out"])
         return 0
-    print_rows(paper_page.shown(comparison), "table", title=paper_page.heading(comparison))
-    for note in paper_page.notes(comparison):
-        print(note)
+    write_report(replace(report, paper=paper_page.paper_part(comparison, report)), runs, Path(options["out"]))
+    if options["format"] != "table":
+        print_rows(paper_page.flat(comparison, report), options["format"])
+        return 0
+    print_rows(paper_page.shown(comparison, report), "table", title=paper_page.heading(comparison))
+    print(*paper_page.notes(comparison), sep="\n")
     return 0
 
 
-def print_report(found: Sequence[Table], lacking: Sequence[Mapping[str, str]], format: str) -> None:
-    """Print the tables and the runs missing from them; as data, one list of rows with protocol or reason."""
-    if format == "table":
-        for table in found:
-            print_rows(shown(table), format, title=f"mIoU in %, {table.measured}", first_to_go=FIRST_TO_GO)
-        if lacking:
-            print_rows(lacking, format, title=f"not in the tables: {absent.how_many(lacking)}", fold="why")
+def print_report(report: Findings, format: str, out: str) -> None:
+    """Print sentences and tables; as data, one list of rows."""
+    if format != "table":
+        rows = flat_rows(report)
+        print_rows(rows, format, columns=list(rows[0]))
         return
-    rows: list[dict[str, Any]] = [{**row, "state": "done"} for table in found for row in table.flat()]
-    rows += [{**row, "runs": [row["run"]]} for row in lacking]
-    columns = list(dict.fromkeys(key for row in rows for key in row if key != "run"))
-    print_rows([{key: row.get(key) for key in columns} for row in rows], format, columns=columns)
+    print(*report.sentences[:SENTENCES], sep="\n")
+    if len(report.sentences) > SENTENCES:
+        print(f"… and {len(report.sentences) - SENTENCES} more sentences in {out}/report.md")
+    print()
+    for table in text_tables(report):
+        title = f"mIoU in %, {table.measured}" if table.measured else table.heading
+        print_rows(table.flat(), "table", title=title, first_to_go=table.first_to_go())
+    print(*report.notes, f"the whole report: {out}/index.html", sep="\n")

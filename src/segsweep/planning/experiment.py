@@ -59,7 +59,8 @@ class Published:
     title: paper and table. data: the images it was measured on, in words. protocol: the same as fields of
     a test's protocol card, and `weights` (last or best). measured: which figure our tests repeat. input:
     (height, width) at which multiply-accumulates are counted. unlike: for a test that is not what the paper
-    did, what the paper did, in words.
+    did, what the paper did, in words. selected: how the paper chose the epoch of its figures, in words that
+    follow "Published figures are", if that is known.
     """
 
     title: str
@@ -69,6 +70,7 @@ class Published:
     rows: Sequence[Mapping[str, Any]]
     measured: str = "miou"
     unlike: Mapping[str, str] = field(default_factory=dict)
+    selected: str | None = None
 
     @classmethod
     def of(cls, node: Mapping[str, Any]) -> "Published":
@@ -81,7 +83,7 @@ class Published:
         for key in node:
             if key not in fields:
                 raise ConfigError(f"{KEY}.{key}: no such field; {near(str(key), fields)}")
-        missing = fields.keys() - node.keys() - {"measured", "unlike"}
+        missing = fields.keys() - node.keys() - {"measured", "unlike", "selected"}
         if missing:
             raise ConfigError(
                 f"{KEY}: {' and '.join(sorted(missing))} missing; see experiments/ksac/table2.yaml"

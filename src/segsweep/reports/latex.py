@@ -22,7 +22,8 @@ PREAMBLE = r"""\documentclass{article}
 
 def latex(report: Findings, tables: Sequence[TextTable]) -> str:
     """Return a document with a table for each protocol."""
-    head = f"% {one_line(report.title)}, {report.made}, segsweep {report.segsweep}\n% {one_line(report.command)}\n"
+    made = f"% {one_line(report.title)}, {report.made}, segsweep {report.segsweep}\n"
+    head = f"{made}% {one_line(report.command)}\n"
     return "\n".join([head + PREAMBLE, *(_table(table) for table in tables), "\\end{document}\n"])
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from segsweep.errors import ConfigError
 from segsweep.reports.repeat import SEED, command
 from segsweep.runs import compare
 from segsweep.runs.contents import Card, Metrics, State, Status
@@ -99,6 +100,22 @@ def configurations(runs: Sequence[RunFolder], sweep: Sweep | None = None) -> lis
         Configuration(dict(zip(axes, key, strict=True)), tuple(sorted(found, key=_by_seed)))
         for key, found in groups.items()
     ]
+
+
+def the_configuration(runs: Sequence[RunFolder], query: str) -> Configuration:
+    """Return the one configuration that all these runs are of.
+
+    Raises:
+        ConfigError: they are of several; the message names what differs.
+    """
+    found = configurations(runs)
+    if len(found) == 1:
+        return found[0]
+    axes = [axis for axis in (found[0].axes if found else ()) if len({f.axes[axis] for f in found}) > 1]
+    values = {axis: list(dict.fromkeys(each.axes[axis] for each in found)) for axis in axes}
+    differ = "; ".join(f"{axis} is {', '.join(some)}" for axis, some in values.items())
+    choice = f", such as {axes[0]}={values[axes[0]][-1]}" if axes else ""
+    raise ConfigError(f"{query}: {len(found)} configurations ({differ}); add what chooses one{choice}")
 
 
 def _by_seed(member: Member) -> tuple[int, str]:

@@ -10,16 +10,16 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
+
 from segsweep import build
 from segsweep.config import groups as config_files
-from segsweep.errors import ConfigError, near
 from segsweep.evaluation.protocol import comparable
 from segsweep.planning.compose import Request
 from segsweep.planning.experiment import Published, published_table
 from segsweep.planning.plan import Member
 from segsweep.planning.stages import key_of
 from segsweep.profiling.network import Network, find
-from segsweep.reports.table import Cell
 from segsweep.runs.contents import Card, Metrics
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
@@ -57,10 +57,18 @@ class Line:
         return "run" not in self.printed
 
     @property
-    def cell(self) -> Cell | None:
-        """mIoU over seeds; None if nothing is measured yet."""
-        values = [figures.miou for figures, _ in self.tests]
-        return Cell(tuple(float("nan") if v is None else v for v in values)) if values else None
+    def mean(self) -> float | None:
+        """Mean of mIoU over seeds; None if nothing is measured yet."""
+        return float(np.mean(self._mious)) if self.tests else None
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation over seeds; None if there are not several."""
+        return float(np.std(self._mious, ddof=1)) if len(self.tests) > 1 else None
+
+    @property
+    def _mious(self) -> list[float]:
+        return [float("nan") if found.miou is None else found.miou for found, _ in self.tests]
 
     @property
     def protocols(self) -> list[dict[str, Any]]:
@@ -124,7 +132,7 @@ class Comparison:
     def difference(self, line: Line) -> float | None:
         """Measured minus published mIoU, in points; None if one of them is missing."""
         published = line.printed.get(self.published.measured)
-        return None if line.cell is None or published is None else 100 * line.cell.mean - published
+        return None if line.mean is None or published is None else 100 * line.mean - published
 
     @property
     def changes(self) -> list[str]:
@@ -134,22 +142,32 @@ class Comparison:
 
     @property
     def runs(self) -> list[RunFolder]:
-        """The runs that were found, each once."""
-        return list({run.id: run for line in self.lines for run in line.runs if run.strategies()}.values())
+        """The runs behind the rows, each once, those that are not planned yet too."""
+        return list({run.id: run for line in self.lines for run in line.runs}.values())
 
 
-def compared(name: str, overrides: Sequence[str]) -> Comparison:
-    """Compare the table of an experiment with its runs, composed under further overrides.
+def planned_runs(experiment: str, overrides: Sequence[str]) -> list[RunFolder]:
+    """Return the runs of an experiment, composed under further overrides, done or not.
 
     Raises:
-        ConfigError: there is no such experiment, it repeats no table, or the overrides do not fit.
+        ConfigError: the overrides do not fit.
     """
-    files = dict(config_files.files("experiments"))
-    if name not in files:
-        raise ConfigError(f"{name}: no such experiment; {near(name, files)}")
+    members = Request("report", ["-m", f"+experiments={experiment}", *overrides]).compose().sound()
+    return [folder_of(member) for member in members]
+
+
+def compared(name: str, overrides: Sequence[str]) -> Comparison | None:
+    """Compare the table of an experiment with its runs, composed under further overrides.
+
+    Returns:
+        The comparison; None if the experiment repeats no table.
+
+    Raises:
+        ConfigError: the overrides do not fit.
+    """
     node = published_table(name)
     if node is None:
-        raise ConfigError(f"{name} repeats no published table; segsweep report sweep={name} reports its runs")
+        return None
     table, request = Published.of(node), Request("report", ["-m", f"+experiments={name}", *overrides])
     planned = {member.overrides: member for member in request.compose().sound()}
     members = {row: [planned[m] for m in found] for row, found in request.axes.rows.items()}
@@ -165,9 +183,16 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison:
                 strategy = build.build(member.config.test, row["test"]).name
                 tests.append(member.folder.read_tests().get(strategy + test_suffix(member.config)))
         shipped = _shipped_strategy(row["test"]) if "test" in row else None
-        folders, there = tuple(member.folder for member in found), tuple(test for test in tests if test)
+        folders, there = tuple(map(folder_of, found)), tuple(test for test in tests if test)
         lines.append(Line(row, folders, there, *sizes.get(run, ({}, None)), shipped))
     return Comparison(name, table, tuple(lines), tuple(overrides))
+
+
+def folder_of(member: Member) -> RunFolder:
+    """Return a member's folder with its plan, which is not written yet if nothing asked for the run."""
+    folder = member.folder
+    folder.plan = member.record()
+    return folder
 
 
 def _sizes(table: Published, member: Member) -> tuple[dict[str, float], str | None]:

@@ -1,12 +1,12 @@
-"""A paper's table beside our measurements, as text for people, as plain values and as a page."""
+"""A paper's table beside our measurements, as text for people and as plain values."""
 
-from pathlib import Path
 from typing import Any
 
 from segsweep.errors import as_typed
-from segsweep.reports.page import CellText, Column, Section, intro, section, write_page
+from segsweep.reports.findings import Findings, Interval
 from segsweep.reports.paper import COUNTED, Comparison, Line
-from segsweep.reports.table import measured, tables
+from segsweep.reports.protocols import described
+from segsweep.reports.text_table import span
 from segsweep.runs.compare import MISSING, remarks_on
 from segsweep.runs.contents import State
 
@@ -17,24 +17,29 @@ HEADINGS = {
 QUOTED, OTHERWISE = "quoted", "≠"
 
 
-def write(comparison: Comparison, out: Path, title: str) -> None:
-    """Write the comparison, then the measured runs as every report shows them, with their pictures.
+def paper_part(comparison: Comparison, report: Findings) -> dict[str, Any]:
+    """Return the comparison as the report's `paper`: title, heading, columns, rows of text, notes."""
+    rows = shown(comparison, report)
+    return {
+        "title": comparison.published.title,
+        "heading": heading(comparison),
+        "columns": list(rows[0]),
+        "rows": rows,
+        "notes": notes(comparison),
+    }
 
-    Raises:
-        UserError: the folder cannot be written.
-    """
-    rows = shown(comparison)
-    descriptions = set(comparison.published.columns())
-    content = Section(
-        heading=comparison.published.title,
-        protocol=heading(comparison),
-        columns=[Column(name, name not in descriptions) for name in rows[0]],
-        rows=[[CellText(text) for text in row.values()] for row in rows],
-        notes=notes(comparison),
-    )
-    found = tables(comparison.runs)
-    sections = [content, *(section(table, out) for table in found)]
-    write_page(sections, out, title, intro(comparison.runs, (), found))
+
+def interval_of(line: Line, report: Findings) -> Interval | None:
+    """Return the interval of a line's mIoU: that of the report's cell with the same runs and strategy."""
+    wanted = {run.id for run in line.runs}
+    cells = [
+        cell
+        for row in report.rows
+        if wanted & set(row.runs)
+        for name, cell in row.cells.items()
+        if name in line.strategies and len(cell.seeds) == len(line.tests)
+    ]
+    return cells[0].miou if len(cells) == 1 and cells[0].miou.low is not None else None
 
 
 def heading(comparison: Comparison) -> str:
@@ -48,7 +53,7 @@ def heading(comparison: Comparison) -> str:
         otherwise = (
             f" ({OTHERWISE} not the published protocol: {', '.join(departures)})" if departures else ""
         )
-        parts.append(f"{measured(protocol)}{otherwise};")
+        parts.append(f"{described(protocol)}{otherwise};")
     if comparison.changes:
         parts.append(
             f"trained with {' '.join(comparison.changes)}, which is not the experiment's own training;"
@@ -63,7 +68,10 @@ def notes(comparison: Comparison) -> list[str]:
     unlike = {words: line for line in comparison.lines for words in comparison.unlike(line)}
     unlike = {words: line for words, line in unlike.items() if words not in in_heading}
     tested = [(label, [run for run in line.runs if run.strategies()]) for label, line in lines]
-    found = [f"{OTHERWISE} test {line.printed['test']}: {words}." for words, line in unlike.items()]
+    found = (
+        [f"Published figures are {comparison.published.selected}."] if comparison.published.selected else []
+    )
+    found += [f"{OTHERWISE} test {line.printed['test']}: {words}." for words, line in unlike.items()]
     found += [f"{label}: {line.printed['note']}." for label, line in lines if "note" in line.printed]
     found += [f"{label}: {words}." for label, runs in tested if (words := remarks_on(runs))]
     found += [f"{label}: {line.discrepancy}" for label, line in lines if line.discrepancy]
@@ -83,7 +91,7 @@ def _label(comparison: Comparison, line: Line) -> str:
     return ", ".join(words)
 
 
-def shown(comparison: Comparison) -> list[dict[str, str]]:
+def shown(comparison: Comparison, report: Findings) -> list[dict[str, str]]:
     """The rows as text for people; what was measured otherwise than in the paper is marked."""
     table = comparison.published
     decimals = {  # as many as the column's longest figure has in print
@@ -98,7 +106,7 @@ def shown(comparison: Comparison) -> list[dict[str, str]]:
             name, value = HEADINGS[figure], row.get(figure)
             cells[name] = MISSING if value is None else f"{value:.{decimals[figure]}f}"
             if figure == table.measured:
-                cells |= _measured(comparison, line)
+                cells |= _measured(comparison, line, interval_of(line, report))
             elif figure in COUNTED:
                 counted, apart = line.counted.get(COUNTED[figure]), line.difference_percent(figure)
                 cells[f"{name} ours"] = "" if counted is None else f"{counted:.2f}"
@@ -107,22 +115,33 @@ def shown(comparison: Comparison) -> list[dict[str, str]]:
     return found
 
 
-def _measured(comparison: Comparison, line: Line) -> dict[str, str]:
+def _measured(comparison: Comparison, line: Line, interval: Interval | None) -> dict[str, str]:
     """The cells of a row's own measurement; if there is none yet, where its runs stand."""
     mark = f" {OTHERWISE}" if comparison.unlike(line) else ""
     states = [run.status().state for run in line.runs if run.path.exists()]
     words = dict.fromkeys("not tested" if state is State.DONE else str(state) for state in states)
-    ours = QUOTED if line.quoted else f"{line.cell}{mark}" if line.cell else ", ".join(words) or MISSING
+    spread = "" if line.std is None else f" ± {100 * line.std:.2f}"
+    found = "" if line.mean is None else f"{100 * line.mean:.2f}{spread}{mark}"
     apart = comparison.difference(line)
+    ends = ""
+    if apart is not None and interval and interval.low is not None and interval.high is not None:
+        low, high = (apart + 100 * (end - interval.value) for end in (interval.low, interval.high))
+        ends = f" ({low:+.2f} to {high:+.2f})"
     lacking = f" of {len(line.runs)}" if len(line.runs) > len(line.tests) else ""
     return {
-        "ours": ours,
-        "difference": "" if apart is None else f"{apart:+.2f}{mark}",
+        "ours": QUOTED if line.quoted else found or ", ".join(words) or MISSING,
+        "ours 95 %": "" if interval is None else span(interval),
+        "difference": "" if apart is None else f"{apart:+.2f}{ends}{mark}",
         "seeds": f"{len(line.tests)}{lacking}" if line.tests else "",
     }
 
 
-def flat(comparison: Comparison) -> list[dict[str, Any]]:
+def _ends(interval: Interval | None) -> dict[str, float | None]:
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return {"miou_low": low and 100 * low, "miou_high": high and 100 * high}
+
+
+def flat(comparison: Comparison, report: Findings) -> list[dict[str, Any]]:
     """The rows as plain values: as printed, `published_…` and our own figures, runs and protocol."""
     table = comparison.published
     return [
@@ -130,8 +149,9 @@ def flat(comparison: Comparison) -> list[dict[str, Any]]:
             **{key: line.printed.get(key) for key in table.columns()},
             "quoted": line.quoted,
             **{f"published_{figure}": line.printed.get(figure) for figure in table.figures()},
-            "miou": line.cell and 100 * line.cell.mean,
-            "miou_std": None if line.cell is None or line.cell.std is None else 100 * line.cell.std,
+            "miou": None if line.mean is None else 100 * line.mean,
+            "miou_std": None if line.std is None else 100 * line.std,
+            **_ends(interval_of(line, report)),
             "seeds": len(line.tests),
             "miou_difference": comparison.difference(line),
             **{name: line.counted.get(name) for name in COUNTED.values()},

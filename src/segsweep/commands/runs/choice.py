@@ -43,30 +43,53 @@ def matching(runs: Sequence[RunFolder], filters: Sequence[str], options: Iterabl
 
 
 def queried(runs_dir: Path, query: str) -> list[RunFolder]:
-    """Return the run whose id begins with a query, or the runs that have all its settings.
-
-    Args:
-        runs_dir: where the runs are.
-        query: an id, or settings with spaces between them, such as `head=ksac seed=0,1`; `sweep=NAME` is one.
+    """Return the runs of a folder that a query means, as `chosen`; `sweep=NAME` may be one of its words.
 
     Raises:
-        ConfigError: no run has such a key.
-        UserError: no run or several have such an id, or no run has these settings.
+        UserError: no run is meant; the message names what there is.
     """
-    if "=" not in query:
-        return [find_run(runs_dir, query)]
-    settings = re.findall(r"(?:\[[^\]]*\]|[^\s\[])+", query)
-    sweeps = [word for word in settings if word.startswith("sweep=")]
-    if sweeps:
-        from segsweep.sweeps.sweep import Sweep  # imports Hydra, which takes long for a list
+    words = _words(query)
+    sweeps = [word for word in words if word.startswith("sweep=")]
+    if not sweeps:
+        return chosen(all_runs(runs_dir), query)
+    from segsweep.sweeps.sweep import Sweep  # imports Hydra, which takes long for a list
 
-        runs = Sweep.read(runs_dir, sweeps[-1].partition("=")[2]).runs
-    else:
-        runs = all_runs(runs_dir)
-    found = matching(runs, [word for word in settings if word not in sweeps], ["sweep"])
-    if not found:
-        raise UserError(f"{query}: no run in {runs_dir} has these settings; segsweep runs lists them")
+    runs = Sweep.read(runs_dir, sweeps[-1].partition("=")[2]).runs
+    return chosen(runs, " ".join(word for word in words if word not in sweeps))
+
+
+def chosen(runs: Sequence[RunFolder], query: str, options: Iterable[str] = ("sweep",)) -> list[RunFolder]:
+    """Return the runs that a query means: ids or their beginnings, and settings as in `matching`.
+
+    Words are separated by spaces outside brackets: `head=aspp head.rates=[6, 12, 18]`.
+
+    Raises:
+        ConfigError: if no run is meant; the message names what there is.
+    """
+    words = _words(query)
+    found = list(runs)
+    if ids := [word for word in words if "=" not in word]:
+        found = [_with_id(runs, id) for id in ids]
+    for word in (word for word in words if "=" in word):
+        before, found = found, matching(found, [word], options)
+        if not found:
+            key = word.partition("=")[0]
+            there = sorted({value for run in before for value in _values(run, key)})
+            among = f" among those with {' '.join(words[: words.index(word)])}" if words.index(word) else ""
+            raise ConfigError(f"{word}: no run{among}; {key} is {', '.join(there) or 'not set'}")
     return found
+
+
+def _words(query: str) -> list[str]:
+    return re.findall(r"(?:\[[^\]]*\]|[^\s\[])+", query)
+
+
+def _with_id(runs: Sequence[RunFolder], id: str) -> RunFolder:
+    matches = [run for run in runs if run.id.startswith(id)]
+    if len(matches) != 1:
+        found = f"{len(matches)} runs have" if matches else "no run here has"
+        raise ConfigError(f"{id}: {found} an id that begins so; segsweep runs lists them")
+    return matches[0]
 
 
 def _values(run: RunFolder, key: str) -> set[str]:
