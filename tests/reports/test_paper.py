@@ -175,21 +175,50 @@ def test_what_has_not_run_is_empty_and_nothing_is_written(tmp_path, capsys):
 
 def test_the_page_holds_the_comparison_and_the_runs_own_tables(report, tmp_path):
     report("dual_aspp/table4")
-    markdown, html = ((tmp_path / "out" / f"report.{kind}").read_text() for kind in ("md", "html"))
-    for page in (markdown, html):
-        assert "Dual ASPP, Table 4" in page
-        assert "not the published protocol" in page
-        assert "63.94" in page
-        assert "shapes test" in page
+    markdown, html = ((tmp_path / "out" / name).read_text() for name in ("report.md", "index.html"))
+    content = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert content["paper"]["title"] == "Dual ASPP, Table 4"
+    assert "not the published protocol" in content["paper"]["heading"]
+    assert "## Dual ASPP, Table 4" in markdown
+    assert "not the published protocol" in markdown
     assert "| true | 63.94 |" in markdown
+    assert "Measured on shapes test" in markdown
     assert "data:image/png" in html
+
+
+def test_each_measured_cell_has_its_difference_and_interval(report, runs_dir, tmp_path):
+    report("dual_aspp/table4", "seed=0,1,2")
+    content = json.loads((tmp_path / "out" / "report.json").read_text())
+    by_runs = {tuple(row["runs"]): row["cells"]["single"]["miou"] for row in content["rows"]}
+    flat = json.loads(report("dual_aspp/table4", "seed=0,1,2", "format=json"))
+    for row, shown in zip(flat, content["paper"]["rows"], strict=True):
+        cell = by_runs[tuple(row["runs"])]
+        assert (row["miou_low"], row["miou_high"]) == pytest.approx((100 * cell["low"], 100 * cell["high"]))
+        apart = row["miou"] - row["published_miou"]
+        low, high = (apart + 100 * (cell[end] - cell["value"]) for end in ("low", "high"))
+        assert shown["difference"] == f"{apart:+.2f} ({low:+.2f} to {high:+.2f}) ≠"
+
+
+def test_how_the_published_epoch_was_chosen_is_said(report):
+    assert "Published figures are of the epoch that is best on the val images themselves" in report(
+        "atonet/table3"
+    )
+
+
+def test_an_experiment_without_a_table_reports_its_runs(tmp_path, capsys):
+    """None of them is planned yet: they are told with the command that trains them."""
+    assert run(["report", "demo", f"runs_dir={tmp_path / 'runs'}", f"out={tmp_path / 'out'}"]) == 0
+    assert "No none run finished: 1 planned." in capsys.readouterr().out
+    rows = json.loads((tmp_path / "out" / "report.json").read_text())["rows"]
+    assert [row["state"] for row in rows] == ["planned"] * 3
+    assert rows[0]["command"] == f"segsweep train -m +experiments=demo runs_dir={tmp_path / 'runs'}"
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
         ("ksac/tabel2", (), "ksac/tabel2: no such experiment; did you mean ksac/table"),
-        ("demo", (), "demo repeats no published table; segsweep report sweep=demo"),
         ("ksac/table1", ("atonet/table1",), "expected one experiment"),
         ("ksac/table1", ("head=aspp",), "the experiment's rows say this themselves"),
         ("ksac/table1", ("format=text",), "format=text"),
