@@ -28,14 +28,10 @@ def test_the_wheel_holds_configuration_and_experiments(wheel):
         shipped = {f"segsweep/{path.relative_to(root())}" for path in (root() / folder).rglob("*.yaml")}
         assert shipped
         assert shipped <= names
-<<<<<<< HEAD
     reports = root() / "src" / "segsweep" / "reports"
     drawn_by = [path for kind in ("page", "charts", "templates") for path in (reports / kind).glob("*.*")]
     assert len(drawn_by) > 15
     assert {f"segsweep/reports/{path.relative_to(reports)}" for path in drawn_by} <= names
-=======
-    assert {"segsweep/reports/templates/report.md.j2", "segsweep/reports/page/index.html.j2"} <= names
->>>>>>> 3d45558 (Report intervals, paired differences and what has not finished, in five formats; compare two configurations)
     assert "hydra_plugins/segsweep_plugins.py" in names
     assert not [name for name in names if name.startswith("tests")]
 

@@ -44,7 +44,19 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPER
 ENVIRONMENT = {"SEGSWEEP_RUNS", "SEGSWEEP_DATA", "SEGSWEEP_CONF"}
 """Variables that name folders; a `~` in them is expanded here if no shell has done so."""
 
-COMMANDS = ("plan", "train", "test", "runs", "profile", "data", "report", "compare", "figure", "wandb", "execute")
+COMMANDS = (
+    "plan",
+    "train",
+    "test",
+    "runs",
+    "profile",
+    "data",
+    "report",
+    "compare",
+    "figure",
+    "wandb",
+    "execute",
+)
 """Each is a module of `segsweep.commands` with `main`; `execute` is for launchers, not for people."""
 
 
