@@ -76,17 +76,18 @@ def test_configurations_are_all_but_the_seed(runs):
 
 def test_a_cell_is_its_seeds_mean_with_an_interval(runs):
     cell = report_on(runs).rows[1].cells["single"]
-    figures = []
+    figures, pixels = [], 0
     for seed in cell.seeds:
         with np.load(runs / seed.run / "tests/single/counts.npz") as file:
             rows = [file[name] for name in ("tp", "fp", "fn", "boundary_tp", "boundary_fp", "boundary_fn")]
             figures.append(float(miou(np.stack(rows, 1).sum(0))))
+            pixels += file["tp"].sum() + file["fn"].sum()
     assert cell.miou.value == pytest.approx(np.mean(figures))
     assert cell.std == pytest.approx(np.std(figures, ddof=1))
     assert [seed.value for seed in cell.seeds] == pytest.approx(figures)
     assert cell.miou.low < cell.miou.value < cell.miou.high
     assert [each.name for each in cell.per_class] == ["ground", "tree", "car", "pole"]
-    assert np.array(cell.confusion).sum() == 3 * 12 * np.mean(np.array(cell.confusion)) * 16 / 36
+    assert np.sum(cell.confusion) == pixels
 
 
 def test_the_first_sentences_answer_the_question(runs):

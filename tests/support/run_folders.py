@@ -15,7 +15,7 @@ from segsweep.statistics.figures import FIGURES, class_accuracy, class_boundary_
 
 CLASSES = ("ground", "tree", "car", "pole")
 CARD = {
-    "dataset": "shapes", "split": "test", "split_hash": "0123", "images": 12, "image_sizes": ["48x48"],
+    "dataset": "shapes", "split": "test", "split_hash": "0123", "images": 30, "image_sizes": ["48x48"],
     "label_sizes": ["48x48"], "absent_classes": "absent: left out", "num_classes": len(CLASSES),
     "checkpoint": {"which": "last", "step": 4, "sha256": "4567"}, "precision": "float32",
 }  # fmt: skip
@@ -28,7 +28,7 @@ def write_run(
     tests: Mapping[str, float] | None = None,
     state: str = "done",
     card: Mapping[str, Any] | None = None,
-    images: int = 12,
+    images: int = 30,
     **status: Any,
 ) -> RunFolder:
     """Write a run and its tests.
