@@ -16,10 +16,10 @@ from segsweep.training import logger_services
 from segsweep.training.logger_services import Mlflow, TensorBoard
 from segsweep.training.loggers import RunInfo, RunLogger, Service
 from segsweep.training.metrics_file import MetricsFile
-from segsweep.training.results import Picture, Results
+from segsweep.training.results import Evaluation, Picture, Results, Weights
 from segsweep.training.wandb_files import logged_in
 from segsweep.training.wandb_logger import Wandb, cut
-from tests.training.wandb_records import found, history, summary
+from tests.training.wandb_records import artifacts, found, history, summary, tables
 
 CLASSES = ("sky", "road, wet")
 SERVICES = {"wandb": Wandb, "tensorboard": TensorBoard, "mlflow": Mlflow}
@@ -50,7 +50,24 @@ def train(folder: Path, after: int, until: int, killed: bool = False, service: s
             logger.log(row)
     if killed:
         os.kill(os.getpid(), signal.SIGKILL)
-    logger.finish(Results({"test/single/miou": 0.5}))
+    logger.finish(results(folder))
+
+
+def results(folder: Path) -> Results:
+    """All that a run may have to show."""
+    weights, parent = (Weights(run, folder / f"{run}.ckpt") for run in ("abc", "parent"))
+    for one in (weights, parent):
+        one.file.write_text(f"weights of {one.run}")
+    classes = {
+        "sky": {"iou": 0.5, "low": 0.25, "high": 0.75},
+        "road, wet": {"iou": 0.5, "low": None, "high": None},
+    }
+    labels = np.array([[0, 1, 255]] * 2)
+    picture = Picture(
+        "seq/1", np.zeros((2, 3, 3), np.uint8), {"truth": labels, "single": labels}, {"miou single": 1.0}
+    )
+    evaluation = Evaluation("single", classes, np.array([[3, 1], [0, 2]]))
+    return Results({"test/single/miou": 0.5}, (evaluation,), (picture,), weights, parent)
 
 
 def in_a_process(*arguments: object) -> None:
@@ -67,7 +84,7 @@ def test_steps_grow_over_kills_and_no_validation_is_lost(tmp_path, monkeypatch):
     there = [row["_step"] for row in history(tmp_path)]
     in_a_process(str(tmp_path), 390, 400, True)  # and again before its first buffer is full
     in_a_process(str(tmp_path), 390, 402, False)
-    rows = history(tmp_path)
+    *rows, end = history(tmp_path)
     assert 0 < len(there) < 400
     assert [row["_step"] for row in rows] == [row["step"] for row in rows] == list(range(1, 403))
     assert [row["loss"] for row in rows] == [1 / step for step in range(1, 403)]
@@ -77,6 +94,23 @@ def test_steps_grow_over_kills_and_no_validation_is_lost(tmp_path, monkeypatch):
     runs = [record.run for record in found(tmp_path)["run"]]
     assert {run.run_id for run in runs} == {"abc"}
     assert summary(tmp_path)["test/single/miou"] == 0.5
+    assert (end["_step"], end["step"]) == (403, 402), "the tables have a step of wandb's own"
+    found_tables = tables(tmp_path)
+    assert found_tables["test/single/classes"]["data"] == [
+        ["sky", 0.5, 0.25, 0.75],
+        ["road, wet", 0.5, None, None],
+    ]
+    cells = [
+        ["sky", "sky", 3],
+        ["sky", "road, wet", 1],
+        ["road, wet", "sky", 0],
+        ["road, wet", "road, wet", 2],
+    ]
+    assert found_tables["test/single/confusion_table"]["data"] == cells
+    ((name, image, miou),) = found_tables["test/predictions"]["data"]
+    assert (name, set(image["masks"]), miou) == ("seq/1", {"truth", "single"}, 1.0)
+    models = [(one.name, one.use_after_commit) for one in artifacts(tmp_path, "model")]
+    assert models == [("run-parent", True), ("run-abc", False)]
     (tags,) = {tuple(run.tags) for run in runs}
     assert [len(tag) for tag in tags] == [64, 64]
 
