@@ -162,7 +162,8 @@ def test_ticked_rows_enter_the_charts(page):
     assert is_in_view(page, ".chart.classes")
     before = page.locator(".chart.classes .mark-rect path").count()
     page.locator('tr[data-row="r0"] input').uncheck()
-    assert len(texts(page, ".legend span")) == 2
+    assert len(texts(page, ".legend:not(.colours) span")) == 2
+    assert texts(page, ".legend.colours span") == synthetic()["protocols"][0]["classes"]
     page.wait_for_function(f"document.querySelectorAll('.chart.classes .mark-rect path').length < {before}")
 
 

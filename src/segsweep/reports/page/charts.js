@@ -75,6 +75,8 @@ async function draw(chart) {
     stage.replaceChildren(el("p", { class: "notes" }, "No tested configuration passes the filter."));
     return;
   }
+  const hasData = (layer) => !layer.data || specification.datasets[layer.data.name].length;
+  if (specification.layer) specification.layer = specification.layer.filter(hasData);
   const tooltip = { theme: isDark() ? "dark" : "light" };
   const options = { actions: false, renderer: "svg", config: look(), tooltip };
   chart.result = await vegaEmbed(stage, specification, options);

@@ -6,7 +6,14 @@ let pictures = null;
 function gallery() {
   if (!report.gallery.length) return null;
   const lines = report.gallery.map((line, at) => galleryLine(line, at));
-  return el("section", { class: "gallery" }, el("h2", {}, "Images"), lines);
+  return el("section", { class: "gallery" }, el("h2", {}, "Images"), classColours(), lines);
+}
+
+function classColours() {
+  const { classes, palette } = report.protocols[0] ?? { classes: [], palette: [] };
+  const named = classes.filter((name, at) => palette[at]);
+  return named.length > 0 && el("p", { class: "legend colours" }, named.map((name, at) =>
+    el("span", {}, el("i", { style: `background:rgb(${palette[at].map(Number).join(",")})` }), name)));
 }
 
 function galleryLine(line, at) {

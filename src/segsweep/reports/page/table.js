@@ -91,14 +91,14 @@ class ResultsTable {
     return el("th", { scope: "col", class: column.number && "number", "data-key": column.key }, button);
   }
 
-  /** Put the lines that pass the filter into the order that is asked for; those without a value come last. */
+  /** Put the lines that pass the filter into the order that is asked for; what has no value comes last. */
   arrange() {
     const passing = this.lines.filter((line) => this.words.every((word) => contains(line, word)));
     const column = this.columns.find((one) => one.key === this.sorted?.key);
     if (column) {
       const down = this.sorted.down ? -1 : 1;
       passing.sort((a, b) => compareValues(column.value(a.row), column.value(b.row), down));
-    }
+    } else passing.sort((a, b) => isTested(b.row) - isTested(a.row));
     for (const head of this.heads) {
       const mine = head.dataset.key === this.sorted?.key;
       head.setAttribute("aria-sort", mine ? (this.sorted.down ? "descending" : "ascending") : "none");
