@@ -70,3 +70,21 @@ def test_difference_of_a_real_sweep():
     assert 100 * found.high == pytest.approx(-1.14, abs=0.1)
     assert found.p_images < 0.001
     assert found.verdict_seeds == "3 seeds: too few for a verdict over seeds (6 would do)"
+
+
+def test_a_configuration_without_a_figure_is_told_apart_from_none():
+    """Its labels are all ignored in these images, or nothing is left of them."""
+    one = measured(40)
+    nothing = Measured(one.seeds, np.zeros_like(one.counts))
+    table = compare_all([one, nothing, measured(40, better=0.1)], resampling(40, resamples=100), 0)
+    assert np.isnan([table.estimates[1].value, table.estimates[1].low]).all()
+    assert np.isnan([table.differences[1].value, table.differences[1].p_images, table.p_holm[1]]).all()
+    assert table.p_holm[2] < 0.05
+    assert (table.best, table.letters) == ((False, False, True), ("b", "", "a"))
+
+
+def test_one_image_has_figures_and_no_intervals():
+    table = compare_all([measured(1), measured(1, better=0.1)], resampling(1, resamples=10), 0)
+    assert np.isnan([table.estimates[0].low, table.differences[1].low, table.differences[1].smallest]).all()
+    assert table.differences[1].p_images == 1
+    assert table.letters == ("a", "a")
