@@ -68,6 +68,8 @@ def lines(result: Versus) -> Iterator[str]:
     yield f"  second − first: {100 * difference.value:+.2f} points"
     over = plural(result.images, "image")
     yield f"  95 % over {over}: {100 * difference.low:+.2f} to {100 * difference.high:+.2f}"
+    if (grouped := result.grouped) is not None:
+        yield f"  95 % over {result.unit}: {100 * grouped.low:+.2f} to {100 * grouped.high:+.2f}"
     yield f"  p over images: {difference.p_images:.2g} (paired permutation)"
     by_seed = ", ".join(f"{100 * value:+.2f}" for value in difference.by_seed)
     yield f"  by seed: {by_seed or 'no seed in common, so means over all seeds are compared'}"

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from segsweep import __version__
-from segsweep.reports.cells import column, plain_cell
+from segsweep.reports.cells import Column, column, plain_cell
 from segsweep.reports.findings import Cell, Findings, Protocol, Row, Run
 from segsweep.reports.members import Configuration, configurations
 from segsweep.reports.network_sizes import Size, count
@@ -46,11 +46,14 @@ def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) 
     ]
     strategies = _strategies(rows)
     cells = {ids[id(row)]: dict[str, Cell]() for row in rows}
-    for name in firsts:
+    for place, name in enumerate(firsts):
         for strategy in strategies:
             measured = [row for row in rows if row.protocol == name and row.of(strategy)]
-            for row, cell in zip(measured, _column(measured, strategy, bases[name], wish), strict=True):
+            made = _column(measured, strategy, bases[name], wish)
+            for row, cell in zip(measured, made.cells, strict=True):
                 cells[ids[id(row)]][strategy] = cell
+            if made.groups:
+                protocols[place] = replace(protocols[place], groups=made.groups, caveat=made.caveat)
     counted, problems = ({}, []) if wish.quick else count(_networks(rows, ids))
     by_name = {protocol.id: protocol for protocol in protocols}
     shown = [
@@ -83,10 +86,10 @@ def _strategies(rows: Sequence[Entry]) -> list[str]:
     return sorted(names, key=lambda name: (name != "single", len(name), name))
 
 
-def _column(rows: Sequence[Entry], strategy: str, base: Entry | None, wish: Wish) -> list[Cell]:
+def _column(rows: Sequence[Entry], strategy: str, base: Entry | None, wish: Wish) -> Column:
     results = [row.of(strategy) for row in rows]
     if wish.quick:
-        return [plain_cell(tests) for tests in results]
+        return Column(tuple(map(plain_cell, results)))
     return column(results, next((index for index, row in enumerate(rows) if row is base), None))
 
 

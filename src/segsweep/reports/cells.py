@@ -5,17 +5,20 @@ from the counts of each image, which are read here once for a column and then dr
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from segsweep.errors import DataError
-from segsweep.evaluation.counts import Counts
+from segsweep.errors import DataError, UserError
+from segsweep.evaluation.counts import Counts, Groups
 from segsweep.reports.findings import Cell, GroupInterval, Interval, NamedInterval, SeedFigure, ToBaseline
+from segsweep.reports.grouping import groups_of
 from segsweep.reports.members import Member
 from segsweep.runs.contents import Card, Metrics
+from segsweep.runs.folder import RunFolder
 from segsweep.statistics.intervals import class_estimates, estimate
 from segsweep.statistics.measured import Measured
 from segsweep.statistics.paired import Difference
@@ -45,33 +48,48 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """The counts of a configuration's seeds, images in the order of their names."""
+    """The counts of a configuration's seeds, images in the order of their names, and these images' groups."""
 
     measured: Measured
     ids: tuple[str, ...]
     confusion: NDArray[np.int64]
+    groups: Groups | None
+
+    def grouped(self) -> Resampling | None:
+        """Return the resampling of whole groups, or of blocks within them if they are few."""
+        if self.groups is None:
+            return None
+        unit = "groups" if len(set(self.groups.names)) >= FEW_GROUPS else "blocks"
+        noun = self.groups.unit
+        noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+        return resampling(self.measured.images, self.groups.names, unit, noun=noun)
 
 
-def column(
-    results: Sequence[Sequence[Result]], baseline: int | None, groups: Mapping[str, str] | None = None
-) -> list[Cell]:
+@dataclass(frozen=True)
+class Column:
+    """The cells of all configurations; the number of images by group, and what an interval does not say."""
+
+    cells: tuple[Cell, ...]
+    groups: Mapping[str, int] | None = None
+    caveat: str | None = None
+
+
+def column(results: Sequence[Sequence[Result]], baseline: int | None) -> Column:
     """Return the cell of each configuration, given its tests, one a seed.
 
     Args:
         results: the tests by configuration, at least one each, all under one protocol and strategy.
         baseline: the index of the configuration that the others are compared with, if it is measured.
-        groups: the group of each image, such as its drive, by the image's name.
     """
     cells = [plain_cell(tests) for tests in results]
     counted = _alike([read_counts(tests) for tests in results])
     known = [index for index, found in enumerate(counted) if found is not None]
     if not known:
-        return cells
+        return Column(tuple(cells))
     some = [found for found in counted if found is not None]
-    images = resampling(some[0].measured.images)
+    images, grouped = resampling(some[0].measured.images), some[0].grouped()
     first = known.index(baseline) if baseline in known else None
     compared = compare_all([found.measured for found in some], images, first)
-    grouped = _grouped(some[0].ids, groups)
     for place, (index, found) in enumerate(zip(known, some, strict=True)):
         classes = list(results[index][0].metrics.per_class)
         cells[index] = replace(
@@ -81,7 +99,8 @@ def column(
             best=compared.best[place],
             difference=to_baseline(compared.differences[place], compared.p_holm[place]),
         )
-    return cells
+    groups = Counter(some[0].groups.names) if some[0].groups else None
+    return Column(tuple(cells), groups, grouped.caveat if grouped else None)
 
 
 def to_baseline(difference: Difference | None, p_holm: float | None) -> ToBaseline | None:
@@ -133,7 +152,6 @@ def with_intervals(
         found = estimate(counted.measured, images, name)
         return Interval(getattr(cell, name).value, found.low, found.high)
 
-    of_groups = estimate(counted.measured, grouped) if grouped else None
     per_class = zip(classes, class_estimates(counted.measured, images), strict=True)
     return replace(
         cell,
@@ -141,17 +159,22 @@ def with_intervals(
         pixel_accuracy=over_images("pixel_accuracy"),
         fwiou=over_images("fwiou"),
         boundary_iou=over_images("boundary_iou"),
-        groups=GroupInterval(grouped.unit, of_groups.low, of_groups.high) if grouped and of_groups else None,
+        groups=_over_groups(counted, grouped) if grouped else None,
         per_class=tuple(NamedInterval(each.value, each.low, each.high, name) for name, each in per_class),
         confusion=tuple(map(tuple, counted.confusion.tolist())) if len(classes) <= MOST_CLASSES else None,
     )
 
 
+def _over_groups(counted: Counted, grouped: Resampling) -> GroupInterval:
+    found = estimate(counted.measured, grouped)
+    return GroupInterval(grouped.unit, found.low, found.high)
+
+
 def read_counts(results: Sequence[Result]) -> Counted | None:
     """Read the counts of a configuration's tests; None, with a warning, if some are damaged or not there."""
     rows, seeds = [], []
-    confusion: NDArray[np.int64] | None = None
-    ids: tuple[str, ...] | None = None
+    confusion: NDArray[np.int64] = np.zeros((), np.int64)
+    first: Counts | None = None
     for result in results:
         folder = result.member.folder
         try:
@@ -159,30 +182,34 @@ def read_counts(results: Sequence[Result]) -> Counted | None:
         except DataError as error:
             log.warning(f"no intervals: {error}")
             return None
-        order = np.argsort(counts.ids)
-        names = tuple(counts.ids[i] for i in order)
-        if ids not in (None, names):
+        if first is not None and sorted(first.ids) != sorted(counts.ids):
             log.warning(f"no intervals: {folder.tests / result.test} is of other images than other seeds'")
             return None
-        ids = names
+        first = first or counts
         seeds.append(result.member.seed if result.member.seed not in seeds else folder.id)
-        rows.append(counts.rows[order])
-        confusion = counts.confusion if confusion is None else confusion + counts.confusion
-    assert ids is not None
-    assert confusion is not None
-    return Counted(Measured(tuple(seeds), np.stack(rows)), ids, confusion)
+        rows.append(counts.rows[np.argsort(counts.ids)])
+        confusion = confusion + counts.confusion
+    assert first is not None
+    return Counted(
+        Measured(tuple(seeds), np.stack(rows)),
+        tuple(sorted(first.ids)),
+        confusion,
+        _groups(results[0].member.folder, first),
+    )
+
+
+def _groups(run: RunFolder, counts: Counts) -> Groups | None:
+    """Return the groups of the images in the order of their names; None if that cannot be known."""
+    try:
+        groups = groups_of(run, counts)
+    except UserError:  # the run's configuration is damaged
+        return None
+    if groups is None:
+        return None
+    return Groups(groups.unit, tuple(groups.names[i] for i in np.argsort(counts.ids)))
 
 
 def _alike(found: Sequence[Counted | None]) -> list[Counted | None]:
     """Leave out counts of other images than the first ones', as these cannot be paired."""
     first = next((each.ids for each in found if each is not None), None)
     return [each if each is not None and each.ids == first else None for each in found]
-
-
-def _grouped(ids: Sequence[str], groups: Mapping[str, str] | None) -> Resampling | None:
-    """Return the resampling of whole groups, or of blocks within them if they are few."""
-    if groups is None or not all(id in groups for id in ids):
-        return None
-    names = [groups[id] for id in ids]
-    unit = "groups" if len(set(names)) >= FEW_GROUPS else "blocks"
-    return resampling(len(ids), names, unit)

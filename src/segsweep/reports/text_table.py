@@ -145,6 +145,8 @@ def caption(report: Findings, rows: Sequence[Row], strategies: Sequence[str]) ->
     parts = [f"mIoU in %, mean ± standard deviation over seeds ({number})"]
     if any(cell.miou.low is not None for cell in cells):
         parts.append("95 %: interval over images, given the trained networks")
+    caveats = {protocol.caveat for protocol in report.protocols if protocol.caveat}
+    parts += [f"{caveat}, over which report.json has intervals too" for caveat in sorted(caveats)]
     if any(cell.difference for cell in cells):
         parts.append(f"difference: points to {base}, paired over images and seeds, with its 95 % interval")
     if any(cell.letters for cell in cells) and len(rows) > 1:

@@ -48,6 +48,10 @@ class Versus:
     first: Side
     second: Side
     difference: Difference
+    grouped: Difference | None
+    """The same if groups of images, or blocks within these, are resampled."""
+    unit: str
+    """What `grouped` resamples, in words."""
 
     def flat(self) -> dict[str, Any]:
         """Return the comparison as one object of plain values; differences in points."""
@@ -72,6 +76,8 @@ class Versus:
             "second_value": 100 * self.second.estimate.value,
             "protocol": self.protocol,
             "runs": [[r.member.folder.id for r in side.results] for side in (self.first, self.second)],
+            "groups": self.grouped
+            and {"unit": self.unit, "low": 100 * self.grouped.low, "high": 100 * self.grouped.high},
             "unfinished": [[*side.unfinished] for side in (self.first, self.second)],
         }
 
@@ -97,6 +103,8 @@ def versus(
     if counted[0].ids != counted[1].ids:
         raise ConfigError(f"{' and '.join(queries)} were tested on different images")
     weights = resampling(counted[0].measured.images)
+    one, two = (found.measured for found in counted)
+    grouped = counted[0].grouped()
     sides = [
         Side(query, one, tuple(tests), estimate(found.measured, weights, figure))
         for query, one, tests, found in zip(queries, configurations, results, counted, strict=True)
@@ -108,7 +116,9 @@ def versus(
         images=counted[0].measured.images,
         first=sides[0],
         second=sides[1],
-        difference=difference(counted[0].measured, counted[1].measured, weights, figure),
+        difference=difference(one, two, weights, figure),
+        grouped=difference(one, two, grouped, figure) if grouped else None,
+        unit=", ".join(filter(None, (grouped.unit, grouped.caveat))) if grouped else "",
     )
 
 
