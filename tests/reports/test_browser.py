@@ -176,7 +176,7 @@ def test_the_gallery_unpacks_its_pictures_and_enlarges_them(page):
     page.locator(".tile").first.click()
     assert page.locator("dialog[open] img").is_visible()
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.locator("dialog").wait_for(state="detached")
 
 
 def test_dark_follows_the_system_and_the_button(browser, file):
@@ -242,6 +242,27 @@ def test_what_a_report_lacks_leaves_no_shell(browser, tmp_path):
     with opened(browser, written(tmp_path, report)) as page:
         assert texts(page, "h2") == ["Results"]
         assert texts(page, "figure h3") == ["mIoU, single", "IoU per class"]
+
+
+def test_runs_without_counts_have_no_intervals_and_do_no_harm(browser, tmp_path):
+    report = synthetic(pictures=False)
+    for row in report["rows"]:
+        for cell in row["cells"].values():
+            for figure in ("miou", "pixel_accuracy", "fwiou", "boundary_iou"):
+                cell[figure] |= {"low": None, "high": None}
+            cell |= {"per_class": [], "confusion": None, "difference": None, "groups": None, "complete": None}
+    with opened(browser, written(tmp_path, report)) as page:
+        assert set(texts(page, "table.main .between")) == {""}
+        assert is_in_view(page, ".chart.forest")
+        assert page.locator(".chart.forest .mark-symbol path").count() == 9
+        assert page.locator(".chart.forest .layer_0_marks line").count() == 0
+
+
+def test_the_papers_table_stands_with_what_is_to_be_said_of_it(page):
+    paper = synthetic()["paper"]
+    assert texts(page, ".paper th[scope=col]") == paper["columns"]
+    assert texts(page, ".paper td") == [row[name] for row in paper["rows"] for name in paper["columns"][1:]]
+    assert texts(page, ".paper .notes") == [paper["heading"], *paper["notes"]]
 
 
 def test_unlike_protocols_stand_apart_and_are_marked(browser, tmp_path):

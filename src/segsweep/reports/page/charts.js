@@ -75,8 +75,7 @@ async function draw(chart) {
     stage.replaceChildren(el("p", { class: "notes" }, "No tested configuration passes the filter."));
     return;
   }
-  const hasData = (layer) => !layer.data || specification.datasets[layer.data.name].length;
-  if (specification.layer) specification.layer = specification.layer.filter(hasData);
+  if (specification.layer) specification.layer = specification.layer.filter((layer) => hasData(layer, specification.datasets));
   const tooltip = { theme: isDark() ? "dark" : "light" };
   const options = { actions: false, renderer: "svg", config: look(), tooltip };
   chart.result = await vegaEmbed(stage, specification, options);
@@ -84,6 +83,13 @@ async function draw(chart) {
     const run = item?.datum?.run;
     if (run && report.runs[run]) location.hash = `run=${encodeURIComponent(run)}`;
   });
+}
+
+/** Whether a layer has anything to draw: single seeds have no points of their own, runs without counts no intervals. */
+function hasData(layer, datasets) {
+  const rows = datasets[layer.data?.name ?? "rows"];
+  const fields = ["x", "y"].map((channel) => layer.encoding[channel]?.field).filter(Boolean);
+  return fields.every((field) => rows.some((row) => row[field] !== null)) && rows.length > 0;
 }
 
 /** Draw again what was seen and is still on the page; forget what is not. */
@@ -115,7 +121,7 @@ function plainTable(head, rows, caption = null) {
     el("thead", {}, el("tr", {}, head.map((name) => el("th", { scope: "col" }, name)))),
     el("tbody", {}, rows.map((row) =>
       el("tr", {}, row.map((cell, at) =>
-        at ? el("td", { class: /^[+−]?\d/.test(shown(cell)) && "number" }, shown(cell))
+        at ? el("td", { class: /^[+−-]?\d/.test(shown(cell)) && "number" }, shown(cell))
           : el("th", { scope: "row" }, shown(cell)))))),
   );
 }

@@ -4,8 +4,10 @@
 const MOST_IN_FOREST = 40;
 const COSTS = { params: ["parameters (M)", 1e6], macs: ["MACs (G)", 1e9], latency_ms: ["latency (ms)", 1] };
 
+/** An estimate in percent; runs without counts have no interval. */
 function inPercent(estimate) {
-  return { value: 100 * estimate.value, low: 100 * estimate.low, high: 100 * estimate.high };
+  const scaled = (share) => (share === null || share === undefined ? null : 100 * share);
+  return { value: scaled(estimate.value), low: scaled(estimate.low), high: scaled(estimate.high) };
 }
 
 /** A row's place among the chosen ones, its colour and name: what every chart needs of it. */

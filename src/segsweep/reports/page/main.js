@@ -14,10 +14,11 @@ function summary() {
 
 function paper() {
   if (!report.paper) return null;
-  const { title, columns, rows } = report.paper;
-  const cells = (row) => (Array.isArray(row) ? row : columns.map((name) => row[name]));
-  const table = plainTable(columns, rows.map(cells), title);
-  return el("section", { class: "paper" }, el("h2", {}, "Beside the paper"), el("div", { class: "scroll", tabindex: 0 }, table));
+  const { title, heading, columns, rows, notes } = report.paper;
+  const table = plainTable(columns, rows.map((row) => columns.map((name) => row[name])), title);
+  const said = notes?.length > 0 && el("ul", { class: "notes" }, notes.map((note) => el("li", {}, note)));
+  return el("section", { class: "paper" }, el("h2", {}, "Beside the paper"), heading && el("p", { class: "notes" }, heading),
+    el("div", { class: "scroll", tabindex: 0 }, table), said);
 }
 
 function allEffects() {
