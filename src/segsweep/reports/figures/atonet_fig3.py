@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from matplotlib.transforms import Bbox
 
 from segsweep import build
 from segsweep.config import groups as config_files
@@ -35,6 +37,11 @@ TEST, SEED = "single", "seed"
 MIOU = ("miou", "val_miou", "test_miou")
 MARKERS = "osD^vP"
 OURS = "#d55e00"
+PANELS = ("Cityscapes", "CamVid")
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
+LETTER = (0.0075, 0.027)
+GAP = 0.005
+"""About the width and height of a letter of a name, and the space around one, as shares of a panel."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +84,9 @@ def published() -> Iterator[Point]:
 
 
 def dataset_of(data: str) -> str:
-    """Return the dataset of a panel: `cityscapes` for `Cityscapes val`, `camvid` for `camvid720`."""
-    return data.split()[0].lower().rstrip("0123456789")
+    """Return the dataset of a panel: `Cityscapes` for `Cityscapes val`, `CamVid` for `camvid720`."""
+    word = data.split()[0].rstrip("0123456789")
+    return next((name for name in PANELS if name.lower() == word.lower()), word)
 
 
 def measured(runs: Sequence[TrainedRun]) -> list[Point]:
@@ -86,14 +94,17 @@ def measured(runs: Sequence[TrainedRun]) -> list[Point]:
     folders = [one.run for one in runs]
     axes = [axis for axis in compare.axes(folders) if axis != SEED]
     groups: dict[tuple[str, ...], list[tuple[TrainedRun, float, Card]]] = {}
+    untested: list[str] = []
     for one in runs:
         figures, card = one.run.read_tests().get(TEST, (None, None))
         if figures is None or card is None or figures.miou is None:
-            log.warning(f"left out: run {one.run.id} has no test {TEST}; segsweep test makes it")
+            untested.append(one.run.id)
             continue
         # The dataset is part of the key even where it does not differ: a panel is of one.
         key = (card.dataset, *compare.describe(one.run, axes).values())
         groups.setdefault(key, []).append((one, 100 * figures.miou, card))
+    if untested:
+        log.warning(f"left out, without a test {TEST}: {', '.join(untested)}; segsweep test makes it")
     speeds = frames_a_second([(some[0][0], size_of(some[0][2])) for some in groups.values()])
     found = []
     for (data, *words), some, (fps, machine) in zip(groups, groups.values(), speeds, strict=True):
@@ -141,9 +152,38 @@ def _panel(axes: Axes, name: str, points: Sequence[Point]) -> None:
             marker="*" if ours else MARKERS[number % len(MARKERS)], markersize=9 if ours else 4,
             color=OURS if ours else f"C{number}", zorder=3 if ours else 2,
         )  # fmt: skip
-        for x, y, point in zip(fps, means, some, strict=True):
-            axes.annotate(point.name, (x, y), (4, 3), textcoords="offset points", fontsize=5.5)
     axes.set_xscale("log")
-    axes.set(title=name, xlabel="frames a second", ylabel="mIoU (%)")
+    axes.set(title=name, xlabel="frames a second", ylabel="mIoU (%)", xticks=TICKS)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    fastest, slowest = max(point.fps for point in points), min(point.fps for point in points)
+    axes.set_xlim(slowest / 1.6, fastest * 2)
+    axes.set_ylim(*axes.get_ylim())  # as now, for the names' places
     axes.grid(alpha=0.3)
     axes.legend(fontsize=6, loc="upper left", bbox_to_anchor=(0, -0.16), frameon=False)
+    _label(axes, points)
+
+
+def _label(axes: Axes, points: Sequence[Point]) -> None:
+    """Write each point's name beside it, on the first of four sides where no other name is yet."""
+    place = axes.transScale + axes.transLimits
+    taken: list[Bbox] = []
+    for point in sorted(points, key=lambda point: -point.fps):
+        x, y = place.transform((point.fps, float(np.mean(point.mious))))
+        width, height = LETTER[0] * len(point.name), LETTER[1]
+        boxes = [
+            Bbox.from_bounds(
+                x - (width if right else 0), y - (height if below else -GAP), width, height - GAP
+            )
+            for below in (False, True)
+            for right in (False, True)
+        ]
+        clear = [n for n, box in enumerate(boxes) if not box.count_overlaps(taken)]
+        side = clear[0] if clear else 0
+        taken.append(boxes[side])
+        axes.annotate(
+            point.name, (point.fps, float(np.mean(point.mious))), fontsize=5.5,
+            xytext=(-4 if side % 2 else 4, -7 if side > 1 else 2), textcoords="offset points",
+            ha="right" if side % 2 else "left",
+            color=OURS if point.measured else "black",
+        )  # fmt: skip
