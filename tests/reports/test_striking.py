@@ -63,3 +63,4 @@ def test_half_of_the_images_are_of_each_rule_and_none_twice(counts):
 
 def test_equal_networks_have_no_image_in_which_they_differ(counts):
     assert most_different(counts[[0, 0]], ("x", "y"), 3) == []
+    assert pair(counts[[0, 0]]) == (0, 1)

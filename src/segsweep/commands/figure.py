@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from segsweep.commands.options import RUNS_DIR, parse, split
 from segsweep.commands.runs.choice import queried
 from segsweep.errors import ConfigError
-from segsweep.reports.figures import drawing
+from segsweep.reports.paper_figures import drawing
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.targets import TRUST
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     queries = [argument for argument in others if not _is_option(argument)]
     options = [argument for argument in others if argument not in queries]
 
-    from segsweep.reports.figures.canvas import check_ending, save, style
+    from segsweep.reports.paper_figures.canvas import check_ending, save, style
 
     check_ending(out)
     runs = {run.id: run for query in queries for run in queried(Path(asked["runs_dir"]), query)}

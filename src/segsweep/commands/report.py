@@ -4,7 +4,7 @@ For an experiment that repeats a published table, the published figures stand be
 """
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from segsweep.commands.options import RUNS_DIR, parse, split
 from segsweep.commands.output import check_format, print_rows
 from segsweep.commands.runs.choice import chosen
 from segsweep.config import groups as config_files
-from segsweep.errors import ConfigError, UserError, near
+from segsweep.errors import ConfigError, OptionError, UserError, near
 from segsweep.reports.assemble import Wish, findings
 from segsweep.reports.findings import Findings
 from segsweep.reports.flat_rows import flat_rows
@@ -21,6 +21,7 @@ from segsweep.reports.members import the_configuration
 from segsweep.reports.sentences import summary
 from segsweep.reports.text_table import text_tables
 from segsweep.reports.written import write_report
+from segsweep.rules import is_whole
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.sweeps.sweep import Sweep
 
@@ -42,15 +43,17 @@ options
   runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
   baseline=QUERY     the configuration that others are compared with (default: head=none, else the first)
   mixed=false        true: numbers of unlike protocols in one table, marked ≠, instead of a table each
+  gallery=6          images with predictions side by side: where two configurations differ most, and the worst
+                     of classes; 0 for none. Predictions that no test kept are computed from checkpoints
   out=report         folder to write to
   format=table       what is printed: table, json or csv
   title=TEXT         heading of the page
 """
 DEFAULTS = {
-    "runs_dir": RUNS_DIR, "sweep": None, "baseline": None, "mixed": False, "out": "report",
+    "runs_dir": RUNS_DIR, "sweep": None, "baseline": None, "mixed": False, "gallery": 6, "out": "report",
     "format": "table", "title": "segsweep report",
 }  # fmt: skip
-OF_EXPERIMENT = ("baseline", "mixed", "out", "format", "title")
+OF_EXPERIMENT = ("baseline", "mixed", "gallery", "out", "format", "title")
 """The options that may follow an experiment's name; any other argument is an override of its runs."""
 SENTENCES = 10
 """Sentences on the terminal; all are in the files."""
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         return _experiment(names, [a for a in arguments if a not in names])
     own, queries = split(arguments, DEFAULTS)
     options = parse(own, DEFAULTS)
-    check_format(options["format"])
+    _check(options)
     runs_dir = Path(options["runs_dir"])
     sweep = Sweep.read(runs_dir, options["sweep"]) if options["sweep"] else None
     there = sweep.runs if sweep else all_runs(runs_dir)
@@ -75,9 +78,20 @@ def main(arguments: Sequence[str]) -> int:
     if not report.protocols:
         told = f": {summary(report.rows)} ({_states(report)})" if report.rows else ""
         raise UserError(f"runs_dir={runs_dir}: no tested run there{told}; segsweep train makes some")
-    report = write_report(report, runs, Path(options["out"]))
+    report = _written(report, runs, options)
     print_report(report, options["format"], options["out"])
     return 0
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Raise OptionError for an option whose value is wrong, before the work."""
+    check_format(options["format"])
+    if not is_whole(options["gallery"], least=0):
+        raise OptionError("gallery", options["gallery"], "a number of images, 0 for none")
+
+
+def _written(report: Findings, runs: Sequence[RunFolder], options: Mapping[str, Any]) -> Findings:
+    return write_report(report, runs, Path(options["out"]), options["gallery"])
 
 
 def _may_be_id(name: str) -> bool:
@@ -115,14 +129,14 @@ def _experiment(names: Sequence[str], arguments: Sequence[str]) -> int:
         )
     own, others = split(arguments, OF_EXPERIMENT)
     options = parse(own, {key: DEFAULTS[key] for key in OF_EXPERIMENT})
-    check_format(options["format"])
+    _check(options)
     comparison = paper.compared(names[0], others)
     runs = comparison.runs if comparison else paper.planned_runs(names[0], others)
     report = findings(runs, _wish([*names, *arguments], options, runs))
     if comparison is None:
-        print_report(write_report(report, runs, Path(options["out"])), options["format"], options["out"])
+        print_report(_written(report, runs, options), options["format"], options["out"])
         return 0
-    write_report(replace(report, paper=paper_page.paper_part(comparison, report)), runs, Path(options["out"]))
+    _written(replace(report, paper=paper_page.paper_part(comparison, report)), runs, options)
     if options["format"] != "table":
         print_rows(paper_page.flat(comparison, report), options["format"])
         return 0

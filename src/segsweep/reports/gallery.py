@@ -5,6 +5,7 @@ checkpoint under the same strategy, if it and the data are there. Letters: `H`, 
 in `striking`.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from segsweep.reports.kept import KeptPictures
 from segsweep.reports.striking import Striking, pair, striking
 from segsweep.runs.folder import RunFolder
 from segsweep.terminal import plural
+
+log = logging.getLogger("segsweep")
 
 Map = NDArray[np.uint8]
 
@@ -71,18 +74,19 @@ def gallery(shown: Sequence[Shown], classes: Sequence[str], out: Path, number: i
     kept, notes = _readable(shown[:MOST_SHOWN])
     if not kept or number < 1:
         return Gallery([], notes)
-    ids = [id for id in kept[0].counts.ids if _can_be_shown(id, kept)]
-    total = len(kept[0].counts)
-    if len(ids) < total:
-        reasons = [reason for one in kept if (reason := one.no_network or one.no_data)]
-        some = f"{len(ids)} of {plural(total, 'image')}"
-        notes.append(f"The gallery chooses from the {some} that runs kept: {reasons[0]}.")
+    ids, reasons = _choosable(kept)
+    notes += reasons
     if not ids:
         return Gallery([], notes)
     counts = np.stack([one.region(ids) for one in kept])
     first, second = pair(counts) if len(kept) > 1 else (0, 0)
+    chosen = striking(counts, [each.title for each in kept], classes, number)
+    missing = sum(not each.keeps(ids[one.image]) for one in chosen for each in kept)
+    if missing:
+        computed = plural(missing, "prediction")
+        log.info(f"gallery: computing {computed} that no test kept; gallery=0 leaves it out")
     images = []
-    for one in striking(counts, [each.title for each in kept], classes, number):
+    for one in chosen:
         try:
             images.append(_line(one, ids[one.image], kept, first, second, out))
         except FileError as error:
@@ -90,8 +94,15 @@ def gallery(shown: Sequence[Shown], classes: Sequence[str], out: Path, number: i
     return Gallery(images, notes)
 
 
-def _can_be_shown(id: str, kept: Sequence[KeptPictures]) -> bool:
-    return any(one.shows(id) for one in kept) and all(one.predicts(id) for one in kept)
+def _choosable(kept: Sequence[KeptPictures]) -> tuple[list[str], list[str]]:
+    """Return the ids of the images that can be shown, and a note if these are not all."""
+    every = kept[0].counts.ids
+    ids = [id for id in every if any(one.shows(id) for one in kept) and all(one.predicts(id) for one in kept)]
+    if len(ids) == len(every):
+        return ids, []
+    reason = next(reason for one in kept if (reason := one.no_network or one.no_data))
+    some = f"{len(ids)} of {plural(len(every), 'image')}"
+    return ids, [f"The gallery chooses from the {some} that runs kept: {reason}."]
 
 
 def _readable(shown: Sequence[Shown]) -> tuple[list[KeptPictures], list[str]]:

@@ -69,9 +69,13 @@ class KeptPictures:
         """Whether an image can be shown with its truth."""
         return self.no_data is None or (self._folder(id) / TRUTH).is_file()
 
+    def keeps(self, id: str) -> bool:
+        """Whether the prediction of an image is kept."""
+        return self._file(id) is not None
+
     def predicts(self, id: str) -> bool:
         """Whether the prediction of an image can be shown."""
-        return self.no_network is None or self._file(id) is not None
+        return self.no_network is None or self.keeps(id)
 
     def picture(self, id: str) -> Picture:
         """Return an image that it `shows`.

@@ -23,8 +23,8 @@ class Striking(NamedTuple):
 
 def pair(counts: Integers) -> tuple[int, int]:
     """Return the configurations with the highest and the lowest mIoU, counts [M, 3, N, K], M at least 2."""
-    mious = np.nan_to_num(miou(counts.sum(2)))
-    return int(mious.argmax()), int(mious.argmin())
+    order = np.argsort(-np.nan_to_num(miou(counts.sum(2))), kind="stable")
+    return int(order[0]), int(order[-1])
 
 
 def striking(counts: Integers, titles: Sequence[str], classes: Sequence[str], number: int) -> list[Striking]:

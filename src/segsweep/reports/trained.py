@@ -4,7 +4,6 @@ Only the checkpoint of a finished run is used, and only for a few images: figure
 counts that tests wrote. Letters: `H`, `W` an image.
 """
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +21,6 @@ from segsweep.evaluation.strategies import Strategy
 from segsweep.execution import trust
 from segsweep.execution.test import device, load_network, tested_checkpoint
 from segsweep.networks import Segmenter
-from segsweep.runs import compare
 from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.versions import with_current_classes
@@ -132,15 +130,3 @@ def spread(run: TrainedRun, count: int) -> list[str]:
     """Return the ids of `count` images that are evenly spread over the test list, its first among them."""
     ids = run.samples.ids
     return [str(ids[i]) for i in np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int)]
-
-
-def titles(runs: Sequence[TrainedRun]) -> list[str]:
-    """Return what tells runs apart, in a few words: `ksac [6,12,18]`; the id if nothing does."""
-    folders = [one.run for one in runs]
-    axes = compare.axes(folders)
-    named = [
-        " ".join(v for v in compare.describe(run, axes).values() if v != compare.MISSING) for run in folders
-    ]
-    return [
-        name if named.count(name) == 1 and name else run.id for name, run in zip(named, folders, strict=True)
-    ]

@@ -17,13 +17,15 @@ from segsweep.runs.folder import RunFolder
 from segsweep.terminal import csv_text, escape_markdown
 
 
-def write_report(report: Findings, runs: Sequence[RunFolder], out: Path) -> Findings:
+def write_report(report: Findings, runs: Sequence[RunFolder], out: Path, number: int = 6) -> Findings:
     """Write index.html, report.md, .tex, .csv and .json, and pictures/; return the report with its gallery.
+
+    `number` is that of the gallery's images.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    shown = with_gallery(report, {run.id: run for run in runs}, out)
+    shown = with_gallery(report, {run.id: run for run in runs}, out, number)
     tables, content = text_tables(shown), shown.plain()
     write_text(out / "report.md", markdown(shown, tables))
     write_text(out / "report.tex", latex(shown, tables))
@@ -34,8 +36,8 @@ def write_report(report: Findings, runs: Sequence[RunFolder], out: Path) -> Find
     return shown
 
 
-def with_gallery(report: Findings, runs: Mapping[str, RunFolder], out: Path) -> Findings:
-    """Write pictures of the first protocol's rows under its first strategy; return the report with them."""
+def with_gallery(report: Findings, runs: Mapping[str, RunFolder], out: Path, number: int) -> Findings:
+    """Return the report with `number` images of the first protocol's rows under its first strategy."""
     if not report.protocols:
         return report
     protocol, strategy = report.protocols[0], report.strategies[0]
@@ -45,7 +47,7 @@ def with_gallery(report: Findings, runs: Mapping[str, RunFolder], out: Path) -> 
         run = runs[row.cells[strategy].seeds[0].run]
         tests = (name for name in run.strategies() if name.split("-")[0] == strategy)
         shown.append(Shown(row.label, run, next(tests)))
-    images, notes = gallery(shown, protocol.classes, out)
+    images, notes = gallery(shown, protocol.classes, out, number)
     return replace(report, gallery=tuple(images), notes=(*report.notes, *notes))
 
 

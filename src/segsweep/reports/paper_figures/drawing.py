@@ -55,7 +55,7 @@ def find(name: str) -> PaperFigure:
     """
     if name not in lines():
         raise ConfigError(f"{name}: no such figure; {near(name, lines())}")
-    return cast(PaperFigure, import_module(f"segsweep.reports.figures.{name.replace('.', '_')}"))
+    return cast(PaperFigure, import_module(f"segsweep.reports.paper_figures.{name.replace('.', '_')}"))
 
 
 def assigned(name: str, wanted: Sequence[Wanted], runs: Sequence[RunFolder]) -> list[list[RunFolder]]:

@@ -38,7 +38,7 @@ def style() -> Iterator[None]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(
-            {"font.size": 8, "svg.hashsalt": "segsweep", "savefig.dpi": 110, "pdf.fonttype": 42}
+            {"font.size": 8, "svg.hashsalt": "segsweep", "savefig.dpi": 100, "pdf.fonttype": 42}
         )
         yield
 

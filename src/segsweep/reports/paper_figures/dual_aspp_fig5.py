@@ -3,8 +3,8 @@
 Without `image=` these are four images, evenly spread over the test list. Any head will do.
 """
 
-from segsweep.reports.figures.drawing import Wanted
-from segsweep.reports.figures.ksac_fig6 import draw
+from segsweep.reports.paper_figures.drawing import Wanted
+from segsweep.reports.paper_figures.ksac_fig6 import draw
 
 RUNS = (Wanted("one run, such as one with head=dual_aspp"),)
 IMAGES = 4

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from segsweep.errors import ConfigError
 from segsweep.reports.feature_maps import logits
-from segsweep.reports.figures.canvas import WIDTH, show
-from segsweep.reports.figures.drawing import Wanted
+from segsweep.reports.paper_figures.canvas import WIDTH, show
+from segsweep.reports.paper_figures.drawing import Wanted
 from segsweep.reports.trained import TrainedRun
 
 RUNS = (

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from segsweep.reports.figures.canvas import class_legend, coloured, picture_rows
-from segsweep.reports.figures.drawing import Wanted
+from segsweep.reports.paper_figures.canvas import class_legend, coloured, picture_rows
+from segsweep.reports.paper_figures.drawing import Wanted
 from segsweep.reports.trained import TrainedRun
 
 RUNS = (Wanted("one run with head=aspp", ("Aspp",)), Wanted("one with head=ksac", ("Ksac",)))

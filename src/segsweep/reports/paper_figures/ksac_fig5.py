@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from segsweep.reports.feature_maps import maps_by_rate
-from segsweep.reports.figures.canvas import WIDTH, montage, show
-from segsweep.reports.figures.drawing import Wanted
+from segsweep.reports.paper_figures.canvas import WIDTH, montage, show
+from segsweep.reports.paper_figures.drawing import Wanted
 from segsweep.reports.trained import TrainedRun
 
 RUNS = (Wanted("one run with head=ksac", ("Ksac",)), Wanted("one with head=aspp", ("Aspp",)))

@@ -23,8 +23,8 @@ from segsweep.config import groups as config_files
 from segsweep.execution import trust
 from segsweep.planning.experiment import Published, published_table
 from segsweep.profiling import latency
-from segsweep.reports.figures.canvas import WIDTH
-from segsweep.reports.figures.drawing import Wanted
+from segsweep.reports.paper_figures.canvas import WIDTH
+from segsweep.reports.paper_figures.drawing import Wanted
 from segsweep.reports.trained import TrainedRun
 from segsweep.runs import compare
 from segsweep.runs.contents import Card
