@@ -1,4 +1,4 @@
-"""Runs of twelve steps with the papers' heads, for figures and galleries."""
+"""Runs of eight steps with the papers' heads, for figures and galleries."""
 
 import pytest
 
@@ -16,7 +16,7 @@ HEADS = {
 def heads(tmp_path_factory) -> dict[str, RunFolder]:
     """A run for each of `HEADS`, tested on six images."""
     place = tmp_path_factory.mktemp("heads")
-    steps = ("trainer.max_steps=12", "trainer.val_every=12", "test=[single]", "dataset.test_images=6")
+    steps = ("trainer.max_steps=8", "trainer.val_every=8", "test=[single]", "dataset.test_images=6")
     return {name: trained(*HEADS[name], *steps, f"runs_dir={place}") for name in HEADS}
 
 

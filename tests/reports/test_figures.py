@@ -155,8 +155,9 @@ def test_speed_is_that_of_the_network(opened):
 
 @pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
 def test_files_are_whole_and_the_same_each_time(opened, tmp_path, kind, start):
-    figure, contents = drawn("dual_aspp.fig5", opened["aspp"], images=("0",)), []
+    contents = []
     for number in range(2):
+        figure = drawn("dual_aspp.fig5", opened["aspp"], images=("0",))
         with canvas.style():
             canvas.save(figure, tmp_path / f"{number}.{kind}")
         contents.append((tmp_path / f"{number}.{kind}").read_bytes())
