@@ -4,65 +4,21 @@ Figures are those of the tests' metrics.json, averaged over seeds. Intervals, di
 from the counts of each image, which are read here once for a column and then dropped.
 """
 
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from segsweep.errors import DataError, UserError
-from segsweep.evaluation.counts import Counts, Groups
+from segsweep.reports.counted import Counted, Result, alike, read_counts
 from segsweep.reports.findings import Cell, GroupInterval, Interval, NamedInterval, SeedFigure, ToBaseline
-from segsweep.reports.grouping import groups_of
-from segsweep.reports.members import Member
-from segsweep.runs.contents import Card, Metrics
-from segsweep.runs.folder import RunFolder
 from segsweep.statistics.intervals import class_estimates, estimate
-from segsweep.statistics.measured import Measured
 from segsweep.statistics.paired import Difference
-from segsweep.statistics.resampling import FEW_GROUPS, Resampling, resampling
+from segsweep.statistics.resampling import Resampling, resampling
 from segsweep.statistics.table import compare_all
-
-log = logging.getLogger("segsweep")
 
 MOST_CLASSES = 40
 """With more classes than this, a report has no confusion matrix: of 150 it would be 22,500 numbers a cell."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """One test of one run: its folder's name, its figures and its protocol card."""
-
-    member: Member
-    test: str
-    metrics: Metrics
-    card: Card
-
-    @property
-    def strategy(self) -> str:
-        """The strategy's name: the folder's without weights and split, which the protocol names."""
-        return self.test.split("-")[0]
-
-
-@dataclass(frozen=True, eq=False)
-class Counted:
-    """The counts of a configuration's seeds, images in the order of their names, and these images' groups."""
-
-    measured: Measured
-    ids: tuple[str, ...]
-    confusion: NDArray[np.int64]
-    groups: Groups | None
-
-    def grouped(self) -> Resampling | None:
-        """Return the resampling of whole groups, or of blocks within them if they are few."""
-        if self.groups is None:
-            return None
-        unit = "groups" if len(set(self.groups.names)) >= FEW_GROUPS else "blocks"
-        noun = self.groups.unit
-        noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-        return resampling(self.measured.images, self.groups.names, unit, noun=noun)
 
 
 @dataclass(frozen=True)
@@ -82,7 +38,7 @@ def column(results: Sequence[Sequence[Result]], baseline: int | None) -> Column:
         baseline: the index of the configuration that the others are compared with, if it is measured.
     """
     cells = [plain_cell(tests) for tests in results]
-    counted = _alike([read_counts(tests) for tests in results])
+    counted = alike([read_counts(tests) for tests in results])
     known = [index for index, found in enumerate(counted) if found is not None]
     if not known:
         return Column(tuple(cells))
@@ -168,48 +124,3 @@ def with_intervals(
 def _over_groups(counted: Counted, grouped: Resampling) -> GroupInterval:
     found = estimate(counted.measured, grouped)
     return GroupInterval(grouped.unit, found.low, found.high)
-
-
-def read_counts(results: Sequence[Result]) -> Counted | None:
-    """Read the counts of a configuration's tests; None, with a warning, if some are damaged or not there."""
-    rows, seeds = [], []
-    confusion: NDArray[np.int64] = np.zeros((), np.int64)
-    first: Counts | None = None
-    for result in results:
-        folder = result.member.folder
-        try:
-            counts = Counts.load(folder.tests / result.test)
-        except DataError as error:
-            log.warning(f"no intervals: {error}")
-            return None
-        if first is not None and sorted(first.ids) != sorted(counts.ids):
-            log.warning(f"no intervals: {folder.tests / result.test} is of other images than other seeds'")
-            return None
-        first = first or counts
-        seeds.append(result.member.seed if result.member.seed not in seeds else folder.id)
-        rows.append(counts.rows[np.argsort(counts.ids)])
-        confusion = confusion + counts.confusion
-    assert first is not None
-    return Counted(
-        Measured(tuple(seeds), np.stack(rows)),
-        tuple(sorted(first.ids)),
-        confusion,
-        _groups(results[0].member.folder, first),
-    )
-
-
-def _groups(run: RunFolder, counts: Counts) -> Groups | None:
-    """Return the groups of the images in the order of their names; None if that cannot be known."""
-    try:
-        groups = groups_of(run, counts)
-    except UserError:  # the run's configuration is damaged
-        return None
-    if groups is None:
-        return None
-    return Groups(groups.unit, tuple(groups.names[i] for i in np.argsort(counts.ids)))
-
-
-def _alike(found: Sequence[Counted | None]) -> list[Counted | None]:
-    """Leave out counts of other images than the first ones', as these cannot be paired."""
-    first = next((each.ids for each in found if each is not None), None)
-    return [each if each is not None and each.ids == first else None for each in found]

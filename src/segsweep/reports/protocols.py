@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from segsweep.evaluation.protocol import comparable
-from segsweep.reports.cells import Result
+from segsweep.reports.counted import Result
 from segsweep.reports.findings import Protocol
 from segsweep.reports.members import Configuration
 from segsweep.runs import layout

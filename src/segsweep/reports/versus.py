@@ -6,7 +6,7 @@ from typing import Any
 
 from segsweep.errors import ConfigError, OptionError, UserError
 from segsweep.evaluation.protocol import comparable
-from segsweep.reports.cells import Counted, Result, read_counts
+from segsweep.reports.counted import Counted, Result, read_counts
 from segsweep.reports.members import DONE, Configuration, Member
 from segsweep.reports.protocols import described, unlike
 from segsweep.statistics.figures import FIGURES
