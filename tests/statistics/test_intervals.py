@@ -87,17 +87,17 @@ def test_a_class_that_is_absent_has_no_figure():
     assert not np.isnan([found[0].value, found[0].low, found[0].high]).any()
 
 
-@pytest.mark.parametrize(("n", "wanted"), [(30, 0.92), (120, 0.92)])
-def test_intervals_hold_about_as_often_as_they_claim(n, wanted):
-    """300 test sets from a pool whose figure is known; benchmarks/coverage.py does it at length."""
+@pytest.mark.parametrize("n", [30, 60])
+def test_intervals_hold_about_as_often_as_they_claim(n):
+    """200 test sets from a pool whose figure is known; benchmarks/coverage.py does it at length."""
     pool, other = counts(5000), counts(5000, better=0.02)
     truth = naive_miou(pool), naive_miou(other) - naive_miou(pool)
-    drawn, rng = resampling(n, resamples=400), np.random.default_rng(3)
+    drawn, rng = resampling(n, resamples=300), np.random.default_rng(3)
     hits = np.zeros(2)
-    for _ in range(300):
+    for _ in range(200):
         images = rng.integers(5000, size=n)
         one, two = (Measured(("0",), rows[images][None]) for rows in (pool, other))
         for i, found in enumerate((estimate(one, drawn), difference(one, two, drawn))):
             hits[i] += found.low <= truth[i] <= found.high
-    assert (hits / 300 > wanted - 0.01).all()
-    assert (hits / 300 < 0.99).all()
+    assert (hits / 200 > 0.91).all()
+    assert (hits / 200 < 0.99).all()
