@@ -68,15 +68,15 @@ def test_max_t_by_brute_force():
             break
         rejected |= new
         left -= new
-    ours = told_apart(value, resampled)
+    ours = told_apart(value, resampled, 10**6)
     assert {(i, j) for i in range(5) for j in range(i) if ours[i, j]} == rejected
     assert 0 < len(rejected) < 10
 
 
 def test_equal_configurations_are_not_told_apart():
     resampled = np.random.default_rng(0).standard_normal((1, 200)).repeat(3, 0)
-    assert not told_apart(np.zeros(3), resampled).any()
+    assert not told_apart(np.zeros(3), resampled, 200).any()
     found = told_apart(
-        np.array([0, 5, np.nan]), np.stack([resampled[0], resampled[0] * 0.9 + 5, resampled[0]])
+        np.array([0, 5, np.nan]), np.stack([resampled[0], resampled[0] * 0.9 + 5, resampled[0]]), 200
     )
     assert found.tolist() == [[False, True, False], [True, False, False], [False, False, False]]

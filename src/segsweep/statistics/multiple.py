@@ -5,6 +5,8 @@ from string import ascii_letters
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
+from scipy.stats import t as student
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -25,12 +27,13 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
     return tuple(map(float, adjusted))
 
 
-def told_apart(value: Floats, resampled: Floats, level: float = LEVEL) -> Bools:
+def told_apart(value: Floats, resampled: Floats, units: int, level: float = LEVEL) -> Bools:
     """Decide for all pairs of configurations whether they differ: bool [C, C] of figures [C], [C, R].
 
     Step-down max-T on paired resamples (Romano & Wolf 2005, algorithm 4.1): with t_ij = |v_i − v_j| / se_ij,
     a pair is told apart if t_ij exceeds the 1 − `level` quantile, over resamples, of the largest
     |(v*_i − v*_j) − (v_i − v_j)| / se_ij of all pairs not told apart yet; repeated until no pair is added.
+    As in an interval, the quantile is widened from the normal's to Student's at U − 1 degrees of freedom.
     The chance that any pair is told apart wrongly is about `level`, and because the pairs' dependence is
     in the resamples, far less is lost than with Holm. A configuration without a figure (NaN) is told apart
     from none.
@@ -45,7 +48,8 @@ def told_apart(value: Floats, resampled: Floats, level: float = LEVEL) -> Bools:
     error = np.sqrt(squared)
     t = np.nan_to_num(np.abs(value[:, None] - value) / error)
     while True:
-        critical = np.quantile(_largest(centred, error, ~apart), 1 - level)
+        quantile = np.quantile(_largest(centred, error, ~apart), 1 - level)
+        critical = np.sqrt(units / (units - 1)) * student.ppf(norm.cdf(quantile), units - 1)
         more = (t > critical) & ~apart
         if not more.any():
             return apart

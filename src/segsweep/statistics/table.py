@@ -63,8 +63,10 @@ def compare_all(
     p_holm = dict(zip(found, holm([one.p_images for one in found.values()]), strict=True))
     value = np.array([one.value for one in estimates])
     # Few units give resamples that are too much alike, which would tell everything apart.
-    enough = int(resampling.units.max()) + 1 >= FEW_UNITS
-    apart = told_apart(value, np.stack(resampled)) if enough else np.zeros((len(value),) * 2, np.bool_)
+    units = int(resampling.units.max()) + 1
+    apart = np.zeros((len(value), len(value)), np.bool_)
+    if units >= FEW_UNITS:
+        apart = told_apart(value, np.stack(resampled), units)
     known = ~np.isnan(value)
     best = known & ~apart[np.nanargmax(value)] if known.any() else known
     rows = range(len(configurations))
