@@ -4,8 +4,11 @@ import json
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from tests.support.server import Server
 
 # A run of seconds: a small encoder on a few generated images.
 TINY = (
@@ -26,12 +29,20 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def segsweep(*arguments: str, cwd: Path, status: int = 0, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end and check its exit status."""
-    result = subprocess.run(
-        command(*arguments), cwd=cwd, env=environment(**env), text=True, capture_output=True, timeout=300
-    )
+    """Run a command to its end and check its exit status.
+
+    It is a fork of a process that has made segsweep's imports (server.py), so that changes to what Python and
+    torch read as they start only reach its own processes.
+    """
+    result = server().run(command(*arguments), cwd, environment(**env), timeout=300)
     assert result.returncode == status, f"{arguments}\n{result.stdout}\n{result.stderr}"
     return result
+
+
+@cache
+def server() -> Server:
+    """The server of this test process."""
+    return Server(environment())
 
 
 def table(*arguments: str, cwd: Path) -> list[dict[str, Any]]:
