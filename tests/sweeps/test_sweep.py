@@ -5,11 +5,8 @@ import statistics
 
 import pytest
 
-from segsweep import cli
 from segsweep.evaluation.protocol import read_test
-from segsweep.runs.folder import all_runs
 from tests.support.commands import TINY, segsweep, table
-from tests.support.inside import attempts_inside
 
 FREE_HEAD = tuple(option for option in TINY if not option.startswith("head"))
 
@@ -98,28 +95,29 @@ def test_a_wrong_member_stops_the_sweep_before_anything_runs(tmp_path):
     assert list(tmp_path.glob("runs/*/plan.json")) == []
 
 
-@pytest.fixture
-def inside(tmp_path, monkeypatch):
-    """Sweeps in a folder of their own whose runs need no processes."""
-    monkeypatch.chdir(tmp_path)
-    attempts_inside(monkeypatch)
+def test_skip_invalid_leaves_them_out_with_a_line_each(tmp_path):
+    arguments = (
+        "train",
+        "-m",
+        *FREE_HEAD,
+        "head=aspp",
+        "head.rates=[1,2],[0]",
+        "skip_invalid=true",
+        "test=[]",
+    )
+    result = segsweep(*arguments, cwd=tmp_path)
+    assert result.stderr.count("skipped head.rates=[0]: head.rates") == 1
+    assert [row["state"] for row in table("runs", cwd=tmp_path)] == ["done"]
 
 
-def test_skip_invalid_leaves_them_out_with_a_line_each(inside, capfd, runs):
-    options = ("head=aspp", "head.rates=[1,2],[0]", "skip_invalid=true", "test=[]")
-    assert cli.run(["train", "-m", *FREE_HEAD, *options]) == 0
-    assert capfd.readouterr().err.count("skipped head.rates=[0]: head.rates") == 1
-    assert [run.status().state for run in all_runs(runs)] == ["done"]
+def test_members_that_are_one_run_train_once_with_the_tests_of_both(tmp_path):
+    result = segsweep("train", "-m", *TINY, "optimizer.lr=0.01,1e-2", "test=[single],[flip]", cwd=tmp_path)
+    assert "4 members, 1 runs" in result.stderr
+    (plan,) = tmp_path.glob("runs/*/plan.json")
+    assert {path.name for path in (plan.parent / "tests").iterdir()} == {"single", "flip"}
 
 
-def test_members_that_are_one_run_train_once_with_the_tests_of_both(inside, capfd, runs):
-    assert cli.run(["train", "-m", *TINY, "optimizer.lr=0.01,1e-2", "test=[single],[flip]"]) == 0
-    assert "4 members, 1 runs" in capfd.readouterr().err
-    (run,) = all_runs(runs)
-    assert {path.name for path in (run.path / "tests").iterdir()} == {"single", "flip"}
-
-
-def test_rows_of_an_experiment_are_combined_with_the_command_line(inside, tmp_path, runs):
+def test_rows_of_an_experiment_are_combined_with_the_command_line(tmp_path):
     (tmp_path / "conf" / "experiments").mkdir(parents=True)
     (tmp_path / "conf" / "experiments" / "mine.yaml").write_text(
         "# @package _global_\n"
@@ -129,10 +127,11 @@ def test_rows_of_an_experiment_are_combined_with_the_command_line(inside, tmp_pa
         "  sweeper:\n"
         "    rows: [head=none, 'head=aspp head.rates=[1,2]']\n"
     )
-    options = (*FREE_HEAD, "head.width=8", "seed=0,1", "test=[]", "trainer.max_steps=1")
-    assert cli.run(["train", "-m", "+experiments=mine", *options]) == 0
-    assert len(json.loads((runs / "sweeps" / "mine.json").read_text())["runs"]) == 4
-    identities = [run.plan.identity for run in all_runs(runs)]
-    assert sorted((one.get("head.rates", []), one["seed"]) for one in identities) == [
-        ([], 0), ([], 1), ([1, 2], 0), ([1, 2], 1),
-    ]  # fmt: skip
+    options = [option for option in FREE_HEAD if "seed" not in option]
+    segsweep(
+        "train", "-m", "+experiments=mine", *options, "head.width=8", "seed=0,1", "test=[]", cwd=tmp_path
+    )
+    record = json.loads((tmp_path / "runs" / "sweeps" / "mine.json").read_text())
+    assert len(record["runs"]) == 4
+    rates = [row.get("head.rates") for row in table("runs", cwd=tmp_path)]
+    assert len(rates) == 4
