@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slurm test-browser slow stress check bench clean
+.PHONY: help setup demo test test-slurm test-browser slow stress check bench study-report clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ bench: setup ## the measured ratios of docs/benchmarks.md; CAMVID=DIR for those 
 	$(BIN)/python benchmarks/evaluator.py
 	$(BIN)/python benchmarks/planning.py
 	$(if $(CAMVID),$(BIN)/python benchmarks/data.py --camvid $(CAMVID))
+
+study-report: setup ## write docs/studies/*.md from the counts that are kept beside them
+	$(BIN)/python benchmarks/study.py report
 
 clean: ## remove what the other targets made, runs included
 	rm -rf $(VENV) runs report dist .pytest_cache .mypy_cache .ruff_cache

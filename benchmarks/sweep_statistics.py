@@ -1,6 +1,6 @@
 """What all statistics of a sweep cost: 40 members over VOC's validation set (1,449 images, 21 classes).
 
-    OMP_NUM_THREADS=1 python benchmarks/statistics.py [--members 40] [--seeds 1]
+    OMP_NUM_THREADS=1 python benchmarks/sweep_statistics.py [--members 40] [--seeds 1]
 
 Every figure of each configuration with its interval, all classes, and all comparisons: with a baseline and of
 all pairs. At most 10 s on one core.

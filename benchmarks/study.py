@@ -1,0 +1,65 @@
+"""Keep a study's results in the repository, and write docs/studies/*.md from them.
+
+    python benchmarks/study.py pack SWEEP [--runs-dir runs]   copy its results into docs/studies/counts/SWEEP
+    python benchmarks/study.py report                         write docs/studies/SWEEP.md for each of them
+
+What is kept is a folder of runs without checkpoints, pictures and logs, which `segsweep report` reads as any
+other: `segsweep report sweep=SWEEP runs_dir=docs/studies/counts/SWEEP`.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from segsweep.runs import layout
+
+STUDIES = Path(__file__).parents[1] / "docs" / "studies"
+KEPT = (
+    layout.PLAN, layout.STATUS, layout.CONFIG, layout.ENVIRONMENT, layout.STEPS, layout.VALIDATION,
+    *(f"{layout.TESTS}/*/{name}" for name in (
+        layout.METRICS, layout.PROTOCOL, layout.COUNTS, layout.CONFUSION, layout.ASKED)),
+)  # fmt: skip
+
+
+def pack(sweep: str, runs_dir: Path) -> None:
+    """Copy a sweep's record, and of each of its runs the files that a report reads."""
+    target = STUDIES / "counts" / sweep
+    shutil.rmtree(target, ignore_errors=True)
+    names = [path.relative_to(runs_dir) for path in runs_dir.glob(f"{layout.SWEEPS}/{sweep}.json*")]
+    record = json.loads((runs_dir / layout.SWEEPS / f"{sweep}.json").read_text())
+    for run in dict.fromkeys(member["run"] for member in record["members"]):
+        names += [path.relative_to(runs_dir) for kept in KEPT for path in (runs_dir / run).glob(kept)]
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(runs_dir / name, target / name)
+
+
+def report() -> None:
+    """Write a page for each study from what is kept of it."""
+    for kept in sorted((STUDIES / "counts").iterdir()):
+        with tempfile.TemporaryDirectory() as out:
+            command = [sys.executable, "-m", "segsweep", "report", f"sweep={kept.name}", f"runs_dir={kept}"]
+            subprocess.run([*command, f"out={out}", f"title={kept.name}"], check=True)
+            shutil.copy(Path(out) / "report.md", STUDIES / f"{kept.name}.md")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    packing = verbs.add_parser("pack")
+    packing.add_argument("sweep")
+    packing.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    verbs.add_parser("report")
+    args = parser.parse_args()
+    if args.verb == "pack":
+        pack(args.sweep, args.runs_dir)
+    else:
+        report()
+
+
+if __name__ == "__main__":
+    main()
