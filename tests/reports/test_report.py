@@ -158,6 +158,17 @@ def test_each_number_leads_to_its_run(runs):
     assert report["rows"][3]["command"] == command
 
 
+def test_effects_of_factors_name_what_is_missing(runs):
+    effects = report_on(runs).effects
+    aspp = next(each for each in effects if each["to"] == "aspp" and each["strategy"] == "single")
+    difference = report_on(runs).rows[1].cells["single"].difference
+    assert (aspp["factor"], aspp["from"], aspp["with"]) == ("head", "none", None)
+    assert aspp["value"] == pytest.approx(difference.value)
+    rates = next(each for each in effects if each["factor"] == RATES)
+    assert "head=ksac head.rates=[1,6]" in rates["missing"]
+    assert np.isnan(rates["value"])
+
+
 def test_unlike_protocols_stand_apart_unless_asked(runs, capsys):
     write_run(runs, {"head": "aspp", "seed": 9}, {"single-val": 0.9}, card={"split": "val"})
     report = report_on(runs)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from segsweep import __version__
 from segsweep.reports.cells import Column, column, plain_cell
@@ -14,6 +15,7 @@ from segsweep.reports.provenance import ALL_POINTS, MOST_POINTS, run_record
 from segsweep.reports.sentences import sentences, summary
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
+from segsweep.statistics.effects import Effect
 from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import plural
 
@@ -46,10 +48,13 @@ def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) 
     ]
     strategies = _strategies(rows)
     cells = {ids[id(row)]: dict[str, Cell]() for row in rows}
+    effects: list[Mapping[str, Any]] = []
     for place, name in enumerate(firsts):
         for strategy in strategies:
             measured = [row for row in rows if row.protocol == name and row.of(strategy)]
-            made = _column(measured, strategy, bases[name], wish)
+            lacking = [row for row in rows if row.protocol == name and not row.of(strategy)]
+            made = _column(measured, lacking, strategy, bases[name], wish)
+            effects += [effect_of(strategy, found) for found in made.effects]
             for row, cell in zip(measured, made.cells, strict=True):
                 cells[ids[id(row)]][strategy] = cell
             if made.groups:
@@ -71,6 +76,7 @@ def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) 
         baseline=protocols[0].baseline if protocols else None,
         protocols=tuple(protocols),
         rows=tuple(shown),
+        effects=tuple(effects),
         runs={} if wish.quick else _runs(found, shown, sweep),
         mixed=wish.mixed,
     )
@@ -86,11 +92,33 @@ def _strategies(rows: Sequence[Entry]) -> list[str]:
     return sorted(names, key=lambda name: (name != "single", len(name), name))
 
 
-def _column(rows: Sequence[Entry], strategy: str, base: Entry | None, wish: Wish) -> Column:
+def _column(
+    rows: Sequence[Entry], lacking: Sequence[Entry], strategy: str, base: Entry | None, wish: Wish
+) -> Column:
     results = [row.of(strategy) for row in rows]
     if wish.quick:
         return Column(tuple(map(plain_cell, results)))
-    return column(results, next((index for index, row in enumerate(rows) if row is base), None))
+    levels = [
+        {key: value for key, value in row.configuration.axes.items() if value != compare.MISSING}
+        for row in (*rows, *lacking)
+    ]
+    return column(results, next((index for index, row in enumerate(rows) if row is base), None), levels)
+
+
+def effect_of(strategy: str, found: Effect) -> dict[str, Any]:
+    """Return an effect as the report has it; `with` is the other change of an interaction."""
+    change, given = found.change, found.given
+    return {
+        "strategy": strategy,
+        "factor": change.factor,
+        "from": change.first,
+        "to": change.second,
+        "with": given and f"{given.factor}: {given.first} → {given.second}",
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "missing": list(found.missing),
+    }
 
 
 def _networks(rows: Sequence[Entry], ids: Mapping[int, str]) -> dict[str, tuple[RunFolder, tuple[int, int]]]:

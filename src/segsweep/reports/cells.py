@@ -10,15 +10,28 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from segsweep.evaluation.objects import OBJECT_SIZES
 from segsweep.reports.counted import Counted, Result, alike, read_counts
-from segsweep.reports.findings import Cell, GroupInterval, Interval, NamedInterval, SeedFigure, ToBaseline
+from segsweep.reports.findings import (
+    Cell,
+    GroupInterval,
+    Interval,
+    NamedInterval,
+    SeedFigure,
+    SizeInterval,
+    ToBaseline,
+)
+from segsweep.statistics.effects import Effect, effects
 from segsweep.statistics.intervals import class_estimates, estimate
 from segsweep.statistics.paired import Difference
 from segsweep.statistics.resampling import Resampling, resampling
+from segsweep.statistics.sizes import size_estimates
 from segsweep.statistics.table import compare_all
 
 MOST_CLASSES = 40
 """With more classes than this, a report has no confusion matrix: of 150 it would be 22,500 numbers a cell."""
+MOST_CHANGES = 12
+"""With more changes of factors than this, a report has no effects: 100 learning rates would make 5,000."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +41,19 @@ class Column:
     cells: tuple[Cell, ...]
     groups: Mapping[str, int] | None = None
     caveat: str | None = None
+    effects: tuple[Effect, ...] = ()
 
 
-def column(results: Sequence[Sequence[Result]], baseline: int | None) -> Column:
+def column(
+    results: Sequence[Sequence[Result]], baseline: int | None, levels: Sequence[Mapping[str, str]] = ()
+) -> Column:
     """Return the cell of each configuration, given its tests, one a seed.
 
     Args:
         results: the tests by configuration, at least one each, all under one protocol and strategy.
         baseline: the index of the configuration that the others are compared with, if it is measured.
+        levels: of each configuration's factors, then those of configurations that are not measured yet, for
+            the effects of the factors; none for no effects.
     """
     cells = [plain_cell(tests) for tests in results]
     counted = alike([read_counts(tests) for tests in results])
@@ -56,7 +74,20 @@ def column(results: Sequence[Sequence[Result]], baseline: int | None) -> Column:
             difference=to_baseline(compared.differences[place], compared.p_holm[place]),
         )
     groups = Counter(some[0].groups.names) if some[0].groups else None
-    return Column(tuple(cells), groups, grouped.caveat if grouped else None)
+    whole = [found.measured if found else None for found in counted]
+    of_factors = (
+        effects(levels, [*whole, *[None] * (len(levels) - len(whole))], images)
+        if 0 < changes(levels) <= MOST_CHANGES
+        else ()
+    )
+    return Column(tuple(cells), groups, grouped.caveat if grouped else None, tuple(of_factors))
+
+
+def changes(levels: Sequence[Mapping[str, str]]) -> int:
+    """Return how many changes of a factor from its first level there are."""
+    return len({item for each in levels for item in each.items()}) - len(
+        {key for each in levels for key in each}
+    )
 
 
 def to_baseline(difference: Difference | None, p_holm: float | None) -> ToBaseline | None:
@@ -117,7 +148,18 @@ def with_intervals(
         boundary_iou=over_images("boundary_iou"),
         groups=_over_groups(counted, grouped) if grouped else None,
         per_class=tuple(NamedInterval(each.value, each.low, each.high, name) for name, each in per_class),
+        sizes=_by_size(counted, images),
         confusion=tuple(map(tuple, counted.confusion.tolist())) if len(classes) <= MOST_CLASSES else None,
+    )
+
+
+def _by_size(counted: Counted, images: Resampling) -> tuple[SizeInterval, ...] | None:
+    if counted.objects is None:
+        return None
+    found = size_estimates(counted.measured, counted.objects, images)
+    return tuple(
+        SizeInterval(each.value, each.low, each.high, size)
+        for size, each in zip(OBJECT_SIZES, found, strict=True)
     )
 
 

@@ -24,9 +24,16 @@ class Interval:
 
 @dataclass(frozen=True)
 class NamedInterval(Interval):
-    """The figure of a class, or of objects of one size."""
+    """The IoU of a class."""
 
     name: str = ""
+
+
+@dataclass(frozen=True)
+class SizeInterval(Interval):
+    """The mIoU of objects of one size."""
+
+    size: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class Cell:
     per_class: tuple[NamedInterval, ...] = ()
     confusion: tuple[tuple[int, ...], ...] | None = None
     """Pixels by truth (rows) and prediction, summed over seeds."""
-    sizes: tuple[NamedInterval, ...] | None = None
+    sizes: tuple[SizeInterval, ...] | None = None
 
 
 @dataclass(frozen=True)
