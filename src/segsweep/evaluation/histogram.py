@@ -58,8 +58,8 @@ def joint_histogram(prediction: Map, label: Map, sizes: Map, num_classes: int) -
     width = boundary_width(*label.shape)
     # Void is copied into the prediction so that its edge is a contour in both maps (see `boundary_band`).
     masked = np.where(label == IGNORE_INDEX, label, prediction)
-    bands = 4 * sizes + 2 * boundary_band(label, width) + boundary_band(masked, width)
-    code = bands.astype(np.intp)
+    true, predicted = (boundary_band(labels, width).view(np.uint8) for labels in (label, masked))
+    code = ((sizes << 2) | (true << 1) | predicted).astype(np.intp)  # in 8 bits as long as they suffice
     code *= 256
     code += label
     code *= num_classes

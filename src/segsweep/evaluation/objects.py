@@ -39,19 +39,15 @@ def object_sizes(label: Map) -> Map:
     np.not_equal(label[:, 1:], label[:, :-1], out=begins[:, 1:])
     starts = np.flatnonzero(begins)
     lengths = np.diff(starts, append=label.size)
-    differs = label[1:] != label[:-1]
-    # Of the pixels in which two runs lie one above the other, the first is enough; and runs that touch in a
-    # corner only, down to the right and down to the left.
-    above = np.nonzero((begins[1:] | begins[:-1]) & ~differs)
-    right = np.nonzero((label[1:, 1:] == label[:-1, :-1]) & begins[1:, 1:] & differs[:, 1:])
-    left = np.nonzero((label[1:, :-1] == label[:-1, 1:]) & begins[:-1, 1:] & differs[:, :-1])
-    links = [(above, 0, 0), (right, 0, 1), (left, 1, 0)]
-    pixels = np.concatenate(
-        [
-            *(row * width + column + upper for (row, column), upper, _ in links),
-            *((row + 1) * width + column + lower for (row, column), _, lower in links),
-        ]
-    )
+    same = label[1:] == label[:-1]
+    # Where runs of neighbouring rows touch, at flat indices of the upper row: in the first of the pixels in
+    # which one lies above the other, or in a corner only, down to the right or left, at its right pixel.
+    touch = np.zeros((3, height - 1, width), bool)
+    touch[0] = (begins[1:] | begins[:-1]) & same
+    touch[1, :, 1:] = (label[1:, 1:] == label[:-1, :-1]) & begins[1:, 1:] & ~same[:, 1:]
+    touch[2, :, 1:] = (label[1:, :-1] == label[:-1, 1:]) & begins[:-1, 1:] & ~same[:, :-1]
+    above, right, left = map(np.flatnonzero, touch)
+    pixels = np.concatenate([above, right - 1, left, *(row + width for row in (above, right, left - 1))])
     first, second = np.split(np.searchsorted(starts, pixels, side="right") - 1, 2)
     graph = coo_array((np.ones(len(first), np.uint8), (first, second)), shape=(len(starts),) * 2)
     objects = connected_components(graph, directed=False)[1]
