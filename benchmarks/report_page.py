@@ -18,7 +18,7 @@ from typing import Any
 from tests.support.browser import chromium, opened
 from tests.support.synthetic_report import synthetic
 
-from segsweep.reports.html import write_html
+from segsweep.reports.writers.html import write_html
 
 CLASSES = [f"class {n}" for n in range(21)]
 SWEEPS = {

@@ -28,10 +28,10 @@ def test_the_wheel_holds_configuration_and_experiments(wheel):
         shipped = {f"segsweep/{path.relative_to(root())}" for path in (root() / folder).rglob("*.yaml")}
         assert shipped
         assert shipped <= names
-    reports = root() / "src" / "segsweep" / "reports"
-    drawn_by = [path for kind in ("page", "charts", "templates") for path in (reports / kind).glob("*.*")]
+    writers = root() / "src" / "segsweep" / "reports" / "writers"
+    drawn_by = [path for kind in ("page", "charts", "templates") for path in (writers / kind).glob("*.*")]
     assert len(drawn_by) > 15
-    assert {f"segsweep/reports/{path.relative_to(reports)}" for path in drawn_by} <= names
+    assert {f"segsweep/reports/writers/{path.relative_to(writers)}" for path in drawn_by} <= names
     assert "hydra_plugins/segsweep_plugins.py" in names
     assert not [name for name in names if name.startswith("tests")]
 

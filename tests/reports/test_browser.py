@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segsweep.reports.html import write_html
+from segsweep.reports.writers.html import write_html
 from tests.support.browser import CHROMIUM, PHONE, chromium, opened
 from tests.support.synthetic_report import synthetic
 

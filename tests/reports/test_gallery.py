@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from segsweep import build
-from segsweep.reports.gallery import AGREEMENT, Shown, agreement, gallery
+from segsweep.reports.pictures.gallery import AGREEMENT, Shown, agreement, gallery
 from segsweep.runs.folder import RunFolder
 from tests.support.inside import weights
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_shown_is_noted(shown, tmp_path):
 
 
 def test_large_images_are_made_smaller_and_classes_never_mixed(tmp_path):
-    from segsweep.reports.gallery import _coloured, _save
+    from segsweep.reports.pictures.gallery import _coloured, _save
 
     label = np.random.default_rng(0).integers(0, 2, (300, 1280), np.uint8) * 5
     _save(_coloured(label, np.zeros((256, 3), np.uint8)), tmp_path / "x.png")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from segsweep.evaluation.protocol import read_test
-from segsweep.reports.grouping import groups_of
+from segsweep.reports.findings.grouping import groups_of
 from segsweep.runs.folder import RunFolder
 from tests.runs.earlier import VERSION_2, copied
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segsweep.reports.html import compact, write_html
+from segsweep.reports.writers.html import compact, write_html
 from tests.support.synthetic_report import synthetic
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"

@@ -13,9 +13,9 @@ from markdown_it import MarkdownIt
 from segsweep import cli
 from segsweep.data.check.problems import Problem
 from segsweep.data.check.report import Report
-from segsweep.reports.assemble import Wish, findings
-from segsweep.reports.findings import Findings
-from segsweep.reports.text_table import text_tables
+from segsweep.reports.findings.assemble import Wish, findings
+from segsweep.reports.findings.fields import Findings
+from segsweep.reports.writers.text_table import text_tables
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import all_runs
 from segsweep.statistics.figures import miou

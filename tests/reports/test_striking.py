@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segsweep.reports.striking import most_different, pair, striking, worst
+from segsweep.reports.pictures.striking import most_different, pair, striking, worst
 
 CLASSES = ("a", "b", "c", "d")
 

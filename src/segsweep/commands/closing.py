@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from segsweep.commands.output import print_rows
 from segsweep.failures import ADVICE, PREEMPTED
-from segsweep.reports.assemble import Wish, findings
-from segsweep.reports.text_table import text_tables
+from segsweep.reports.findings.assemble import Wish, findings
+from segsweep.reports.writers.text_table import text_tables
 from segsweep.runs.folder import RunFolder
 from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import clock, one_line, printable

@@ -7,8 +7,8 @@ from pathlib import Path
 from segsweep.commands.options import RUNS_DIR, parse, split
 from segsweep.commands.runs.choice import chosen
 from segsweep.errors import ConfigError, OptionError
-from segsweep.reports.members import the_configuration
-from segsweep.reports.versus import Side, Versus, versus
+from segsweep.reports.findings.members import the_configuration
+from segsweep.reports.findings.versus import Side, Versus, versus
 from segsweep.runs.folder import all_runs
 from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import plural

@@ -14,13 +14,13 @@ from segsweep.commands.output import check_format, print_rows
 from segsweep.commands.runs.choice import chosen
 from segsweep.config import groups as config_files
 from segsweep.errors import ConfigError, OptionError, UserError, near
-from segsweep.reports.assemble import Wish, findings
-from segsweep.reports.findings import Findings
-from segsweep.reports.flat_rows import flat_rows
-from segsweep.reports.members import the_configuration
-from segsweep.reports.sentences import summary
-from segsweep.reports.text_table import text_tables
-from segsweep.reports.written import write_report
+from segsweep.reports.findings.assemble import Wish, findings
+from segsweep.reports.findings.fields import Findings
+from segsweep.reports.findings.members import the_configuration
+from segsweep.reports.findings.sentences import summary
+from segsweep.reports.writers.flat_rows import flat_rows
+from segsweep.reports.writers.text_table import text_tables
+from segsweep.reports.writers.written import write_report
 from segsweep.rules import is_whole
 from segsweep.runs.folder import RunFolder, all_runs
 from segsweep.sweeps.sweep import Sweep
@@ -116,7 +116,8 @@ def _states(report: Findings) -> str:
 
 def _experiment(names: Sequence[str], arguments: Sequence[str]) -> int:
     """Report the runs of one experiment, beside the table that it repeats if it does; return the status."""
-    from segsweep.reports import paper, paper_page  # import torch and Hydra
+    from segsweep.reports.paper import compared as paper
+    from segsweep.reports.paper import paper_page  # import torch and Hydra
 
     if len(names) > 1:
         raise ConfigError(

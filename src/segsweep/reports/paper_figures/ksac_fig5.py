@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from segsweep.reports.feature_maps import maps_by_rate
 from segsweep.reports.paper_figures.canvas import WIDTH, montage, show
 from segsweep.reports.paper_figures.drawing import Wanted
-from segsweep.reports.trained import TrainedRun
+from segsweep.reports.pictures.feature_maps import maps_by_rate
+from segsweep.reports.pictures.trained import TrainedRun
 
 RUNS = (Wanted("one run with head=ksac", ("Ksac",)), Wanted("one with head=aspp", ("Aspp",)))
 IMAGES = 1

@@ -6,9 +6,9 @@ from typing import Any
 
 from segsweep.errors import ConfigError, OptionError, UserError
 from segsweep.evaluation.protocol import comparable
-from segsweep.reports.counted import Counted, Result, read_counts
-from segsweep.reports.members import DONE, Configuration, Member
-from segsweep.reports.protocols import described, unlike
+from segsweep.reports.findings.counted import Counted, Result, read_counts
+from segsweep.reports.findings.members import DONE, Configuration, Member
+from segsweep.reports.findings.protocols import described, unlike
 from segsweep.statistics.figures import FIGURES
 from segsweep.statistics.intervals import Estimate, estimate
 from segsweep.statistics.paired import Difference, difference

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from segsweep.reports.findings import Findings
-from segsweep.reports.text_table import Column, TextCell, TextTable
+from segsweep.reports.findings.fields import Findings
+from segsweep.reports.writers.text_table import Column, TextCell, TextTable
 
 ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",

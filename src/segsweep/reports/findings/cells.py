@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segsweep.evaluation.objects import OBJECT_SIZES
-from segsweep.reports.counted import Counted, Result, alike, read_counts
-from segsweep.reports.findings import (
+from segsweep.reports.findings.counted import Counted, Result, alike, read_counts
+from segsweep.reports.findings.fields import (
     Cell,
     GroupInterval,
     Interval,

@@ -21,8 +21,8 @@ from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DataError, FileError
 from segsweep.evaluation.counts import Counts
 from segsweep.files import cannot_write
-from segsweep.reports.kept import KeptPictures
-from segsweep.reports.striking import Striking, pair, striking
+from segsweep.reports.pictures.kept import KeptPictures
+from segsweep.reports.pictures.striking import Striking, pair, striking
 from segsweep.runs.folder import RunFolder
 from segsweep.terminal import plural
 

@@ -34,7 +34,7 @@ def write_html(report: dict[str, Any], out: Path) -> None:
         UserError: the folder cannot be written.
         OSError: a picture of the gallery cannot be read.
     """
-    environment = Environment(loader=PackageLoader("segsweep.reports", "page"), autoescape=True)
+    environment = Environment(loader=PackageLoader("segsweep.reports.writers", "page"), autoescape=True)
     pictures = [[inlined(tile["src"], out) for tile in line["tiles"]] for line in report["gallery"]]
     content = {
         "report": report,
@@ -108,4 +108,4 @@ def charts_library() -> str:
 
 
 def _read(name: str) -> str:
-    return (files("segsweep.reports") / name).read_text(encoding="utf-8")
+    return (files("segsweep.reports.writers") / name).read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from segsweep.reports.findings import Cell, Findings, plain
+from segsweep.reports.findings.fields import Cell, Findings, plain
 
 FIGURES = ("pixel_accuracy", "fwiou", "boundary_iou")
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from segsweep import __version__
-from segsweep.reports.cells import Column, column, plain_cell
-from segsweep.reports.findings import Cell, Findings, Protocol, Row, Run
-from segsweep.reports.members import Configuration, configurations
-from segsweep.reports.network_sizes import Size, count
-from segsweep.reports.protocols import Entry, baseline_of, entries, record, unlike
-from segsweep.reports.provenance import ALL_POINTS, MOST_POINTS, run_record
-from segsweep.reports.sentences import sentences, summary
+from segsweep.reports.findings.cells import Column, column, plain_cell
+from segsweep.reports.findings.fields import Cell, Findings, Protocol, Row, Run
+from segsweep.reports.findings.members import Configuration, configurations
+from segsweep.reports.findings.network_sizes import Size, count
+from segsweep.reports.findings.protocols import Entry, baseline_of, entries, record, unlike
+from segsweep.reports.findings.provenance import ALL_POINTS, MOST_POINTS, run_record
+from segsweep.reports.findings.sentences import sentences, summary
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
 from segsweep.statistics.effects import Effect

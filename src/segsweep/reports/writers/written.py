@@ -6,12 +6,12 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader
 
-from segsweep.reports.findings import Findings
-from segsweep.reports.flat_rows import flat_rows
-from segsweep.reports.gallery import Shown, gallery
-from segsweep.reports.html import write_html
-from segsweep.reports.latex import latex
-from segsweep.reports.text_table import TextTable, text_tables
+from segsweep.reports.findings.fields import Findings
+from segsweep.reports.pictures.gallery import Shown, gallery
+from segsweep.reports.writers.flat_rows import flat_rows
+from segsweep.reports.writers.html import write_html
+from segsweep.reports.writers.latex import latex
+from segsweep.reports.writers.text_table import TextTable, text_tables
 from segsweep.runs.documents import write_json, write_text
 from segsweep.runs.folder import RunFolder
 from segsweep.terminal import csv_text, escape_markdown
@@ -53,7 +53,7 @@ def with_gallery(report: Findings, runs: Mapping[str, RunFolder], out: Path, num
 
 def markdown(report: Findings, tables: Sequence[TextTable]) -> str:
     """Return the report in Markdown: sentences, the paper's table if there is one, tables, pictures."""
-    environment = Environment(loader=PackageLoader("segsweep.reports"), trim_blocks=True)
+    environment = Environment(loader=PackageLoader("segsweep.reports.writers"), trim_blocks=True)
     environment.filters["markdown"] = escape_markdown
     unfinished = [row for row in report.rows if row.command]
     content = {"report": report, "tables": tables, "unfinished": unfinished}

@@ -14,7 +14,7 @@ from segsweep.data.labels import Palette
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DamagedFileError, UserError
 from segsweep.evaluation.counts import Counts
-from segsweep.reports.trained import TrainedRun
+from segsweep.reports.pictures.trained import TrainedRun
 from segsweep.runs import layout
 from segsweep.runs.folder import RunFolder
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from segsweep.errors import DataError, UserError
 from segsweep.evaluation.counts import Counts, Groups
-from segsweep.reports.grouping import groups_of
-from segsweep.reports.members import Member
+from segsweep.reports.findings.grouping import groups_of
+from segsweep.reports.findings.members import Member
 from segsweep.runs.contents import Card, Metrics
 from segsweep.runs.folder import RunFolder
 from segsweep.statistics.measured import Measured

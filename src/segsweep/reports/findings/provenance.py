@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from segsweep.reports.findings import Run
-from segsweep.reports.members import Member
-from segsweep.reports.repeat import command
+from segsweep.reports.findings.fields import Run
+from segsweep.reports.findings.members import Member
+from segsweep.reports.findings.repeat import command
 from segsweep.runs import compare, layout
 from segsweep.runs.identity import CONTENT
 from segsweep.training.metrics_file import MetricsFile

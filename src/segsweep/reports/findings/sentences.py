@@ -3,8 +3,8 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from segsweep.reports.findings import Cell, Protocol, Row, ToBaseline
-from segsweep.reports.members import DONE
+from segsweep.reports.findings.fields import Cell, Protocol, Row, ToBaseline
+from segsweep.reports.findings.members import DONE
 from segsweep.terminal import plural
 
 MOST = 12

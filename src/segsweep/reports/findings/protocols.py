@@ -8,9 +8,9 @@ from typing import Any
 from PIL import Image
 
 from segsweep.evaluation.protocol import comparable
-from segsweep.reports.counted import Result
-from segsweep.reports.findings import Protocol
-from segsweep.reports.members import Configuration
+from segsweep.reports.findings.counted import Result
+from segsweep.reports.findings.fields import Protocol
+from segsweep.reports.findings.members import Configuration
 from segsweep.runs import layout
 from segsweep.runs.contents import Card
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from segsweep.errors import as_typed
-from segsweep.reports.findings import Findings, Interval
-from segsweep.reports.paper import COUNTED, Comparison, Line
-from segsweep.reports.protocols import described
-from segsweep.reports.text_table import span
+from segsweep.reports.findings.fields import Findings, Interval
+from segsweep.reports.findings.protocols import described
+from segsweep.reports.paper.compared import COUNTED, Comparison, Line
+from segsweep.reports.writers.text_table import span
 from segsweep.runs.compare import MISSING, remarks_on
 from segsweep.runs.contents import State
 

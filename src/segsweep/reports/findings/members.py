@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from segsweep.errors import ConfigError
-from segsweep.reports.repeat import SEED, command
+from segsweep.reports.findings.repeat import SEED, command
 from segsweep.runs import compare
 from segsweep.runs.contents import Card, Metrics, State, Status
 from segsweep.runs.folder import RunFolder

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from segsweep.reports.findings import Cell, Findings, Interval, Row
-from segsweep.reports.members import DONE
+from segsweep.reports.findings.fields import Cell, Findings, Interval, Row
+from segsweep.reports.findings.members import DONE
 from segsweep.runs.compare import MISSING
 
 UNLIKE = "≠"

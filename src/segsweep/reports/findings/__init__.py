@@ -1,0 +1,1 @@
+"""What runs show, as typed records: configurations with their state, intervals, comparisons."""

@@ -1,0 +1,1 @@
+"""A paper's table beside what was measured."""

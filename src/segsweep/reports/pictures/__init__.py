@@ -1,0 +1,1 @@
+"""Pictures of images, truth and predictions: kept by tests, or computed from checkpoints."""
