@@ -17,7 +17,8 @@ from pathlib import Path
 
 from segsweep.runs import layout
 
-STUDIES = Path(__file__).parents[1] / "docs" / "studies"
+ROOT = Path(__file__).parents[1]
+STUDIES = ROOT / "docs" / "studies"
 KEPT = (
     layout.PLAN, layout.STATUS, layout.CONFIG, layout.ENVIRONMENT, layout.STEPS, layout.VALIDATION,
     *(f"{layout.TESTS}/*/{name}" for name in (
@@ -41,10 +42,16 @@ def pack(sweep: str, runs_dir: Path) -> None:
 def report() -> None:
     """Write a page for each study from what is kept of it."""
     for kept in sorted((STUDIES / "counts").iterdir()):
+        name, place = kept.name, kept.relative_to(ROOT)  # relative, as pages name it
         with tempfile.TemporaryDirectory() as out:
-            command = [sys.executable, "-m", "segsweep", "report", f"sweep={kept.name}", f"runs_dir={kept}"]
-            subprocess.run([*command, f"out={out}", f"title={kept.name}"], check=True)
-            shutil.copy(Path(out) / "report.md", STUDIES / f"{kept.name}.md")
+            asked = [f"sweep={name}", f"runs_dir={place}", f"out={out}", f"title={name}"]
+            subprocess.run([sys.executable, "-m", "segsweep", "report", *asked], check=True, cwd=ROOT)
+            title, _, rest = (Path(out) / "report.md").read_text().partition("\n")
+        made = (
+            f"Question, assumptions and cost are in `experiments/studies/{name}.yaml`. The rest is the\n"
+            f"report of `segsweep report sweep={name} runs_dir={place}`, written by `make study-report`.\n"
+        )
+        (STUDIES / f"{name}.md").write_text(f"{title}\n\n{made}{rest}")
 
 
 def main() -> None:

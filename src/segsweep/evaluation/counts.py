@@ -53,7 +53,7 @@ class Counts:
         num_classes: K, 1 to 255.
         confusion: int64 [K, K] over all images, rows truth, columns prediction, ignored pixels left out.
         groups: the images' groups; None if the dataset has none, or if an older version tested (see
-            `reports.grouping.groups_of`, which finds those).
+            `reports.findings.grouping.groups_of`, which finds those).
     """
 
     def __init__(self, num_classes: int) -> None:

@@ -1,0 +1,43 @@
+"""The studies kept in the repository: small, naming no place of a machine, and read by reports."""
+
+import json
+import re
+
+import pytest
+
+from segsweep.config.groups import root
+from segsweep.evaluation.protocol import read_test
+from segsweep.reports.findings.grouping import groups_of
+from segsweep.runs.folder import RunFolder
+
+STUDIES = root() / "docs" / "studies"
+KEPT = sorted((STUDIES / "counts").iterdir())
+TESTS = sorted(STUDIES.glob("counts/*/*/tests/*"))
+MOST = 5_000_000
+
+
+def test_all_together_are_small():
+    assert sum(path.stat().st_size for path in STUDIES.rglob("*") if path.is_file()) < MOST
+
+
+@pytest.mark.parametrize("test", TESTS, ids=lambda test: f"{test.parts[-3]}-{test.name}")
+def test_counts_know_objects_and_groups(test):
+    read = read_test(test)
+    assert read.counts.objects is not None
+    assert groups_of(RunFolder(test.parents[1]), read.counts).unit == "drive"
+
+
+def test_nothing_names_a_place_of_a_machine():
+    """Paths are as the study's command was given them, relative."""
+    for path in STUDIES.rglob("*"):
+        if path.is_file() and path.suffix != ".npz":
+            assert not re.search(r"(?<![\w.])/(?:home|root|tmp|work|mnt)/", path.read_text()), path
+
+
+@pytest.mark.parametrize("kept", KEPT, ids=lambda kept: kept.name)
+def test_each_has_its_runs_and_its_page(kept):
+    record = json.loads((kept / "sweeps" / f"{kept.name}.json").read_text())
+    assert {member["run"] for member in record["members"]} == {
+        run.parent.name for run in kept.glob("*/plan.json")
+    }
+    assert (STUDIES / f"{kept.name}.md").is_file(), "make study-report writes it"
