@@ -36,6 +36,16 @@ def test_without_a_baseline_there_are_no_differences():
     assert (table.best, table.letters) == ((True, True), ("a", "a"))
 
 
+def test_letters_are_over_the_seeds_that_all_have():
+    """One network twice, once with a worse third seed: the third seed must not set the two apart."""
+    drawn, two = resampling(40, resamples=300), measured(40, 2)
+    three = Measured((*two.seeds, "unlike"), np.concatenate([two.counts, measured(40, better=-0.2).counts]))
+    table = compare_all([two, three, measured(40, 2, better=0.1)], drawn, 0)
+    assert table.estimates[1].value < table.estimates[0].value
+    assert table.letters == ("b", "b", "a")
+    assert table.differences[1].value == 0
+
+
 def test_verdicts_over_seeds_are_adjusted_for_the_table():
     """7 differences of one sign have p = 2/128 = 0.0156 alone, twice that in a table with two."""
     rows = [measured(25, 7, better=better) for better in (0, 0.1, 0.12)]

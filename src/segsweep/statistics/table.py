@@ -44,24 +44,32 @@ def compare_all(
 ) -> Compared:
     """Estimate and compare configurations over the same images.
 
+    Letters and the set not told apart from the best are of the seeds that all have, if any: another choice of
+    seeds must not look like a difference between configurations, nor contradict the paired differences.
+
     Args:
         configurations: all with the same images in the same order.
         resampling: weights of these images.
         baseline: index of the configuration that the others are compared with; None for none.
         figure: a name of `FIGURES`.
     """
+    common = set.intersection(*(set(measured.seeds) for measured in configurations))
     estimates: list[Estimate] = []
+    values: list[float] = []
     resampled: list[NDArray[np.float64]] = []
     found: dict[int, Difference] = {}
     # One configuration after the other, as the totals of the last few alone are kept.
     for i, measured in enumerate(configurations):
         estimates.append(estimate(measured, resampling, figure))
-        resampled.append(replicates(measured, resampling, figure).resampled.mean(0))
+        seeds = [seed in common or not common for seed in measured.seeds]
+        of_figure = replicates(measured, resampling, figure)
+        values.append(float(of_figure.value[seeds].mean()))
+        resampled.append(of_figure.resampled[seeds].mean(0))
         if baseline is not None and i != baseline:
             first, comparisons = configurations[baseline], len(configurations) - 1
             found[i] = difference(first, measured, resampling, figure, comparisons)
     p_holm = dict(zip(found, holm([one.p_images for one in found.values()]), strict=True))
-    value = np.array([one.value for one in estimates])
+    value = np.array(values)
     # Few units give resamples that are too much alike, which would tell everything apart.
     units = int(resampling.units.max()) + 1
     apart = np.zeros((len(value), len(value)), np.bool_)
