@@ -189,10 +189,10 @@ def test_the_page_holds_the_comparison_and_the_runs_own_tables(report, tmp_path)
 def test_each_measured_cell_has_its_difference_and_interval(report, runs_dir, tmp_path):
     report("dual_aspp/table4", "seed=0,1,2")
     content = json.loads((tmp_path / "out" / "report.json").read_text())
-    by_runs = {tuple(row["runs"]): row["cells"]["single"]["miou"] for row in content["rows"]}
+    by_runs = {frozenset(row["runs"]): row["cells"]["single"]["miou"] for row in content["rows"]}
     flat = json.loads(report("dual_aspp/table4", "seed=0,1,2", "format=json"))
     for row, shown in zip(flat, content["paper"]["rows"], strict=True):
-        cell = by_runs[tuple(row["runs"])]
+        cell = by_runs[frozenset(row["runs"])]
         assert (row["miou_low"], row["miou_high"]) == pytest.approx((100 * cell["low"], 100 * cell["high"]))
         apart = row["miou"] - row["published_miou"]
         low, high = (apart + 100 * (cell[end] - cell["value"]) for end in ("low", "high"))

@@ -125,9 +125,7 @@ def _experiment(names: Sequence[str], arguments: Sequence[str]) -> int:
         )
     known = dict(config_files.files("experiments"))
     if names[0] not in known:
-        raise ConfigError(
-            f"{names[0]}: no such experiment, nor the beginning of an id; {near(names[0], known)}"
-        )
+        raise ConfigError(f"{names[0]}: no such experiment; {near(names[0], known)}")
     own, others = split(arguments, OF_EXPERIMENT)
     options = parse(own, {key: DEFAULTS[key] for key in OF_EXPERIMENT})
     _check(options)

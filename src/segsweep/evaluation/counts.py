@@ -213,7 +213,7 @@ class Counts:
                 return cls._of_arrays(dict(file))
         # What zip files, zlib and numpy's headers raise if a bit has flipped, and arrays that do not fit.
         except (BadZipFile, zlib.error, ArithmeticError, LookupError, TypeError, ValueError, EOFError,
-                NotImplementedError, OSError, SyntaxError, MemoryError, struct.error) as error:  # fmt: skip
+                RuntimeError, OSError, SyntaxError, MemoryError, struct.error) as error:  # fmt: skip
             raise DataError(path, "damaged", f"remove {folder} and run `segsweep test` again") from error
 
     @classmethod

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-DIGITS = 7
-"""Significant digits that report.json keeps of a figure: a hundredth of what any writer shows."""
+DIGITS, ALL_DIGITS = 7, 17
+"""Significant digits that report.json keeps of a figure, and those that a float has."""
 
 
 @dataclass(frozen=True)
@@ -198,14 +198,14 @@ class Findings:
         return dict(plain(self))
 
 
-def plain(value: Any) -> Any:
-    """Return a record, or a container of records, as values of JSON."""
+def plain(value: Any, digits: int = DIGITS) -> Any:
+    """Return a record, or a container of records, as values of JSON; floats with that many digits."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: plain(getattr(value, each.name), digits) for each in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, digits) for item in value]
     if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
     return value

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from segsweep.reports.findings.fields import Cell, Findings, plain
+from segsweep.reports.findings.fields import ALL_DIGITS, Cell, Findings, plain
 
 FIGURES = ("pixel_accuracy", "fwiou", "boundary_iou")
 
@@ -33,7 +33,7 @@ def flat_rows(report: Findings) -> list[dict[str, Any]]:
             "unlike": list(row.unlike),
             **{f"protocol.{key}": card.get(key) for key in keys},
         }
-        found.append(plain(values))
+        found.append(plain(values, ALL_DIGITS))
     return found
 
 
