@@ -24,6 +24,7 @@ from segsweep.runs.contents import Card, Metrics
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import is_identity
 from segsweep.runs.tested import test_suffix
+from segsweep.runs.versions import current_plan
 
 COUNTED = {"params": "params_m", "gflops": "gmacs"}
 """What we call a printed size that is counted."""
@@ -191,7 +192,7 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison | None:
 def folder_of(member: Member) -> RunFolder:
     """Return a member's folder with its plan, which is not written yet if nothing asked for the run."""
     folder = member.folder
-    folder.plan = member.record()
+    folder.plan = current_plan(member.record())
     return folder
 
 
