@@ -78,9 +78,14 @@ def letters(value: Sequence[float], apart: Bools) -> tuple[str, ...]:
     columns = [frozenset(known)]
     for place, i in enumerate(known):
         for j in known[place + 1 :]:
-            if apart[i, j]:
-                split = {part for column in columns for part in _without(column, i, j)}
-                columns = [column for column in split if not any(column < other for other in split)]
+            if not apart[i, j]:
+                continue
+            both = [column for column in columns if i in column and j in column]
+            parts = {column - {one} for column in both for one in (i, j)}
+            columns = [column for column in columns if column not in both]
+            # Only new columns can lie within others: the old ones lie in none of these, nor in their parts.
+            columns += [part for part in parts if not any(part < other for other in (*columns, *parts))]
+            columns = list(dict.fromkeys(columns))
     ranks = {i: rank for rank, i in enumerate(known)}
     columns.sort(key=lambda column: sorted(ranks[i] for i in column))
     names = [ascii_letters[n] if n < len(ascii_letters) else f"({n + 1})" for n in range(len(columns))]
@@ -88,7 +93,3 @@ def letters(value: Sequence[float], apart: Bools) -> tuple[str, ...]:
         "".join(name for name, column in zip(names, columns, strict=True) if i in column)
         for i in range(len(value))
     )
-
-
-def _without(column: frozenset[int], i: int, j: int) -> tuple[frozenset[int], ...]:
-    return (column - {i}, column - {j}) if i in column and j in column else (column,)
