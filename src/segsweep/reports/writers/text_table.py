@@ -49,7 +49,7 @@ class TextTable:
         """Return the columns to leave out on a narrow terminal, in order."""
         own = [column.name for column in self.columns if column.strategy]
         ends = (" letters", " 95 %", " difference")
-        return [*FIRST_TO_GO, *(name for end in ends for name in own if name.endswith(end))]
+        return [*FIRST_TO_GO, *(name for end in ends for name in reversed(own) if name.endswith(end))]
 
 
 def text_tables(report: Findings) -> list[TextTable]:
