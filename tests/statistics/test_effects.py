@@ -57,12 +57,14 @@ def test_balanced_designs_agree_with_least_squares(factors):
     for effect in found:
         name = ((effect.change.factor, effect.change.second),)
         if effect.given is None:
-            assert effect.value == pytest.approx(main[name])
+            first = main.get(((effect.change.factor, effect.change.first),), 0)
+            assert effect.value == pytest.approx(main[name] - first)
         else:
             assert effect.value == pytest.approx(both[(*name, (effect.given.factor, effect.given.second))])
         assert effect.low < effect.value < effect.high
         assert effect.missing == ()
-    assert len(found) == len(main) - 1 + sum(len(name) == 2 for name in both)
+    pairs = sum(len(FACTORS[factor]) * (len(FACTORS[factor]) - 1) // 2 for factor in factors)
+    assert len(found) == pairs + sum(len(name) == 2 for name in both)
 
 
 def test_two_configurations_are_a_paired_difference():
@@ -124,4 +126,7 @@ def test_a_factor_that_does_not_apply_is_averaged_over():
     found = effects(levels, configurations, WEIGHTS)
     assert of(found, HEAD).value == pytest.approx(y[3:].mean() - y[0])
     assert of(found, Change("rates", "6", "12")).value == pytest.approx((y[2] + y[4] - y[1] - y[3]) / 2)
-    assert [one.change for one in found if one.given] == [], "none × rates has no cells"
+    assert of(found, Change("head", "aspp", "ksac")).value == pytest.approx(y[3:].mean() - y[1:3].mean())
+    (interaction,) = [one for one in found if one.given]
+    assert interaction.change == Change("head", "aspp", "ksac"), "none × rates has no cells"
+    assert interaction.value == pytest.approx(y[4] - y[2] - (y[3] - y[1]))

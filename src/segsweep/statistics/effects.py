@@ -6,7 +6,7 @@ question.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -23,7 +23,7 @@ Levels = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Change:
-    """A factor that goes from its first level in the sweep to another one."""
+    """A factor that goes from one level to another that comes later in the sweep."""
 
     factor: str
     first: str
@@ -72,7 +72,9 @@ def effects(
     resampling: Resampling,
     figure: str = "miou",
 ) -> list[Effect]:
-    """Estimate all main effects, then all two-way interactions.
+    """Estimate the main effects between all levels, then two-way interactions.
+
+    Interactions are those of the changes from the first level, of the levels to which both factors apply.
 
     A main effect from a to b is the mean, over the contexts in which both have a result, of b's figure minus
     a's; an interaction the mean of (b − a at the second level of the other factor) − (b − a at its first),
@@ -92,22 +94,28 @@ def effects(
         _Cell(of_cell, one.seeds if one else (), replicates(one, resampling, figure) if one else None)
         for of_cell, one in zip(levels, configurations, strict=True)
     ]
-    changes = list(_changes(levels))
-    pairs = [(given, change) for change, given in combinations(changes, 2) if change.factor != given.factor]
-    estimated = [
-        _effect(change, given, cells) for given, change in [*((None, one) for one in changes), *pairs]
-    ]
+    wanted: list[tuple[Change, Change | None]] = []
+    for factor, known in _levels(levels).items():
+        wanted += [(Change(factor, *pair), None) for pair in combinations(known, 2)]
+    for one, other in combinations(_levels(levels), 2):
+        both = _levels([cell for cell in levels if one in cell and other in cell])
+        changes = [_from_first(factor, both.get(factor, [])) for factor in (one, other)]
+        wanted += [(change, given) for change in changes[0] for given in changes[1]]
+    estimated = [_effect(change, given, cells) for change, given in wanted]
     return [effect for effect in estimated if effect is not None]
 
 
-def _changes(levels: Sequence[Levels]) -> Iterator[Change]:
-    """Yield the changes from each factor's first level to the others, in the order of the sweep."""
+def _levels(cells: Sequence[Levels]) -> dict[str, list[str]]:
+    """Return each factor's levels, in the order of the sweep."""
     known: dict[str, dict[str, None]] = defaultdict(dict)
-    for cell in levels:
+    for cell in cells:
         for factor, level in cell.items():
             known[factor][level] = None
-    for factor, (first, *others) in known.items():
-        yield from (Change(factor, first, other) for other in others)
+    return {factor: list(of_factor) for factor, of_factor in known.items()}
+
+
+def _from_first(factor: str, levels: Sequence[str]) -> list[Change]:
+    return [Change(factor, levels[0], other) for other in levels[1:]]
 
 
 def _effect(change: Change, given: Change | None, cells: Sequence[_Cell]) -> Effect | None:
