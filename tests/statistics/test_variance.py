@@ -57,8 +57,10 @@ def test_seeds_widen_the_interval_if_they_differ():
         assert least < np.ptp(crossed_interval(one)) / narrow < most
 
 
-def test_one_seed_says_nothing_about_others():
-    one = replicates(crossed(1, 30, 0, 300, 0, np.random.default_rng(0))[1], resampling(30), recall)
+@pytest.mark.parametrize(("seeds", "images"), [(1, 30), (3, 1)])
+def test_one_seed_or_image_says_nothing_about_others(seeds, images):
+    counted = crossed(seeds, images, 0, 300, 0, np.random.default_rng(0))[1]
+    one = replicates(counted, resampling(images), recall)
     assert np.isnan(crossed_interval(one)).all()
     with pytest.raises(ValueError, match="2 seeds"):
         components(one)

@@ -41,11 +41,11 @@ def components(of_figure: Replicates) -> Components:
     An estimate below 0 is 0.
 
     Raises:
-        ValueError: one seed says nothing about others.
+        ValueError: one seed, or one unit of images, says nothing about others.
     """
     seeds, units = of_figure.left_out.shape
-    if seeds < 2:
-        raise ValueError("components of variance need 2 seeds")
+    if min(seeds, units) < 2:
+        raise ValueError("components of variance need 2 seeds and 2 units of images")
     y = units * of_figure.value[:, None] - (units - 1) * of_figure.left_out
     by_seed, by_unit = y.mean(1, keepdims=True), y.mean(0, keepdims=True)
     of_seeds = units * by_seed.var(ddof=1)
@@ -68,10 +68,10 @@ def crossed_interval(of_figure: Replicates, seed: int = 0, level: float = 0.95) 
     The pigeonhole bootstrap (Owen 2007), with two corrections for few seeds: deviations that come from the
     choice of seeds are enlarged by √(S / (S − 1)), as S draws from S seeds vary too little by that (Rao &
     Wu 1988), and all are enlarged from the normal's to Student's quantile at the degrees of freedom of
-    `components`. NaN for one seed.
+    `components`. NaN for one seed, or one unit of images.
     """
     seeds, resamples = of_figure.resampled.shape
-    if seeds < 2:
+    if min(of_figure.left_out.shape) < 2:
         return float("nan"), float("nan")
     draws = np.random.default_rng([seed, 2]).multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
     by_images = of_figure.resampled.mean(0) - of_figure.value.mean()
