@@ -16,7 +16,7 @@ from tests.planning.test_tables import ROWS, RUNS
 
 SMOKE = (
     "dataset=shapes", "size=64", "batch_size=2", "backbone.pretrained=false", "logger=none",
-    "dataset.train_images=2", "dataset.val_images=1", "dataset.test_images=1",
+    "dataset.train_images=2", "dataset.val_images=1", "dataset.test_images=3",
     "trainer.max_steps=1", "trainer.accelerator=cpu",
 )  # fmt: skip
 LARGE = ("xception65", "resnet101")  # ten times the others' time, and half a gigabyte a checkpoint
@@ -106,9 +106,9 @@ def test_tables_run_with_their_large_encoders(name, report, runs_dir):
 def test_another_protocol_and_another_training_are_said_first(report):
     first, *lines = report("ksac/table2", *light("ksac/table2")).splitlines()
     assert first.startswith(
-        "KSAC, Table 2: published on PASCAL VOC 2012 val, measured on shapes test, 1 images"
+        "KSAC, Table 2: published on PASCAL VOC 2012 val, measured on shapes test, 3 images"
     )
-    assert "≠ not the published protocol: split test for val, images 1 for 1449, classes 6 for 21" in first
+    assert "≠ not the published protocol: split test for val, images 3 for 1449, classes 6 for 21" in first
     assert "trained with dataset=shapes size=64 batch_size=2" in first
     assert [line.count(" ≠") for line in lines if " ≠" in line] == [2] * 4
     assert sum("[1,6,12,18,24]" in line for line in lines) == 2
