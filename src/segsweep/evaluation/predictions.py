@@ -20,10 +20,13 @@ from PIL import Image
 
 from segsweep.data.dataset import Submission
 from segsweep.data.labels import Palette, label_png, palette_image
-from segsweep.data.sample import Sample
-from segsweep.errors import DataError, OptionError, UserError
+from segsweep.data.sample import IGNORE_INDEX, Sample
+from segsweep.errors import DamagedFileError, DataError, OptionError, UserError
 from segsweep.evaluation.submission import Size, check, pack
 from segsweep.files import fsync, remove
+
+IMAGE, TRUTH = "image.jpg", "truth"
+"""In a folder of pictures, the image's file and the name of the true label map, beside the tests' names."""
 
 
 def prediction_form(kind: str, submission: Submission | None, num_classes: int) -> Submission:
@@ -204,13 +207,32 @@ class PictureWriter:
         """Write the pictures of a sample if it is one of those chosen."""
         if sample.id not in self.chosen:
             return
-        folder = self.folder / sample.id.replace("/", "_")
+        folder = picture_folder(self.folder, sample.id)
         folder.mkdir(parents=True, exist_ok=True)
-        written = [folder / "image.jpg"]
+        written = [folder / IMAGE]
         Image.fromarray(sample.image).save(written[0], quality=88)
         named = {name + self.suffix: prediction for name, prediction in predictions.items()}
-        for name, label in {"truth": sample.label, **named}.items():
+        for name, label in {TRUTH: sample.label, **named}.items():
             written.append(folder / f"{name}.png")
             palette_image(label, self.palette).save(written[-1])
         for path in written:  # before the test's own files, which promise them
             fsync(path)
+
+
+def picture_folder(pictures: Path, id: str) -> Path:
+    """Return the folder of an image's pictures."""
+    return pictures / id.replace("/", "_")
+
+
+def read_picture(path: Path) -> tuple[NDArray[np.uint8], Palette]:
+    """Return the pixels of a picture that a test kept, and the colours of its values if it has a palette.
+
+    Raises:
+        DamagedFileError: it is missing or damaged.
+    """
+    try:
+        with Image.open(path) as image:
+            colours = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)[:IGNORE_INDEX]
+            return np.array(image), [(int(r), int(g), int(b)) for r, g, b in colours]
+    except (OSError, ValueError, SyntaxError) as error:  # of PNG chunks
+        raise DamagedFileError(path, f"damaged ({error})", "test the run again") from error

@@ -7,10 +7,10 @@ import logging
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-from PIL import Image
 
-from segsweep.errors import DataError
+from segsweep.errors import DamagedFileError, DataError
 from segsweep.evaluation.counts import Counts
+from segsweep.evaluation.predictions import IMAGE, TRUTH, picture_folder, read_picture
 from segsweep.runs import layout
 from segsweep.runs.contents import Metrics
 from segsweep.runs.folder import RunFolder
@@ -24,7 +24,6 @@ from segsweep.training.results import Evaluation, Picture, Results, Weights
 log = logging.getLogger("segsweep")
 
 MOST_PICTURES = 8
-TRUTH = "truth"
 
 
 def read_results(folder: RunFolder) -> Results:
@@ -83,22 +82,23 @@ def _number(value: float) -> float | None:
 
 def _pictures(folder: RunFolder, tests: Mapping[str, Counts]) -> Iterator[Picture]:
     """Yield the test images that were kept, with each test's prediction and mIoU of the image alone."""
+    pictures = folder.path / layout.PICTURES
     rows = {
-        name: dict(zip((id.replace("/", "_") for id in counts.ids), counts.rows, strict=True))
+        name: dict(zip((picture_folder(pictures, id) for id in counts.ids), counts.rows, strict=True))
         for name, counts in tests.items()
     }
-    for place in sorted(folder.path.glob(f"{layout.PICTURES}/*/"))[:MOST_PICTURES]:
+    for place in sorted(pictures.glob("*/"))[:MOST_PICTURES]:
         files = {name: file for name in (TRUTH, *tests) if (file := place / f"{name}.png").exists()}
         figures = {
-            f"miou {name}": float(miou(rows[name][place.name]))
+            f"miou {name}": float(miou(rows[name][place]))
             for name in files
-            if name in rows and place.name in rows[name]
+            if name in rows and place in rows[name]
         }
         try:
-            image = np.array(Image.open(place / "image.jpg").convert("RGB"))
-            maps = {name: np.array(Image.open(file)) for name, file in files.items()}
-        except OSError as error:
-            log.warning(f"left out: {place}: {error}")
+            image, _ = read_picture(place / IMAGE)
+            maps = {name: read_picture(file)[0] for name, file in files.items()}
+        except DamagedFileError as error:
+            log.warning(f"left out: {error}")
             continue
         yield Picture(place.name, image, maps, figures)
 

@@ -5,8 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
-
+from segsweep.errors import DamagedFileError
+from segsweep.evaluation.predictions import TRUTH, read_picture
 from segsweep.evaluation.protocol import comparable
 from segsweep.reports.findings.counted import Result
 from segsweep.reports.findings.fields import Protocol
@@ -121,12 +121,10 @@ def unlike(first: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...
 
 def _palette(first: Result) -> tuple[tuple[int, ...], ...]:
     """Return the classes' colours, from a picture of the run; none if it kept no pictures."""
-    picture = next((first.member.folder.path / layout.PICTURES).glob("*/truth.png"), None)
+    picture = next((first.member.folder.path / layout.PICTURES).glob(f"*/{TRUTH}.png"), None)
     if picture is None:
         return ()
     try:
-        with Image.open(picture) as image:
-            palette = image.getpalette() or []
-    except (OSError, ValueError, SyntaxError):  # of PNG chunks; a report has colours of its own
+        return tuple(read_picture(picture)[1][: len(first.metrics.per_class)])
+    except DamagedFileError:  # a report has colours of its own
         return ()
-    return tuple(tuple(palette[3 * i : 3 * i + 3]) for i in range(len(first.metrics.per_class)))

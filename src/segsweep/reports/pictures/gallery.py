@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segsweep.data.labels import full_palette
+from segsweep.data.labels import palette_image
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DataError, FileError
 from segsweep.evaluation.counts import Counts
@@ -129,22 +129,21 @@ def _line(
     name = re.sub(r"[^\w.-]", "_", id)
     source = next(each.picture(id) for each in kept if each.shows(id))
     predictions = [each.prediction(id) for each in kept]
-    palette = full_palette(source.palette)
     tiles = [
         ("image", f"{name}-image.jpg", Image.fromarray(source.image)),
-        ("truth", f"{name}-truth.png", _coloured(source.truth, palette)),
+        ("truth", f"{name}-truth.png", palette_image(source.truth, source.palette)),
     ]
     tiles += [
-        (each.title, f"{name}-{each.run.id}-{each.test}.png", _coloured(prediction, palette))
+        (each.title, f"{name}-{each.run.id}-{each.test}.png", palette_image(prediction, source.palette))
         for each, prediction in zip(kept, predictions, strict=True)
     ]
     runs = "-".join(dict.fromkeys((kept[first].run.id, kept[second].run.id)))
     map = agreement(source.truth, predictions[first], predictions[second])
     white = np.full((256, 3), 255, np.uint8)
     white[: len(AGREEMENT)] = AGREEMENT
-    tiles.append(
-        (legend(kept[first].title, kept[second].title), f"{name}-{runs}-where.png", _coloured(map, white))
-    )
+    where = Image.fromarray(map)
+    where.putpalette(white.tobytes())  # what is not counted is white, as the page
+    tiles.append((legend(kept[first].title, kept[second].title), f"{name}-{runs}-where.png", where))
     for _, file, image in tiles:
         _save(image, out / "pictures" / file)
     named = [{"title": title, "src": f"pictures/{file}"} for title, file, _ in tiles]
@@ -162,12 +161,6 @@ def agreement(truth: Map, first: Map, second: Map) -> Map:
     """Return [H, W]: 0 both are right, 1 only the first, 2 only the second, 3 neither, 255 not counted."""
     found = np.where(first == truth, 0, 2) + np.where(second == truth, 0, 1)
     return np.where(truth == IGNORE_INDEX, IGNORE_INDEX, np.array([0, 1, 2, 3])[found]).astype(np.uint8)
-
-
-def _coloured(label: Map, palette: Map) -> Image.Image:
-    image = Image.fromarray(label)
-    image.putpalette(palette.tobytes())
-    return image
 
 
 def _save(image: Image.Image, path: Path) -> None:

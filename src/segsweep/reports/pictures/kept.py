@@ -8,18 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from segsweep.data.labels import Palette
-from segsweep.data.sample import IGNORE_INDEX
-from segsweep.errors import DamagedFileError, UserError
+from segsweep.errors import UserError
 from segsweep.evaluation.counts import Counts
+from segsweep.evaluation.predictions import IMAGE, TRUTH, picture_folder, read_picture
 from segsweep.reports.pictures.trained import TrainedRun
 from segsweep.runs import layout
 from segsweep.runs.folder import RunFolder
 
 Map = NDArray[np.uint8]
-IMAGE, TRUTH = "image.jpg", "truth.png"
 
 
 class Picture(NamedTuple):
@@ -67,7 +65,7 @@ class KeptPictures:
 
     def shows(self, id: str) -> bool:
         """Whether an image can be shown with its truth."""
-        return self.no_data is None or (self._folder(id) / TRUTH).is_file()
+        return self.no_data is None or (self._folder(id) / f"{TRUTH}.png").is_file()
 
     def keeps(self, id: str) -> bool:
         """Whether the prediction of an image is kept."""
@@ -84,8 +82,8 @@ class KeptPictures:
             FileError: a file is damaged.
         """
         folder = self._folder(id)
-        if (folder / TRUTH).is_file():
-            (image, _), (truth, palette) = _read(folder / IMAGE), _read(folder / TRUTH)
+        if (file := folder / f"{TRUTH}.png").is_file():
+            (image, _), (truth, palette) = read_picture(folder / IMAGE), read_picture(file)
             return Picture(image, truth, palette)
         sample = self._trained.sample(id)
         return Picture(sample.image, sample.label, self._trained.dataset.palette)
@@ -97,10 +95,12 @@ class KeptPictures:
             FileError: a file is damaged.
         """
         file = self._file(id)
-        return self._trained.predict(self._trained.sample(id).image) if file is None else _read(file)[0]
+        return (
+            self._trained.predict(self._trained.sample(id).image) if file is None else read_picture(file)[0]
+        )
 
     def _folder(self, id: str) -> Path:
-        return self.run.path / layout.PICTURES / id.replace("/", "_")
+        return picture_folder(self.run.path / layout.PICTURES, id)
 
     def _file(self, id: str) -> Path | None:
         """Return where the prediction of an image is kept, if it is."""
@@ -109,13 +109,3 @@ class KeptPictures:
             self.run.path / layout.PREDICTIONS / self.test / f"{id}.png",
         )
         return next((path for path in places if path.is_file()), None)
-
-
-def _read(path: Path) -> tuple[Map, Palette]:
-    """Return the content of a kept picture, and the colours of its values if it has a palette."""
-    try:
-        with Image.open(path) as image:
-            colours = np.array(image.getpalette() or [], np.uint8).reshape(-1, 3)[:IGNORE_INDEX]
-            return np.array(image), [(int(r), int(g), int(b)) for r, g, b in colours]
-    except (OSError, ValueError, SyntaxError) as error:  # of PNG chunks
-        raise DamagedFileError(path, f"damaged ({error})", "test the run again") from error
