@@ -120,7 +120,7 @@ def plain_cell(results: Sequence[Result]) -> Cell:
         boundary_iou=mean("boundary_iou"),
         std=float(np.std(mious, ddof=1)) if len(mious) > 1 else None,
         seeds=tuple(
-            SeedFigure(result.member.folder.id, result.member.seed, miou)
+            SeedFigure(result.member.folder.id, result.member.seed, miou, result.test)
             for result, miou in zip(results, mious, strict=True)
         ),
     )

@@ -47,11 +47,12 @@ class GroupInterval:
 
 @dataclass(frozen=True)
 class SeedFigure:
-    """The mIoU of one run."""
+    """The mIoU of one run, and the folder's name of the test that gave it."""
 
     run: str
     seed: str
     value: float
+    test: str
 
 
 @dataclass(frozen=True)

@@ -42,11 +42,8 @@ def with_gallery(report: Findings, runs: Mapping[str, RunFolder], out: Path, num
         return report
     protocol, strategy = report.protocols[0], report.strategies[0]
     rows = [row for row in report.rows if row.protocol == protocol.id and strategy in row.cells]
-    shown = []
-    for row in rows:
-        run = runs[row.cells[strategy].seeds[0].run]
-        tests = (name for name in run.strategies() if name.split("-")[0] == strategy)
-        shown.append(Shown(row.label, run, next(tests)))
+    firsts = [(row.label, row.cells[strategy].seeds[0]) for row in rows]
+    shown = [Shown(label, runs[first.run], first.test) for label, first in firsts]
     images, notes = gallery(shown, protocol.classes, out, number)
     return replace(report, gallery=tuple(images), notes=(*report.notes, *notes))
 
