@@ -40,14 +40,12 @@ def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) 
     """Assemble the findings on some runs; of a sweep, what its journal says of them counts too."""
     found = configurations(runs, sweep)
     rows, firsts = entries(found)
-    ids = {id(row): _row_id(row, len(firsts)) for row in rows}
     bases = {name: baseline_of([r for r in rows if r.protocol == name], wish.baseline) for name in firsts}
     protocols = [
-        record(name, first, ids[id(base)] if (base := bases[name]) else None)
-        for name, first in firsts.items()
+        record(name, first, base.id if (base := bases[name]) else None) for name, first in firsts.items()
     ]
     strategies = _strategies(rows)
-    cells = {ids[id(row)]: dict[str, Cell]() for row in rows}
+    cells = {row.id: dict[str, Cell]() for row in rows}
     effects: list[Mapping[str, Any]] = []
     for place, name in enumerate(firsts):
         for strategy in strategies:
@@ -56,14 +54,12 @@ def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) 
             made = _column(measured, lacking, strategy, bases[name], wish)
             effects += [effect_of(strategy, found) for found in made.effects]
             for row, cell in zip(measured, made.cells, strict=True):
-                cells[ids[id(row)]][strategy] = cell
+                cells[row.id][strategy] = cell
             if made.groups:
                 protocols[place] = replace(protocols[place], groups=made.groups, caveat=made.caveat)
-    counted, problems = ({}, []) if wish.quick else count(_networks(rows, ids))
+    counted, problems = ({}, []) if wish.quick else count(_networks(rows))
     by_name = {protocol.id: protocol for protocol in protocols}
-    shown = [
-        _row(row, ids[id(row)], cells[ids[id(row)]], counted, by_name if wish.mixed else {}) for row in rows
-    ]
+    shown = [_row(row, cells[row.id], counted, by_name if wish.mixed else {}) for row in rows]
     return Findings(
         title=wish.title,
         made=time.strftime("%F"),
@@ -80,11 +76,6 @@ def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) 
         runs={} if wish.quick else _runs(found, shown, sweep),
         mixed=wish.mixed,
     )
-
-
-def _row_id(row: Entry, protocols: int) -> str:
-    first = row.configuration.members[0].folder.id
-    return first if protocols < 2 or row.protocol is None else f"{first}-{row.protocol}"
 
 
 def _strategies(rows: Sequence[Entry]) -> list[str]:
@@ -121,7 +112,7 @@ def effect_of(strategy: str, found: Effect) -> dict[str, Any]:
     }
 
 
-def _networks(rows: Sequence[Entry], ids: Mapping[int, str]) -> dict[str, tuple[RunFolder, tuple[int, int]]]:
+def _networks(rows: Sequence[Entry]) -> dict[str, tuple[RunFolder, tuple[int, int]]]:
     """Return a run of each row with the size (height, width) of its test's images, else of its training's."""
     found = {}
     for row in rows:
@@ -130,25 +121,24 @@ def _networks(rows: Sequence[Entry], ids: Mapping[int, str]) -> dict[str, tuple[
         size = folder.plan.identity.get("size")
         if not isinstance(sizes, str) and len(sizes) == 1:
             width, height = map(int, sizes[0].split("x"))
-            found[ids[id(row)]] = folder, (height, width)
+            found[row.id] = folder, (height, width)
         elif isinstance(size, list) and len(size) == 2:
-            found[ids[id(row)]] = folder, (size[0], size[1])
+            found[row.id] = folder, (size[0], size[1])
     return found
 
 
 def _row(
     row: Entry,
-    name: str,
     cells: Mapping[str, Cell],
     counted: Mapping[str, Size],
     protocols: Mapping[str, Protocol],
 ) -> Row:
     configuration, folders = row.configuration, [each.folder for each in row.configuration.members]
     params = [member.status.params for member in configuration.members]
-    size = counted.get(name)
+    size = counted.get(row.id)
     first, own = next(iter(protocols.values()), None), protocols.get(row.protocol or "")
     return Row(
-        id=name,
+        id=row.id,
         protocol=row.protocol,
         label=configuration.label,
         axes=configuration.axes,

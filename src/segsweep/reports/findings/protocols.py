@@ -17,8 +17,12 @@ from segsweep.runs.contents import Card
 
 @dataclass(frozen=True)
 class Entry:
-    """A configuration under one protocol, with its tests; under none, if nothing like it is measured yet."""
+    """A configuration under one protocol, with its tests; under none, if nothing like it is measured yet.
 
+    `id` is that of the report's row: the id of its first run, with the protocol's if there are several.
+    """
+
+    id: str
     configuration: Configuration
     protocol: str | None
     results: tuple[Result, ...]
@@ -57,9 +61,11 @@ def entries(configurations: Sequence[Configuration]) -> tuple[list[Entry], dict[
         found.append((configuration, tests))
     rows = []
     for configuration, tests in found:
-        rows += [Entry(configuration, name, tuple(results)) for name, results in tests.items()]
-        if not tests:
-            rows.append(Entry(configuration, _expected(configuration, firsts), ()))
+        measured: list[tuple[str | None, list[Result]]] = [*tests.items()]
+        for protocol, results in measured or [(_expected(configuration, firsts), [])]:
+            first = configuration.members[0].folder.id
+            id = first if len(firsts) < 2 or protocol is None else f"{first}-{protocol}"
+            rows.append(Entry(id, configuration, protocol, tuple(results)))
     return rows, firsts
 
 
