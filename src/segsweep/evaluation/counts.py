@@ -164,6 +164,14 @@ class Counts:
             merged._append(id, images[id])
         return merged
 
+    def by_name(self) -> "Counts":
+        """Return the counts in the order of the images' names: one order, and so one interval, everywhere."""
+        ordered = Counts.merge([self], sorted(self.ids))
+        if self.groups is not None:
+            group = dict(zip(self.ids, self.groups.names, strict=True))
+            ordered.groups = Groups(self.groups.unit, tuple(group[id] for id in ordered.ids))
+        return ordered
+
     def summary(self, classes: Sequence[str]) -> dict[str, Any]:
         """Return figures of the whole set, ready for JSON (NaN is None), by the rules of `figures`."""
         self._check_names(classes)

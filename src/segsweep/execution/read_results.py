@@ -58,8 +58,7 @@ def _evaluation(name: str, metrics: Metrics, counts: Counts) -> tuple[dict[str, 
     """Return the ends of the figures' 95 % intervals over images, and what a test has of each class."""
     if len(counts) < 2:  # nothing to resample
         return {}, Evaluation(name, metrics.per_class, counts.confusion)
-    order = np.argsort(counts.ids)  # one order of images, and so one interval, in all that segsweep shows
-    measured, drawn = Measured(("",), counts.rows[None, order]), resampling(len(counts))
+    measured, drawn = Measured(("",), counts.by_name().rows[None]), resampling(len(counts))
     bounds = {
         f"{key}_{end}": value
         for key in FIGURES

@@ -9,9 +9,10 @@ from scipy.stats import norm, t
 from segsweep.statistics.figures import FIGURES
 from segsweep.statistics.intervals import interval, standard_error
 from segsweep.statistics.measured import Measured
+from segsweep.statistics.multiple import LEVEL
 from segsweep.statistics.replicates import replicates, swapped_totals
 from segsweep.statistics.resampling import Resampling
-from segsweep.statistics.seeds import LEVEL, seeds_needed, sign_flip, verdict
+from segsweep.statistics.seeds import seeds_needed, sign_flip, verdict
 from segsweep.statistics.variance import crossed_interval
 
 Floats = NDArray[np.float64]

@@ -5,7 +5,7 @@ from math import ceil, log2
 import numpy as np
 from numpy.typing import NDArray
 
-LEVEL = 0.05
+from segsweep.statistics.multiple import LEVEL
 
 
 def seeds_needed(comparisons: int = 1) -> int:

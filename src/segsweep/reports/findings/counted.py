@@ -64,23 +64,22 @@ def read_counts(results: Sequence[Result]) -> Counted | None:
     for result in results:
         folder = result.member.folder
         try:
-            counts = Counts.load(folder.tests / result.test)
+            counts = Counts.load(folder.tests / result.test).by_name()
         except DataError as error:
             log.warning(f"no intervals: {error}")
             return None
-        if first is not None and sorted(first.ids) != sorted(counts.ids):
+        if first is not None and first.ids != counts.ids:
             log.warning(f"no intervals: {folder.tests / result.test} is of other images than other seeds'")
             return None
         first = first or counts
         seeds.append(result.member.seed if result.member.seed not in seeds else folder.id)
-        order = np.argsort(counts.ids)
-        rows.append(counts.rows[order])
-        objects += [] if counts.objects is None else [counts.objects[order]]
+        rows.append(counts.rows)
+        objects += [] if counts.objects is None else [counts.objects]
         confusion = confusion + counts.confusion
     assert first is not None
     return Counted(
         Measured(tuple(seeds), np.stack(rows)),
-        tuple(sorted(first.ids)),
+        tuple(first.ids),
         confusion,
         _groups(results[0].member.folder, first),
         np.stack(objects) if len(objects) == len(rows) else None,
@@ -88,14 +87,11 @@ def read_counts(results: Sequence[Result]) -> Counted | None:
 
 
 def _groups(run: RunFolder, counts: Counts) -> Groups | None:
-    """Return the groups of the images in the order of their names; None if that cannot be known."""
+    """Return the groups of the images; None if that cannot be known."""
     try:
-        groups = groups_of(run, counts)
+        return groups_of(run, counts)
     except UserError:  # the run's configuration is damaged
         return None
-    if groups is None:
-        return None
-    return Groups(groups.unit, tuple(groups.names[i] for i in np.argsort(counts.ids)))
 
 
 def alike(found: Sequence[Counted | None]) -> list[Counted | None]:

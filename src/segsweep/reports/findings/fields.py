@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
+from segsweep.statistics.multiple import LEVEL
+
 DIGITS, ALL_DIGITS = 7, 17
 """Significant digits that report.json keeps of a figure, and those that a float has."""
 
@@ -73,7 +75,7 @@ class ToBaseline(Interval):
     @property
     def is_told_apart(self) -> bool:
         """Whether the difference is more than chance over images, at 5 % over the whole column."""
-        return self.p_holm < 0.05
+        return self.p_holm < LEVEL
 
 
 @dataclass(frozen=True)

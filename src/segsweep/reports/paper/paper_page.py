@@ -6,7 +6,7 @@ from segsweep.errors import as_typed
 from segsweep.reports.findings.fields import Findings, Interval
 from segsweep.reports.findings.protocols import described
 from segsweep.reports.paper.compared import COUNTED, Comparison, Line
-from segsweep.reports.writers.text_table import span
+from segsweep.reports.writers.text_table import UNLIKE, span
 from segsweep.runs.compare import MISSING, remarks_on
 from segsweep.runs.contents import State
 
@@ -14,7 +14,7 @@ HEADINGS = {
     "miou": "mIoU", "val_miou": "val mIoU", "test_miou": "test mIoU", "params": "params (M)",
     "gflops": "MACs (G)", "fps": "images/s", "time_ms": "ms",
 }  # fmt: skip
-QUOTED, OTHERWISE = "quoted", "≠"
+QUOTED = "quoted"
 
 
 def paper_part(comparison: Comparison, report: Findings) -> dict[str, Any]:
@@ -50,9 +50,7 @@ def heading(comparison: Comparison) -> str:
         parts = [f"{table.title}: published on {table.data}; none of its runs is tested yet."]
     for protocol in comparison.protocols:
         departures = comparison.departures(protocol)
-        otherwise = (
-            f" ({OTHERWISE} not the published protocol: {', '.join(departures)})" if departures else ""
-        )
+        otherwise = f" ({UNLIKE} not the published protocol: {', '.join(departures)})" if departures else ""
         parts.append(f"{described(protocol)}{otherwise};")
     if comparison.changes:
         parts.append(
@@ -71,7 +69,7 @@ def notes(comparison: Comparison) -> list[str]:
     found = (
         [f"Published figures are {comparison.published.selected}."] if comparison.published.selected else []
     )
-    found += [f"{OTHERWISE} test {line.printed['test']}: {words}." for words, line in unlike.items()]
+    found += [f"{UNLIKE} test {line.printed['test']}: {words}." for words, line in unlike.items()]
     found += [f"{label}: {line.printed['note']}." for label, line in lines if "note" in line.printed]
     found += [f"{label}: {words}." for label, runs in tested if (words := remarks_on(runs))]
     found += [f"{label}: {line.discrepancy}" for label, line in lines if line.discrepancy]
@@ -117,7 +115,7 @@ def shown(comparison: Comparison, report: Findings) -> list[dict[str, str]]:
 
 def _measured(comparison: Comparison, line: Line, interval: Interval | None) -> dict[str, str]:
     """The cells of a row's own measurement; if there is none yet, where its runs stand."""
-    mark = f" {OTHERWISE}" if comparison.unlike(line) else ""
+    mark = f" {UNLIKE}" if comparison.unlike(line) else ""
     states = [run.status().state for run in line.runs if run.path.exists()]
     words = dict.fromkeys("not tested" if state is State.DONE else str(state) for state in states)
     spread = "" if line.std is None else f" ± {100 * line.std:.2f}"

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader
 
+from segsweep.reports.findings.fields import plain
 from segsweep.runs.documents import write_text
 
 DIGITS = 6
@@ -57,24 +58,15 @@ def compact(report: dict[str, Any]) -> dict[str, Any]:
     gallery = [
         line | {"tiles": [{"title": tile["title"]} for tile in line["tiles"]]} for line in report["gallery"]
     ]
-    return _rounded(report | {"rows": rows, "gallery": gallery})  # type: ignore[no-any-return]
+    return dict(plain(report | {"rows": rows, "gallery": gallery}, DIGITS))
 
 
 def _with_shares(cell: dict[str, Any]) -> dict[str, Any]:
     if cell["confusion"] is None:
         return cell
     counts = np.array(cell["confusion"])  # [K, K], rows are the truth
-    return cell | {"confusion": np.round(counts / np.maximum(counts.sum(1, keepdims=True), 1), 4)}
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+    shares = np.round(counts / np.maximum(counts.sum(1, keepdims=True), 1), 4)
+    return cell | {"confusion": shares.tolist()}
 
 
 def packed(content: Any) -> str:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from segsweep.reports.findings.fields import Cell, Findings, Interval, Row
 from segsweep.reports.findings.members import DONE
+from segsweep.reports.findings.repeat import SEED
 from segsweep.runs.compare import MISSING
+from segsweep.terminal import plural
 
 UNLIKE = "≠"
 """Marks numbers of another protocol than the first row's, if they were asked for side by side."""
@@ -71,12 +73,12 @@ def _table(report: Findings, rows: Sequence[Row], heading: str, measured: str) -
     strategies = [name for name in report.strategies if any(name in row.cells for row in rows)]
     cells = [dict(_cells(report, row, rows, strategies)) for row in rows]
     kept = [name for name in (cells[0] if cells else ()) if any(each[name].text for each in cells)]
-    columns = [Column(name, name not in (*report.columns, "run", "state", "remarks")) for name in kept]
+    words = {*report.columns, "run", "state", "remarks"}
     owned = {f"{name}{end}": name for name in strategies for end in ("", " 95 %", " letters", " difference")}
     return TextTable(
         heading=heading,
         measured=measured,
-        columns=tuple(Column(column.name, column.number, owned.get(column.name)) for column in columns),
+        columns=tuple(Column(name, name not in words, owned.get(name)) for name in kept),
         rows=tuple(tuple(each[name] for name in kept) for each in cells),
         caption=caption(report, rows, strategies),
     )
@@ -115,7 +117,7 @@ def figure(cell: Cell, row: Row) -> str:
     """Return mIoU in %, with the standard deviation over seeds; their number if it differs within the row."""
     spread = "" if cell.std is None else f" ± {100 * cell.std:.2f}"
     differ = len({len(each.seeds) for each in row.cells.values()}) > 1
-    seeds = f" ({len(cell.seeds)} seed{'' if len(cell.seeds) == 1 else 's'})" if differ else ""
+    seeds = f" ({plural(len(cell.seeds), SEED)})" if differ else ""
     return f"{100 * cell.miou.value:.2f}{spread}{seeds}"
 
 
