@@ -77,3 +77,17 @@ def test_a_damaged_test_is_left_out(run, caplog):
     assert [one.name for one in found.evaluations] == ["ms_flip"]
     assert [picture.name for picture in found.pictures] == ["Seq05VD_f02790", "Seq05VD_f05100"]
     assert len(caplog.records) == 2
+
+
+def test_a_picture_with_a_broken_chunk_is_left_out(run, caplog):
+    """Pillow raises SyntaxError for it, which is no OSError."""
+    file = run.path / "pictures" / "0001TP_008550" / "single.png"
+    content = bytearray(file.read_bytes())
+    content[content.index(b"IDAT") - 1] ^= 0x5A  # its length, so that the next chunk has no name
+    file.write_bytes(content)
+    with pytest.raises(SyntaxError), Image.open(file) as image:
+        image.load()
+    with caplog.at_level(logging.WARNING, "segsweep"):
+        names = [picture.name for picture in read_results(run).pictures]
+    assert names == ["Seq05VD_f00450", "Seq05VD_f02790", "Seq05VD_f05100"]
+    assert f"{file}: damaged" in caplog.text

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from segsweep import build
+from segsweep.data.labels import palette_image
 from segsweep.reports.pictures.gallery import AGREEMENT, Shown, agreement, gallery
 from segsweep.runs.folder import RunFolder
 from tests.support.inside import weights
@@ -87,10 +88,10 @@ def test_what_cannot_be_shown_is_noted(shown, tmp_path):
 
 
 def test_large_images_are_made_smaller_and_classes_never_mixed(tmp_path):
-    from segsweep.reports.pictures.gallery import _coloured, _save
+    from segsweep.reports.pictures.gallery import _save
 
     label = np.random.default_rng(0).integers(0, 2, (300, 1280), np.uint8) * 5
-    _save(_coloured(label, np.zeros((256, 3), np.uint8)), tmp_path / "x.png")
+    _save(palette_image(label, [(0, 0, 0)] * 6), tmp_path / "x.png")
     small = np.array(Image.open(tmp_path / "x.png"))
     assert small.shape == (150, 640)
     assert set(np.unique(small)) == {0, 5}
