@@ -5,12 +5,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from segsweep.commands.options import RUNS_DIR, parse, split
-from segsweep.commands.runs.choice import chosen
+from segsweep.commands.runs.choice import chosen, runs_of
 from segsweep.errors import ConfigError, OptionError
 from segsweep.reports.findings.members import the_configuration
 from segsweep.reports.findings.versus import Side, Versus, versus
-from segsweep.runs.folder import all_runs
-from segsweep.sweeps.sweep import Sweep
 from segsweep.terminal import plural
 
 HELP = """usage: segsweep compare QUERY QUERY [key=value ...]
@@ -48,8 +46,7 @@ def main(arguments: Sequence[str]) -> int:
         raise ConfigError(
             f"compare: expected two queries, found {found}; put each in quotes, as in 'head=none' 'head=aspp'"
         )
-    runs_dir, name = Path(options["runs_dir"]), options["sweep"]
-    runs = Sweep.read(runs_dir, name).runs if name else all_runs(runs_dir)
+    runs = runs_of(Path(options["runs_dir"]), options["sweep"])
     sides = [the_configuration(chosen(runs, query, DEFAULTS), query) for query in queries]
     result = versus(queries, sides, options["test"], options["figure"])
     if options["format"] == "json":

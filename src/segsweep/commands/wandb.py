@@ -8,9 +8,9 @@ from itertools import groupby
 from pathlib import Path
 
 from segsweep.commands.options import RUNS_DIR, parse, split
-from segsweep.commands.runs.choice import matching
+from segsweep.commands.runs.choice import matching, runs_of
 from segsweep.errors import OptionError, UserError
-from segsweep.runs.folder import RunFolder, all_runs, find_run
+from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.lineage import source
 from segsweep.training.wandb_files import logged_in, not_synced
 
@@ -65,12 +65,9 @@ def _chosen(ids: Sequence[str], arguments: Sequence[str]) -> list[RunFolder]:
     own, settings = split(arguments, DEFAULTS)
     asked = parse(own, DEFAULTS)
     runs_dir = Path(asked["runs_dir"])
-    runs = [find_run(runs_dir, id) for id in ids] or all_runs(runs_dir)
-    if asked["sweep"]:
-        from segsweep.sweeps.sweep import Sweep  # imports Hydra
-
-        numbers = Sweep.read(runs_dir, asked["sweep"]).journal.numbers()
-        runs = [run for run in runs if run.id in numbers]
+    runs = runs_of(runs_dir, asked["sweep"])
+    if named := {find_run(runs_dir, id).id for id in ids}:
+        runs = [run for run in runs if run.id in named]
     return matching(runs, settings, DEFAULTS)
 
 

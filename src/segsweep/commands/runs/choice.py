@@ -50,12 +50,17 @@ def queried(runs_dir: Path, query: str) -> list[RunFolder]:
     """
     words = _words(query)
     sweeps = [word for word in words if word.startswith("sweep=")]
-    if not sweeps:
-        return chosen(all_runs(runs_dir), query)
+    runs = runs_of(runs_dir, sweeps[-1].partition("=")[2] if sweeps else None)
+    return chosen(runs, " ".join(word for word in words if word not in sweeps))
+
+
+def runs_of(runs_dir: Path, sweep: str | None) -> list[RunFolder]:
+    """Return the runs of a sweep, or all runs if none is named."""
+    if not sweep:
+        return all_runs(runs_dir)
     from segsweep.sweeps.sweep import Sweep  # imports Hydra, which takes long for a list
 
-    runs = Sweep.read(runs_dir, sweeps[-1].partition("=")[2]).runs
-    return chosen(runs, " ".join(word for word in words if word not in sweeps))
+    return Sweep.read(runs_dir, sweep).runs
 
 
 def chosen(runs: Sequence[RunFolder], query: str, options: Iterable[str] = ("sweep",)) -> list[RunFolder]:

@@ -144,6 +144,7 @@ def _row(
         axes=configuration.axes,
         settings={key: value for key, value in compare.known(folders[0]).items() if key != "seed"},
         state=configuration.state(row.tested),
+        states=configuration.states,
         why=configuration.why,
         command=configuration.completion(),
         params=next((number for number in params if number is not None), size.params if size else None),

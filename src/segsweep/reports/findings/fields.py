@@ -125,7 +125,8 @@ class Row:
     """One configuration under one protocol, over its seeds.
 
     `settings` are all options that define it, `axes` those in which the report's rows differ, and `label` the
-    same in words: `aspp rates [6,12,18]`. `command` trains and tests what is missing; `unlike` says how its
+    same in words: `aspp rates [6,12,18]`. `states` has how many of its runs are in which state, and `state`
+    sums that up in words. `command` trains and tests what is missing; `unlike` says how its
     protocol differs from the first one's, if numbers of unlike protocols were asked for side by side.
     """
 
@@ -135,6 +136,7 @@ class Row:
     axes: Mapping[str, str]
     settings: Mapping[str, Any]
     state: str
+    states: Mapping[str, int]
     why: str
     command: str | None
     params: int | None

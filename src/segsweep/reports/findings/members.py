@@ -64,8 +64,13 @@ class Configuration:
             return DONE
         if tested:
             return f"{tested} of {plural(len(self.members), SEED)}"
-        states = Counter(member.standing.state for member in self.members)
+        states = self.states
         return next(iter(states)) if len(states) == 1 else ", ".join(f"{n} {s}" for s, n in states.items())
+
+    @property
+    def states(self) -> Counter[str]:
+        """How many of its runs are in which state."""
+        return Counter(member.standing.state for member in self.members)
 
     @property
     def why(self) -> str:

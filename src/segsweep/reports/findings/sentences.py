@@ -26,17 +26,17 @@ def sentences(rows: Sequence[Row], protocols: Sequence[Protocol], strategies: Se
 
 def comparisons(rows: Sequence[Row], base: Row | None, strategy: str, under: str) -> Iterator[str]:
     """Yield a sentence for each row's difference to the baseline."""
-    compared = [
-        (row, cell, cell.difference)
+    compared = {
+        row.id: (row.label, cell.difference)
         for row in rows
-        if (cell := row.cells.get(strategy)) is not None and cell.difference is not None and row is not base
-    ]
+        if (cell := row.cells.get(strategy)) is not None and cell.difference is not None
+    }
     if base is None or not compared:
         return
-    largest = sorted(compared, key=lambda found: -abs(found[2].value))[:MOST]
-    for row, _, difference in compared:
-        if any(row is other for other, _, _ in largest):
-            yield sentence(row.label, base.label, difference, under)
+    largest = sorted(compared, key=lambda id: -abs(compared[id][1].value))[:MOST]
+    for id, (label, difference) in compared.items():
+        if id in largest:
+            yield sentence(label, base.label, difference, under)
     if len(compared) > MOST:
         yield f"{len(compared) - MOST} smaller differences to {base.label}{under} stand in the table."
     best = [(row.label, row.cells[strategy]) for row in rows if _is_best(row.cells.get(strategy))]
@@ -84,7 +84,7 @@ def unfinished(rows: Sequence[Row]) -> Iterator[str]:
     for name, found in lacking.items():
         states = Counter[str]()
         for row in found:
-            states.update(_states(row))
+            states.update(row.states)
         told = ", ".join(f"{number} {state}" for state, number in states.items())
         yield f"No {name} run finished: {told}."
 
@@ -95,12 +95,6 @@ def _first(row: Row) -> str:
 
 def _because(row: Row) -> str:
     return f" ({row.why})" if row.why else ""
-
-
-def _states(row: Row) -> dict[str, int]:
-    """Return how many of a row's runs are in which state."""
-    parts = [part.split(" ", 1) for part in row.state.split(", ")] if "," in row.state else []
-    return {state: int(number) for number, state in parts} or {row.state: len(row.runs)}
 
 
 def summary(rows: Sequence[Row]) -> str:
