@@ -33,7 +33,7 @@ FLOORS = (
     ("config",),
     ("failures", "files", "rules", "terminal"),
     ("errors",),
-    ("processes", "imports"),
+    ("processes", "cores", "imports"),
     ("__init__",),
 )
 FLOOR = {room: height for height, rooms in enumerate(reversed(FLOORS)) for room in rooms}

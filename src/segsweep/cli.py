@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from segsweep import __version__
+from segsweep.cores import wait_passively
 from segsweep.errors import PreemptedError, UserError, near
 from segsweep.imports import import_lightly
 
@@ -62,6 +63,7 @@ COMMANDS = (
 
 def main() -> None:
     """Run the command that the arguments name and exit with its status."""
+    wait_passively()
     import_lightly()
     sys.exit(run(sys.argv[1:]))
 

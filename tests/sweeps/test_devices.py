@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from segsweep.config.schema import RunConfig
+from segsweep.cores import THREADS
 from segsweep.errors import ConfigError
-from segsweep.sweeps.devices import CPU, THREADS, Devices, find_gpus, one_at_a_time, visible_gpus
+from segsweep.sweeps.devices import CPU, Devices, find_gpus, one_at_a_time, visible_gpus
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ The dataset is named and configured as for `segsweep train`; the configuration i
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from segsweep.commands import options
 from segsweep.commands.output import print_rows
 from segsweep.config import groups as config_files
+from segsweep.cores import usable_cores
 from segsweep.errors import ConfigError, OptionError
 from segsweep.files import write_bytes
 from segsweep.terminal import progress_bar
@@ -138,7 +138,7 @@ def prepare(arguments: Sequence[str]) -> int:
 
 def _parse(arguments: Sequence[str], own: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the command's own options, checked, and the arguments for Hydra."""
-    defaults = {**own, "workers": len(os.sched_getaffinity(0))}
+    defaults = {**own, "workers": usable_cores()}
     mine, rest = options.split(arguments, defaults)
     asked = options.parse(mine, defaults)
     if type(asked["workers"]) is not int or asked["workers"] < 0:

@@ -4,12 +4,16 @@ Rank 0 holds the run's lease and writes to its folder; the others follow (distri
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
+import torch
+
 from segsweep import failures
 from segsweep.config.schema import RunConfig
+from segsweep.cores import THREADS, usable_cores
 from segsweep.distributed.children import rank_log
 from segsweep.distributed.collectives import broadcast
 from segsweep.distributed.group import Group
@@ -47,6 +51,8 @@ def execute(
         UserError: another process holds the run, or what the parts raise.
         AgainError: memory ran out and the micro-batches were made smaller.
     """
+    if not any(name in os.environ for name in THREADS):  # torch sees the affinity, but no control group
+        torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
     group = Group()
     if group.ranks.rank > 0:
         with group.follow():

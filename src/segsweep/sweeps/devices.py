@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from segsweep.config.schema import RunConfig
+from segsweep.cores import THREADS, usable_cores
 from segsweep.errors import ConfigError
 
 CPU = "cpu"
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Devices:
         gpus = {"CUDA_VISIBLE_DEVICES": ",".join(name for name in chosen if name != CPU)}
         threads = self.cpus_per_run
         if not threads and not any(name in os.environ for name in THREADS):
-            threads = max(1, len(os.sched_getaffinity(0)) // (len(self.names) * self.runs_per_gpu))
+            threads = max(1, usable_cores() // (len(self.names) * self.runs_per_gpu))
         return gpus | (dict.fromkeys(THREADS, str(threads)) if threads else {})
 
 
