@@ -46,7 +46,8 @@ class TrainerConfig:
     )
     on_nan: str = setting(
         "stop",
-        "a loss that is not finite: stop (the run fails, its samples named) or skip (drop the batch)",
+        "a loss that is not finite: stop (the run fails, its samples named) or skip (drop the batch; slower "
+        "on a GPU, as each loss is read)",
         one_of("stop", "skip"),
     )
     on_oom: str = setting(
@@ -54,7 +55,7 @@ class TrainerConfig:
         "out of memory: fail, or shrink (smaller micro-batches at the same batch_size, noted)",
         one_of("fail", "shrink"),
     )
-    log_every: int = setting(10, "steps between the rows of metrics.csv", STEPS)
+    log_every: int = setting(10, "steps between the rows of metrics.csv; losses are read then", STEPS)
 
     def val_interval(self) -> int:
         """Return the steps between validations, such that the last one falls on the last step.

@@ -7,10 +7,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
-from torch import nn
 
 from segsweep.distributed.collectives import any_of_ranks, share_buffers
-from segsweep.errors import DivergenceError
 from segsweep.runs.layout import BEST, LAST
 
 
@@ -72,13 +70,8 @@ class LastCheckpoint(Checkpoint):
         return trainer.global_step % self.val_every == 0
 
     def save(self, trainer: pl.Trainer) -> None:
-        """Save now, unless this step is already saved.
-
-        Raises:
-            DivergenceError: a weight is not finite; the earlier checkpoint remains.
-        """
+        """Save now, unless this step is already saved."""
         if trainer.global_step != self.saved_at:
-            check_weights(trainer.lightning_module, trainer.global_step)
             self.saved_at, self.saved_when = trainer.global_step, time.monotonic()
             # Ranks that continue have the same buffers as ranks that resume from the file.
             share_buffers(trainer.lightning_module)
@@ -96,10 +89,3 @@ class LastCheckpoint(Checkpoint):
             return False
         overdue = time.monotonic() - self.saved_when > self.seconds
         return any_of_ranks(overdue, next(trainer.lightning_module.parameters()).device)
-
-
-def check_weights(module: nn.Module, step: int) -> None:
-    """Raise DivergenceError if a parameter is not finite, as after an infinite gradient of a finite loss."""
-    for name, parameter in module.named_parameters():
-        if not parameter.isfinite().all():
-            raise DivergenceError(f"{name} is NaN or infinite", step)

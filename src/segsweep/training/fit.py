@@ -23,6 +23,7 @@ from segsweep.errors import ConfigError
 from segsweep.rules import micro_batch
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
 from segsweep.training.checkpoints import BestCheckpoint, LastCheckpoint
+from segsweep.training.divergence import FiniteWatch
 from segsweep.training.recorder import Recorder
 from segsweep.training.stopping import StopOnSignal
 from segsweep.training.sync_batchnorm import synchronise, synchronises
@@ -126,14 +127,28 @@ def _callbacks(
             checked = time.monotonic()
             check()
 
-    # In the order of calls within a step: the recorder first, because a checkpoint contains its state.
+    # In the order of calls within a step: losses are looked at before the recorder writes their mean, and the
+    # recorder comes before the checkpoints, which contain its state.
     before, best = LambdaCallback(on_train_batch_end=check_each_second), BestCheckpoint(checkpoints)
-    callbacks: list[Callback] = [before, recorder, best, last, StopOnSignal(last)]
+    watch = FiniteWatch(options.log_every)
+    callbacks: list[Callback] = [before, watch, recorder, best, last, StopOnSignal(last)]
     if options.ema_decay is not None:
-        callbacks.insert(0, EMAWeightAveraging(decay=options.ema_decay))
+        callbacks.insert(0, MovingAverage(decay=options.ema_decay))
     if sys.stderr.isatty():
         callbacks.append(ProgressBar(recorder))
     return callbacks
+
+
+class MovingAverage(EMAWeightAveraging):
+    """Lightning's average, with its counter where the process reads it in each step: on the CPU."""
+
+    state_key = "EMAWeightAveraging"  # in checkpoints, as those of earlier versions have it
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Make the average."""
+        super().setup(trainer, pl_module, stage)
+        assert self._average_model is not None
+        self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
 
 class ProgressBar(TQDMProgressBar):

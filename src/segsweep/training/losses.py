@@ -32,10 +32,16 @@ def labels_at(labels: Tensor, size: Size) -> Tensor:
 
 def labelled_mass(labels: Tensor, class_weights: Tensor | None) -> Tensor:
     """Return the number of labelled pixels, or the sum of their class weights."""
-    labelled = labels[labels != IGNORE_INDEX]
+    labelled = labels != IGNORE_INDEX
     if class_weights is None:
-        return labels.new_tensor(labelled.numel()).float()
-    return class_weights[labelled.long()].sum()
+        return labelled.sum().float()
+    return pixel_weights(labels, class_weights).sum()
+
+
+def pixel_weights(labels: Tensor, class_weights: Tensor) -> Tensor:
+    """Return each pixel's class weight, 0 if it is ignored; a selection's size would have to be read."""
+    labelled = labels != IGNORE_INDEX
+    return class_weights[labels.long().where(labelled, 0)] * labelled
 
 
 class WholeStep:
@@ -170,15 +176,16 @@ class Ohem(SegmentationLoss):
         """Return the mean over kept pixels; zero if no pixel is labelled."""
         losses = F.cross_entropy(logits, labels, ignore_index=IGNORE_INDEX, reduction="none")
         valid = labels != IGNORE_INDEX
-        kept = valid & (losses.detach() >= self._cut(losses.detach()[valid]))
+        kept = valid & (losses.detach() >= self._cut(losses.detach(), valid))
         weights = kept.to(losses.dtype)
         if self.class_weights is not None:
-            weights = weights * self.class_weights[labels.where(valid, torch.zeros_like(labels))]
+            weights = weights * pixel_weights(labels, self.class_weights)
         return self.mean((losses * weights).sum(), weights.sum())
 
-    def _cut(self, losses: Tensor) -> float:
-        """Return the smallest loss that a kept pixel may have."""
-        if losses.numel() == 0:
-            return 0.0
-        hardest = math.ceil(self.min_kept * losses.numel())
-        return min(self.largest_easy_loss, float(losses.topk(hardest).values[-1]))
+    def _cut(self, losses: Tensor, valid: Tensor) -> Tensor:
+        """Return the smallest loss that a kept pixel may have: a scalar."""
+        # As many as are hardest if all pixels are labelled: how many are is known on the device only.
+        most = math.ceil(self.min_kept * losses.numel())
+        hardest = losses.where(valid, -1.0).flatten().topk(most).values
+        last = (self.min_kept * valid.sum().double()).ceil().long() - 1
+        return hardest.take(last.clamp(min=0)).clamp(max=self.largest_easy_loss)

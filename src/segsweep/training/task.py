@@ -14,7 +14,6 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.data.sampling import key
 from segsweep.distributed.collectives import mean_over_ranks, names_over_ranks, share_buffers, world
-from segsweep.errors import DivergenceError
 from segsweep.evaluation.histogram import marginals
 from segsweep.networks import Segmenter
 from segsweep.statistics.figures import iou, miou, pixel_accuracy
@@ -101,27 +100,23 @@ class SegmentationTask(pl.LightningModule):
         """Return the loss of one micro-batch: image [B, 3, H, W] uint8, label [B, H, W] uint8.
 
         `loss` is this rank's, `whole` that of all ranks, `share` the weight of the micro-batch in its step.
-        If the loss is not finite and `on_nan` is "skip", `whole` is missing, weights do not change and
-        BatchNorm's statistics are restored.
-
-        Raises:
-            DivergenceError: the loss is not finite, with `on_nan` "stop".
+        They stay on the device (see divergence.py). Only with `on_nan` "skip" the loss is read: if it is not
+        finite, `whole` is missing, weights do not change and BatchNorm's statistics are restored.
         """
         # A forward pass with NaN leaves NaN in BatchNorm's statistics.
-        buffers = self.segmenter.buffers() if self.on_nan == "skip" else ()
+        skips = self.on_nan == "skip"
+        buffers = self.segmenter.buffers() if skips else ()
         statistics = [(buffer, buffer.clone()) for buffer in buffers]
         logits, auxiliary = self.segmenter.forward_train(batch["image"])
         part = self._part(batch, batch_idx)
         loss: Tensor = self.loss(logits, batch["label"], auxiliary, self.segmenter.auxiliary_weights, part)
         whole = mean_over_ranks(loss)  # not finite if any rank's is not: all drop the batch or none
-        if whole.isfinite():
+        if not skips or whole.isfinite():
             self._counts = True
             height, width = batch["label"].shape[-2:]
             share = 1.0 if part is None else part.share((height, width))
             return {"loss": loss, "whole": whole, "share": share}
         ids = names_over_ranks([] if loss.isfinite() else list(batch["id"]))
-        if self.on_nan == "stop":
-            raise DivergenceError(f"the loss is {whole.item()}", self.global_step + 1, ids)
         if self.global_rank == 0:
             log.warning(f"step {self.global_step + 1}: loss {whole.item()}, batch dropped ({', '.join(ids)})")
         for buffer, value in statistics:
