@@ -67,7 +67,7 @@ def lines(result: Versus) -> Iterator[str]:
     yield f"  95 % over {over}: {100 * difference.low:+.2f} to {100 * difference.high:+.2f}"
     if (grouped := result.grouped) is not None:
         yield f"  95 % over {result.unit}: {100 * grouped.low:+.2f} to {100 * grouped.high:+.2f}"
-    yield f"  p over images: {difference.p_images:.2g} (paired permutation)"
+    yield f"  p over images: {difference.p_images:.2g} (paired permutation; of this comparison alone)"
     by_seed = ", ".join(f"{100 * value:+.2f}" for value in difference.by_seed)
     yield f"  by seed: {by_seed or 'no seed in common, so means over all seeds are compared'}"
     yield f"  over seeds: {difference.verdict_seeds}"

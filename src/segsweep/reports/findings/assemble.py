@@ -47,12 +47,14 @@ def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) 
     strategies = _strategies(rows)
     cells = {row.id: dict[str, Cell]() for row in rows}
     effects: list[Mapping[str, Any]] = []
+    left_out: dict[str, None] = {}
     for place, name in enumerate(firsts):
         for strategy in strategies:
             measured = [row for row in rows if row.protocol == name and row.of(strategy)]
             lacking = [row for row in rows if row.protocol == name and not row.of(strategy)]
             made = _column(measured, lacking, strategy, bases[name], wish)
-            effects += [effect_of(strategy, found) for found in made.effects]
+            effects += [effect_of(name, strategy, found) for found in made.effects]
+            left_out |= dict.fromkeys(made.left_out)
             for row, cell in zip(measured, made.cells, strict=True):
                 cells[row.id][strategy] = cell
             if made.groups:
@@ -66,7 +68,7 @@ def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) 
         segsweep=__version__,
         command=wish.command,
         sentences=tuple(sentences(shown, protocols, strategies)),
-        notes=tuple(notes(shown, protocols, wish, problems, sweep)),
+        notes=tuple(notes(shown, protocols, wish, [*left_out, *problems], sweep)),
         columns=tuple(found[0].axes) if found else (),
         strategies=tuple(strategies),
         baseline=protocols[0].baseline if protocols else None,
@@ -96,10 +98,11 @@ def _column(
     return column(results, next((index for index, row in enumerate(rows) if row is base), None), levels)
 
 
-def effect_of(strategy: str, found: Effect) -> dict[str, Any]:
+def effect_of(protocol: str, strategy: str, found: Effect) -> dict[str, Any]:
     """Return an effect as the report has it; `with` is the other change of an interaction."""
     change, given = found.change, found.given
     return {
+        "protocol": protocol,
         "strategy": strategy,
         "factor": change.factor,
         "from": change.first,

@@ -18,7 +18,6 @@ from segsweep.reports.findings.fields import (
     Interval,
     NamedInterval,
     SeedFigure,
-    SizeInterval,
     ToBaseline,
 )
 from segsweep.statistics.effects import Effect, effects
@@ -36,12 +35,17 @@ MOST_CHANGES = 12
 
 @dataclass(frozen=True)
 class Column:
-    """The cells of all configurations; the number of images by group, and what an interval does not say."""
+    """The cells of all configurations, with what is known of their images.
+
+    `groups` has the number of images by group, `caveat` what an interval does not say, `left_out` what is
+    not computed as there is too much of it.
+    """
 
     cells: tuple[Cell, ...]
     groups: Mapping[str, int] | None = None
     caveat: str | None = None
     effects: tuple[Effect, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 def column(
@@ -80,7 +84,15 @@ def column(
         if 0 < changes(levels) <= MOST_CHANGES
         else ()
     )
-    return Column(tuple(cells), groups, grouped.caveat if grouped else None, tuple(of_factors))
+    names = len(results[0][0].metrics.per_class)
+    left_out = [
+        f"No effects of the options: their values make {changes(levels)} changes, more than {MOST_CHANGES}."
+        if changes(levels) > MOST_CHANGES
+        else "",
+        f"No confusion matrix: {names} classes, more than {MOST_CLASSES}." if names > MOST_CLASSES else "",
+    ]
+    caveat = grouped.caveat if grouped else None
+    return Column(tuple(cells), groups, caveat, tuple(of_factors), tuple(filter(None, left_out)))
 
 
 def changes(levels: Sequence[Mapping[str, str]]) -> int:
@@ -153,12 +165,12 @@ def with_intervals(
     )
 
 
-def _by_size(counted: Counted, images: Resampling) -> tuple[SizeInterval, ...] | None:
+def _by_size(counted: Counted, images: Resampling) -> tuple[NamedInterval, ...] | None:
     if counted.objects is None:
         return None
     found = size_estimates(counted.measured, counted.objects, images)
     return tuple(
-        SizeInterval(each.value, each.low, each.high, size)
+        NamedInterval(each.value, each.low, each.high, size)
         for size, each in zip(OBJECT_SIZES, found, strict=True)
     )
 

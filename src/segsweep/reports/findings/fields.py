@@ -26,16 +26,9 @@ class Interval:
 
 @dataclass(frozen=True)
 class NamedInterval(Interval):
-    """The IoU of a class."""
+    """The IoU of a class, or the mIoU of objects of one size."""
 
     name: str = ""
-
-
-@dataclass(frozen=True)
-class SizeInterval(Interval):
-    """The mIoU of objects of one size."""
-
-    size: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +93,7 @@ class Cell:
     per_class: tuple[NamedInterval, ...] = ()
     confusion: tuple[tuple[int, ...], ...] | None = None
     """Pixels by truth (rows) and prediction, summed over seeds."""
-    sizes: tuple[SizeInterval, ...] | None = None
+    sizes: tuple[NamedInterval, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,70 +1,153 @@
 """What a report says first: sentences on the comparisons with the baseline, and on what is not finished."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from enum import Enum
 
-from segsweep.reports.findings.fields import Cell, Protocol, Row, ToBaseline
+from segsweep.reports.findings.fields import Protocol, Row, ToBaseline
 from segsweep.reports.findings.members import DONE
 from segsweep.terminal import plural
 
 MOST = 12
-"""Comparisons under one strategy that are told in sentences: the largest ones."""
+"""Pairs of configurations that are told in sentences: those of the largest differences."""
+Differences = Mapping[str, ToBaseline]
+"""Two configurations' differences by test strategy, the first minus the second."""
 
 
 def sentences(rows: Sequence[Row], protocols: Sequence[Protocol], strategies: Sequence[str]) -> list[str]:
-    """Return comparisons by protocol and strategy, then what has not finished."""
+    """Return comparisons by protocol, then what has not finished."""
     found: list[str] = []
     for protocol in protocols:
         own = [row for row in rows if row.protocol == protocol.id]
         base = next((row for row in own if row.id == protocol.baseline), None)
-        for strategy in strategies:
-            where = f" on {protocol.text.partition(',')[0]}" if len(protocols) > 1 else ""
-            under = f"{where} under {strategy}" if len(strategies) > 1 else where
-            found += comparisons(own, base, strategy, under)
+        where = f"On {protocol.text.partition(',')[0]}: " if len(protocols) > 1 else ""
+        found += [where + told for told in comparisons(own, base, strategies)]
     return [*found, *unfinished(rows)]
 
 
-def comparisons(rows: Sequence[Row], base: Row | None, strategy: str, under: str) -> Iterator[str]:
-    """Yield a sentence for each row's difference to the baseline."""
-    compared = {
-        row.id: (row.label, cell.difference)
-        for row in rows
-        if (cell := row.cells.get(strategy)) is not None and cell.difference is not None
-    }
+def comparisons(rows: Sequence[Row], base: Row | None, strategies: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for each row's differences to the baseline, then the sets not told from the best."""
+    compared = {row.id: found for row in rows if (found := _differences(row, strategies))}
     if base is None or not compared:
         return
-    largest = sorted(compared, key=lambda id: -abs(compared[id][1].value))[:MOST]
-    for id, (label, difference) in compared.items():
-        if id in largest:
-            yield sentence(label, base.label, difference, under)
+    numbers = Counter(strategy for found in compared.values() for strategy in found)
+    largest = sorted(compared, key=lambda id: -max(abs(each.value) for each in compared[id].values()))[:MOST]
+    for row in rows:
+        if row.id in largest:
+            yield sentence(row.label, base.label, compared[row.id], numbers, len(strategies) > 1)
     if len(compared) > MOST:
-        yield f"{len(compared) - MOST} smaller differences to {base.label}{under} stand in the table."
-    best = [(row.label, row.cells[strategy]) for row in rows if _is_best(row.cells.get(strategy))]
-    if 1 < len(best) <= MOST:
-        yield f"Not told apart from the best{under}: {', '.join(label for label, _ in best)}."
+        yield f"{len(compared) - MOST} smaller differences to {base.label} stand in the table."
+    yield from _best(rows, strategies)
 
 
-def _is_best(cell: Cell | None) -> bool:
-    return cell is not None and cell.best
+def _differences(row: Row, strategies: Sequence[str]) -> Differences:
+    cells = {name: row.cells[name] for name in strategies if name in row.cells}
+    return {name: cell.difference for name, cell in cells.items() if cell.difference is not None}
 
 
-def sentence(first: str, second: str, difference: ToBaseline, under: str = "") -> str:
-    """Say in words how a configuration compares with another one."""
-    low, high = difference.low, difference.high
-    if low is None or high is None:
-        return f"{first} and {second} are {points(difference.value)} points apart{under}."
-    if difference.is_told_apart:
-        winner, loser = (first, second) if difference.value > 0 else (second, first)
-        ends = sorted((abs(low), abs(high))) if low * high > 0 else sorted((low, high))
-        return (
-            f"{winner} beats {loser} by {abs(100 * difference.value):.1f} points{under} "
-            f"({points(ends[0])} to {points(ends[1])} over images; {difference.verdict})."
-        )
-    return (
-        f"{first} and {second} cannot be told apart{under}: {100 * difference.value:+.1f} points "
-        f"({points(low)} to {points(high)} over images; {difference.verdict}); this test set could tell "
-        f"apart {points(difference.smallest)} points."
+def _best(rows: Sequence[Row], strategies: Sequence[str]) -> Iterator[str]:
+    """Yield each set not told apart from the best, with the strategies under which it is the set."""
+    sets: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for name in strategies:
+        sets[tuple(row.label for row in rows if name in row.cells and row.cells[name].best)].append(name)
+    for labels, names in sets.items():
+        if 1 < len(labels) <= MOST:
+            under = f" under {listed(names)}" if len(strategies) > 1 else ""
+            yield f"Not told apart from the best{under}: {', '.join(labels)}."
+
+
+class Outcome(Enum):
+    """What a comparison found."""
+
+    FIRST, SECOND = "the first beats the second", "the second beats the first"
+    NEITHER = "not told apart"
+    ALONE = "told apart by its own interval, but not among all comparisons of the table"
+    UNKNOWN = "no interval, as counts are not there"
+
+    @classmethod
+    def of(cls, difference: ToBaseline) -> "Outcome":
+        """Return the outcome over images."""
+        if difference.low is None or difference.high is None:
+            return cls.UNKNOWN
+        if difference.is_told_apart:
+            return cls.FIRST if difference.value > 0 else cls.SECOND
+        return cls.ALONE if difference.low * difference.high > 0 else cls.NEITHER
+
+
+def sentence(
+    first: str, second: str, differences: Differences, numbers: Mapping[str, int], is_named: bool = False
+) -> str:
+    """Say in words how a configuration compares with another one, strategies of one outcome together.
+
+    Args:
+        first, second: the configurations' names.
+        differences: the first minus the second, by strategy.
+        numbers: how many comparisons the table makes under each strategy.
+        is_named: whether to name the strategies, as the table has several.
+    """
+    outcomes: dict[Outcome, dict[str, ToBaseline]] = defaultdict(dict)
+    for name, each in differences.items():
+        outcomes[Outcome.of(each)][name] = each
+    found = []
+    for outcome, some in outcomes.items():
+        one, two = (second, first) if outcome is Outcome.SECOND else (first, second)
+        found.append(_clause(outcome, one, two, some, numbers, is_named))
+    verdicts = {each.verdict: None for each in differences.values() if each.verdict}
+    if len(verdicts) == 1:
+        found += verdicts
+    else:
+        found += [f"{each.verdict} under {name}" for name, each in differences.items() if each.verdict]
+    return f"{'; '.join(found)}."
+
+
+def _clause(
+    outcome: Outcome, one: str, two: str, some: Differences, numbers: Mapping[str, int], is_named: bool
+) -> str:
+    """Say one outcome; `one` beats `two` if either does."""
+    figures = _figures(outcome, some, is_named)
+    if outcome is Outcome.UNKNOWN:
+        return f"{one} and {two} are {figures} apart, without an interval"
+    if outcome in (Outcome.FIRST, Outcome.SECOND):
+        return f"{one} beats {two} by {figures}"
+    if outcome is Outcome.NEITHER:
+        smallest = span([points(each.smallest) for each in some.values()])
+        test_set = f"this test set could tell apart {smallest} points"
+        return f"{one} and {two} cannot be told apart: {figures}; {test_set}"
+    p, number = span([f"{each.p_holm:.2g}" for each in some.values()]), max(numbers[name] for name in some)
+    if number == 1:
+        return f"{one} and {two} are not told apart by the paired test (p {p}): {figures}"
+    among = f"among the table's {number} comparisons (adjusted p {p})"
+    alone = (
+        "an interval for this comparison alone" if len(some) == 1 else "intervals for one comparison alone"
     )
+    return f"{one} and {two} are not told apart {among}: {figures}, {alone}"
+
+
+def _figures(outcome: Outcome, some: Differences, is_named: bool) -> str:
+    """Return differences with their intervals: unsigned if they say by how much one beats the other."""
+    found: list[str] = []
+    for name, each in some.items():
+        sign = -1 if outcome is Outcome.SECOND else 1
+        value, ends = sign * each.value, sorted(sign * (end or 0.0) for end in (each.low, each.high))
+        told = outcome in (Outcome.FIRST, Outcome.SECOND, Outcome.UNKNOWN)
+        words = f"{abs(100 * value):.1f}" if told else f"{100 * value:+.1f}"
+        words += ("" if found else " points") + (f" under {name}" if is_named else "")
+        if outcome is not Outcome.UNKNOWN:
+            # The test decides, and not the interval: if they disagree, both are said.
+            p = f", p {each.p_holm:.2g}" if told and ends[0] < 0 else ""
+            words += f" ({points(ends[0])} to {points(ends[1])}{'' if found else ' over images'}{p})"
+        found.append(words)
+    return listed(found)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def span(numbers: Sequence[str]) -> str:
+    """Return the smallest and the largest of some numbers as written, once if they are the same."""
+    return " to ".join(dict.fromkeys((min(numbers, key=float), max(numbers, key=float))))
 
 
 def points(share: float) -> str:

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader
 from segsweep.reports.findings.fields import Findings
 from segsweep.reports.pictures.gallery import Shown, gallery
 from segsweep.reports.writers.flat_rows import flat_rows
+from segsweep.reports.writers.further_tables import further_tables
 from segsweep.reports.writers.html import write_html
 from segsweep.reports.writers.latex import latex
 from segsweep.reports.writers.text_table import TextTable, text_tables
@@ -26,7 +27,7 @@ def write_report(report: Findings, runs: Sequence[RunFolder], out: Path, number:
         UserError: the folder cannot be written.
     """
     shown = with_gallery(report, {run.id: run for run in runs}, out, number)
-    tables, content = text_tables(shown), shown.plain()
+    tables, content = [*text_tables(shown), *further_tables(shown)], shown.plain()
     write_text(out / "report.md", markdown(shown, tables))
     write_text(out / "report.tex", latex(shown, tables))
     flat = flat_rows(shown)

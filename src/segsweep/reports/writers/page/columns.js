@@ -106,8 +106,8 @@ function differenceCell(difference) {
   if (!difference) return "";
   const p = difference.p_holm ?? difference.p;
   const card = () => [
-    el("b", {}, `${points(difference.value)} points, ${interval(difference, 2)}`),
-    p !== null && p !== undefined && el("p", {}, `${pValue(p)} over images, after Holm`),
+    el("b", {}, `${points(difference.value)} points, ${interval(difference, 2)} for this comparison alone`),
+    p !== null && p !== undefined && el("p", {}, `${pValue(p)} over images, after Holm for all comparisons of the table`),
     difference.smallest && el("p", {}, `this test set tells apart ${percent(difference.smallest)} points at best`),
     difference.verdict && el("p", {}, difference.verdict),
   ].filter(Boolean);

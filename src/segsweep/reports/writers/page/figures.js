@@ -81,12 +81,12 @@ function grouped(section, name, field, key, title, note) {
   const rows = () => section.tested(section.chosenRows()).filter((row) => row.cells[section.strategy][field]?.length);
   if (!rows().length) return null;
   const values = () => rows().flatMap((row, at) => row.cells[section.strategy][field].map((one) =>
-    ({ ...identity(section, row), at, ink: style("--ink"), [key]: one.name ?? one.size, ...inPercent(one) })));
+    ({ ...identity(section, row), at, ink: style("--ink"), [key]: one.name, ...inPercent(one) })));
   const table = () => {
     const groups = rows()[0].cells[section.strategy][field];
     const text = (one) => (one ? `${percent(one.value)} (${interval(one)})` : MISSING);
     return [["", ...rows().map(labelOf)], ...groups.map((group, at) =>
-      [group.name ?? group.size, ...rows().map((row) => text(row.cells[section.strategy][field][at]))])];
+      [group.name, ...rows().map((row) => text(row.cells[section.strategy][field][at]))])];
   };
   return figure(name, title, note, (specification) => {
     specification.datasets.rows = values();
@@ -137,8 +137,8 @@ function curves(section, field, title, axis, scale) {
   });
 }
 
-/** Main effects and interactions of one strategy, as differences with intervals. */
-function effects(strategy, list) {
+/** Main effects and interactions of one protocol and strategy, as differences with intervals. */
+function effects(title, list) {
   const name = (effect) =>
     `${effect.factor}: ${shown(effect.from)} → ${shown(effect.to)}${effect.with ? ` × ${effect.with}` : ""}`;
   const table = () => [["effect", "points", "interval"], ...list.map((effect) =>
@@ -146,7 +146,7 @@ function effects(strategy, list) {
   const missing = [...new Set(list.flatMap((effect) => effect.missing ?? []))];
   const note = "Difference of two levels, averaged over the others; line: 95 % interval over images."
     + (missing.length ? ` Not measured: ${missing.map(shown).join("; ")}.` : "");
-  return figure("effects", `Effects, ${strategy}`, note, (specification) => {
+  return figure("effects", title, note, (specification) => {
     specification.datasets.rows = list.map((effect) => {
       const apart = effect.low > 0 || effect.high < 0;
       return { label: name(effect), ...inPercent(effect), colour: apart ? colourAt(0) : style("--soft") };

@@ -22,9 +22,12 @@ function paper() {
 }
 
 function allEffects() {
-  const strategies = report.strategies.filter((name) => report.effects.some((effect) => effect.strategy === name));
-  if (!strategies.length) return null;
-  const figures = strategies.map((name) => effects(name, report.effects.filter((effect) => effect.strategy === name)));
+  const several = report.protocols.length > 1;
+  const figures = report.protocols.flatMap(({ id, text }) => report.strategies.map((strategy) => {
+    const own = report.effects.filter((effect) => effect.protocol === id && effect.strategy === strategy);
+    return own.length && effects(`Effects, ${strategy}${several ? `, ${text}` : ""}`, own);
+  })).filter(Boolean);
+  if (!figures.length) return null;
   return el("section", {}, el("h2", {}, "Effects of the options"), el("div", { class: "pair" }, figures));
 }
 
