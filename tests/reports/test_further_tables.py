@@ -1,4 +1,4 @@
-"""Effects and object sizes in Markdown and LaTeX: the figures of report.json, and what is left out by name."""
+"""Effects and object sizes in Markdown and LaTeX: the figures of report.json, and what is left out."""
 
 from dataclasses import replace
 
@@ -67,6 +67,7 @@ def test_both_are_in_markdown_and_latex(report):
         assert table.heading in paper
     assert "31.00 (28.4–33.1)" in text
     assert "31.00 (28.4--33.1)" in paper
+    assert r"head: none $\to$ ksac" in paper
 
 
 def test_too_many_changes_are_a_note_and_no_table(tmp_path):

@@ -10,7 +10,7 @@ ESCAPES = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
     "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"$<$", ">": r"$>$",
     "±": r"$\pm$", "−": "$-$", "–": "--", "—": "---", "≠": r"$\neq$", "×": r"$\times$", "…": r"\dots{}",
-    "\"": "''",
+    "→": r"$\to$", "\"": "''",
 }  # fmt: skip
 PREAMBLE = r"""\documentclass{article}
 \usepackage[landscape,margin=1.5cm]{geometry}
