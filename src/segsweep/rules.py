@@ -84,6 +84,7 @@ BINS = Rule(
     lambda v: _are(v, is_whole), "a list of whole numbers from 1 up, such as [8,4,2], or [] for no SPP"
 )
 FUSIONS = one_of("sum", "concat")
+IMPLEMENTATIONS = one_of("auto", "shared", "branches")
 LABELS_DOWN, FEATURES_UP = "labels_down", "features_up"
 AUX_TARGET = one_of(LABELS_DOWN, FEATURES_UP)
 WORDS = Rule(lambda v: _are(v, lambda one: isinstance(one, str)), "a list of names, such as [encoder]")

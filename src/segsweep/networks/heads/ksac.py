@@ -18,25 +18,27 @@ class SharedPyramid(nn.Module):
     (the other reading of Fig. 4).
     """
 
-    def __init__(self, channels: int, width: int, rates: Sequence[int], fuse: str) -> None:
+    def __init__(
+        self, channels: int, width: int, rates: Sequence[int], fuse: str, impl: str = "auto"
+    ) -> None:
         super().__init__()
-        self.fuse = fuse
         self.pointwise = conv_bn_relu(channels, width)
-        self.shared = SharedAtrousConv(channels, width, rates)
+        self.shared = SharedAtrousConv(channels, width, rates, fuse, impl)
         self.pooling = ImagePooling(channels, width)
         self.project = conv_bn_relu((2 + (1 if fuse == "sum" else len(rates))) * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] → [B, width, h, w]."""
-        maps = self.shared(x)
-        if self.fuse == "sum":
-            maps = [torch.stack(maps).sum(dim=0)]
-        projected: Tensor = self.project(torch.cat([self.pointwise(x), *maps, self.pooling(x)], dim=1))
+        maps = [self.pointwise(x), *self.shared(x), self.pooling(x)]
+        projected: Tensor = self.project(torch.cat(maps, dim=1))
         return projected
 
 
 class Ksac(PyramidHead):
-    """KSAC with `rates` of any length: the convolution parameters do not depend on them."""
+    """KSAC with `rates` of any length: the convolution parameters do not depend on them.
+
+    `impl` says how the shared kernel is computed (`SharedAtrousConv`); the results differ by rounding.
+    """
 
     def __init__(
         self,
@@ -48,10 +50,11 @@ class Ksac(PyramidHead):
         width: int = 256,
         decoder: bool = False,
         dropout: float = 0.1,
+        impl: str = "auto",
     ) -> None:
         FUSIONS.check("fuse", fuse)
         check_width(width)
-        context = SharedPyramid(channels[-1], width, rates_at(rates, reductions[-1]), fuse)
+        context = SharedPyramid(channels[-1], width, rates_at(rates, reductions[-1]), fuse, impl)
         super().__init__(
             channels, reductions, num_classes, context,
             width=width, decoder=decoder, dropout=dropout,

@@ -3,7 +3,6 @@
 Letters: `C` channels, `K` classes, `H W` an image, `h w` a map.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from segsweep.reports.pictures.trained import TrainedRun
 def maps_by_rate(one: TrainedRun, image: NDArray[np.uint8]) -> dict[int, NDArray[np.float32]]:
     """Return the maps [C, h, w] of each atrous rate of ASPP or KSAC, after BatchNorm and ReLU.
 
-    They are taken from the modules' outputs, so that it does not matter how these compute them.
+    ASPP's are its branches' outputs; KSAC's are computed once more, as its sum may be all that it writes.
 
     Raises:
         ConfigError: the head has no atrous rate.
@@ -30,7 +29,7 @@ def maps_by_rate(one: TrainedRun, image: NDArray[np.uint8]) -> dict[int, NDArray
     kept = []
     for module in one.network.head.modules():
         if isinstance(module, SharedAtrousConv):
-            kept.append(module.register_forward_hook(_keep_all(module.rates, found)))
+            kept.append(module.register_forward_hook(_keep_all(found)))
         elif isinstance(module, AtrousPyramid):
             branches |= {_dilation(branch): branch for branch in module.atrous}
     kept += [branch.register_forward_hook(_keep(rate, found)) for rate, branch in branches.items()]
@@ -60,9 +59,10 @@ def _keep(rate: int, found: dict[int, Tensor]) -> Any:
     return hook
 
 
-def _keep_all(rates: Sequence[int], found: dict[int, Tensor]) -> Any:
-    def hook(module: nn.Module, inputs: Any, output: Sequence[Tensor]) -> None:
-        found.update({rate: maps.clone() for rate, maps in zip(rates, output, strict=True)})
+def _keep_all(found: dict[int, Tensor]) -> Any:
+    def hook(module: SharedAtrousConv, inputs: tuple[Tensor], output: Any) -> None:
+        # The module may write the sum alone.
+        found.update(zip(module.rates, module.maps(*inputs), strict=True))
 
     return hook
 

@@ -1,0 +1,183 @@
+"""One kernel at several atrous rates for the price of one: a product for all rates, then shifted sums.
+
+A 3×3 convolution multiplies each pixel with nine matrices, its taps, and adds up nine of these products that
+lie `rate` pixels apart. The products do not depend on the rate:
+
+    maps[r][y, x] = Σ_k taps[y + r·(k // 3 - 1), x + r·(k % 3 - 1), k],   taps[y, x, k] = K_k · input[y, x]
+
+so that rates that share the kernel share them too; each rate costs nine additions an element. What lies
+outside the map is zero, as in a convolution whose padding is its rate.
+
+Shape letters: `B` images, `C` input channels, `D` output channels, `H W` a map, `T` taps that are computed.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+CHUNK = 2**24
+"""Bytes of taps that exist at a time: few enough for a processor's cache, and that training needs no more
+memory than with a convolution for each rate."""
+
+CENTRE = 4
+"""The tap that lies on the pixel itself."""
+
+Region = tuple[slice, slice]
+
+
+def live_taps(rates: Sequence[int], height: int, width: int) -> list[int]:
+    """Return the taps, 0 to 8 row by row, that lie on the map for one rate at least."""
+    nearest = min(rates)
+    return [
+        tap for tap in range(9) if (tap // 3 == 1 or nearest < height) and (tap % 3 == 1 or nearest < width)
+    ]
+
+
+def as_matrices(weight: Tensor, taps: Sequence[int]) -> Tensor:
+    """Return a kernel [D, C, 3, 3] as that of a 1×1 convolution which gives the taps, [T·D, C, 1, 1]."""
+    matrices = weight.flatten(2).permute(2, 0, 1)
+    chosen = matrices if len(taps) == 9 else matrices[list(taps)]
+    return chosen.reshape(-1, weight.shape[1], 1, 1)
+
+
+def overlap(offset: int, size: int) -> Region:
+    """Return where a map meets itself shifted: `i` in the first slice, `i + offset` in the second."""
+    return slice(max(0, -offset), size - max(0, offset)), slice(max(0, offset), size - max(0, -offset))
+
+
+def shifts(taps: Sequence[int], rate: int, height: int, width: int) -> Iterator[tuple[int, Region, Region]]:
+    """Yield (place in `taps`, region of the map, region of the taps) of each tap that this rate uses."""
+    for place, tap in enumerate(taps):
+        down, right = rate * (tap // 3 - 1), rate * (tap % 3 - 1)
+        if abs(down) < height and abs(right) < width:
+            (rows, from_rows), (columns, from_columns) = overlap(down, height), overlap(right, width)
+            yield place, (rows, columns), (from_rows, from_columns)
+
+
+def add_shifted(products: Tensor, taps: Sequence[int], rate: int, out: Tensor) -> Tensor:
+    """Add up a rate's products [B, H, W, T, D] in `out` [B, H, W, D], whose values are overwritten."""
+    height, width = products.shape[1:3]
+    out.copy_(products[:, :, :, list(taps).index(CENTRE)])
+    for place, (rows, columns), (from_rows, from_columns) in shifts(taps, rate, height, width):
+        if taps[place] != CENTRE:
+            out[:, rows, columns] += products[:, from_rows, from_columns, place]
+    return out
+
+
+def spread(gradients: Sequence[Tensor], taps: Sequence[int], rates: Sequence[int]) -> Tensor:
+    """Return the gradient of the products [B, H, W, T, D], given those of the maps [B, H, W, D].
+
+    It is the adjoint of `add_shifted`, summed over rates.
+    """
+    batch, height, width, channels = gradients[0].shape
+    out = gradients[0].new_zeros(batch, height, width, len(taps), channels)
+    for gradient, rate in zip(gradients, rates, strict=True):
+        for place, (rows, columns), (from_rows, from_columns) in shifts(taps, rate, height, width):
+            out[:, from_rows, from_columns, place] += gradient[:, rows, columns]
+    return out
+
+
+def products_by_chunk(x: Tensor, weight: Tensor, taps: Sequence[int]) -> Iterator[tuple[slice, Tensor]]:
+    """Yield some images at a time and their products [b, H, W, T, D]; x is [B, C, H, W], channels last."""
+    matrices = as_matrices(weight, taps)
+    for images in chunks(x, matrices):
+        products = F.conv2d(x[images], matrices).permute(0, 2, 3, 1)
+        yield images, products.view(*products.shape[:3], len(taps), -1)
+
+
+def chunks(x: Tensor, matrices: Tensor) -> Iterator[slice]:
+    """Yield slices of the batch whose products fill `CHUNK` bytes, or hold one image."""
+    bytes_an_image = math.prod(x.shape[2:]) * len(matrices) * x.element_size()
+    step = max(1, CHUNK // max(1, bytes_an_image))
+    for first in range(0, len(x), step):
+        yield slice(first, first + step)
+
+
+def new_maps(x: Tensor, weight: Tensor, images: slice = slice(None)) -> Tensor:
+    """Return space for one map [b, H, W, D]: sums of half-precision products are kept in float32."""
+    dtype = torch.promote_types(x.dtype, torch.float32)
+    return x.new_empty(len(x[images]), *x.shape[2:], len(weight), dtype=dtype)
+
+
+class SharedProduct(torch.autograd.Function):
+    """x [B, C, H, W] and a kernel [D, C, 3, 3] → one map [B, D, H, W] for each rate.
+
+    Some images at a time, so that their taps stay in the cache; the backward pass spreads the gradients over
+    the taps and multiplies back. It cannot be differentiated once more, and torch says so.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, rates: Sequence[int]) -> tuple[Tensor, ...]:
+        """Compute the maps, channels last."""
+        x = x.contiguous(memory_format=torch.channels_last)
+        ctx.save_for_backward(x, weight)
+        ctx.rates, ctx.taps = rates, live_taps(rates, *x.shape[2:])
+        maps = [new_maps(x, weight) for _ in rates]
+        for images, products in products_by_chunk(x, weight, ctx.taps):
+            for out, rate in zip(maps, rates, strict=True):
+                add_shifted(products, ctx.taps, rate, out[images])
+        return tuple(out.to(x.dtype).permute(0, 3, 1, 2) for out in maps)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Return the gradients of x and of the kernel."""
+        x, weight = ctx.saved_tensors
+        wants = list(ctx.needs_input_grad[:2])
+        matrices = as_matrices(weight, ctx.taps)
+        of_x, of_matrices = torch.empty_like(x), torch.zeros_like(matrices)
+        for images in chunks(x, matrices):
+            own = [gradient[images].permute(0, 2, 3, 1) for gradient in gradients]
+            of_products = spread(own, ctx.taps, ctx.rates).flatten(3).permute(0, 3, 1, 2)
+            part, part_matrices = multiply_back(of_products, x[images], matrices, wants)
+            if part is not None:
+                of_x[images] = part
+            if part_matrices is not None:
+                of_matrices += part_matrices
+        of_weight = as_kernel(of_matrices, weight, ctx.taps) if wants[1] else None
+        return of_x if wants[0] else None, of_weight, None
+
+
+def multiply_back(
+    gradient: Tensor, x: Tensor, matrices: Tensor, wants: list[bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return the gradients of x and of the matrices, each if wanted, of the product conv(x, matrices)."""
+    one, none = [1, 1], [0, 0]
+    of_x, of_matrices, _ = torch.ops.aten.convolution_backward(
+        gradient, x, matrices, None, one, none, one, False, none, 1, [*wants, False]
+    )
+    return of_x, of_matrices
+
+
+def as_kernel(matrices: Tensor, weight: Tensor, taps: Sequence[int]) -> Tensor:
+    """Return the gradient of a kernel [D, C, 3, 3], given that of its matrices; other taps have none."""
+    kernel = weight.new_zeros(9, *weight.shape[:2])
+    kernel[list(taps)] = matrices.view(len(taps), *weight.shape[:2])
+    return kernel.permute(1, 2, 0).reshape(weight.shape)
+
+
+def traced_maps(x: Tensor, weight: Tensor, rates: Sequence[int]) -> list[Tensor]:
+    """Return the maps [B, D, H, W] by operators alone: for compilers, which fuse the sums, and for export.
+
+    Nothing here depends on the size of the map, so that an exported program can take any.
+    """
+    products = F.conv2d(x, as_matrices(weight, range(9)))
+    padded = F.pad(products, [max(rates)] * 4)
+    padded = padded.view(x.shape[0], 9, weight.shape[0], *padded.shape[2:])  # len() would fix the batch
+    return [_traced_map(padded, rate, max(rates)) for rate in rates]
+
+
+def _traced_map(padded: Tensor, rate: int, margin: int) -> Tensor:
+    height, width = (side - 2 * margin for side in padded.shape[3:])
+    steps = margin - rate, margin, margin + rate
+    parts = [
+        padded[:, tap, :, row : row + height, column : column + width]
+        for tap, (row, column) in enumerate(product(steps, steps))
+    ]
+    return sum(parts[1:], parts[0])
