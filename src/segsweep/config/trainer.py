@@ -7,7 +7,9 @@ from segsweep.config.option import identity, setting
 from segsweep.errors import OptionError
 from segsweep.rules import ABOVE_0, COUNT, DECAY, DEVICES, FROM_0, STEPS, WORDS, Rule, one_of
 
-PRECISIONS = ("32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")  # Lightning's names
+AUTO = "auto"
+PRECISIONS = (AUTO, "32-true", "64-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
+"""Lightning's names, and `auto`, which planning replaces."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,12 @@ class TrainerConfig:
         "BatchNorm over all devices: auto (if each has fewer than 16 images at a time), true, false",
         Rule(lambda v: v in ("auto", True, False), "auto, true or false"),
     )
-    precision: str = identity("32-true", "16-mixed, bf16-mixed …", one_of(*PRECISIONS))
+    precision: str = identity(
+        AUTO,
+        "32-true, bf16-mixed, 16-mixed …; auto: bf16-mixed if the GPU where the run is planned has it, else "
+        "32-true (to plan for other machines, name it)",
+        one_of(*PRECISIONS),
+    )
     accumulate_grad_batches: int = identity(
         1,
         "micro-batches per optimizer step; batch_size is divided among them. The loss is the step's mean",

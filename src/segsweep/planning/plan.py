@@ -17,6 +17,7 @@ from segsweep.errors import ConfigError, FileError, OptionError, UserError
 from segsweep.files import write_groups
 from segsweep.planning.content import Found, find
 from segsweep.planning.experiment import KEY
+from segsweep.planning.precision import with_precision
 from segsweep.runs import layout
 from segsweep.runs.contents import Plan, State
 from segsweep.runs.documents import yaml_text
@@ -99,7 +100,7 @@ def planned(
     stage: str | None = None,
     parent: Member | None = None,
 ) -> Member:
-    """Return the member of a resolved configuration.
+    """Return the member of a resolved configuration; `trainer.precision=auto` becomes this machine's.
 
     Raises:
         ConfigError: a value of the wrong kind, or several choices where one is expected.
@@ -108,6 +109,7 @@ def planned(
     check_keys(resolved, overrides)
     check_types(resolved, choices)
     RULES["runs_dir"].check("runs_dir", resolved["runs_dir"])
+    resolved = {**resolved, "trainer": with_precision(resolved["trainer"])}
     if resolved["augment"].get("extra"):
         # What extra transforms fill labels with shapes the weights, so it is written out as part of the run.
         from segsweep.data.extra import with_ignored_fill  # takes seconds to import
