@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCHMARKS := evaluator planning sweep_statistics pool
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slurm test-browser slow stress check bench study-report clean
@@ -44,10 +45,11 @@ check: setup ## formatting, lint and types
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 
-bench: setup ## the measured ratios of docs/benchmarks.md; CAMVID=DIR for those of input
-	$(BIN)/python benchmarks/evaluator.py
-	$(BIN)/python benchmarks/planning.py
-	$(if $(CAMVID),$(BIN)/python benchmarks/data.py --camvid $(CAMVID))
+bench: setup ## measure everything that docs/performance.md shows, and make its tables; CAMVID=DIR with input
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --json benchmarks/results/$$name.json || exit 1; done
+	$(if $(CAMVID),$(BIN)/python -m benchmarks.data --camvid $(CAMVID) --json benchmarks/results/data.json)
+	$(BIN)/python -m benchmarks.performance
 
 study-report: setup ## write docs/studies/*.md from the counts that are kept beside them
 	$(BIN)/python benchmarks/study.py report

@@ -1,24 +1,25 @@
 """Images a second and core of decoding, augmenting and collating, against torchvision's reference pipeline.
 
-    python benchmarks/data.py --camvid DIR [--images 32] [--rounds 7]
+    python -m benchmarks.data --camvid DIR [--images 32] [--seconds 2]
 
 Two kinds of files: CamVid's 480x360 JPEGs, and 2048x1024 PNGs like Cityscapes', made of CamVid's frames in a
-temporary folder (enlarged, with as much noise as makes them 2.4 MB). One process, one thread. The two
-pipelines take turns over the same files, so that a busy machine slows both; each round gives one ratio, and
-the median, least and largest are printed (wanted: at least 2), with the time of each of our steps.
+temporary folder (enlarged, with as much noise as makes them 2.4 MB). One process, one thread. Wanted: at
+least twice the reference's images per second. Beside it the time of each of our steps.
 """
 
-import argparse
 import random
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import cv2
 import numpy as np
 import torch
+from benchmarks.report import parser, report
+from benchmarks.timing import interleaved
 from PIL import Image
 from torchvision.transforms import RandomCrop
 from torchvision.transforms import functional as F
@@ -111,11 +112,9 @@ def cityscapes_like(camvid: FileSplit, folder: Path, count: int) -> FileSplit:
     return FileSplit("train", ids, images, labels, plain(11), folder)
 
 
-def seconds(pipeline: Callable[[list[int]], object], indices: list[int]) -> float:
-    start = time.perf_counter()
+def batches(pipeline: Callable[[list[int]], object], indices: list[int]) -> None:
     for first in range(0, len(indices), BATCH):
         pipeline(indices[first : first + BATCH])
-    return (time.perf_counter() - start) / len(indices)
 
 
 class Stopwatch:
@@ -142,48 +141,54 @@ def steps(split: FileSplit, size: tuple[int, int], indices: list[int]) -> dict[s
     return timed.spent
 
 
-def compare(name: str, split: FileSplit, size: tuple[int, int], indices: list[int], rounds: int) -> None:
-    """Print the ratios of some rounds, each of which times all pipelines."""
+def compare(split: FileSplit, size: tuple[int, int], indices: list[int], span: float) -> tuple[list, list]:
+    """Rows of the pipelines over the same files, and of our steps."""
+    reference = "torchvision's reference"
     with tempfile.TemporaryDirectory() as folder:
         pipelines = {
-            "torchvision's reference": Reference(split, size),
+            reference: Reference(split, size),
             "segsweep": Ours(split, size),
             "segsweep, dataset.cache": Ours(cached(split, Path(folder), workers=0), size),
         }
-        for pipeline in pipelines.values():
-            seconds(pipeline, indices[:BATCH])
-        times, parts = {who: [] for who in pipelines}, []
-        for _ in range(rounds):
-            for who, pipeline in pipelines.items():
-                times[who].append(seconds(pipeline, indices))
-            parts.append(steps(split, size, indices))
-    print(f"{name}, crops of {size[0]}x{size[1]}, {len(indices)} images, {rounds} rounds")
-    reference = times["torchvision's reference"]
-    for who, own in times.items():
-        ratios = sorted(a / b for a, b in zip(reference, own, strict=True))
-        spread = f"{median(ratios):8.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"  {who:26}{1000 * median(own):9.2f} ms/image{1 / median(own):9.1f} images/s{spread}")
-    for step in parts[0]:
-        print(f"    {step:24}{1000 * median(part[step] for part in parts):9.2f} ms/image")
+        calls = {who: partial(batches, pipeline, indices) for who, pipeline in pipelines.items()}
+        times = interleaved(calls, seconds=span)
+    rows = [
+        {
+            "pipeline": who,
+            "ms an image": 1000 * times.median(who) / len(indices),
+            "images a second, against the reference": times.ratio(reference, who),
+            "wanted": "≥ 2" if who == "segsweep" else "",
+        }
+        for who in pipelines
+    ]
+    parts = [steps(split, size, indices) for _ in range(times.rounds)]
+    return rows, [
+        {"step": step, "ms an image": 1000 * median(part[step] for part in parts)} for step in parts[0]
+    ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--camvid", type=Path, required=True, help="folder with train.txt, train, trainannot")
-    parser.add_argument("--images", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=7)
-    args = parser.parse_args()
+    options = parser(__doc__, "data")
+    options.add_argument(
+        "--camvid", type=Path, required=True, help="folder with train.txt, train, trainannot"
+    )
+    options.add_argument("--images", type=int, default=32)
+    options.add_argument("--seconds", type=float, default=2, help="for each pipeline")
+    asked = options.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
     random.seed(0)
-    camvid = camvid_like(args.camvid)
-    indices = list(range(0, len(camvid), len(camvid) // args.images))[: args.images]
-    compare("CamVid, JPEG 480x360", camvid, (320, 320), indices, args.rounds)
+    camvid = camvid_like(asked.camvid)
+    indices = list(range(0, len(camvid), len(camvid) // asked.images))[: asked.images]
+    tables = {}
+    title = "CamVid, JPEG 480×360, crops of 320×320"
+    tables[title], tables[f"steps, {title}"] = compare(camvid, (320, 320), indices, asked.seconds)
     with tempfile.TemporaryDirectory() as folder:
-        large = cityscapes_like(camvid, Path(folder), min(args.images, 16))
-        size = sum(Path(str(file)).stat().st_size for file in large.images) / len(large) / 1e6
-        title = f"like Cityscapes, PNG 2048x1024 of {size:.1f} MB"
-        compare(title, large, (768, 768), list(range(len(large))), args.rounds)
+        large = cityscapes_like(camvid, Path(folder), min(asked.images, 16))
+        title = "like Cityscapes, PNG 2048×1024, crops of 768×768"
+        several = list(range(len(large)))
+        tables[title], tables[f"steps, {title}"] = compare(large, (768, 768), several, asked.seconds)
+    report(asked, tables)
 
 
 if __name__ == "__main__":

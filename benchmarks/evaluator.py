@@ -1,22 +1,27 @@
 """What testing costs beyond its forward passes.
 
-    python benchmarks/evaluator.py [--device cuda] [--images 3] [--rounds 3]
+    python -m benchmarks.evaluator [--device cuda] [--images 3]
 
 (a) single, flip, ms and ms_flip in one pass against ms_flip alone: at most 1.05;
 (b) counting (confusion, boundary bands, sizes of objects) as a share of a pass of `single`: at most 2 %, and
-    beside it choosing the largest score. The two passes of (a) alternate, so that a busy machine slows both;
-    figures are medians over the rounds.
+    beside it choosing the largest score;
+(c) counting one image against torchmetrics' confusion matrix of it, which keeps neither images apart nor
+    boundaries nor objects.
 """
 
 import argparse
 import time
-from statistics import median
+from functools import partial
 
+import cv2
 import numpy as np
 import timm
 import torch
+from benchmarks.report import Row, parser, report
+from benchmarks.timing import Spread, interleaved
 from torch import nn
 from torch.nn import functional as F
+from torchmetrics.classification import MulticlassConfusionMatrix
 
 from segsweep.data.sample import Sample
 from segsweep.evaluation.counts import Counts
@@ -99,31 +104,75 @@ def shares(network, scenes, device) -> tuple[float, float, float]:
     return whole, counting.seconds + sizing.seconds, choosing.seconds
 
 
+def against_torchmetrics(device: str, span: float) -> list[Row]:
+    """Counting one image with all its statistics against torchmetrics' confusion matrix alone."""
+    rows, rng = [], np.random.default_rng(0)
+    for height, width, classes in ((*SIZE, CLASSES), (1024, 2048, 19), (512, 683, 150)):
+        label = rng.integers(0, classes, (height // 16, width // 16), dtype=np.uint8)
+        label = np.ascontiguousarray(cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST))
+        prediction = np.where(rng.random(label.shape) < 0.8, label, np.roll(label, 9, 1))
+        matrix = MulticlassConfusionMatrix(classes, ignore_index=255, validate_args=False).to(device)
+        tensors = [torch.from_numpy(one).long()[None].to(device) for one in (prediction, label)]
+        calls = {
+            "torchmetrics": partial(matrix.update, *tensors),
+            "segsweep": lambda maps=(prediction, label), k=classes: Counts(k).update("", *maps),
+        }
+        times = interleaved(calls, device, span)
+        rows.append(
+            {
+                "image": f"{height}×{width}",
+                "classes": classes,
+                "torchmetrics, confusion matrix (ms)": 1000 * times.median("torchmetrics"),
+                "segsweep, all counts (ms)": 1000 * times.median("segsweep"),
+                "ratio": times.ratio("segsweep", "torchmetrics"),
+            }
+        )
+    return rows
+
+
+def strategies_and_shares(options: argparse.Namespace) -> tuple[list[Row], list[Row]]:
+    network, scenes = Small(), Scenes(options.images)
+    calls = {
+        "all four in one pass": lambda: seconds(network, scenes, ALL, options.device),
+        "ms_flip alone": lambda: seconds(network, scenes, [MS_FLIP], options.device),
+    }
+    times = interleaved(calls, options.device, options.seconds)
+    passes = [
+        {
+            "strategies": name,
+            "ms an image": 1000 * times.median(name) / options.images,
+            "ratio": times.ratio(name, "ms_flip alone"),
+            "wanted": wanted,
+        }
+        for name, wanted in zip(calls, ("≤ 1.05", ""), strict=True)
+    ]
+    parts = np.array([shares(network, scenes, options.device) for _ in range(9)])
+    names = ("a pass of single", "counting, bands and sizes", "largest score")
+    shared = [
+        {
+            "part": name,
+            "ms an image": 1000 * float(np.median(part)) / options.images,
+            "share in %": Spread.of(100 * part / parts[:, 0]),
+            "wanted": wanted,
+        }
+        for name, part, wanted in zip(names, parts.T, ("", "≤ 2 %", ""), strict=True)
+    ]
+    return passes, shared
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--images", type=int, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
+    options = parser(__doc__, "evaluator", seconds=5)
+    options.add_argument("--images", type=int, default=3)
+    asked = options.parse_args()
     torch.manual_seed(0)
-    network, scenes = Small(), Scenes(args.images)
-    seconds(network, scenes, ALL, args.device)  # first calls choose kernels and allocate
-    nested, dearest, parts = [], [], []
-    for _ in range(args.rounds):
-        nested.append(seconds(network, scenes, ALL, args.device))
-        dearest.append(seconds(network, scenes, [MS_FLIP], args.device))
-        parts += [shares(network, scenes, args.device) for _ in range(3)]
-    ms = 1000 / args.images
-    ratio = median(a / b for a, b in zip(nested, dearest, strict=True))
-    whole = median(part[0] for part in parts)
-    print(f"{args.device}, {args.images} images of {SIZE[1]}x{SIZE[0]}, {CLASSES} classes")
-    print(f"{'':36}{'ms/image':>9}{'':>4}{'ratio':>8}  target")
-    print(f"{'ms_flip alone':36}{median(dearest) * ms:9.1f}")
-    print(f"{'all four in one pass':36}{median(nested) * ms:9.1f}{'':4}{ratio:8.3f}  <= 1.05")
-    print(f"{'single':36}{whole * ms:9.2f}")
-    for name, index, target in (("  counting, bands and sizes", 1, "<= 2 %"), ("  largest score", 2, "")):
-        share = median(part[index] / part[0] for part in parts)
-        print(f"{name:36}{median(part[index] for part in parts) * ms:9.2f}{'':4}{share:8.2%}  {target}")
+    passes, shared = strategies_and_shares(asked)
+    title = f"{SIZE[0]}×{SIZE[1]}, {CLASSES} classes, MobileNetV2, {asked.device}"
+    tables = {
+        f"test strategies, {title}": passes,
+        f"parts of a test pass, {title}": shared,
+        f"counting an image, {asked.device}": against_torchmetrics(asked.device, asked.seconds / 5),
+    }
+    report(asked, tables)
 
 
 if __name__ == "__main__":

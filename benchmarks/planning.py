@@ -1,9 +1,9 @@
 """What planning a sweep of a thousand runs costs, before anything trains.
 
-    python benchmarks/planning.py [--members 1000] [--sweeps plain heads chains rates]
+    python -m benchmarks.planning [--members 1000] [--sweeps plain heads chains rates]
 
-(a) each sweep in a process of its own: seconds of imports, composing, checking and writing, by the clock and
-    of the processor (user and system): at most 10 for 1,000 runs;
+(a) each sweep in a process of its own: seconds of the processor (user and system) for imports, composing,
+    checking and writing: at most 10 for 1,000 runs;
 (b) composing and resolving a member against Hydra's own composition of it. The two alternate, so that a busy
     machine slows both; the ratio is the median over members.
 """
@@ -17,6 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+
+from benchmarks.report import ROOT, Row, parser, report
 
 PHASES = ("imports", "compose", "check", "write")
 CHAIN = """first: {trainer: {max_steps: 30}, optimizer: {lr: 0.01}}
@@ -43,30 +45,28 @@ def arguments(sweep: str, members: int) -> list[str]:
 
 
 def plan(sweep: str, members: int) -> dict[str, float]:
-    """Seconds of each phase by the clock and of the processor, and the number of runs."""
-    seconds = {}
+    """Seconds of the processor in each phase, from the start of the process, and the number of runs."""
+    seconds, before = {}, 0.0
 
-    def clock(phase: str, before: tuple[float, float]) -> tuple[float, float]:
-        now = time.perf_counter(), time.process_time()
-        seconds[phase], seconds[f"cpu {phase}"] = (b - a for a, b in zip(before, now, strict=True))
-        return now
+    def clock(phase: str) -> None:
+        nonlocal before
+        seconds[phase], before = time.process_time() - before, time.process_time()
 
-    now = (time.perf_counter(), time.process_time())
     import segsweep.planning.dry_build  # noqa: F401
     from segsweep.planning.compose import compose
     from segsweep.planning.plan import check_member, merge, write_all
     from segsweep.sweeps.sweep import Sweep
 
-    now = clock("imports", now)
+    clock("imports")
     found = compose("train", ["-m", *arguments(sweep, members), "runs_dir=runs"])
-    now = clock("compose", now)
+    clock("compose")
     for member in found:
         check_member(member)
-    now = clock("check", now)
+    clock("check")
     runs = merge(found)
     write_all(runs)
     Sweep.of(runs).write(runs)
-    clock("write", now)
+    clock("write")
     return {"members": len(found), "runs": len(runs), **seconds}
 
 
@@ -98,30 +98,33 @@ def alone(sweep: str, members: int) -> dict[str, float]:
         chains = Path(folder) / "conf" / "stages"
         chains.mkdir(parents=True)
         (chains / "chain.yaml").write_text(CHAIN)
-        command = [sys.executable, str(Path(__file__).resolve()), "--alone", sweep, "--members", str(members)]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "benchmarks.planning", "--alone", sweep, "--members", str(members)]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         result = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True)
     return json.loads(result.stdout)
 
 
+def row(sweep: str, members: int) -> Row:
+    """Seconds of the processor, user and system: by the clock, other work on the machine would count."""
+    found = alone(sweep, members)
+    phases = {f"{phase} (s)": found[phase] for phase in PHASES}
+    named = {"sweep": sweep, "members": found["members"], "runs": found["runs"]}
+    return {**named, **phases, "all (s)": sum(phases.values()), "wanted": "≤ 10" if members == 1000 else ""}
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--members", type=int, default=1000)
-    parser.add_argument("--sweeps", nargs="*", default=["plain", "heads", "chains", "rates"])
-    parser.add_argument("--alone", help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.alone:
-        print(json.dumps(plan(args.alone, args.members)))
+    options = parser(__doc__, "planning")
+    options.add_argument("--members", type=int, default=1000)
+    options.add_argument("--sweeps", nargs="*", default=["plain", "heads", "chains", "rates"])
+    options.add_argument("--alone", help=argparse.SUPPRESS)
+    asked = options.parse_args()
+    if asked.alone:
+        print(json.dumps(plan(asked.alone, asked.members)))
         return
-    print(f"seconds by the clock (of the processor){'':17}" + "".join(f"{phase:>15}" for phase in PHASES))
-    for sweep in args.sweeps:
-        found = alone(sweep, args.members)
-        shown = [f"{found[phase]:.2f} ({found[f'cpu {phase}']:.2f})" for phase in PHASES]
-        total, cpu = (sum(found[f"{kind}{phase}"] for phase in PHASES) for kind in ("", "cpu "))
-        head = f"{sweep}: {found['members']} members, {found['runs']} runs"
-        print(f"{head:37}{total:8.2f} ({cpu:.2f})" + "".join(f"{text:>15}" for text in shown) + "  <= 10")
+    rows = [row(sweep, asked.members) for sweep in asked.sweeps]
     hydras, ratio = against_hydra(20)
-    print(f"composing a member: Hydra {hydras:.1f} ms, {ratio:.0f} times what it takes here")
+    composed = [{"Hydra's own (ms)": hydras, "times ours": ratio}]
+    report(asked, {"planning, seconds of one core": rows, "composing a member": composed})
 
 
 if __name__ == "__main__":

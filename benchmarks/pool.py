@@ -1,6 +1,6 @@
 """What a pool costs beyond its members' own time.
 
-    python benchmarks/pool.py [--members 8] [--at-a-time 2] [--steps 300]
+    python -m benchmarks.pool [--members 8] [--at-a-time 2] [--steps 300]
 
 A sweep on generated images, on the CPU, with as many steps as make a member take about a minute. When each
 member's process began is the kernel's word, and when it was gone is seen in /proc. Printed are the wall-clock
@@ -19,6 +19,8 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+
+from benchmarks.report import Row, parser, report
 
 OPTIONS = (
     "backbone=mobilenetv3_small", "head=aspp", "head.rates=[1,2]", "head.width=16", "size=64", "batch_size=8",
@@ -77,45 +79,43 @@ def work(run: Path) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--members", type=int, default=8)
-    parser.add_argument("--at-a-time", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=300)
-    options = parser.parse_args()
+    options = parser(__doc__, "pool")
+    options.add_argument("--members", type=int, default=8)
+    options.add_argument("--at-a-time", type=int, default=2)
+    options.add_argument("--steps", type=int, default=300)
+    asked = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         watch = Watch(Path(folder).resolve())
         watch.start()
-        load, began = os.getloadavg(), now()
-        seeds = ",".join(map(str, range(options.members)))
+        began = now()
+        seeds = ",".join(map(str, range(asked.members)))
         subprocess.run(
             [
                 sys.executable, "-m", "segsweep", "train", "-m", *OPTIONS, f"seed={seeds}",
-                f"trainer.max_steps={options.steps}", f"hydra.launcher.runs_per_gpu={options.at_a_time}",
+                f"trainer.max_steps={asked.steps}", f"hydra.launcher.runs_per_gpu={asked.at_a_time}",
             ],
             cwd=folder, check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         wall = now() - began
         watch.over.set()
         watch.join()
-        report(
-            options.at_a_time,
-            wall,
-            watch,
-            [work(plan.parent) for plan in Path(folder).glob("runs/*/plan.json")],
-            load,
-        )
+        works = [work(plan.parent) for plan in Path(folder).glob("runs/*/plan.json")]
+    report(asked, {f"{asked.members} members, {asked.at_a_time} at a time": [row(asked, wall, watch, works)]})
 
 
-def report(at_a_time: int, wall: float, watch: Watch, works: list[float], load: tuple[float, ...]) -> None:
+def row(asked: argparse.Namespace, wall: float, watch: Watch, works: list[float]) -> Row:
     took = [watch.ended[pid] - began for pid, began in watch.began.items()]
-    without = sum(took) / at_a_time
-    first, last = min(watch.began.values()), max(watch.ended.values())
-    print(f"load of the machine before (1, 5, 15 minutes): {', '.join(f'{one:.1f}' for one in load)}")
-    print(f"members: {len(took)}, {sum(took) / len(took):.1f} s each ({min(took):.1f} to {max(took):.1f})")
-    print(f"  of which training and testing {sum(works) / len(works):.1f} s, {sum(works) / sum(took):.0%}")
-    print(f"command: {wall:.1f} s; from the first member's start to the last one's end {last - first:.1f} s")
-    print(f"over the members' own time, {at_a_time} at a time ({without:.1f} s): {wall / without:.3f}")
-    print(f"the same, from the first start to the last end: {(last - first) / without:.3f}")
+    without = sum(took) / asked.at_a_time
+    span = max(watch.ended.values()) - min(watch.began.values())
+    return {
+        "steps": asked.steps,
+        "a member (s)": sum(took) / len(took),
+        "training and testing in it (%)": 100 * sum(works) / sum(took),
+        "whole command (s)": wall,
+        "over its members": wall / without,
+        "first start to last end, over members": span / without,
+        "wanted": "≤ 1.05",
+    }
 
 
 if __name__ == "__main__":

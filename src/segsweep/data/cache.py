@@ -1,6 +1,6 @@
 """A cache of decoded splits: images and label maps as bytes in one file, read through the page cache.
 
-Decoding is nine tenths of the cost of reading a large PNG (docs/benchmarks.md). Cached samples are bitwise
+Decoding is nine tenths of the cost of reading a large PNG (docs/performance.md). Cached samples are bitwise
 those of `FileSplit`; crops read only their own pages, which all processes and runs on a machine share.
 
 A cache is a folder `<split>-<place>-<key>/` with `samples.bin` (for each sample the image [H, W, 3], then the
