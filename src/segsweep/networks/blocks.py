@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segsweep.networks.separable_maps import bilinear
+
 
 class PooledBatchNorm(nn.BatchNorm2d):
     """BatchNorm for 1×1 maps that survives a batch of one.
@@ -86,7 +88,7 @@ def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     size = (int(size[0]), int(size[1]))
     if x.shape[-2:] == torch.Size(size):
         return x
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+    return bilinear(x, size)
 
 
 class Merge(nn.Module):

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from segsweep.networks.blocks import conv_bn, conv_bn_relu, pooled_conv, resize
 from segsweep.networks.heads.base import Head, HeadOutput, check_width, level, pixel_classifier, stages
+from segsweep.networks.separable_maps import grid_average
 from segsweep.rules import BINS
 
 
@@ -78,7 +79,7 @@ class SpatialPyramidPooling(nn.Module):
         x = self.input(x)
         size = x.shape[-2:]
         pooled = [
-            resize(conv(F.adaptive_avg_pool2d(x, grid(rows, size))), size)
+            resize(conv(grid_average(x, grid(rows, size))), size)
             for rows, conv in zip(self.bins, self.levels, strict=True)
         ]
         projected: Tensor = self.project(torch.cat([x, *pooled], dim=1))
