@@ -46,6 +46,21 @@ def test_class_weights_make_a_weighted_mean():
     )
 
 
+@pytest.mark.parametrize("classes", [5, 15, 16, 40])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_cross_entropy_and_its_gradient_are_torchs_in_any_layout(classes, weighted, memory_format):
+    logits, labels = maps(classes)
+    weights = torch.rand(classes) if weighted else None
+    expected = torch.nn.functional.cross_entropy(logits, labels.long(), weights, ignore_index=255)
+    (gradient,) = torch.autograd.grad(expected, logits)
+    own = logits.detach().contiguous(memory_format=memory_format).requires_grad_()
+    loss = CrossEntropy(None if weights is None else weights.tolist())(own, labels)
+    loss.backward()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(own.grad, gradient)
+
+
 @pytest.mark.parametrize(("threshold", "min_kept"), [(0.7, 0.0625), (0.05, 0.25), (0.01, 1.0), (1.0, 0.1)])
 def test_ohem_keeps_the_hard_pixels(threshold, min_kept):
     logits, labels = maps()
