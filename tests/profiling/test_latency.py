@@ -7,6 +7,7 @@ from torch import nn
 from torch._inductor import config as inductor
 
 from segsweep.errors import ConfigError, UserError
+from segsweep.profiling import latency
 from segsweep.profiling.latency import LEAST_ROUNDS, Setting, device, measure, precision, summary
 from tests.profiling.networks import small
 
@@ -105,3 +106,20 @@ def test_a_gpu(name):
     setting = Setting(torch.device("cuda"), precision(name), channels_last=True, seconds=1e-3)
     assert measure([(small(device="cpu"), (16, 16))], setting).shape[1] == 1
     assert torch.cuda.get_device_name() in setting.text
+
+
+def test_images_are_timed_one_by_one_in_single_precision(monkeypatch):
+    found = []
+
+    def measured(networks, setting):
+        found.extend(networks)
+        assert (setting.batch, setting.dtype, setting.device) == (1, torch.float32, CPU)
+        return np.array([[0.002, 0.003]] * LEAST_ROUNDS)
+
+    monkeypatch.setattr(latency, "measure", measured)
+    monkeypatch.setattr(latency, "build_segmenter", lambda config, **how: (config, how))
+    milliseconds, how = latency.of_images([(name, (40, 64)) for name in ("none", "aspp")], "cpu")
+    assert milliseconds == pytest.approx([2, 3])
+    random = {"load_weights": False, "auxiliary": False}
+    assert found == [((name, random), (40, 64)) for name in ("none", "aspp")]
+    assert how.startswith("batch 1, float32, channels first, not compiled; CPU")

@@ -45,15 +45,17 @@ options
   mixed=false        true: numbers of unlike protocols in one table, marked ≠, instead of a table each
   gallery=6          images with predictions side by side: where two configurations differ most, and the worst
                      of classes; 0 for none. Predictions that no test kept are computed from checkpoints
+  latency=null       auto, cpu, cuda or cuda:N: time the networks there, in turn, at the size of the tests'
+                     images, batch 1, float32; some seconds each
   out=report         folder to write to
   format=table       what is printed: table, json or csv
   title=TEXT         heading of the page
 """
 DEFAULTS = {
-    "runs_dir": RUNS_DIR, "sweep": None, "baseline": None, "mixed": False, "gallery": 6, "out": "report",
-    "format": "table", "title": "segsweep report",
+    "runs_dir": RUNS_DIR, "sweep": None, "baseline": None, "mixed": False, "gallery": 6, "latency": "null",
+    "out": "report", "format": "table", "title": "segsweep report",
 }  # fmt: skip
-OF_EXPERIMENT = ("baseline", "mixed", "gallery", "out", "format", "title")
+OF_EXPERIMENT = ("baseline", "mixed", "gallery", "latency", "out", "format", "title")
 """The options that may follow an experiment's name; any other argument is an override of its runs."""
 SENTENCES = 10
 """Sentences on the terminal; all are in the files."""
@@ -85,6 +87,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _check(options: Mapping[str, Any]) -> None:
     """Raise OptionError for an option whose value is wrong, before the work."""
+    if options["latency"] != "null":
+        from segsweep.profiling.latency import device  # imports torch
+
+        device(options["latency"], "latency")
     check_format(options["format"])
     if not is_whole(options["gallery"], least=0):
         raise OptionError("gallery", options["gallery"], "a number of images, 0 for none")
@@ -105,7 +111,8 @@ def _wish(arguments: Sequence[str], options: dict[str, Any], runs: Sequence[RunF
         members = the_configuration(chosen(runs, query), f"baseline={query}").members
         baseline = [member.folder.id for member in members]
     command = shlex.join(["segsweep", "report", *arguments])
-    return Wish(options["title"], command, baseline, options["mixed"])
+    device = None if options["latency"] == "null" else options["latency"]
+    return Wish(options["title"], command, baseline, options["mixed"], device)
 
 
 def _states(report: Findings) -> str:

@@ -4,15 +4,20 @@ Timed is the whole network, from an image of bytes on the device to logits at th
 encoder, head and upsampling, but not loading, argmax or anything after it.
 """
 
+import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from segsweep.build import build_segmenter
+from segsweep.config.schema import RunConfig
 from segsweep.errors import OptionError, UserError
 
 PRECISIONS = {"32": torch.float32, "16": torch.float16, "bf16": torch.bfloat16}
@@ -40,7 +45,7 @@ class Setting:
             cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
             name = f"{torch.cuda.get_device_name(self.device)}, cuDNN {cudnn}"
         else:
-            name = f"CPU, threads: {torch.get_num_threads()}"
+            name = f"{_processor()}, threads: {torch.get_num_threads()}"
         return f"{name}, torch {torch.__version__}"
 
     @property
@@ -60,8 +65,16 @@ class Setting:
         return lambda: network(image)
 
 
-def device(name: str) -> torch.device:
-    """Return the device of this name; `auto` is a GPU if there is one.
+def _processor() -> str:
+    """Return the CPU's name where the system tells it, as Linux does of most."""
+    with suppress(OSError):
+        found = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        return f"CPU {found[1].strip()}" if found else "CPU"
+    return "CPU"
+
+
+def device(name: str, option: str = "device") -> torch.device:
+    """Return the device of this name, which an option gave; `auto` is a GPU if there is one.
 
     Raises:
         OptionError: the device is unknown or not present.
@@ -70,10 +83,10 @@ def device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, number = name.partition(":")
     if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise OptionError("device", name, "auto, cpu, cuda or cuda:N")
+        raise OptionError(option, name, "auto, cpu, cuda or cuda:N")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         problem = f"torch finds {torch.cuda.device_count()} CUDA devices here"
-        raise OptionError("device", name, problem=problem, remedy="use device=cpu")
+        raise OptionError(option, name, problem=problem, remedy=f"use {option}=cpu")
     return torch.device(name)
 
 
@@ -86,6 +99,28 @@ def precision(name: str) -> torch.dtype:
     if name not in PRECISIONS:
         raise OptionError("precision", name, "32, 16 or bf16")
     return PRECISIONS[name]
+
+
+def of_images(
+    networks: Sequence[tuple[RunConfig, tuple[int, int]]], name: str = "auto"
+) -> tuple[list[float], str]:
+    """Return the median milliseconds of inference on an image, and how and on which machine it was timed.
+
+    Weights do not matter for speed: the networks have random ones, so that no checkpoint is needed.
+
+    Args:
+        networks: configurations, which are trusted, and the (height, width) of an image.
+        name: of the device.
+
+    Raises:
+        UserError: a network cannot be built, or the device has too little memory for all of them.
+    """
+    setting = Setting(device(name), torch.float32)
+    built = [
+        (build_segmenter(config, load_weights=False, auxiliary=False), size) for config, size in networks
+    ]
+    milliseconds = [row["latency_ms"] for row in summary(measure(built, setting), 0, setting)]
+    return milliseconds, f"batch 1, float32, {setting.text}"
 
 
 def measure(networks: Sequence[tuple[nn.Module, Sequence[int]]], setting: Setting) -> np.ndarray:

@@ -9,7 +9,7 @@ from segsweep import __version__
 from segsweep.reports.findings.cells import Column, column, plain_cell
 from segsweep.reports.findings.fields import Cell, Findings, Protocol, Row, Run
 from segsweep.reports.findings.members import Configuration, configurations
-from segsweep.reports.findings.network_sizes import Size, count
+from segsweep.reports.findings.network_costs import Costs, network_costs
 from segsweep.reports.findings.protocols import Entry, baseline_of, entries, record, unlike
 from segsweep.reports.findings.provenance import ALL_POINTS, MOST_POINTS, run_record
 from segsweep.reports.findings.sentences import sentences, summary
@@ -25,14 +25,16 @@ class Wish:
     """What is asked of a report, besides its runs.
 
     `baseline` are the ids of the runs that the others are compared with, none for the usual choice. `mixed`
-    puts numbers of unlike protocols side by side. `quick` leaves out what reads counts, builds networks or
-    looks into single runs: intervals, MACs and the runs' own records.
+    puts numbers of unlike protocols side by side. `latency` is the device to time the networks on, None for
+    none. `quick` leaves out what reads counts, builds networks or looks into single runs: intervals, costs
+    and the runs' own records.
     """
 
     title: str = "segsweep report"
     command: str = "segsweep report"
     baseline: Collection[str] = field(default=())
     mixed: bool = False
+    latency: str | None = None
     quick: bool = False
 
 
@@ -59,16 +61,16 @@ def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) 
                 cells[row.id][strategy] = cell
             if made.groups:
                 protocols[place] = replace(protocols[place], groups=made.groups, caveat=made.caveat)
-    counted, problems = ({}, []) if wish.quick else count(_networks(rows))
+    costs = Costs() if wish.quick else network_costs(rows, wish.latency)
     by_name = {protocol.id: protocol for protocol in protocols}
-    shown = [_row(row, cells[row.id], counted, by_name if wish.mixed else {}) for row in rows]
+    shown = [_row(row, cells[row.id], costs, by_name if wish.mixed else {}) for row in rows]
     return Findings(
         title=wish.title,
         made=time.strftime("%F"),
         segsweep=__version__,
         command=wish.command,
         sentences=tuple(sentences(shown, protocols, strategies)),
-        notes=tuple(notes(shown, protocols, wish, [*left_out, *problems], sweep)),
+        notes=tuple(notes(shown, protocols, wish, [*left_out, *costs.notes], sweep)),
         columns=tuple(found[0].axes) if found else (),
         strategies=tuple(strategies),
         baseline=protocols[0].baseline if protocols else None,
@@ -77,6 +79,7 @@ def findings(runs: Sequence[RunFolder], wish: Wish, sweep: Sweep | None = None) 
         effects=tuple(effects),
         runs={} if wish.quick else _runs(found, shown, sweep),
         mixed=wish.mixed,
+        timed=costs.timed,
     )
 
 
@@ -115,30 +118,14 @@ def effect_of(protocol: str, strategy: str, found: Effect) -> dict[str, Any]:
     }
 
 
-def _networks(rows: Sequence[Entry]) -> dict[str, tuple[RunFolder, tuple[int, int]]]:
-    """Return a run of each row with the size (height, width) of its test's images, else of its training's."""
-    found = {}
-    for row in rows:
-        folder = row.configuration.members[0].folder
-        sizes = row.results[0].card.image_sizes if row.results else ()
-        size = folder.plan.identity.get("size")
-        if not isinstance(sizes, str) and len(sizes) == 1:
-            width, height = map(int, sizes[0].split("x"))
-            found[row.id] = folder, (height, width)
-        elif isinstance(size, list) and len(size) == 2:
-            found[row.id] = folder, (size[0], size[1])
-    return found
-
-
 def _row(
     row: Entry,
     cells: Mapping[str, Cell],
-    counted: Mapping[str, Size],
+    costs: Costs,
     protocols: Mapping[str, Protocol],
 ) -> Row:
     configuration, folders = row.configuration, [each.folder for each in row.configuration.members]
     params = [member.status.params for member in configuration.members]
-    size = counted.get(row.id)
     first, own = next(iter(protocols.values()), None), protocols.get(row.protocol or "")
     return Row(
         id=row.id,
@@ -150,9 +137,9 @@ def _row(
         states=configuration.states,
         why=configuration.why,
         command=configuration.completion(),
-        params=next((number for number in params if number is not None), size.params if size else None),
-        macs=size.macs if size else None,
-        latency_ms=None,
+        params=next((number for number in params if number is not None), costs.params.get(row.id)),
+        macs=costs.macs.get(row.id),
+        latency_ms=costs.latency_ms.get(row.id),
         runs=tuple(folder.id for folder in folders),
         cells=cells,
         remarks=compare.remarks_on(folders),

@@ -186,6 +186,8 @@ class Findings:
     gallery: tuple[Mapping[str, Any], ...] = ()
     mixed: bool = False
     """Whether numbers of unlike protocols stand side by side, as asked."""
+    timed: str | None = None
+    """How, where and at which size the rows' `latency_ms` were measured; None if they were not."""
 
     def row(self, id: str | None) -> Row | None:
         """Return the row of this id; None if there is none."""

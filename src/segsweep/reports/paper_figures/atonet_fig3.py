@@ -12,13 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
 
-from segsweep import build
 from segsweep.config import groups as config_files
 from segsweep.execution import trust
 from segsweep.planning.experiment import Published, published_table
@@ -105,14 +103,17 @@ def measured(runs: Sequence[TrainedRun]) -> list[Point]:
         groups.setdefault(key, []).append((one, 100 * figures.miou, card))
     if untested:
         log.warning(f"left out, without a test {TEST}: {', '.join(untested)}; segsweep test makes it")
-    speeds = frames_a_second([(some[0][0], size_of(some[0][2])) for some in groups.values()])
+    for one, *_ in (some[0] for some in groups.values()):
+        trust.check(one.run, one.config)
+    firsts = [(some[0][0].config, size_of(some[0][2])) for some in groups.values()]
+    milliseconds, how = latency.of_images(firsts) if firsts else ([], "")
     found = []
-    for (data, *words), some, (fps, machine) in zip(groups, groups.values(), speeds, strict=True):
+    for (data, *words), some, ms in zip(groups, groups.values(), milliseconds, strict=True):
         name = " ".join(word for word in words if word not in (compare.MISSING, data))
         height, width = size_of(some[0][2])
-        source = f"measured here ({data} {some[0][2].split} at {width}×{height}; {machine})"
+        source = f"measured here ({data} {some[0][2].split} at {width}×{height}; {how})"
         mious = tuple(miou for _, miou, _ in some)
-        found.append(Point(name or some[0][0].head, source, data, fps, mious, measured=True))
+        found.append(Point(name or some[0][0].head, source, data, 1000 / ms, mious, measured=True))
     return found
 
 
@@ -121,23 +122,6 @@ def size_of(card: Card) -> tuple[int, int]:
     sizes = card.image_sizes if isinstance(card.image_sizes, str) else card.image_sizes[0]
     width, height = sizes.replace("–", " ").split()[0].split("x")
     return int(height), int(width)
-
-
-def frames_a_second(networks: Sequence[tuple[TrainedRun, tuple[int, int]]]) -> list[tuple[float, str]]:
-    """Return frames a second of networks at sizes (height, width), batch 1, float32; and the machine.
-
-    Weights do not matter for speed: the networks have random ones, so that no checkpoint is needed.
-    """
-    if not networks:
-        return []
-    setting = latency.Setting(latency.device("auto"), torch.float32)
-    built = []
-    for one, size in networks:
-        trust.check(one.run, one.config)
-        network = build.build_segmenter(one.config, load_weights=False, auxiliary=False)
-        built.append((network, size))
-    rows = latency.summary(latency.measure(built, setting), 0, setting)
-    return [(float(row["images_per_second"]), setting.machine) for row in rows]
 
 
 def _panel(axes: Axes, name: str, points: Sequence[Point]) -> None:

@@ -27,6 +27,7 @@ def flat_rows(report: Findings) -> list[dict[str, Any]]:
             "command": row.command,
             "params": row.params,
             "macs": row.macs,
+            "latency_ms": row.latency_ms,
             **{key: value for each in figures for key, value in each.items()},
             "runs": list(row.runs),
             "remarks": row.remarks,

@@ -11,7 +11,7 @@ from segsweep.terminal import plural
 
 UNLIKE = "≠"
 """Marks numbers of another protocol than the first row's, if they were asked for side by side."""
-FIRST_TO_GO = ("remarks", "MACs (G)", "params (M)", "seeds")
+FIRST_TO_GO = ("remarks", "latency (ms)", "MACs (G)", "params (M)", "seeds")
 """Columns that a narrow terminal has no room for, the first to go first; intervals and letters follow."""
 
 
@@ -96,6 +96,7 @@ def _cells(
     yield "state", TextCell("" if all(each.state == DONE for each in rows) else row.state)
     yield "params (M)", TextCell("" if row.params is None else f"{row.params / 1e6:.2f}")
     yield "MACs (G)", TextCell("" if row.macs is None else f"{row.macs / 1e9:.2f}")
+    yield "latency (ms)", TextCell("" if row.latency_ms is None else f"{row.latency_ms:.2f}")
     yield "seeds", TextCell(_seeds(row))
     for name in strategies:
         cell = row.cells.get(name)
@@ -154,6 +155,8 @@ def caption(report: Findings, rows: Sequence[Row], strategies: Sequence[str]) ->
         parts.append(f"{paired}, with a 95 % interval for each comparison alone")
     if any(cell.letters for cell in cells) and len(rows) > 1:
         parts.append("bold: not told apart from the best; rows that share a letter are not told apart")
+    if any(row.latency_ms is not None for row in rows):
+        parts.append(f"latency: {report.timed}")
     if report.mixed and any(row.unlike for row in rows):
         parts.append(f"{UNLIKE}: measured by another protocol than the first, not comparable")
     return "; ".join(parts) + "."

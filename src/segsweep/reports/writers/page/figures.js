@@ -58,7 +58,9 @@ function tradeoff(section) {
     const names = specification.datasets.front.map((point) => point.label);
     return `mIoU against ${title} of ${rows.length} configurations. Pareto front: ${names.join(", ")}`;
   };
-  const parts = figure("tradeoff", "Accuracy and cost", "Dashed: the Pareto front. Line: 95 % interval over images.", fill);
+  const note = "Dashed: the Pareto front. Line: 95 % interval over images.";
+  const timed = known.includes("latency_ms") && report.timed ? ` Latency: ${report.timed}.` : "";
+  const parts = figure("tradeoff", "Accuracy and cost", note + timed, fill);
   const options = known.map((name) => [name, COSTS[name][0]]);
   if (known.length > 1)
     parts.firstChild.append(choice("Cost", options, cost, (name) => {
