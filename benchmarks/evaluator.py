@@ -93,15 +93,15 @@ def shares(network, scenes, device) -> tuple[float, float, float]:
     """Seconds of a pass of `single`, and those in it of counting and of the largest score."""
     import segsweep.evaluation.evaluate as module
 
-    update, sizes, largest = Counts.update, module.object_sizes, module.largest
-    counting, sizing, choosing = Stopwatch(update), Stopwatch(sizes), Stopwatch(largest)
+    update, parts, largest = Counts.update, module.truth_parts, module.largest
+    counting, sharing, choosing = Stopwatch(update), Stopwatch(parts), Stopwatch(largest)
     Counts.update = lambda self, *arguments: counting(self, *arguments)
-    module.object_sizes, module.largest = sizing, choosing
+    module.truth_parts, module.largest = sharing, choosing
     try:
         whole = seconds(network, scenes, ALL[:1], device)
     finally:
-        Counts.update, module.object_sizes, module.largest = update, sizes, largest
-    return whole, counting.seconds + sizing.seconds, choosing.seconds
+        Counts.update, module.truth_parts, module.largest = update, parts, largest
+    return whole, counting.seconds + sharing.seconds, choosing.seconds
 
 
 def against_torchmetrics(device: str, span: float) -> list[Row]:

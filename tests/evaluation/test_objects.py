@@ -6,7 +6,7 @@ from scipy.ndimage import label as components
 
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.evaluation.counts import Counts
-from segsweep.evaluation.objects import object_sizes
+from segsweep.evaluation.objects import connected_components, object_sizes
 
 
 def scene(seed, shape, classes=4, blocks=12):
@@ -44,6 +44,29 @@ def test_sizes_are_those_of_connected_components(shape, seed):
 def test_noise_of_two_classes_is_held_together_by_corners():
     label = np.random.default_rng(0).integers(0, 2, (30, 40), dtype=np.uint8)
     assert np.array_equal(object_sizes(label), by_scipy(label))
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_comb_and_a_spiral_are_one_object_each(turns):
+    """Shapes whose runs come together late: below many prongs, and from the outside to the middle."""
+    comb, spiral = np.zeros((40, 61), np.uint8), np.zeros((61, 61), np.uint8)
+    comb[:30, ::2], comb[30:] = 1, 1
+    row, column, down, right = 0, -1, 0, 1
+    for length in (61, *(side for side in range(60, 0, -2) for _ in range(2))):
+        for _ in range(length):
+            row, column = row + down, column + right
+            spiral[row, column] = 1
+        down, right = right, -down
+    for label in (comb, spiral):
+        turned = np.ascontiguousarray(np.rot90(label, turns))
+        assert np.array_equal(object_sizes(turned), by_scipy(turned))
+        assert len(np.unique(object_sizes(turned)[turned == 1])) == 1
+
+
+def test_many_prongs_need_no_deep_recursion():
+    """Edges in the least favourable order: the last one hooks to the highest of all neighbours."""
+    low, high = np.arange(5000), np.full(5000, 5000)
+    assert not connected_components(5001, low, high).any()
 
 
 def test_bounds_are_cocos_on_cocos_usual_image():

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DataError, OptionError
-from segsweep.evaluation.histogram import boundary_counts, joint_histogram, marginals
-from segsweep.evaluation.objects import BOUNDS, object_sizes
+from segsweep.evaluation.histogram import boundary_counts, joint_histogram, marginals, truth_parts
+from segsweep.evaluation.objects import BOUNDS
 from segsweep.runs import layout
 from segsweep.statistics.figures import FIGURES, class_accuracy, class_boundary_iou, iou
 
@@ -111,10 +111,10 @@ class Counts:
         """
         self.groups = Groups(unit, tuple(group_of(id) or id for id in self.ids)) if unit else None
 
-    def update(self, id: str, prediction: NDArray[Any], label: Map, sizes: Map | None = None) -> None:
+    def update(self, id: str, prediction: NDArray[Any], label: Map, parts: Map | None = None) -> None:
         """Count one image: prediction and label are integers [H, W], ignored pixels 255 in the label.
 
-        `sizes` are the label's `object_sizes` [H, W], if several strategies share them.
+        `parts` are the label's `truth_parts` [H, W], if several strategies share them.
 
         Raises:
             DataError: the image was counted before, the sizes differ, or a label is not a class.
@@ -122,22 +122,23 @@ class Counts:
         if prediction.shape != label.shape:
             raise DataError(id, f"prediction of {prediction.shape} for a label of {label.shape} [H, W]")
         assert not prediction.size or 0 <= prediction.min() <= prediction.max() < self.num_classes
-        sizes = object_sizes(label) if sizes is None else sizes
-        joint = joint_histogram(prediction.astype(np.uint8, copy=False), label, sizes, self.num_classes)
-        wrong = np.flatnonzero(joint[..., self.num_classes : IGNORE_INDEX, :].sum((0, 1, 2, 4)))
-        if wrong.size:
-            raise DataError(
-                id,
-                f"label {wrong[0] + self.num_classes} is neither a class (0 to {self.num_classes - 1}) nor "
-                f"ignored ({IGNORE_INDEX}): correct the file or num_classes",
-            )
-        joint = joint[..., : self.num_classes, :]
+        self._check_label(id, label)
+        parts = truth_parts(label) if parts is None else parts
+        joint = joint_histogram(prediction.astype(np.uint8, copy=False), label, parts, self.num_classes)
         by_size, by_band = joint.sum((1, 2)), joint.sum(0)
         confusion = by_size.sum(0)
         rows = np.concatenate([marginals(confusion), boundary_counts(by_band)])
         objects = np.stack([marginals(of_size)[[0, 2]] for of_size in by_size])
         self._append(id, _Image((label.shape[1], label.shape[0]), rows, objects))
         self.confusion += confusion
+
+    def _check_label(self, id: str, label: Map) -> None:
+        """Raise DataError if a label is neither a class nor ignored."""
+        if label.size and (label + np.uint8(1)).max() > self.num_classes:  # ignored ones become 0
+            wrong = label[(label >= self.num_classes) & (label != IGNORE_INDEX)].min()
+            classes = f"a class (0 to {self.num_classes - 1})"
+            problem = f"label {wrong} is neither {classes} nor ignored ({IGNORE_INDEX})"
+            raise DataError(id, problem, "correct the file or num_classes")
 
     def _append(self, id: str, image: _Image) -> None:
         if id in self._images:

@@ -19,7 +19,7 @@ from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
 from segsweep.errors import ConfigError, DataError, OptionError
 from segsweep.evaluation.counts import Counts
-from segsweep.evaluation.objects import object_sizes
+from segsweep.evaluation.histogram import truth_parts
 from segsweep.evaluation.strategies import Strategy, View
 
 Map = NDArray[np.uint8]
@@ -77,9 +77,9 @@ def evaluate(
                         remedy="test a network on the classes that it was trained for",
                     )
                 predictions[name] = largest(scores[0])
-            sizes = object_sizes(sample.label)
+            parts = truth_parts(sample.label)
             for name, prediction in predictions.items():
-                counts[name].update(sample.id, prediction, sample.label, sizes)
+                counts[name].update(sample.id, prediction, sample.label, parts)
             if on_image is not None:
                 on_image(sample, predictions)
     return counts

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segsweep.data.sample import IGNORE_INDEX
-from segsweep.evaluation.objects import OBJECT_SIZES
+from segsweep.evaluation.objects import OBJECT_SIZES, object_sizes
 
 Integers = NDArray[np.int64]
 Map = NDArray[np.uint8]
@@ -49,23 +49,33 @@ def boundary_band(labels: Map, width: int) -> NDArray[np.bool_]:
     return np.asarray((highest != labels) | (lowest != labels))
 
 
-def joint_histogram(prediction: Map, label: Map, sizes: Map, num_classes: int) -> Integers:
+def truth_parts(label: Map) -> Map:
+    """Return the part of the truth that each pixel is in, uint8 [H, W]: 2 × its object's size + in the band.
+
+    It is the same for all predictions, so that strategies share it.
+    """
+    band = boundary_band(label, boundary_width(*label.shape))
+    return np.asarray((object_sizes(label) << 1) | band.view(np.uint8))
+
+
+def joint_histogram(prediction: Map, label: Map, parts: Map, num_classes: int) -> Integers:
     """Pixels by (size of the true object, in the truth's band, in the prediction's band, truth, prediction).
 
-    One histogram, int64 [Z, 2, 2, 256, K], holds the confusion matrix, all boundary counts and those by size
-    as sums of its parts. `sizes` is the label's `object_sizes`.
+    One histogram, int64 [Z, 2, 2, K, K], holds the confusion matrix, all boundary counts and those by size
+    as sums of its parts. Labels are classes or ignored; `parts` are the label's `truth_parts`.
     """
-    width = boundary_width(*label.shape)
     # Void is copied into the prediction so that its edge is a contour in both maps (see `boundary_band`).
-    masked = np.where(label == IGNORE_INDEX, label, prediction)
-    true, predicted = (boundary_band(labels, width).view(np.uint8) for labels in (label, masked))
-    code = ((sizes << 2) | (true << 1) | predicted).astype(np.intp)  # in 8 bits as long as they suffice
-    code *= 256
-    code += label
+    masked = prediction | -(label == IGNORE_INDEX).view(np.uint8)
+    predicted = boundary_band(masked, boundary_width(*label.shape)).view(np.uint8)
+    shape = (len(OBJECT_SIZES), 2, 2, num_classes + 1, num_classes)
+    small = math.prod(shape) <= 2**16
+    code: NDArray[Any] = ((parts << 1) | predicted).astype(np.uint16 if small else np.uint32)
+    code *= num_classes + 1
+    code += label + np.uint8(1)  # void becomes 0
     code *= num_classes
     code += prediction
-    bins = np.bincount(code.ravel(), minlength=len(OBJECT_SIZES) * 4 * 256 * num_classes)
-    return bins.astype(np.int64, copy=False).reshape(-1, 2, 2, 256, num_classes)
+    bins = np.bincount(code.reshape(-1), minlength=math.prod(shape))
+    return bins.astype(np.int64, copy=False).reshape(shape)[..., 1:, :]
 
 
 def marginals(confusion: Integers) -> Integers:

@@ -12,13 +12,13 @@ every resolution.
 """
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Map = NDArray[np.uint8]
+Integers = NDArray[np.integer[Any]]
 
 OBJECT_SIZES = ("small", "medium", "large")
 BOUNDS = (Fraction(32 * 32, 640 * 480), Fraction(96 * 96, 640 * 480))
@@ -31,28 +31,63 @@ def object_sizes(label: Map) -> Map:
     Void is taken for a class like any other; counts leave its pixels out.
 
     All classes are done at once, on horizontal runs of equal pixels: runs of neighbouring rows that touch are
-    the edges of a graph, whose connected components are the objects. This takes a third of the time of
+    the edges of a graph, whose connected components are the objects. This takes a fifth of the time of
     OpenCV's components class by class, and as long for 150 classes as for 11.
     """
     height, width = label.shape
     begins = np.ones(label.shape, bool)  # where a run begins
     np.not_equal(label[:, 1:], label[:, :-1], out=begins[:, 1:])
     starts = np.flatnonzero(begins)
+    objects = connected_components(len(starts), *_touching_runs(label, begins))
     lengths = np.diff(starts, append=label.size)
-    same = label[1:] == label[:-1]
-    # Where runs of neighbouring rows touch, at flat indices of the upper row: in the first of the pixels in
-    # which one lies above the other, or in a corner only, down to the right or left, at its right pixel.
-    touch = np.zeros((3, height - 1, width), bool)
-    touch[0] = (begins[1:] | begins[:-1]) & same
-    touch[1, :, 1:] = (label[1:, 1:] == label[:-1, :-1]) & begins[1:, 1:] & ~same[:, 1:]
-    touch[2, :, 1:] = (label[1:, :-1] == label[:-1, 1:]) & begins[:-1, 1:] & ~same[:, :-1]
-    above, right, left = map(np.flatnonzero, touch)
-    pixels = np.concatenate([above, right - 1, left, *(row + width for row in (above, right, left - 1))])
-    first, second = np.split(np.searchsorted(starts, pixels, side="right") - 1, 2)
-    graph = coo_array((np.ones(len(first), np.uint8), (first, second)), shape=(len(starts),) * 2)
-    objects = connected_components(graph, directed=False)[1]
     areas = np.bincount(objects, weights=lengths)
     sizes = np.zeros(len(areas), np.uint8)
     for bound in BOUNDS:
         sizes += areas * bound.denominator >= label.size * bound.numerator
     return np.repeat(sizes[objects], lengths).reshape(height, width)
+
+
+def _touching_runs(label: Map, begins: NDArray[np.bool_]) -> tuple[Integers, Integers]:
+    """Return the upper and the lower run of each pair of equal runs that touch, some pairs several times."""
+    height, width = label.shape
+    # At flat indices of the upper row: the first of the pixels in which one run lies above the other.
+    above = np.flatnonzero((begins[1:] | begins[:-1]) & (label[1:] == label[:-1]))
+    # Runs that touch in a corner only, down to the right or to the left: at the upper row's right pixel.
+    corner = np.zeros((height - 1, width), bool)
+    both_begin = begins[:-1, 1:] & begins[1:, 1:]
+    equal = (label[:-1, :-1] == label[1:, 1:]) | (label[:-1, 1:] == label[1:, :-1])
+    np.logical_and(both_begin, equal, out=corner[:, 1:])
+    corners, flat = np.flatnonzero(corner), label.reshape(-1)
+    right = corners[flat[corners - 1] == flat[corners + width]]
+    left = corners[flat[corners] == flat[corners + width - 1]]
+    run = np.cumsum(begins, dtype=np.int32) - 1  # of each pixel
+    upper = np.concatenate([above, right - 1, left])
+    lower = np.concatenate([above, right, left - 1]) + width
+    return run[upper], run[lower]
+
+
+def connected_components(nodes: int, low: Integers, high: Integers) -> Integers:
+    """Return a number for each of the nodes, equal for those that edges connect.
+
+    Each node is hooked to one of its lower neighbours, and trees are flattened; what edges remain between
+    trees is the same problem on the few roots that have any.
+
+    Args:
+        nodes: how many there are.
+        low: one end of each edge.
+        high: the other end, the larger number.
+    """
+    parent = np.arange(nodes)
+    parent[high] = low  # the last of a node's edges decides
+    while not np.array_equal(above := parent[parent], parent):
+        parent = above
+    low, high = parent[low], parent[high]
+    apart = np.flatnonzero(low != high)
+    if apart.size:
+        roots, ends = np.unique(np.stack([low[apart], high[apart]]), return_inverse=True)
+        ends.sort(axis=0)
+        # Hooked to the lowest neighbour, roots at least halve in number every other time, in any graph.
+        ends = ends[:, np.argsort(-ends[0])]
+        parent[roots] = roots[connected_components(len(roots), *ends)]
+        parent = parent[parent]
+    return parent
