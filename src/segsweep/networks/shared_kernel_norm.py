@@ -1,0 +1,133 @@
+"""BatchNorm, ReLU and sum over rates of the shared product's maps in training on a GPU, and their gradients.
+
+Two steps for autograd, so that no tap map is kept and the maps are freed before the taps' gradient is made:
+taps → maps with their statistics, and maps → outputs.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segsweep.networks.shared_kernel_triton import (
+    PIXELS,
+    launch,
+    operator,
+    shift_add_backward,
+    shift_add_statistics,
+)
+
+STEPS = 8  # tiles whose gradients one program sums
+
+
+def new_output(
+    maps: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float, fuse_sum: bool
+) -> Tensor:
+    """Allocate what `normalise_relu_sum` returns."""
+    return torch.empty_like(maps[0] if fuse_sum else maps)
+
+
+@operator(new_output)
+def normalise_relu_sum(
+    maps: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float, fuse_sum: bool
+) -> Tensor:
+    """ReLU of the normalised maps [R, B, H, W, C]; all else is [R, C]. Return their sum if `fuse_sum`."""
+    output = new_output(maps, mean, var, weight, bias, eps, fuse_sum)
+    rates, channels = mean.shape
+    pixels = maps[0, ..., 0].numel()
+    tensors = (maps, mean, var, weight, bias, output)
+    launch(
+        "normalise_relu_sum",
+        tensors,
+        (-(-pixels // PIXELS), channels),
+        N=pixels,
+        eps=eps,
+        R=rates,
+        FUSE=fuse_sum,
+    )
+    return output
+
+
+def new_gradients(
+    gradient: Tensor, maps: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """Allocate what `normalise_relu_sum_backward` returns."""
+    return torch.empty_like(maps), mean.new_empty(2, *mean.shape)
+
+
+@operator(new_gradients)
+def normalise_relu_sum_backward(
+    gradient: Tensor, maps: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of the maps, also by way of their statistics, and of bias and weight [2, R, C]."""
+    rates, channels = mean.shape
+    pixels = maps[0, ..., 0].numel()
+    arguments: dict[str, Any] = {"N": pixels, "eps": eps, "FUSE": gradient.dim() < maps.dim()}
+    tensors = (gradient.contiguous(), maps, mean, var, weight, bias)
+    programs, tiles = -(-pixels // (PIXELS * STEPS)), -(-pixels // PIXELS)
+    parts = mean.new_empty(2, rates, programs, channels)
+    launch("sum_gradients", (*tensors, parts), (programs, channels, rates), STEPS=STEPS, **arguments)
+    sums, gradients = parts.sum(2), torch.empty_like(maps)
+    launch("normalise_backward", (*tensors, sums, gradients), (tiles, channels), R=rates, **arguments)
+    return gradients, sums
+
+
+class Statistics(torch.autograd.Function):
+    """Taps → maps, mean and variance; the gradient of the statistics comes with that of the maps."""
+
+    @staticmethod
+    def forward(ctx: Any, taps: Tensor, rates: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Keep nothing but the rates."""
+        ctx.rates = rates
+        maps, mean, var = shift_add_statistics(taps, rates)
+        ctx.mark_non_differentiable(mean, var)
+        return maps, mean, var
+
+    @staticmethod
+    def backward(ctx: Any, gradients: Tensor, *_: Tensor) -> tuple[Tensor, None]:
+        """Shift back and add."""
+        return shift_add_backward(gradients, ctx.rates), None
+
+
+class NormaliseReluSum(torch.autograd.Function):
+    """Maps and their statistics → outputs; ReLU's mask is computed again from the maps."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        maps: Tensor,
+        mean: Tensor,
+        var: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        eps: float,
+        fuse: bool,
+    ) -> Tensor:
+        """Keep the maps."""
+        ctx.eps = eps
+        ctx.save_for_backward(maps, mean, var, weight, bias)
+        return normalise_relu_sum(maps, mean, var, weight, bias, eps, fuse)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """BatchNorm's complete gradient is that of the maps."""
+        if torch.is_grad_enabled():
+            raise RuntimeError("KSAC's Triton kernels have no second derivative: take head.impl=branches")
+        maps, mean, var, weight, bias = ctx.saved_tensors
+        gradients, sums = normalise_relu_sum_backward(gradient, maps, mean, var, weight, bias, ctx.eps)
+        return gradients, None, None, sums[1].to(weight.dtype), sums[0].to(weight.dtype), None, None
+
+
+def shared_norm_relu(
+    taps: Tensor, weight: Tensor, bias: Tensor, eps: float, rates: Sequence[int], fuse_sum: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return ReLU(BatchNorm_r(map_r)) with batch statistics, and these: mean and biased variance [R, C].
+
+    `taps` are [B, H, W, 9, C], `weight` and `bias` [R, C]. The output is the sum over rates [B, H, W, C] if
+    `fuse_sum`, else [R, B, H, W, C]. Gradients are those of the output; the statistics have none. The caller
+    should keep no reference to `taps`, nine maps: they are not needed again.
+    """
+    maps, mean, var = Statistics.apply(taps, rates)  # type: ignore[no-untyped-call]
+    output = NormaliseReluSum.apply(maps, mean, var, weight, bias, eps, fuse_sum)  # type: ignore[no-untyped-call]
+    return output, mean, var

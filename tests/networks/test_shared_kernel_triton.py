@@ -1,0 +1,217 @@
+"""The Triton kernels against torch's convolution, BatchNorm and autograd in float64.
+
+The tests run on a GPU where there is one. Without, they run again in a process of Triton's interpreter, which
+computes the same kernels with numpy on the CPU: it must be chosen before Triton is imported.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from segsweep.networks import shared_kernel_norm as norm
+from segsweep.networks import shared_kernel_triton as op
+
+ROOT = Path(__file__).parents[2]
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
+in_triton = pytest.mark.skipif(
+    not INTERPRETED and not (DEVICE == "cuda" and op.TRITON),
+    reason="no GPU with Triton here; the interpreter's tests run in a process of their own",
+)
+RATES, CHANNELS, EPS = (2, 30, 2), 5, 1e-5
+SIZE = (1, 5, 7) if DEVICE == "cpu" else (2, 33, 29)  # 35 pixels: a whole tile and a part
+TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 1e-2}
+each_type = pytest.mark.parametrize("kind", TOLERANCE, ids=str)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def random(*shape: int, kind: torch.dtype = torch.float64) -> torch.Tensor:
+    return torch.randn(shape).to(DEVICE, kind)
+
+
+def reference_maps(taps: torch.Tensor, rates) -> torch.Tensor:
+    """The maps as convolutions, in which output channel c has a single weight 1 at tap k of input (k, c)."""
+    channels = taps.shape[-1]
+    kernel = torch.eye(9 * channels).reshape(9, channels, 3, 3, channels).permute(4, 0, 1, 2, 3)
+    kernel = kernel.flatten(1, 2).to(taps)
+    x = taps.flatten(3).permute(0, 3, 1, 2)
+    maps = [F.conv2d(x, kernel, padding=rate, dilation=rate) for rate in rates]
+    return torch.stack(maps).permute(0, 1, 3, 4, 2)
+
+
+def assert_near(got: torch.Tensor, expected: torch.Tensor, kind: torch.dtype) -> None:
+    assert got.shape == expected.shape
+    assert (got.double() - expected).norm() <= TOLERANCE[kind] * expected.norm()
+
+
+@in_triton
+def test_product_and_adds_are_the_convolutions():
+    x, kernel = random(2, 3, 5, 7), random(4, 3, 3, 3)
+    taps = torch.einsum("bihw,oikl->bhwklo", x, kernel).flatten(3, 4)
+    expected = torch.stack([F.conv2d(x, kernel, padding=rate, dilation=rate) for rate in (1, 4)])
+    torch.testing.assert_close(op.shift_add(taps, (1, 4)).permute(0, 1, 4, 2, 3), expected)
+
+
+@in_triton
+@each_type
+def test_adds_and_their_adjoint(kind):
+    taps = random(*SIZE, 9, CHANNELS, kind=kind)
+    exact = taps.double().requires_grad_()
+    expected = reference_maps(exact, RATES)
+    maps = op.shift_add(taps, RATES)
+    assert maps.dtype == kind
+    assert_near(maps, expected, kind)
+    gradients = random(*maps.shape, kind=kind)
+    (expected_gradient,) = torch.autograd.grad(expected, exact, gradients.double())
+    assert_near(op.shift_add_backward(gradients, RATES), expected_gradient, kind)
+
+
+@in_triton
+@pytest.mark.parametrize("fuse", [True, False])
+def test_inference_is_relu_of_scaled_maps(fuse):
+    taps = random(*SIZE, 9, CHANNELS, kind=torch.float32)
+    scale, bias = random(2, len(RATES), CHANNELS, kind=torch.float32)
+    maps = reference_maps(taps.double(), RATES)
+    expected = F.relu(maps * scale[:, None, None, None] + bias[:, None, None, None])
+    got = op.shift_add_inference(taps, RATES, scale, bias, fuse)
+    assert_near(got, expected.sum(0) if fuse else expected, torch.float32)
+
+
+@in_triton
+@pytest.mark.parametrize(("kind", "fuse"), [(torch.float32, True), (torch.bfloat16, False)], ids=str)
+def test_training_is_batch_norm_and_relu(kind, fuse):
+    taps = random(*SIZE, 9, CHANNELS, kind=kind).requires_grad_()
+    weight, bias = (random(len(RATES), CHANNELS, kind=torch.float32).requires_grad_() for _ in range(2))
+    output, mean, var = norm.shared_norm_relu(taps, weight, bias, EPS, RATES, fuse)
+    gradient = random(*output.shape, kind=kind)
+    output.backward(gradient)
+
+    exact = [leaf.detach().double().requires_grad_() for leaf in (taps, weight, bias)]
+    maps = reference_maps(exact[0], RATES)
+    expected = torch.stack(
+        [
+            F.relu(F.batch_norm(m.movedim(-1, 1), None, None, w, b, training=True, eps=EPS)).movedim(1, -1)
+            for m, w, b in zip(maps, *exact[1:], strict=True)
+        ]
+    )
+    expected = expected.sum(0) if fuse else expected
+    expected.backward(gradient.double())
+    assert output.dtype == kind
+    assert_near(output, expected, kind)
+    assert_near(mean, maps.mean((1, 2, 3)), kind)
+    assert_near(var, maps.var((1, 2, 3), correction=0), kind)
+    for leaf, exact_leaf in zip((taps, weight, bias), exact, strict=True):
+        assert leaf.grad.dtype == leaf.dtype
+        assert_near(leaf.grad, exact_leaf.grad, kind)
+
+
+@in_triton
+def test_variance_of_maps_far_from_zero():
+    """E[x²] − E[x]² has no digit left in float32 at a mean of 10⁴ deviations; combined tiles keep some."""
+    taps = random(*SIZE, 9, CHANNELS, kind=torch.float32)
+    taps[..., 4, :] += 1e4
+    maps, _, var = op.shift_add_statistics(taps, (40,))
+    expected = maps.double().var((1, 2, 3), correction=0)
+    torch.testing.assert_close(var.double(), expected, rtol=1e-3, atol=0)
+
+
+@in_triton
+def test_a_value_that_is_not_a_number_stays():
+    taps = random(1, 3, 3, 9, CHANNELS, kind=torch.float32)
+    taps[0, 0, 0, 4, 0] = torch.nan
+    ones = torch.ones(1, CHANNELS, device=DEVICE)
+    assert op.shift_add_inference(taps, (9,), ones, ones, True)[0, 0, 0, 0].isnan()
+    assert norm.shared_norm_relu(taps, ones, ones, EPS, (9,), True)[0][..., 0].isnan().all()
+
+
+@in_triton
+def test_a_second_derivative_is_refused():
+    taps = random(1, 1, 1, 9, 1, kind=torch.float32).requires_grad_()
+    ones = torch.ones(1, 1, device=DEVICE)
+    output, *_ = norm.shared_norm_relu(taps, ones, ones, EPS, (1,), True)
+    with pytest.raises(RuntimeError, match="second derivative"):
+        torch.autograd.grad(output.sum(), taps, create_graph=True)
+
+
+@in_triton
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # by torch's compiler
+def test_compiles_to_one_graph():
+    def step(taps, weight, bias):
+        output, mean, var = norm.shared_norm_relu(taps.sin(), weight, bias, EPS, RATES, True)
+        return output.square(), mean, var
+
+    results = []
+    leaves = [
+        random(*SIZE, 9, CHANNELS, kind=torch.float32),
+        *random(2, len(RATES), CHANNELS, kind=torch.float32),
+    ]
+    for run in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
+        inputs = [leaf.clone().requires_grad_() for leaf in leaves]
+        outputs = run(*inputs)
+        results.append([*outputs, *torch.autograd.grad(outputs[0].sum(), inputs)])
+    torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+@in_triton
+@pytest.mark.slow
+def test_operators_keep_torchs_rules():
+    taps = random(1, 2, 3, 9, 2, kind=torch.float32)
+    scale, bias = random(2, 2, 2, kind=torch.float32)
+    maps, mean, var = op.shift_add_statistics(taps, (1, 2))
+    cases = {
+        op.shift_add: (taps, (1, 2)),
+        op.shift_add_backward: (maps, (1, 2)),
+        op.shift_add_inference: (taps, (1, 2), scale, bias, True),
+        op.shift_add_statistics: (taps, (1, 2)),
+        norm.normalise_relu_sum: (maps, mean, var, scale, bias, EPS, True),
+        norm.normalise_relu_sum_backward: (maps[0], maps, mean, var, scale, bias, EPS),
+    }
+    for operator, arguments in cases.items():
+        torch.library.opcheck(operator, arguments, test_utils=("test_schema", "test_faketensor"))
+
+
+def run_interpreted(marks: str) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        __file__,
+        "-m",
+        marks,
+        "-p",
+        "no:cacheprovider",
+        "--noconftest",
+    ]
+    environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+    assert "skipped" not in done.stdout
+
+
+in_another_process = pytest.mark.skipif(INTERPRETED or not op.TRITON, reason="no Triton, or its interpreter")
+
+
+@in_another_process
+def test_in_tritons_interpreter():
+    run_interpreted("not slow")
+
+
+@in_another_process
+@pytest.mark.slow
+def test_in_tritons_interpreter_compiled():
+    run_interpreted("slow")
+
+
+@pytest.mark.skipif(not op.TRITON, reason="no Triton")
+def test_a_cpu_tensor_is_not_for_triton():
+    assert not op.available(torch.zeros(1))
