@@ -181,17 +181,8 @@ def test_operators_keep_torchs_rules():
 
 
 def run_interpreted(marks: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        __file__,
-        "-m",
-        marks,
-        "-p",
-        "no:cacheprovider",
-        "--noconftest",
-    ]
+    options = ["-m", marks, "-k", "not interpreter", "-p", "no:cacheprovider", "--noconftest"]
+    command = [sys.executable, "-m", "pytest", __file__, *options]
     environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout
