@@ -206,3 +206,33 @@ def test_in_tritons_interpreter_compiled():
 @pytest.mark.skipif(not op.TRITON, reason="no Triton")
 def test_a_cpu_tensor_is_not_for_triton():
     assert not op.available(torch.zeros(1))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not op.TRITON or INTERPRETED, reason="no Triton, or its interpreter")
+@pytest.mark.parametrize("kind", ["bf16", "fp32"])
+def test_kernels_compile_for_a_gpu(kind):
+    """Triton's compiler needs no GPU, and refuses what its interpreter allows: a type changed in a loop."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+
+    from segsweep.networks import shared_kernel_jit as jit
+
+    constants = {
+        "C": 256,
+        "RATES": (1, 6),
+        "R": 2,
+        "FUSE": True,
+        "STEPS": 8,
+        "ROWS": 128,
+        "TYPE": jit.FLOAT32,
+    }
+    constants |= {"PIXELS": op.PIXELS, "CHANNELS": op.CHANNELS}
+    sizes = dict.fromkeys(jit.SIZES, "i32") | {"eps": "fp32"}
+    images = dict.fromkeys(["taps", "maps", "gradients", "gradient", "output"], f"*{kind}")
+    for kernel in (value for value in vars(jit).values() if getattr(value, "do_not_specialize", None)):
+        names = kernel.arg_names
+        types = {n: "constexpr" if n in constants else sizes.get(n) or images.get(n, "*fp32") for n in names}
+        fixed = {(names.index(n),): constants[n] for n in names if n in constants}
+        compiled = compile(ASTSource(kernel, types, fixed), target=GPUTarget("cuda", 90, 32))
+        assert compiled.asm["cubin"]

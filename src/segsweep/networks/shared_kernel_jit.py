@@ -134,7 +134,7 @@ def combine_statistics(
 ):  # fmt: skip
     """Combine the tiles' statistics of rate program_id(0) as Chan, Golub and LeVeque (1979) do."""
     rate = tl.program_id(0)
-    _, channels, _ = tile(0, N, C, PIXELS, CHANNELS)
+    channels = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     total = tl.full([ROWS, CHANNELS], 0.0, TYPE)
     for start in range(0, tiles, ROWS):
         count, at, live = tile_rows(start, rate, tiles, channels, N, C, PIXELS, ROWS)
@@ -194,13 +194,13 @@ def sum_gradients(
 ):  # fmt: skip
     """Sum ReLU's gradient, and times x̂, over STEPS tiles for rate program_id(2): sums [2, R, programs, C]."""
     i = tl.program_id(2)
-    _, channels, _ = tile(0, N, C, PIXELS, CHANNELS)
+    channels = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     centre, inverse, scale, shift = load_norm(mean, var, weight, bias, eps, i, channels, C, TYPE)
     by_bias = tl.full([PIXELS, CHANNELS], 0.0, TYPE)
     by_weight = tl.full([PIXELS, CHANNELS], 0.0, TYPE)
     first = tl.program_id(0) * STEPS
     for block in range(first, tl.minimum(first + STEPS, tl.cdiv(N, PIXELS))):
-        pixels, _, live = tile(block, N, C, PIXELS, CHANNELS)
+        pixels, channels, live = tile(block, N, C, PIXELS, CHANNELS)
         at = offsets(pixels, channels, C)
         normed = (tl.load(maps + layer(i, N, C) + at, mask=live, other=0.0).to(TYPE) - centre) * inverse
         passed = tl.load(gradient + (0 if FUSE else layer(i, N, C)) + at, mask=live, other=0.0).to(TYPE)

@@ -5,14 +5,17 @@ taps → maps with their statistics, and maps → outputs.
 """
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from segsweep.networks.shared_kernel_triton import (
+    FEW_PIXELS,
     PIXELS,
     launch,
+    launch_tiles,
     operator,
     shift_add_backward,
     shift_add_statistics,
@@ -34,18 +37,9 @@ def normalise_relu_sum(
 ) -> Tensor:
     """ReLU of the normalised maps [R, B, H, W, C]; all else is [R, C]. Return their sum if `fuse_sum`."""
     output = new_output(maps, mean, var, weight, bias, eps, fuse_sum)
-    rates, channels = mean.shape
-    pixels = maps[0, ..., 0].numel()
-    tensors = (maps, mean, var, weight, bias, output)
-    launch(
-        "normalise_relu_sum",
-        tensors,
-        (-(-pixels // PIXELS), channels),
-        N=pixels,
-        eps=eps,
-        R=rates,
-        FUSE=fuse_sum,
-    )
+    tensors = (maps, mean, var, weight.contiguous(), bias.contiguous(), output)
+    arguments = {"eps": eps, "R": len(maps), "FUSE": fuse_sum}
+    launch_tiles("normalise_relu_sum", maps.shape, tensors, FEW_PIXELS, **arguments)
     return output
 
 
@@ -61,15 +55,15 @@ def normalise_relu_sum_backward(
     gradient: Tensor, maps: Tensor, mean: Tensor, var: Tensor, weight: Tensor, bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of the maps, also by way of their statistics, and of bias and weight [2, R, C]."""
-    rates, channels = mean.shape
-    pixels = maps[0, ..., 0].numel()
-    arguments: dict[str, Any] = {"N": pixels, "eps": eps, "FUSE": gradient.dim() < maps.dim()}
-    tensors = (gradient.contiguous(), maps, mean, var, weight, bias)
-    programs, tiles = -(-pixels // (PIXELS * STEPS)), -(-pixels // PIXELS)
-    parts = mean.new_empty(2, rates, programs, channels)
-    launch("sum_gradients", (*tensors, parts), (programs, channels, rates), STEPS=STEPS, **arguments)
+    arguments: dict[str, Any] = {"eps": eps, "FUSE": gradient.dim() < maps.dim()}
+    tensors = (gradient.contiguous(), maps, mean, var, weight.contiguous(), bias.contiguous())
+    pixels = prod(maps.shape[1:-1])
+    programs = -(-pixels // (PIXELS * STEPS))
+    parts = mean.new_empty(2, len(maps), programs, mean.shape[-1])
+    sizes = {"N": pixels, "PIXELS": PIXELS, "STEPS": STEPS}
+    launch("sum_gradients", (*tensors, parts), (programs, mean.shape[-1], len(maps)), **sizes, **arguments)
     sums, gradients = parts.sum(2), torch.empty_like(maps)
-    launch("normalise_backward", (*tensors, sums, gradients), (tiles, channels), R=rates, **arguments)
+    launch_tiles("normalise_backward", maps.shape, (*tensors, sums, gradients), R=len(maps), **arguments)
     return gradients, sums
 
 

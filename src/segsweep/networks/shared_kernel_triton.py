@@ -1,9 +1,9 @@
 """KSAC's shared product on a GPU: the adds of its tap maps in Triton, as operators that torch.compile knows.
 
 The tap maps T [B, H, W, 9, C] are the product of features and kernel, one map for each tap: tap k = 3·row +
-column is read at (y + (row − 1)·r, x + (column − 1)·r). For each of R atrous rates r the nine are added, those
-outside the map left out: maps [R, B, H, W, C], channels last. Sums are float32 (float64 for float64), in a
-fixed order and without atomics, so that a repetition gives the same bits.
+column is read at (y + (row − 1)·r, x + (column − 1)·r). For each of R atrous rates r, these nine are added,
+those outside the map left out: maps [R, B, H, W, C], channels last. Sums are float32 (float64 for float64),
+in a fixed order and without atomics, so that a repetition gives the same bits.
 
 Triton is imported by the first call, with `shared_kernel_jit`: not every machine has it.
 """
@@ -12,6 +12,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, ParamSpec, TypeVar, cast
 
 import torch
@@ -21,6 +22,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PIXELS, CHANNELS = 32, 64  # of a tile: rows of 128 bytes in 16 bits
+FEW_PIXELS = 16  # where a program holds all rates' parameters, so that registers suffice
 
 # Triton compiles the launcher of a kernel with the machine's C compiler.
 TRITON = importlib.util.find_spec("triton") is not None and bool(
@@ -62,24 +64,34 @@ def launch(
     programs, channels, *layers = grid
     columns = min(columns, max(16, 1 << (channels - 1).bit_length()))
     wide = any(tensor is not None and tensor.dtype == torch.float64 for tensor in tensors)
-    constants = {
-        "C": channels,
-        "TYPE": shared_kernel_jit.FLOAT64 if wide else shared_kernel_jit.FLOAT32,
-        "PIXELS": PIXELS,
-        "CHANNELS": columns,
-    }
+    arguments |= {"C": channels, "CHANNELS": columns}
+    arguments["TYPE"] = shared_kernel_jit.FLOAT64 if wide else shared_kernel_jit.FLOAT32
     with torch.cuda.device_of(tensors[0]):  # type: ignore[no-untyped-call]
         run = getattr(shared_kernel_jit, kernel)[(programs, -(-channels // columns), *layers)]
-        run(*tensors, **arguments, **constants)
+        run(*tensors, **arguments)
+
+
+def launch_tiles(
+    kernel: str,
+    shape: Sequence[int],
+    tensors: Sequence[Tensor | None],
+    pixels: int = PIXELS,
+    **arguments: Any,
+) -> None:
+    """Run a kernel on all tiles of `pixels` of maps of this shape [..., B, H, W, C]."""
+    count = prod(shape[-4:-1])
+    launch(kernel, tensors, (-(-count // pixels), shape[-1]), N=count, PIXELS=pixels, **arguments)
 
 
 def launch_adds(
-    kernel: str, shape: Sequence[int], tensors: Sequence[Tensor | None], **constants: Any
+    kernel: str,
+    shape: Sequence[int],
+    tensors: Sequence[Tensor | None],
+    rates: Sequence[int],
+    **arguments: Any,
 ) -> None:
-    """Run a kernel of shifted adds over maps of this shape [..., B, H, W, C]."""
-    batch, height, width, channels = shape[-4:]
-    pixels = batch * height * width
-    launch(kernel, tensors, (-(-pixels // PIXELS), channels), N=pixels, H=height, W=width, **constants)
+    """Run a kernel of shifted adds on all tiles of maps of this shape."""
+    launch_tiles(kernel, shape, tensors, H=shape[-3], W=shape[-2], RATES=tuple(rates), **arguments)
 
 
 def new_maps(taps: Tensor, rates: Sequence[int]) -> Tensor:
@@ -92,7 +104,7 @@ def new_maps(taps: Tensor, rates: Sequence[int]) -> Tensor:
 def shift_add(taps: Tensor, rates: Sequence[int]) -> Tensor:
     """[B, H, W, 9, C] → [R, B, H, W, C], each the sum of the nine tap maps, shifted by that rate."""
     maps = new_maps(taps, rates)
-    launch_adds("shift_add", maps.shape, (taps.contiguous(), maps, None, None), RATES=tuple(rates))
+    launch_adds("shift_add", maps.shape, (taps.contiguous(), maps, None, None), rates)
     return maps
 
 
@@ -106,7 +118,7 @@ def new_taps(gradients: Tensor, rates: Sequence[int]) -> Tensor:
 def shift_add_backward(gradients: Tensor, rates: Sequence[int]) -> Tensor:
     """[R, B, H, W, C] → [B, H, W, 9, C]: the adjoint of `shift_add`, as a gather."""
     taps = new_taps(gradients, rates)
-    launch_adds("shift_add_backward", gradients.shape, (gradients.contiguous(), taps), RATES=tuple(rates))
+    launch_adds("shift_add_backward", gradients.shape, (gradients.contiguous(), taps), rates)
     return taps
 
 
@@ -126,7 +138,7 @@ def shift_add_inference(
     """
     output = new_outputs(taps, rates, scale, bias, fuse_sum)
     tensors = (taps.contiguous(), scale.contiguous(), bias.contiguous(), output)
-    launch_adds("shift_add_inference", output.shape, tensors, RATES=tuple(rates), FUSE=fuse_sum)
+    launch_adds("shift_add_inference", output.shape, tensors, rates, pixels=FEW_PIXELS, FUSE=fuse_sum)
     return output
 
 
@@ -141,10 +153,10 @@ def new_statistics(taps: Tensor, rates: Sequence[int]) -> tuple[Tensor, Tensor, 
 def shift_add_statistics(taps: Tensor, rates: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
     """`shift_add`, and with it each map's mean and biased variance over B·H·W as BatchNorm's [R, C]."""
     maps, mean, var = new_statistics(taps, rates)
-    pixels, channels = maps[0, ..., 0].numel(), maps.shape[-1]
+    pixels = prod(maps.shape[1:-1])
     tiles = -(-pixels // PIXELS)
-    means, squares = mean.new_empty(2, len(rates), tiles, channels)
-    launch_adds("shift_add", maps.shape, (taps.contiguous(), maps, means, squares), RATES=tuple(rates))
-    tensors = (means, squares, mean, var)
-    launch("combine_statistics", tensors, (len(rates), channels), columns=16, tiles=tiles, N=pixels, ROWS=128)
+    means, squares = mean.new_empty(2, len(rates), tiles, mean.shape[-1])
+    launch_adds("shift_add", maps.shape, (taps.contiguous(), maps, means, squares), rates)
+    sizes = {"tiles": tiles, "N": pixels, "PIXELS": PIXELS, "ROWS": 128}
+    launch("combine_statistics", (means, squares, mean, var), mean.shape, columns=16, **sizes)
     return maps, mean, var
