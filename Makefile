@@ -52,7 +52,7 @@ bench: setup ## measure everything that docs/performance.md shows, and make its 
 	$(BIN)/python -m benchmarks.performance
 
 study-report: setup ## write docs/studies/*.md from the counts that are kept beside them
-	$(BIN)/python benchmarks/study.py report
+	$(BIN)/python -m benchmarks.study report
 
 clean: ## remove what the other targets made, runs included
 	rm -rf $(VENV) runs report dist .pytest_cache .mypy_cache .ruff_cache

@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 
 import pytest
+from benchmarks import packed_counts, study
 
 from segsweep.config.groups import root
 from segsweep.evaluation.protocol import read_test
@@ -13,24 +15,30 @@ from segsweep.runs.folder import RunFolder
 STUDIES = root() / "docs" / "studies"
 KEPT = sorted((STUDIES / "counts").iterdir())
 TESTS = sorted(STUDIES.glob("counts/*/*/tests/*"))
+FILES = [path for path in STUDIES.rglob("*") if path.is_file() and path.name != "counts.npz"]
 MOST = 5_000_000
 
 
 def test_all_together_are_small():
-    assert sum(path.stat().st_size for path in STUDIES.rglob("*") if path.is_file()) < MOST
+    assert sum(path.stat().st_size for path in FILES) < MOST
 
 
-@pytest.mark.parametrize("test", TESTS, ids=lambda test: f"{test.parts[-3]}-{test.name}")
-def test_counts_know_objects_and_groups(test):
-    read = read_test(test)
-    assert read.counts.objects is not None
-    assert groups_of(RunFolder(test.parents[1]), read.counts).unit == "drive"
+@pytest.mark.parametrize("kept", KEPT, ids=lambda kept: kept.name)
+def test_counts_of_each_test_are_there_and_know_objects_and_groups(kept, tmp_path):
+    shutil.copytree(kept, tmp_path / "study")
+    study.unpack(tmp_path / "study")
+    tests = [tmp_path / "study" / test.relative_to(kept) for test in TESTS if test.is_relative_to(kept)]
+    assert len(tests) == len(packed_counts.unpack((kept / study.PACKED).read_bytes()))
+    for test in tests:
+        read = read_test(test)
+        assert read.counts.objects is not None
+        assert groups_of(RunFolder(test.parents[1]), read.counts).unit == "drive"
 
 
 def test_nothing_names_a_place_of_a_machine():
     """Paths are as the study's command was given them, relative."""
-    for path in STUDIES.rglob("*"):
-        if path.is_file() and path.suffix != ".npz":
+    for path in FILES:
+        if path.name != study.PACKED:
             assert not re.search(r"(?<![\w.])/(?:home|root|tmp|work|mnt)/", path.read_text()), path
 
 

@@ -213,7 +213,7 @@ class Counts:
         """Read what `save` wrote.
 
         Raises:
-            DataError: the file is damaged.
+            DataError: the file is damaged, or not there.
         """
         path = folder / layout.COUNTS
         try:
@@ -223,6 +223,8 @@ class Counts:
         # What zip files, zlib and numpy's headers raise if a bit has flipped, and arrays that do not fit.
         except (BadZipFile, zlib.error, ArithmeticError, LookupError, TypeError, ValueError, EOFError,
                 RuntimeError, OSError, SyntaxError, MemoryError, struct.error) as error:  # fmt: skip
+            if isinstance(error, FileNotFoundError):
+                raise DataError(path, "not there", "run `segsweep test` again") from error
             raise DataError(path, "damaged", f"remove {folder} and run `segsweep test` again") from error
 
     @classmethod
