@@ -37,9 +37,11 @@ def assert_close(got, expected, relative=1e-5):
         assert (one - other).abs().max() <= relative * other.abs().max()
 
 
-@pytest.fixture(params=["one image at a time", "all at once"])
+@pytest.fixture(params=["channels and images apart", "images apart", "all at once"])
 def chunk(request, monkeypatch):
-    monkeypatch.setattr(shifted_adds, "CHUNK", 1 if request.param.startswith("one") else 2**24)
+    """How many products exist at a time."""
+    monkeypatch.setattr(shifted_adds, "CHUNK", 2**24 if request.param == "all at once" else 1)
+    monkeypatch.setattr(shifted_adds, "LEAST_CHANNELS", 3 if "channels" in request.param else 64)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -15,13 +15,15 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from segsweep.networks.shifted_adds import (
     SharedProduct,
     add_shifted,
     live_taps,
-    new_maps,
-    products_by_chunk,
+    new_map,
+    pieces,
+    products,
     traced_maps,
 )
 from segsweep.rules import IMPLEMENTATIONS
@@ -130,10 +132,20 @@ class SharedAtrousConv(nn.Module):
         """Return Σ_r ReLU(BN_r(map_r)), some images at a time, each map while it is in the cache."""
         x = as_autocast(x).contiguous(memory_format=torch.channels_last)
         weight, taps = self.kernel.to(x.dtype), live_taps(self.rates, *x.shape[2:])
-        total = new_maps(x, weight).zero_().permute(0, 3, 1, 2)
-        for images, products in products_by_chunk(x, weight, taps):
-            scratch = new_maps(x, weight, images)
+        total = new_map(x, len(weight)).zero_()
+        for images, channels, matrices in pieces(x, weight, taps):
+            multiplied = products(x[images], matrices, taps)
+            scratch = torch.empty_like(multiplied[:, :, :, 0], dtype=total.dtype)
             for rate, norm in zip(self.rates, self.norms, strict=True):
-                map = add_shifted(products, taps, rate, scratch).permute(0, 3, 1, 2)
-                total[images] += F.relu(norm(map), inplace=True)
-        return total.to(x.dtype)
+                map = add_shifted(multiplied, taps, rate, scratch).permute(0, 3, 1, 2)
+                map = F.relu(normalised(map, norm, channels), inplace=True)
+                total[images, ..., channels] += map.permute(0, 2, 3, 1)
+        return total.to(x.dtype).permute(0, 3, 1, 2)
+
+
+def normalised(map: Tensor, norm: nn.Module, channels: slice) -> Tensor:
+    """Return some channels of a map after BatchNorm on its running statistics."""
+    assert isinstance(norm, _BatchNorm)
+    values = norm.running_mean, norm.running_var, norm.weight, norm.bias
+    mean, variance, scale, shift = (None if value is None else value[channels] for value in values)
+    return F.batch_norm(map, mean, variance, scale, shift, eps=norm.eps)

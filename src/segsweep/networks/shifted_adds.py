@@ -11,7 +11,6 @@ outside the map is zero, as in a convolution whose padding is its rate.
 Shape letters: `B` images, `C` input channels, `D` output channels, `H W` a map, `T` taps that are computed.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -21,10 +20,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-CHUNK = 2**24
+CHUNK = 12 * 2**20
 """Bytes of taps that exist at a time: few enough for a processor's cache, and that training needs no more
 memory than with a convolution for each rate."""
 
+LEAST_CHANNELS = 64
+"""Output channels that a product computes at least: with fewer it is slow."""
 CENTRE = 4
 """The tap that lies on the pixel itself."""
 
@@ -76,33 +77,43 @@ def spread(gradients: Sequence[Tensor], taps: Sequence[int], rates: Sequence[int
     It is the adjoint of `add_shifted`, summed over rates.
     """
     batch, height, width, channels = gradients[0].shape
-    out = gradients[0].new_zeros(batch, height, width, len(taps), channels)
+    out = gradients[0].new_zeros(batch, height, width, len(taps), channels, dtype=exact(gradients[0]))
     for gradient, rate in zip(gradients, rates, strict=True):
         for place, (rows, columns), (from_rows, from_columns) in shifts(taps, rate, height, width):
             out[:, from_rows, from_columns, place] += gradient[:, rows, columns]
     return out
 
 
-def products_by_chunk(x: Tensor, weight: Tensor, taps: Sequence[int]) -> Iterator[tuple[slice, Tensor]]:
-    """Yield some images at a time and their products [b, H, W, T, D]; x is [B, C, H, W], channels last."""
-    matrices = as_matrices(weight, taps)
-    for images in chunks(x, matrices):
-        products = F.conv2d(x[images], matrices).permute(0, 2, 3, 1)
-        yield images, products.view(*products.shape[:3], len(taps), -1)
+def pieces(x: Tensor, weight: Tensor, taps: Sequence[int]) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Yield images, output channels, and these channels' matrices [T·D', C, 1, 1].
+
+    Their products fill `CHUNK` bytes at most if they can: several images, one, or one and a part of the
+    channels.
+    """
+    a_channel = len(taps) * x.shape[2] * x.shape[3] * x.element_size()
+    parts = -(-len(weight) // max(LEAST_CHANNELS, CHUNK // max(1, a_channel)))
+    channels = -(-len(weight) // parts)  # equal ones
+    images = max(1, CHUNK // max(1, channels * a_channel))
+    for one in range(0, len(weight), channels):
+        matrices = as_matrices(weight[one : one + channels], taps)
+        for first in range(0, len(x), images):
+            yield slice(first, first + images), slice(one, one + channels), matrices
 
 
-def chunks(x: Tensor, matrices: Tensor) -> Iterator[slice]:
-    """Yield slices of the batch whose products fill `CHUNK` bytes, or hold one image."""
-    bytes_an_image = math.prod(x.shape[2:]) * len(matrices) * x.element_size()
-    step = max(1, CHUNK // max(1, bytes_an_image))
-    for first in range(0, len(x), step):
-        yield slice(first, first + step)
+def products(x: Tensor, matrices: Tensor, taps: Sequence[int]) -> Tensor:
+    """Return the products [b, H, W, T, D'] of images [b, C, H, W], channels last."""
+    maps = F.conv2d(x, matrices).permute(0, 2, 3, 1)
+    return maps.view(*maps.shape[:3], len(taps), -1)
 
 
-def new_maps(x: Tensor, weight: Tensor, images: slice = slice(None)) -> Tensor:
-    """Return space for one map [b, H, W, D]: sums of half-precision products are kept in float32."""
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    return x.new_empty(len(x[images]), *x.shape[2:], len(weight), dtype=dtype)
+def exact(x: Tensor) -> torch.dtype:
+    """Return the type in which products are added up: float32 for those of half precision."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def new_map(x: Tensor, channels: int) -> Tensor:
+    """Return space for a map [B, H, W, D]."""
+    return x.new_empty(len(x), *x.shape[2:], channels, dtype=exact(x))
 
 
 class SharedProduct(torch.autograd.Function):
@@ -118,10 +129,11 @@ class SharedProduct(torch.autograd.Function):
         x = x.contiguous(memory_format=torch.channels_last)
         ctx.save_for_backward(x, weight)
         ctx.rates, ctx.taps = rates, live_taps(rates, *x.shape[2:])
-        maps = [new_maps(x, weight) for _ in rates]
-        for images, products in products_by_chunk(x, weight, ctx.taps):
+        maps = [new_map(x, len(weight)) for _ in rates]
+        for images, channels, matrices in pieces(x, weight, ctx.taps):
+            multiplied = products(x[images], matrices, ctx.taps)
             for out, rate in zip(maps, rates, strict=True):
-                add_shifted(products, ctx.taps, rate, out[images])
+                add_shifted(multiplied, ctx.taps, rate, out[images, ..., channels])
         return tuple(out.to(x.dtype).permute(0, 3, 1, 2) for out in maps)
 
     @staticmethod
@@ -130,18 +142,20 @@ class SharedProduct(torch.autograd.Function):
         """Return the gradients of x and of the kernel."""
         x, weight = ctx.saved_tensors
         wants = list(ctx.needs_input_grad[:2])
-        matrices = as_matrices(weight, ctx.taps)
-        of_x, of_matrices = torch.empty_like(x), torch.zeros_like(matrices)
-        for images in chunks(x, matrices):
-            own = [gradient[images].permute(0, 2, 3, 1) for gradient in gradients]
-            of_products = spread(own, ctx.taps, ctx.rates).flatten(3).permute(0, 3, 1, 2)
-            part, part_matrices = multiply_back(of_products, x[images], matrices, wants)
+        of_x = torch.zeros_like(x, dtype=exact(x))
+        of_taps = x.new_zeros(9, *weight.shape[:2], dtype=exact(x))
+        for images, channels, matrices in pieces(x, weight, ctx.taps):
+            own = [gradient[images, channels].permute(0, 2, 3, 1) for gradient in gradients]
+            of_products = spread(own, ctx.taps, ctx.rates).flatten(3).permute(0, 3, 1, 2).to(x.dtype)
+            part, of_matrices = multiply_back(of_products, x[images], matrices, wants)
             if part is not None:
-                of_x[images] = part
-            if part_matrices is not None:
-                of_matrices += part_matrices
-        of_weight = as_kernel(of_matrices, weight, ctx.taps) if wants[1] else None
-        return of_x if wants[0] else None, of_weight, None
+                of_x[images] += part
+            if of_matrices is not None:
+                parts = of_matrices.view(len(ctx.taps), -1, x.shape[1])
+                for tap, of_tap in zip(ctx.taps, parts, strict=True):
+                    of_taps[tap, channels] += of_tap
+        of_weight = of_taps.permute(1, 2, 0).reshape(weight.shape)
+        return of_x.to(x.dtype) if wants[0] else None, of_weight.to(x.dtype) if wants[1] else None, None
 
 
 def multiply_back(
@@ -153,13 +167,6 @@ def multiply_back(
         gradient, x, matrices, None, one, none, one, False, none, 1, [*wants, False]
     )
     return of_x, of_matrices
-
-
-def as_kernel(matrices: Tensor, weight: Tensor, taps: Sequence[int]) -> Tensor:
-    """Return the gradient of a kernel [D, C, 3, 3], given that of its matrices; other taps have none."""
-    kernel = weight.new_zeros(9, *weight.shape[:2])
-    kernel[list(taps)] = matrices.view(len(taps), *weight.shape[:2])
-    return kernel.permute(1, 2, 0).reshape(weight.shape)
 
 
 def traced_maps(x: Tensor, weight: Tensor, rates: Sequence[int]) -> list[Tensor]:
