@@ -16,6 +16,7 @@ from segsweep.networks.shared_kernel import (
     shared_atrous_conv2d,
     shares_product,
 )
+from segsweep.profiling.size import LiveStorages
 
 RATES = [(1,), (2, 3), (6, 12, 18), (1, 2, 4, 9, 40), (3, 3), (30, 40)]
 SIZES = [(9, 7), (1, 1), (1, 12), (20, 3), (33, 33)]
@@ -236,3 +237,20 @@ def test_an_unknown_way_is_named():
 def test_the_branches_are_algorithm_1():
     x, weight = tensors()
     assert_close(branches(x, weight, (1, 2)), convolutions(x, weight, (1, 2)))
+
+
+@pytest.mark.parametrize("channels", [12, 48])
+def test_training_needs_no_more_memory_than_a_convolution_for_each_rate(channels, monkeypatch):
+    """Up to the products that exist at a time, if the input has hardly more channels than the output."""
+    monkeypatch.setattr(shifted_adds, "CHUNK", chunk := 2**16)
+    monkeypatch.setattr(shifted_adds, "LEAST_CHANNELS", 1)
+    x, weight = (tensor.requires_grad_() for tensor in tensors((33, 33), 4, channels, 8))
+    peaks = []
+    for convolve in shared_atrous_conv2d, branches:
+        live = LiveStorages([x, weight])
+        with live:
+            maps = convolve(x, weight, (1, 6, 12, 18, 24))
+            torch.autograd.grad(maps, (x, weight), [torch.ones_like(one) for one in maps])
+        peaks.append(live.peak)
+        del maps
+    assert peaks[0] <= peaks[1] + (chunk if channels == 12 else 0)
