@@ -14,7 +14,7 @@ from segsweep.imports import import_lightly
 import_lightly()
 import segsweep.execution.execute
 import timm, torchmetrics
-heavy = {"scipy.signal", "wandb", "matplotlib"}
+heavy = {"scipy.signal", "scipy.stats", "wandb", "matplotlib"}
 assert not heavy & sys.modules.keys(), heavy & sys.modules.keys()
 
 from timm.utils import summary

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtr, ndtri, stdtrit
 
 from segsweep.statistics.figures import iou
 from segsweep.statistics.measured import Measured
@@ -64,7 +64,7 @@ def interval(
     units = len(left_out)
     if np.isnan(value) or units < 2 or not resampled.size:
         return float("nan"), float("nan")
-    student = t.ppf([(1 - level) / 2, (1 + level) / 2], units - 1)
+    student = stdtrit(units - 1, [(1 - level) / 2, (1 + level) / 2])
     if units < FEW_UNITS:
         low, high = value + student * standard_error(left_out)
         return float(low), float(high)
@@ -73,11 +73,11 @@ def interval(
     if method == "bca" and 0 < below < 1:
         d = left_out.mean() - left_out
         a = (d**3).sum() / (6 * (d**2).sum() ** 1.5) if d.any() else 0.0
-        shifted = norm.ppf(below) + z
-        z = norm.ppf(below) + shifted / (1 - np.minimum(a * shifted, 0.99))
+        shifted = ndtri(below) + z
+        z = ndtri(below) + shifted / (1 - np.minimum(a * shifted, 0.99))
     elif method not in ("bca", "percentile"):
         raise ValueError(f"method={method}: percentile or bca")
-    low, high = np.quantile(resampled, norm.cdf(z))
+    low, high = np.quantile(resampled, ndtr(z))
     return float(low), float(high)
 
 

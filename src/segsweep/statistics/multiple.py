@@ -5,8 +5,7 @@ from string import ascii_letters
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtr, stdtrit
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -49,7 +48,7 @@ def told_apart(value: Floats, resampled: Floats, units: int, level: float = LEVE
     t = np.nan_to_num(np.abs(value[:, None] - value) / error)
     while True:
         quantile = np.quantile(_largest(centred, error, ~apart), 1 - level)
-        critical = np.sqrt(units / (units - 1)) * student.ppf(norm.cdf(quantile), units - 1)
+        critical = np.sqrt(units / (units - 1)) * stdtrit(units - 1, ndtr(quantile))
         more = (t > critical) & ~apart
         if not more.any():
             return apart

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from segsweep.statistics.figures import FIGURES
 from segsweep.statistics.intervals import interval, standard_error
@@ -116,5 +116,5 @@ def smallest_difference(left_out: Floats, comparisons: int = 1) -> float:
     units = len(left_out)
     if units < 2:
         return float("nan")
-    detected = t.ppf(1 - LEVEL / (2 * comparisons), units - 1) + norm.ppf(POWER)
+    detected = stdtrit(units - 1, 1 - LEVEL / (2 * comparisons)) + ndtri(POWER)
     return float(detected * standard_error(left_out))

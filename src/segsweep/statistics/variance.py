@@ -7,7 +7,7 @@ functions take replicates of a figure or of a difference (`second - first`, seed
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 from segsweep.statistics.replicates import Replicates
 
@@ -77,6 +77,6 @@ def crossed_interval(of_figure: Replicates, seed: int = 0, level: float = 0.95) 
     by_images = of_figure.resampled.mean(0) - of_figure.value.mean()
     by_seeds = ((draws - 1 / seeds).T * of_figure.resampled).sum(0) * np.sqrt(seeds / (seeds - 1))
     tail = (1 + level) / 2
-    wider = t.ppf(tail, components(of_figure).freedom) / norm.ppf(tail)
+    wider = stdtrit(components(of_figure).freedom, tail) / ndtri(tail)
     low, high = of_figure.value.mean() + wider * np.nanquantile(by_images + by_seeds, [1 - tail, tail])
     return float(low), float(high)
