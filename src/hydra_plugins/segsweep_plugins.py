@@ -41,6 +41,6 @@ def _store(group: str, node: dict[str, Any]) -> None:
     ConfigStore.instance().store(group=f"hydra/{group}", name="segsweep", node=node, provider="segsweep")
 
 
-_store("launcher", {"_target_": f"{__name__}.{SegsweepLauncher.__name__}"})
+_store("launcher", {"_target_": f"{__name__}.{SegsweepLauncher.__name__}", "reuse": False})
 # Options alone: without a class, planning expands the axes itself (segsweep.planning.axes).
 _store("sweeper", {"max_batch_size": None, "params": None, "rows": None})

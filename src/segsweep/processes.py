@@ -16,7 +16,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGHUP)
 """Signals by which Slurm, cloud machines, closed terminals and people ask a process to end."""
 KEYBOARD = signal.SIGINT
 ASKING = (KEYBOARD, *STOP_SIGNALS)
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 PYTHON = (sys.executable, "-P")
 """Python without the working folder on its path, where a user's random.py would hide Python's own module.
 The user's own parts are found there all the same: build.py appends the folder."""
@@ -81,6 +81,11 @@ def end_with_parent(signum: int = signal.SIGTERM, parent: int | None = None) -> 
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signum)
     if parent is not None and os.getppid() != parent:
         os.kill(os.getpid(), signum)
+
+
+def adopt_orphans() -> None:
+    """Have the kernel make this process the parent of what its children leave behind; only Linux can."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 @cache

@@ -7,7 +7,6 @@ run's process ends, status.json records it: if the process was killed, its statu
 import json
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,6 +22,7 @@ from segsweep.planning.plan import Member
 from segsweep.processes import ASKING, signal_name
 from segsweep.runs.contents import RecordedFailure, State, Status
 from segsweep.runs.folder import RunFolder
+from segsweep.sweeps.forks import Starter
 from segsweep.sweeps.jobs import Job
 from segsweep.sweeps.outcome import refusal
 
@@ -84,7 +84,13 @@ class Attempt:
     """A run folder being executed in a process of its own, whose output goes to the run's log."""
 
     def __init__(
-        self, folder: RunFolder, train: bool, prefix: Sequence[str] = (), config: str = "", **environment: str
+        self,
+        folder: RunFolder,
+        train: bool,
+        prefix: Sequence[str] = (),
+        config: str = "",
+        starter: Starter | None = None,
+        **environment: str,
     ) -> None:
         self.folder, self.config = folder, config  # for the configuration see `asked_of`
         self.asked = False  # to stop
@@ -94,15 +100,9 @@ class Attempt:
         # A process that srun starts is attached to srun.
         attached = [] if prefix else [f"{ATTACHED}{os.getpid()}"]
         command = [*prefix, *folder.command(), LOGGED, f"{FAILURE}{self.failure_file}", *attached]
+        command += ([] if train else ["--no-train"]) + ([f"{ASKED}{config}"] if config else [])
         with folder.log.open("a") as output:
-            self.process = subprocess.Popen(
-                command + ([] if train else ["--no-train"]) + ([f"{ASKED}{config}"] if config else []),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                # In a group of its own: Ctrl-C in the terminal reaches the launcher, which asks runs to stop.
-                start_new_session=True,
-                env={**os.environ, **environment},
-            )
+            self.process = (starter or Starter()).start(command, output, {**os.environ, **environment})
 
     def ask(self, signum: int) -> None:
         """Ask the process to stop at the end of its step."""

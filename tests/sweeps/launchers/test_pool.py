@@ -142,8 +142,11 @@ def test_eight_members_killed_and_interrupted_end_as_if_nothing_had_been(undistu
 
 
 @pytest.mark.slow
-def test_a_killed_member_and_a_killed_launcher_leave_no_process_and_no_other_bits(undisturbed, tmp_path):
-    arguments = sweep(3, "num_workers=1")
+@pytest.mark.parametrize("reuse", ["false", "true"])
+def test_a_killed_member_and_a_killed_launcher_leave_no_process_and_no_other_bits(
+    undisturbed, tmp_path, reuse
+):
+    arguments = sweep(3, "num_workers=1", f"hydra.launcher.reuse={reuse}")
     a_member_is_killed_and_then_the_launcher(arguments, tmp_path)
     the_launcher_is_asked_to_end(arguments, tmp_path, signal.SIGINT, status=130)
     the_keyboard_asks_twice(arguments, tmp_path)
@@ -238,6 +241,7 @@ def group_of(pid: int) -> int:
     [
         ("gpus=77,88", "hydra.launcher.gpus=[77, 88]: no GPU 77, 88; known: "),
         ("runs_per_gpu=0", "hydra.launcher.runs_per_gpu=0: expected a number of at least 1"),
+        ("reuse=2", "hydra.launcher.reuse=2: expected true or false"),
         ("run_per_gpu=2", "did you mean runs_per_gpu"),
     ],
 )

@@ -20,11 +20,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from segsweep.distributed.ranks import Ranks, check_devices
-from segsweep.errors import ConfigError, UserError
+from segsweep.errors import ConfigError, OptionError, UserError
 from segsweep.planning.plan import Member, merge, note_older, write_all
 from segsweep.runs.contents import State
 from segsweep.sweeps.devices import Devices, one_at_a_time
 from segsweep.sweeps.display import Display
+from segsweep.sweeps.forks import ForkServer, Starter
 from segsweep.sweeps.jobs import jobs_of
 from segsweep.sweeps.launchers.local import LocalWork
 from segsweep.sweeps.live import LiveTable
@@ -34,9 +35,20 @@ log = logging.getLogger("segsweep")
 
 
 class SweepLauncher(Launcher):
-    """hydra/launcher=segsweep: execute the members of a sweep in order on this machine."""
+    """hydra/launcher=segsweep: execute the members of a sweep in order on this machine.
+
+    Args:
+        reuse: Whether runs share their imports (forks.py).
+    """
 
     call: Call
+
+    def __init__(self, reuse: bool = False) -> None:
+        if type(reuse) is not bool:
+            raise OptionError("hydra.launcher.reuse", reuse, "true or false")
+        if reuse and not sys.platform.startswith("linux"):
+            raise OptionError("hydra.launcher.reuse", reuse, problem="needs Linux", remedy="leave it out")
+        self.reuse = reuse
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep the parsed command; Hydra calls this hook."""
@@ -92,6 +104,7 @@ class SweepLauncher(Launcher):
             devices,
             LiveTable(sweep) if sys.stderr.isatty() else Display(sweep),
             train=self.call.may_train,
+            starter=ForkServer() if self.reuse else Starter(),
             on_failure=config.on_failure,
             retries=config.retries,
         ).do()

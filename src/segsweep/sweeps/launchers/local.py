@@ -1,6 +1,6 @@
 """Execute runs on this machine, as many at a time as its devices allow, or one by one.
 
-Each run is a fresh process. A run that another process holds waits until it is free, without a device.
+Each run is a process of its own. A run that another process holds waits until it is free, without a device.
 """
 
 import time
@@ -15,6 +15,7 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.journal import BEGAN, DONE, Fate
 from segsweep.sweeps.devices import Devices
 from segsweep.sweeps.display import Display
+from segsweep.sweeps.forks import Starter
 from segsweep.sweeps.jobs import Job
 from segsweep.sweeps.outcome import ending, refusal
 from segsweep.sweeps.sweep import Sweep
@@ -44,6 +45,7 @@ class LocalWork:
     devices: Devices
     display: Display
     train: bool
+    starter: Starter = field(default_factory=Starter)
     on_failure: str = "continue"
     retries: int = 0
     waiting: list[Job] = field(default_factory=list)
@@ -66,7 +68,7 @@ class LocalWork:
         self.waiting, self.unfinished = list(self.jobs), set(self.jobs)
         with Listening(self._note):
             try:
-                with self.display:
+                with self.display, self.starter:
                     while self.waiting or self.running:
                         self._step()
                         time.sleep(POLL)
@@ -139,7 +141,10 @@ class LocalWork:
             return False
         self.waiting.remove(job)
         config = asked_of(job.runs[0])
-        attempt = Attempt(folder, self.train, config=config, **self.devices.environment(devices))
+        # After a failure nothing is to be left of what the process had in common with others.
+        starter = Starter() if self.tries[folder.id] else self.starter
+        environment = self.devices.environment(devices)
+        attempt = Attempt(folder, self.train, config=config, starter=starter, **environment)
         self.running.append(Running(job, attempt, devices))
         self.sweep.journal.note(folder.id, BEGAN, devices=devices)
         self.display.began(folder)

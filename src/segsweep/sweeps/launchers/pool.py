@@ -17,7 +17,9 @@ class PoolLauncher(SweepLauncher):
         gpus: str | int | Sequence[int] | None = "all",
         runs_per_gpu: int = 1,
         cpus_per_run: int | None = None,
+        reuse: bool = False,
     ) -> None:
+        super().__init__(reuse)
         for name, value in (("runs_per_gpu", runs_per_gpu), ("cpus_per_run", cpus_per_run)):
             if value is not None and (type(value) is not int or value < 1):
                 raise OptionError(f"hydra.launcher.{name}", value, "a number of at least 1")
