@@ -42,7 +42,7 @@ def test_forks_give_the_bits_of_processes_that_share_nothing(server, tmp_path):
 
 
 def test_only_the_fork_that_is_killed_ends(server, tmp_path):
-    killed, other = (member(tmp_path, seed, steps) for seed, steps in ((0, 10**6), (1, 2)))
+    killed, other = (member(tmp_path, seed, steps) for seed, steps in ((0, 300_000), (1, 2)))
     first = Attempt(killed, train=True, starter=server, **SAME)
     second = Attempt(other, train=True, starter=server, **SAME)
     assert second.process.wait() == 0
