@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD, AdamW, Optimizer
 
@@ -11,6 +12,8 @@ from segsweep.errors import ConfigError, OptionError, UserError, near
 from segsweep.networks import Segmenter
 
 BATCH_NORM = "batch_norm"
+FUSING = ("cuda", "cpu")
+"""Devices for which torch has fused kernels."""
 
 
 def with_schedule(
@@ -27,6 +30,8 @@ def with_schedule(
     part = "optimizer"
     try:
         made = optimizer(segmenter)
+        made.register_load_state_dict_pre_hook(keep_kernel)
+        made.register_load_state_dict_post_hook(match_layout)
         part = "scheduler"
         return made, schedule(made, **run)
     except (TypeError, ValueError) as error:
@@ -48,7 +53,8 @@ def sgd(
     """Return SGD with momentum over the segmenter's parameter groups."""
     factors = pretrained_lr_factor, pretrained_weight_decay_factor
     groups = parameter_groups(segmenter, lr, weight_decay, *factors)
-    return SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
+    fused = can_fuse(segmenter)
+    return SGD(groups, lr, momentum, weight_decay=weight_decay, nesterov=nesterov, fused=fused)
 
 
 def adamw(
@@ -62,7 +68,42 @@ def adamw(
     """Return AdamW over the segmenter's parameter groups."""
     factors = pretrained_lr_factor, pretrained_weight_decay_factor
     groups = parameter_groups(segmenter, lr, weight_decay, *factors)
-    return AdamW(groups, lr=lr, betas=(betas[0], betas[1]), weight_decay=weight_decay)
+    fused = can_fuse(segmenter)
+    return AdamW(groups, lr=lr, betas=(betas[0], betas[1]), weight_decay=weight_decay, fused=fused)
+
+
+def can_fuse(segmenter: Segmenter) -> bool:
+    """Return whether torch has a kernel here that updates all parameters at once, which is faster."""
+    return all(p.device.type in FUSING and p.is_floating_point() for p in segmenter.parameters())
+
+
+def unfuse(optimizer: Optimizer) -> None:
+    """Have an optimizer that has not stepped yet update parameter by parameter.
+
+    A fused one unscales float16 gradients within its step, so that they cannot be clipped before.
+    """
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    for group in (optimizer.defaults, *optimizer.param_groups):
+        group["fused"] = False
+
+
+def keep_kernel(optimizer: Optimizer, state: dict[str, Any]) -> dict[str, Any]:
+    """Return an optimizer's state with this one's way to compute: an older checkpoint's was not fused."""
+    ways = ("fused", "foreach")
+    now = [{way: group[way] for way in ways if way in group} for group in optimizer.param_groups]
+    groups = [{**saved, **own} for saved, own in zip(state["param_groups"], now, strict=False)]
+    return {**state, "param_groups": groups + state["param_groups"][len(groups) :]}
+
+
+def match_layout(optimizer: Optimizer) -> None:
+    """Lay out the state in memory as its parameters: fused kernels read both in order, whatever the strides.
+
+    A checkpoint may be of a network in another layout.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def parameter_groups(
