@@ -18,12 +18,12 @@ from statistics import median
 import cv2
 import numpy as np
 import torch
-from benchmarks.report import parser, report
-from benchmarks.timing import interleaved
 from PIL import Image
 from torchvision.transforms import RandomCrop
 from torchvision.transforms import functional as F
 
+from benchmarks.report import parser, report
+from benchmarks.timing import interleaved
 from segsweep.data.augment import Augment
 from segsweep.data.cache import cached
 from segsweep.data.labels import plain

@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 import timm
 import torch
-from benchmarks.report import Row, parser, report
-from benchmarks.timing import Spread, interleaved
 from torch import nn
 from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from benchmarks.report import Row, parser, report
+from benchmarks.timing import Spread, interleaved
 from segsweep.data.sample import Sample
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.evaluate import evaluate

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import Spread
-
 from segsweep.cores import usable_cores
 
 ROOT = Path(__file__).parents[1]

@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.report import Row, parser, report
 from tests.support.browser import chromium, opened
 from tests.support.synthetic_report import synthetic
 
+from benchmarks.report import Row, parser, report
 from segsweep.reports.writers.html import write_html
 
 CLASSES = [f"class {n}" for n in range(21)]

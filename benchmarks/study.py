@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from benchmarks import packed_counts
 
+from benchmarks import packed_counts
 from segsweep.runs import layout
 
 ROOT = Path(__file__).parents[1]

@@ -9,8 +9,8 @@ all pairs. At most 10 s on one core.
 import time
 
 import numpy as np
-from benchmarks.report import parser, report
 
+from benchmarks.report import parser, report
 from segsweep.statistics.figures import FIGURES
 from segsweep.statistics.intervals import class_estimates, estimate
 from segsweep.statistics.measured import Measured

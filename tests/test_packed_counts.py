@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from benchmarks.packed_counts import pack, unpack
 
+from benchmarks.packed_counts import pack, unpack
 from segsweep.evaluation.counts import Counts
 
 CLASSES = ("sky", "road", "car")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from benchmarks import performance
 from benchmarks.report import markdown
 from benchmarks.timing import Spread, Times, interleaved

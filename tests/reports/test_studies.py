@@ -5,8 +5,8 @@ import re
 import shutil
 
 import pytest
-from benchmarks import packed_counts, study
 
+from benchmarks import packed_counts, study
 from segsweep.config.groups import root
 from segsweep.evaluation.protocol import read_test
 from segsweep.reports.findings.grouping import groups_of
