@@ -51,6 +51,11 @@ class TrainerConfig:
         "parts not to train: [encoder], [batch_norm] (with its statistics), or others by name",
         WORDS.or_null(),
     )
+    deterministic: bool = setting(
+        True,
+        "on a GPU, only algorithms that give the same bits each time, so that a run resumes exactly; "
+        "false: any",
+    )
     on_nan: str = setting(
         "stop",
         "a loss that is not finite: stop (the run fails, its samples named) or skip (drop the batch; slower "

@@ -4,13 +4,14 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from segsweep import build
 from segsweep.config.schema import RunConfig
 from segsweep.config.values import check_values
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.distributed.collectives import broadcast
-from segsweep.distributed.ranks import Ranks
+from segsweep.distributed.ranks import Ranks, gpus
 from segsweep.execution import environment
 from segsweep.execution.start import start
 from segsweep.execution.tracking import run_info
@@ -20,6 +21,7 @@ from segsweep.runs.contents import State, Status
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.lease import Lease
+from segsweep.training.algorithms import algorithms
 from segsweep.training.fit import fit
 from segsweep.training.loggers import RunLogger
 from segsweep.training.recorder import Progress, Recorder
@@ -57,9 +59,23 @@ def train(
             **first,
         )
     recorder = _recorder(folder, config, data.dataset, logger)
-    fit(task, data, config, ranks, recorder, folder.checkpoints, resume, check=folder.check_ours)
+    with _algorithms(folder, config, leads=lease is not None):
+        fit(task, data, config, ranks, recorder, folder.checkpoints, resume, check=folder.check_ours)
     if lease is not None:
         folder.update_status(state=State.DONE)
+
+
+def _algorithms(folder: RunFolder, config: RunConfig, leads: bool) -> AbstractContextManager[None]:
+    """Choose algorithms if the run is on a GPU, and record those that are not deterministic."""
+
+    def note(operation: str) -> None:
+        log.warning(f"{operation} has no deterministic algorithm here: another start may give other bits")
+        if leads:
+            known = folder.status().nondeterministic
+            folder.update_status(nondeterministic=tuple(dict.fromkeys((*known, operation))))
+
+    on_gpu = gpus(config.trainer.accelerator) > 0
+    return algorithms(config.trainer.deterministic, note) if on_gpu else nullcontext()
 
 
 def _recorder(folder: RunFolder, config: RunConfig, data: SegmentationDataset, logger: RunLogger) -> Recorder:

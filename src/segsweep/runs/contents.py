@@ -77,6 +77,8 @@ class Status(Record):
     """Batches dropped because their loss was NaN."""
     environment_changes: tuple[str, ...] = ()
     """What changed between its starts, such as `torch 2.6.0 → 2.7.0`."""
+    nondeterministic: tuple[str, ...] = ()
+    """Operations without deterministic algorithms that its training on a GPU used."""
     untold: bool = False
     """Whether its logger still has to be given its outcome."""
     testing: EvaluationProgress | None = None

@@ -21,6 +21,7 @@ from segsweep.data.datamodule import DataModule
 from segsweep.distributed.ranks import Ranks
 from segsweep.errors import ConfigError
 from segsweep.rules import micro_batch
+from segsweep.training.algorithms import Unrestricted
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
 from segsweep.training.checkpoints import BestCheckpoint, LastCheckpoint
 from segsweep.training.divergence import FiniteWatch
@@ -108,7 +109,6 @@ def build_trainer(
             ],
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),
-            benchmark=False,
         )
     except (MisconfigurationException, ValueError) as error:
         raise ConfigError(f"trainer: {str(error).splitlines()[0]}") from error
@@ -131,7 +131,7 @@ def _callbacks(
     # recorder comes before the checkpoints, which contain its state.
     before, best = LambdaCallback(on_train_batch_end=check_each_second), BestCheckpoint(checkpoints)
     watch = FiniteWatch(options.log_every)
-    callbacks: list[Callback] = [before, watch, recorder, best, last, StopOnSignal(last)]
+    callbacks: list[Callback] = [before, watch, recorder, best, last, StopOnSignal(last), Unrestricted()]
     if options.ema_decay is not None:
         callbacks.insert(0, MovingAverage(decay=options.ema_decay))
     if sys.stderr.isatty():

@@ -27,7 +27,7 @@ options
 """
 OF_STATUS = (
     "params", "best_miou", "train_seconds", "shrunk_to", "dropped_batches", "origin", "environment_changes",
-    "error", "failure",
+    "nondeterministic", "error", "failure",
 )  # fmt: skip
 SHARES = ("best_miou", *(figure for figure in FIGURES if figure != "images"))
 TIMES = {"train_seconds": "train time", "seconds_left": "time left"}
