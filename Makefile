@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHMARKS := evaluator planning sweep_statistics pool
+BENCHMARKS := op networks step neighbours evaluator speeds startup planning sweep_statistics pool
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slurm test-browser slow stress check bench study-report clean
