@@ -50,6 +50,8 @@ FENCED = {
     "hydra.core.plugins.Plugins": "instantiate config.hydra.launcher and call its setup",
     "omegaconf._utils.OmegaConfDumper": "quote strings that YAML would read as numbers",
     "torch._dynamo": "see how torch.compiler sets the limit of recompilations, and what it raises",
+    "torch._foreach_add_": "add to each tensor by itself",
+    "torch._foreach_lerp_": "call each tensor's own lerp_",
     "torch.nn.modules.batchnorm._BatchNorm": "name its subclasses: nn.BatchNorm1d and the others",
     "torch.nn.modules.batchnorm._NormBase": "override whatever checks the number of axes now",
     "torch.utils._python_dispatch.TorchDispatchMode": "see what torch.utils.flop_counter uses",

@@ -67,6 +67,12 @@ def normalise_relu_sum_backward(
     return gradients, sums
 
 
+def refuse_second_derivative() -> None:
+    """Raise RuntimeError where autograd records the backward pass (`create_graph`)."""
+    if torch.is_grad_enabled():
+        raise RuntimeError("KSAC's Triton kernels have no second derivative: set head.impl=branches")
+
+
 class Statistics(torch.autograd.Function):
     """Taps → maps, mean and variance; the gradient of the statistics comes with that of the maps."""
 
@@ -106,8 +112,7 @@ class NormaliseReluSum(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """BatchNorm's complete gradient is that of the maps."""
-        if torch.is_grad_enabled():
-            raise RuntimeError("KSAC's Triton kernels have no second derivative: take head.impl=branches")
+        refuse_second_derivative()
         maps, mean, var, weight, bias = ctx.saved_tensors
         gradients, sums = normalise_relu_sum_backward(gradient, maps, mean, var, weight, bias, ctx.eps)
         return gradients, None, None, sums[1].to(weight.dtype), sums[0].to(weight.dtype), None, None
@@ -123,5 +128,6 @@ def shared_norm_relu(
     should keep no reference to `taps`, nine maps: they are not needed again.
     """
     maps, mean, var = Statistics.apply(taps, rates)  # type: ignore[no-untyped-call]
+    del taps
     output = NormaliseReluSum.apply(maps, mean, var, weight, bias, eps, fuse_sum)  # type: ignore[no-untyped-call]
     return output, mean, var
