@@ -4,6 +4,7 @@ The tests run on a GPU where there is one. Without, they run again in a process 
 computes the same kernels with numpy on the CPU: it must be chosen before Triton is imported.
 """
 
+import copy
 import os
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from segsweep.networks import shared_kernel
 from segsweep.networks import shared_kernel_norm as norm
 from segsweep.networks import shared_kernel_triton as op
+from segsweep.networks.shared_kernel import SharedAtrousConv
 
 ROOT = Path(__file__).parents[2]
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
@@ -112,6 +115,36 @@ def test_training_is_batch_norm_and_relu(kind, fuse):
     for leaf, exact_leaf in zip((taps, weight, bias), exact, strict=True):
         assert leaf.grad.dtype == leaf.dtype
         assert_near(leaf.grad, exact_leaf.grad, kind)
+
+
+@pytest.fixture
+def on_gpu(monkeypatch):
+    """The interpreter stands for a GPU."""
+    if INTERPRETED:
+        monkeypatch.setattr(shared_kernel, "available", lambda x: True)
+
+
+@in_triton
+@pytest.mark.parametrize(("mode", "fuse"), [("training", "sum"), ("frozen", "concat"), ("inference", "sum")])
+def test_the_layer_is_that_of_branches(on_gpu, mode, fuse):
+    plain = SharedAtrousConv(6, CHANNELS, RATES, fuse, "branches").to(DEVICE).train(mode == "training")
+    for norm_layer in plain.norms:
+        for values in (norm_layer.running_mean, norm_layer.weight, norm_layer.bias):
+            torch.nn.init.normal_(values)
+        torch.nn.init.uniform_(norm_layer.running_var, 0.5, 2)
+    shared = copy.deepcopy(plain)
+    shared.impl = "shared"
+    x = random(2, 6, 5, 4, kind=torch.float32)
+    results = []
+    for layer in (plain, shared):
+        leaf = x.clone().requires_grad_()
+        with torch.set_grad_enabled(mode != "inference"):
+            maps = layer(leaf)
+        found = [*maps, *layer.buffers()]
+        if mode != "inference":
+            found += torch.autograd.grad(sum(m.square().sum() for m in maps), [leaf, *layer.parameters()])
+        results.append(found)
+    torch.testing.assert_close(*results, rtol=1e-4, atol=1e-4)
 
 
 @in_triton

@@ -6,17 +6,21 @@ depend on how many rates there are, and K receives the sum of the rates' gradien
 it, whichever rate sees that object best (paper §3.2).
 
 The paper computes a convolution for each rate. As all of them multiply the same input with the same kernel,
-one product serves them all (shifted_adds.py), and five rates cost little more than one.
+one product serves them all (shifted_adds.py; on a GPU shared_kernel_gpu.py), and five rates cost little more
+than one.
 """
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from segsweep.networks.shared_kernel_gpu import gpu_maps
+from segsweep.networks.shared_kernel_triton import available
 from segsweep.networks.shifted_adds import (
     SharedProduct,
     add_shifted,
@@ -70,13 +74,16 @@ def shares_product(x: Tensor, rates: Sequence[int]) -> bool:
 
     The product saves the multiplications of all rates but one; against that stand the shifted sums, and taps
     that pass through memory. Measured on a CPU (docs/performance.md), the product wins if it saves those of
-    128 channels in training, or in inference of 320, on maps of at least 256 cells.
+    128 channels in training, or in inference of 320, on maps of at least 256 cells. On a GPU it wins from two
+    rates on, since dilated convolutions train slowly there, if Triton can be used.
 
     torch's meta device and exported programs keep the branches: a network's size is that of the paper's
     definition, and other runtimes have fast dilated convolutions.
     """
     if x.is_meta or is_exported():
         return False
+    if x.is_cuda:
+        return len(rates) > 1 and available(x)
     saved = (len(rates) - 1) * x.shape[1]
     if torch.is_grad_enabled():
         return saved >= 128
@@ -109,6 +116,9 @@ class SharedAtrousConv(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """[B, C, H, W] → one map [B, out_channels, H, W], the sum, or R maps in the order of `rates`."""
+        if self._shares(x) and available(x) and not is_exported():
+            norms: list[Any] = list(self.norms)
+            return gpu_maps(as_autocast(x), self.kernel, self.rates, norms, self.fuse == "sum")
         if self._in_one_pass(x):
             return [self._summed(x)]
         maps = self.maps(x)

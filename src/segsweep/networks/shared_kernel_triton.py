@@ -11,6 +11,7 @@ Triton is imported by the first call, with `shared_kernel_jit`: not every machin
 import importlib.util
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, ParamSpec, TypeVar, cast
@@ -31,7 +32,14 @@ TRITON = importlib.util.find_spec("triton") is not None and bool(
 
 
 def available(tensor: Tensor) -> bool:
-    """Tell if the kernels can work on this tensor: it is on a GPU, and Triton and a C compiler are there."""
+    """Tell if the kernels can work on this tensor: it is on a GPU, and Triton and a C compiler are there.
+
+    If they alone are missing, warn of it (Python shows a warning once).
+    """
+    if tensor.is_cuda and not TRITON and not torch.compiler.is_compiling():
+        warnings.warn(
+            "KSAC is computed slowly: install Triton and a C compiler for its GPU kernels", stacklevel=2
+        )
     return tensor.is_cuda and TRITON
 
 
