@@ -6,7 +6,7 @@
 Everything is convolution, BatchNorm and ReLU, to 256 channels, in bf16 and channels last: one branch at rate
 6, R branches and their sum (impl=branches), and one product for all R (impl=shared). Other numbers of rates
 than the first are measured at the first channels and map only, since each compiles kernels of its own. A
-training step is a forward and a backward pass, to input and parameters. On a GPU the times are those of a CUDA
+training step is a forward and a backward pass, to input and parameters. On a GPU times are those of a CUDA
 graph (triton.testing.do_bench_cudagraph), thus of the kernels; the ratio `eager` is one of calls from Python.
 Errors are relative to branches in float32. Wanted, shared / one: at most 1.15 in inference (1.3 at 320
 channels), and in training 1.2 at 2048 channels, 1.3 at 960, 1.6 at 320; nowhere more memory than branches.
@@ -20,10 +20,10 @@ from functools import partial
 from itertools import product
 
 import torch
-from benchmarks.report import Row, parser, report
-from benchmarks.timing import elapsed, peak_mib
 from torch import Tensor, nn
 
+from benchmarks.report import Row, parser, report
+from benchmarks.timing import elapsed, peak_mib
 from segsweep.networks.blocks import conv_bn_relu
 from segsweep.networks.shared_kernel import SharedAtrousConv
 
@@ -125,11 +125,12 @@ def main() -> None:
         False  # errors are against float32
     )
     sizes = [tuple(map(int, text.split("x"))) for text in asked.maps]
-    cases = [
-        *product(asked.channels, sizes, asked.rates[:1]),
-        *product(asked.channels[:1], sizes[:1], asked.rates[1:]),
-    ]
-    rows = [measure(asked, *case) for case in cases]
+    cases = [*product(sizes, asked.channels, asked.rates[:1])]
+    cases += product(sizes[:1], asked.channels[:1], asked.rates[1:])
+    rows, end = [], time.monotonic() + asked.limit
+    for size, channels, rates in cases:
+        if not rows or time.monotonic() < end:
+            rows.append(measure(asked, channels, size, rates))
     title = f"{WIDTH} channels out, batch {asked.batch}, bf16, channels last, {asked.device}"
     names = ("inference", "training step")
     report(asked, {f"{n}, {title}": found for n, found in zip(names, zip(*rows, strict=True), strict=True)})
