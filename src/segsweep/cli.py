@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -58,7 +58,9 @@ COMMANDS = (
     "wandb",
     "execute",
 )
-"""Each is a module of `segsweep.commands` with `main`; `execute` is for launchers, not for people."""
+"""Each is a module of `segsweep.commands` with HELP and `main`; `execute` is for launchers alone."""
+FOLDERS = ("runs",)
+"""Those that have commands of their own, and print a help for each."""
 
 
 def main() -> None:
@@ -123,8 +125,12 @@ def dispatch(arguments: Sequence[str]) -> int:
     name, *rest = arguments
     if name not in COMMANDS:
         raise UserError(f"{name}: no such command; {near(name, COMMANDS[:-1])}")
-    main_of: Callable[[Sequence[str]], int] = import_module(f"segsweep.commands.{name}").main
-    return main_of(rest)
+    module = import_module(f"segsweep.commands.{name}")
+    if name not in FOLDERS and {"-h", "--help"} & set(rest):
+        print(import_module("segsweep.commands.help").filled(module.HELP), end="")
+        return 0
+    status: int = module.main(rest)
+    return status
 
 
 def log_to_console() -> None:

@@ -34,9 +34,6 @@ FORMATS = ("table", "json")
 
 def main(arguments: Sequence[str]) -> int:
     """Compare and print; return the exit status."""
-    if "--help" in arguments or "-h" in arguments:
-        print(HELP, end="")
-        return 0
     own, queries = split(arguments, DEFAULTS)
     options = parse(own, DEFAULTS)
     if options["format"] not in FORMATS:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segsweep.commands import help as help_text
 from segsweep.commands import options
 from segsweep.commands.output import print_rows
 from segsweep.config import groups as config_files
@@ -29,14 +30,14 @@ Exit status 0 without problems, 1 with, 2 for a mistake in the command.
 prepare makes the files that some datasets need beyond their release, after listing what it will make.
 
 options of both
-  dataset=NAME          {names}
+  dataset=NAME          {datasets}
   dataset.root=DIR      the folder that the official archive unpacks to (data_dir=DIR: the folder above it)
   dataset.…             the dataset's other options, as for segsweep train
   workers=N             processes (default: all available processors)
 
 options of check
   partial=false         true: only part of the release was fetched; what is there must be right
-  format=table          table or json: {{"splits": …, "problems": …}} and nothing else on stdout
+  format=table          table or json: {"splits": …, "problems": …} and nothing else on stdout
   out=FILE              write everything found to FILE, as JSON if it ends in .json, else as Markdown
 
 options of prepare
@@ -53,8 +54,8 @@ SHOWN = 20
 
 def main(arguments: Sequence[str]) -> int:
     """Run `segsweep data check` or `segsweep data prepare`; return the exit status."""
-    if not arguments or "--help" in arguments or "-h" in arguments:
-        print(HELP.format(names=" ".join(config_files.choices("dataset"))), end="")
+    if not arguments:
+        print(help_text.filled(HELP), end="")
         return 0
     name, *rest = arguments
     commands: dict[str, Callable[[Sequence[str]], int]] = {"check": check, "prepare": prepare}

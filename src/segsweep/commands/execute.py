@@ -24,9 +24,9 @@ trust=true builds any class that the folder names, not only segsweep's and your 
 
 def main(arguments: Sequence[str]) -> int:
     """Execute the run; return the exit status, HELD if another process is working on it."""
-    if not arguments or "--help" in arguments or "-h" in arguments:
+    if not arguments:
         print(HELP, end="")
-        return 0 if arguments else 2
+        return 2
     folder = RunFolder(Path(arguments[0]), unspelled(arguments))
     attached = [a for a in arguments if a.startswith(ATTACHED)]
     if attached:

@@ -40,10 +40,6 @@ DEFAULTS = {"out": None, "image": None, "runs_dir": RUNS_DIR}
 
 def main(arguments: Sequence[str]) -> int:
     """Draw the figure that the arguments name, print its file's name and return the exit status."""
-    if "--help" in arguments or "-h" in arguments:
-        known = "\n".join(f"  {name:<15} {line}" for name, line in drawing.lines().items())
-        print(HELP.format(figures=known), end="")
-        return 0
     if not arguments or "=" in arguments[0]:
         raise ConfigError(f"figure: its name comes first; known: {', '.join(drawing.lines())}")
     name, *others = arguments

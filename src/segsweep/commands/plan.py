@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segsweep.commands import help as help_text
 from segsweep.commands import options
 from segsweep.commands.output import check_format, print_rows
 from segsweep.errors import OptionError, UserError
@@ -80,9 +79,6 @@ class Problems:
 
 def main(arguments: Sequence[str]) -> int:
     """Print what the arguments would train, and its problems; return 2 if there are any."""
-    if "--help" in arguments or "-h" in arguments:
-        print(help_text.text(HELP), end="")
-        return 0
     own, others = options.split(arguments, DEFAULTS)
     asked = _parse(own)
     problems = Problems()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from segsweep.commands import help as help_text
 from segsweep.commands import options
 from segsweep.commands.output import check_format, print_rows
 from segsweep.config import groups as config_files
@@ -72,9 +71,6 @@ FIRST_TO_GO = (
 
 def main(arguments: Sequence[str]) -> int:
     """Profile the networks that the arguments name and print a row for each."""
-    if "--help" in arguments or "-h" in arguments:
-        print(help_text.text(HELP), end="")
-        return 0
     own, others = options.split(arguments, DEFAULTS)
     asked = _parse(own)
     networks = _compose(others, asked)

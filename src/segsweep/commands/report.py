@@ -63,9 +63,6 @@ SENTENCES = 10
 
 def main(arguments: Sequence[str]) -> int:
     """Write the report, print it in short and return the exit status."""
-    if "--help" in arguments or "-h" in arguments:
-        print(HELP, end="")
-        return 0
     names = [a for a in arguments if "=" not in a and not a.startswith("-")]
     if any(not _may_be_id(name) for name in names):
         return _experiment(names, [a for a in arguments if a not in names])

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from segsweep.commands import help as help_text
 from segsweep.commands.train import execute_run, run
 from segsweep.config.schema import RunConfig
 from segsweep.distributed.ranks import Ranks
@@ -31,9 +30,6 @@ examples
 
 def main(arguments: Sequence[str]) -> int:
     """Test what the arguments name; return the exit status."""
-    if "--help" in arguments or "-h" in arguments:
-        print(help_text.text(HELP), end="")
-        return 0
     ids = [word for word in parse_flags("test", arguments).overrides if "=" not in word]
     return test_by_id(ids, [a for a in arguments if a not in ids]) if ids else run("test", arguments)
 

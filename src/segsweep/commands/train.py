@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from segsweep.commands import help as help_text
 from segsweep.config.schema import RunConfig
 from segsweep.distributed.ranks import Ranks
 from segsweep.planning.compose import Request
@@ -33,9 +32,6 @@ log = logging.getLogger("segsweep")
 
 def main(arguments: Sequence[str]) -> int:
     """Train and test what the arguments name; return the exit status."""
-    if "--help" in arguments or "-h" in arguments:
-        print(help_text.text(HELP), end="")
-        return 0
     return run("train", arguments)
 
 

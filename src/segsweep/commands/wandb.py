@@ -39,9 +39,6 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: nobody is logged in to wandb, or wandb did not upload all files.
     """
-    if {"--help", "-h"} & set(arguments):
-        print(HELP, end="")
-        return 0
     words = [argument for argument in arguments if "=" not in argument]
     if words[:1] != ["sync"]:
         raise OptionError(" ".join(["wandb", *words[:1]]), problem="no such command", near=["sync"])
