@@ -22,6 +22,9 @@ from pathlib import Path
 
 from benchmarks.performance import tables
 from benchmarks.report import ROOT, Row, markdown
+from segsweep.cores import usable_cores
+
+FOR_CHECKS = 120  # seconds that timings leave for the checks
 
 
 @dataclass(frozen=True)
@@ -47,30 +50,22 @@ class Part:
         return [sys.executable, "-m", f"benchmarks.{self.module}", *arguments, *common]
 
 
-NETWORKS = "--batch 16 --precision bf16 --channels-last"
-STEP = "--batch 16 --size 360x480 --workers 10 --steps 200"
+NETWORKS = "--batch 16 --precision bf16 --channels-last --seconds 1 --encoders"
+SMALL = "--encoders mobilenetv2 --heads KSAC --size 64x64 --seconds 0.01"
+STEP = "--batch 16 --size 360x480 --workers 10 --steps 300 --rounds 1"
+COMPILED, FREE = "--options trainer.compile=true", "--options trainer.deterministic=false"
 PARTS = (
     Part("gpu_op", 80, rehearsal="--quick"),
-    Part(
-        "networks",
-        70,
-        f"{NETWORKS} --encoders mobilenetv2 resnet50 --seconds 1",
-        "--encoders mobilenetv2 --size 64x64 --seconds 0.01",
-    ),
-    Part(
-        "networks",
-        60,
-        f"{NETWORKS} --encoders mobilenetv2 --heads KSAC --seconds 1 --compile",
-        "--encoders mobilenetv2 --heads KSAC --size 64x64 --seconds 0.01",
-        name="networks-compiled",
-    ),
-    Part("step", 90, STEP, "--quick"),
-    Part("step", 90, f"{STEP} --rounds 1 --options trainer.compile=true", "--quick", name="step-compiled"),
+    Part("step", 60, STEP, "--quick"),
+    Part("step", 60, f"{STEP} {FREE}", f"--quick {FREE}", name="step-free"),
+    Part("networks", 60, f"{NETWORKS} mobilenetv2 resnet50", SMALL),
+    Part("step", 120, f"{STEP} {COMPILED}", "--quick", name="step-compiled"),
     Part("evaluator", 40, "--seconds 2", "--seconds 0.01 --images 1"),
-    Part("speeds", 40, "--seconds 0.5", "--seconds 0.01 --scale 0.1"),
-    Part("gpu_exact", 100, rehearsal="--quick", times=False),
-    Part("gpu_runs", 100, rehearsal="--quick", times=False),
-    Part("gpu_tests", 100, rehearsal="--quick", times=False),
+    Part("speeds", 40, "--seconds 0.5 --channels-last", "--seconds 0.01 --scale 0.1"),
+    Part("networks", 90, f"{NETWORKS} mobilenetv2 --heads KSAC --compile", SMALL, name="networks-compiled"),
+    Part("gpu_exact", FOR_CHECKS, rehearsal="--quick", times=False),
+    Part("gpu_runs", FOR_CHECKS, rehearsal="--quick", times=False),
+    Part("gpu_tests", FOR_CHECKS, rehearsal="--quick", times=False),
 )
 
 
@@ -85,10 +80,11 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     out, end = asked.out.resolve(), time.monotonic() + 60 * asked.minutes
     parts = [part for part in PARTS if not asked.parts or part.title in asked.parts]
-    alone = [part for part in parts if part.times]
-    rows = [run(part, out, asked.device, asked.quick, end) for part in alone]
-    with ThreadPoolExecutor(max_workers=len(PARTS)) as pool:
-        checks = [part for part in parts if not part.times]
+    checks = [part for part in parts if not part.times]
+    leave = FOR_CHECKS if checks else 0
+    rows = [run(part, out, asked.device, asked.quick, end - leave) for part in parts if part.times]
+    # On a machine of few cores one after the other, as starting them is most of their time.
+    with ThreadPoolExecutor(max(1, min(len(checks), usable_cores() // 4))) as pool:
         rows += pool.map(lambda part: run(part, out, asked.device, asked.quick, end), checks)
     (out / "summary.json").write_text(json.dumps(rows, indent=1) + "\n")
     for module in dict.fromkeys(part.module for part in parts):

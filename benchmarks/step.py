@@ -15,6 +15,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -30,6 +31,8 @@ from benchmarks.timing import Times, synchronise
 from segsweep.build import build_data, build_task
 from segsweep.config.schema import RunConfig
 from segsweep.planning.compose import compose
+from segsweep.training.algorithms import algorithms
+from segsweep.training.optimizers import with_schedule
 
 EVERY = 10  # steps between the rows of metrics.csv
 LEFT_OUT = 2  # rows: kernels are chosen, memory is allocated, loaders fill up
@@ -81,8 +84,10 @@ class BareLoop:
         self.config, self.device, self.layout = config, device, layout
         self.task = build_task(config)
         self.network = self.task.segmenter.to(device=device, memory_format=layout).train()
-        made = self.task.configure_optimizers()
-        self.optimizer, self.schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
+        steps = {"max_steps": self.task.max_steps, "val_every": self.task.val_every}
+        factories = self.task.make_optimizer, self.task.make_schedule
+        self.optimizer, scheduled = with_schedule(*factories, self.network, **steps)
+        self.schedule = scheduled["scheduler"]
         self.bf16 = "bf16" in config.trainer.precision
 
     def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -106,10 +111,19 @@ class BareLoop:
 
     def seconds(self) -> float:
         """Seconds of a step."""
-        return timed(self.batches(), self.step, self.device, self.schedule.step)
+        with self.algorithms():
+            return timed(self.batches(), self.step, self.device, self.schedule.step)
+
+    def algorithms(self) -> AbstractContextManager[None]:
+        """Choose algorithms as the run does."""
+        return algorithms(self.config.trainer.deterministic, lambda _: None)
 
     def graph_seconds(self) -> float:
         """The same with the step as one CUDA graph, at a constant learning rate."""
+        with self.algorithms():
+            return self._graph_seconds()
+
+    def _graph_seconds(self) -> float:
         batches = self.batches()
         image, label = (tensor.clone(memory_format=torch.preserve_format) for tensor in next(batches))
         side = torch.cuda.Stream()
@@ -174,10 +188,11 @@ def measured(asked: Namespace, data: Path, runs: Path) -> list[Row]:
     seconds: dict[str, list[float]] = {}
     loops: dict[str, Callable[[], float]] = {
         PRODUCT: lambda: through_segsweep([*words, *asked.options], runs / str(len(seconds[PRODUCT]))),
-        FIRST: lambda: BareLoop(member.config, asked.device, torch.contiguous_format).seconds(),
         LAST: lambda: BareLoop(member.config, asked.device, torch.channels_last).seconds(),
     }
-    if asked.device != "cpu":
+    if asked.device == "cpu":
+        loops[FIRST] = lambda: BareLoop(member.config, asked.device, torch.contiguous_format).seconds()
+    else:
         loops[GRAPH] = lambda: BareLoop(member.config, asked.device, torch.channels_last).graph_seconds()
     seconds |= {name: [] for name in loops}
     for _ in range(asked.rounds):
