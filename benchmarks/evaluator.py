@@ -18,7 +18,6 @@ import numpy as np
 import timm
 import torch
 from torch import nn
-from torch.nn import functional as F
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from benchmarks.report import Row, parser, report
@@ -42,9 +41,8 @@ class Small(nn.Module):
         self.encoder = timm.create_model("mobilenetv2_100", **options)
         self.classifier = nn.Conv2d(self.encoder.feature_info.channels()[-1], CLASSES, 1)
 
-    def forward(self, image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        logits = self.classifier(self.encoder(image.float() / 255)[-1])
-        return F.interpolate(logits, size, mode="bilinear", align_corners=False)
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        return self.classifier(self.encoder(image.float() / 255)[-1])
 
 
 class Scenes:
@@ -91,16 +89,17 @@ def seconds(network, scenes, strategies, device) -> float:
 
 def shares(network, scenes, device) -> tuple[float, float, float]:
     """Seconds of a pass of `single`, and those in it of counting and of the largest score."""
-    import segsweep.evaluation.evaluate as module
+    from segsweep.evaluation import evaluate as evaluation
+    from segsweep.evaluation import predictor
 
-    update, parts, largest = Counts.update, module.truth_parts, module.largest
+    update, parts, largest = Counts.update, evaluation.truth_parts, predictor.largest
     counting, sharing, choosing = Stopwatch(update), Stopwatch(parts), Stopwatch(largest)
     Counts.update = lambda self, *arguments: counting(self, *arguments)
-    module.truth_parts, module.largest = sharing, choosing
+    evaluation.truth_parts, predictor.largest = sharing, choosing
     try:
         whole = seconds(network, scenes, ALL[:1], device)
     finally:
-        Counts.update, module.truth_parts, module.largest = update, parts, largest
+        Counts.update, evaluation.truth_parts, predictor.largest = update, parts, largest
     return whole, counting.seconds + sharing.seconds, choosing.seconds
 
 

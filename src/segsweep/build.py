@@ -140,6 +140,7 @@ def build_data(config: RunConfig, dataset: SegmentationDataset | None = None) ->
         size=config.size,
         batch_size=config.batch_size,
         num_workers=config.num_workers,
+        eval_batch_size=config.eval_batch_size,
         seed=config.seed,
         augment=build(config, "augment", **_taken(config, "augment")),
         sampling=build(config, "sampling") if config.sampling else None,

@@ -8,8 +8,8 @@ import pytest
 from segsweep.config import groups as config_files
 
 TOP = {
-    "seed", "batch_size", "num_workers", "num_classes", "size", "checkpoint", "split", "predictions",
-    "runs_dir", "data_dir", "sweep", "init", "wait", "force", "skip_invalid",
+    "seed", "batch_size", "num_workers", "eval_batch_size", "num_classes", "size", "checkpoint", "split",
+    "predictions", "runs_dir", "data_dir", "sweep", "init", "wait", "force", "skip_invalid",
     "on_failure", "retries", "early_stop",
 }  # fmt: skip
 

@@ -8,8 +8,10 @@ from torch.nn import functional as F
 
 from segsweep.data.sample import Sample
 from segsweep.errors import ConfigError
-from segsweep.evaluation.evaluate import evaluate, largest
-from segsweep.evaluation.strategies import DEEPLAB_SCALES, Strategy, View, sliding_logits, windows
+from segsweep.evaluation import predictor
+from segsweep.evaluation.evaluate import evaluate
+from segsweep.evaluation.predictor import largest
+from segsweep.evaluation.strategies import DEEPLAB_SCALES, Strategy
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.ksac import Ksac
 
@@ -63,6 +65,35 @@ def test_nested_strategies_in_one_pass_equal_each_alone(segmenter):
         alone = run(segmenter, [strategy])[strategy.name]
         assert np.array_equal(alone.region, together[strategy.name].region)
         assert np.array_equal(alone.confusion, together[strategy.name].confusion)
+
+
+def test_bands_of_rows_change_nothing(segmenter, monkeypatch):
+    whole = run(segmenter, ALL)  # a band holds an image of this size
+    monkeypatch.setattr(predictor, "LEAST_ROWS", 5)
+    monkeypatch.setitem(predictor.BAND_BYTES, "cpu", 0)
+    in_bands = run(segmenter, ALL)
+    for name in whole:
+        assert np.array_equal(whole[name].rows, in_bands[name].rows)
+
+
+class Pairs(Samples):
+    sizes = ((37, 45), (37, 45), (50, 33), (41, 64), (41, 64), (41, 64), (37, 45))
+
+
+@pytest.mark.parametrize(("batch_size", "forwards"), [(1, 7), (2, 5), (8, 4)])
+def test_images_of_one_size_go_through_the_network_together(segmenter, batch_size, forwards):
+    batches = []
+    hook = segmenter.encoder.register_forward_pre_hook(lambda _, inputs: batches.append(len(inputs[0])))
+    options = {"num_classes": 4, "batch_size": batch_size}
+    seen = []
+    found = evaluate(
+        lambda stride: segmenter, Pairs(), ALL[:1], on_image=lambda s, _: seen.append(s.id), **options
+    )["single"]
+    hook.remove()
+    assert (len(batches), sum(batches)) == (forwards, 7)
+    assert found.ids == seen == [f"image{i}" for i in range(7)]
+    alone = evaluate(lambda stride: segmenter, Pairs(), ALL[:1], num_classes=4)["single"]
+    assert np.abs(found.rows - alone.rows).max() <= 2  # a pixel whose two best classes nearly tie
 
 
 def test_each_view_is_computed_once(segmenter):
@@ -128,12 +159,12 @@ def test_a_training_is_left_as_it_was(segmenter):
 
 def test_a_network_of_other_classes_is_refused():
     with pytest.raises(ConfigError, match="gives 4 classes, the dataset has 3"):
-        evaluate(lambda output_stride: Position(), Samples(), ALL[:1], num_classes=3)
+        evaluate(lambda output_stride: Constant(), Samples(), ALL[:1], num_classes=3)
 
 
 def test_strategies_need_names_of_their_own():
     with pytest.raises(ConfigError, match="two are named 'single'"):
-        evaluate(lambda output_stride: Position(), Samples(), [Strategy(), Strategy()], num_classes=4)
+        evaluate(lambda output_stride: Constant(), Samples(), [Strategy(), Strategy()], num_classes=4)
 
 
 def test_the_largest_score_is_torchs():
@@ -141,50 +172,12 @@ def test_the_largest_score_is_torchs():
     assert np.array_equal(largest(scores), scores.argmax(0).numpy())
 
 
-class Position(nn.Module):
-    """Logits that know left from right: class 0 grows with the column, and with the image's own red."""
+class Constant(nn.Module):
+    """Logits of four classes at stride 8, by brightness."""
 
-    def forward(self, image, size=None):
-        height, width = size or image.shape[-2:]
-        ramp = torch.linspace(-1, 1, image.shape[-1]).expand(1, 1, *image.shape[-2:])
-        logits = torch.cat([ramp + image[:, :1] / 255, -ramp, torch.zeros_like(ramp), ramp * 0 - 5], dim=1)
-        return F.interpolate(logits, (height, width), mode="bilinear", align_corners=False)
-
-
-def test_a_flip_is_undone():
-    image = torch.rand(1, 3, 6, 8) * 255
-    mirrored = View(flip=True).logits(Position(), image)
-    torch.testing.assert_close(mirrored, View().logits(Position(), image.flip(-1)).flip(-1))
-    assert not torch.allclose(mirrored, View().logits(Position(), image))
-
-
-@pytest.mark.parametrize(
-    ("size", "window", "stride"), [((37, 45), (16, 20), (9, 7)), ((10, 50), (16, 16), (16, 16))]
-)
-def test_windows_cover_every_pixel_and_stay_inside(size, window, stride):
-    seen = np.zeros(size, int)
-    for rows, columns in windows(size, window, stride):
-        assert (rows.stop - rows.start, columns.stop - columns.start) == (
-            min(window[0], size[0]),
-            min(window[1], size[1]),
-        )
-        assert rows.stop <= size[0]
-        assert columns.stop <= size[1]
-        seen[rows, columns] += 1
-    assert seen.min() >= 1
-
-
-def test_a_network_without_context_sees_the_same_through_windows():
-    torch.manual_seed(0)
-    conv = nn.Conv2d(3, 4, 1)
-
-    class Pointwise(nn.Module):
-        def forward(self, image, size=None):
-            return conv(image)
-
-    image = torch.rand(1, 3, 37, 45)
-    with torch.no_grad():
-        torch.testing.assert_close(sliding_logits(Pointwise(), image, (16, 20), (9, 7)), conv(image))
+    def logits(self, image):
+        coarse = F.avg_pool2d(image, 8, ceil_mode=True).mean(1, keepdim=True) / 255
+        return torch.cat([coarse, 1 - coarse, coarse * 0, coarse * 2 - 1], 1)
 
 
 def test_the_output_stride_of_the_test_is_asked_for():
@@ -192,7 +185,7 @@ def test_the_output_stride_of_the_test_is_asked_for():
 
     def network_at(output_stride):
         asked.append(output_stride)
-        return Position()
+        return Constant()
 
     evaluate(network_at, Samples(), [Strategy(), Strategy(output_stride=8)], num_classes=4)
     assert asked == [None, 8]

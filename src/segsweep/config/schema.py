@@ -47,6 +47,12 @@ class RunConfig(Mapping[str, Any]):
     num_workers: int = setting(
         0, "processes that load and augment images, per device", whole(0, "a number of processes")
     )
+    eval_batch_size: int = setting(
+        1,
+        "images of one size that validations and tests give the network together: faster on a GPU, figures "
+        "differ by rounding; with 1 they are bit for bit the same on any number of devices",
+        whole(1, "a number of images"),
+    )
     num_classes: int = identity(UNSET, "set by the dataset", whole(1, "a number of classes"))
     size: list[int] = identity(
         UNSET, "training crop, [height, width] or one number for both; set by the dataset", SIDES

@@ -47,6 +47,7 @@ class DataModule(pl.LightningDataModule):
         size: int | Sequence[int],
         batch_size: int,
         num_workers: int = 0,
+        eval_batch_size: int = 1,
         seed: int = 0,
         augment: Augmentation | None = None,
         sampling: Sampling | None = None,
@@ -57,10 +58,15 @@ class DataModule(pl.LightningDataModule):
         optimizer step over all devices and accumulated batches; `num_workers` is the number of loader
         processes per device; `seed` fixes order and augmentation. Without `augment`, samples are only padded
         and cropped at random to `size`; without `sampling`, each sample comes once an epoch, or parts by the
-        dataset's `weights`. Raises ConfigError for a value that makes no sense.
+        dataset's `weights`. Val images of one size come `eval_batch_size` at a time. Raises ConfigError for a
+        value that makes no sense.
         """
         super().__init__()
-        for option, value, least in (("batch_size", batch_size, 1), ("num_workers", num_workers, 0)):
+        for option, value, least in (
+            ("batch_size", batch_size, 1),
+            ("num_workers", num_workers, 0),
+            ("eval_batch_size", eval_batch_size, 1),
+        ):
             if type(value) is not int or value < least:
                 raise OptionError(option, value, f"a whole number of at least {least}")
         if sampling is not None and dataset.weights is not None:
@@ -71,6 +77,7 @@ class DataModule(pl.LightningDataModule):
             )
         self.dataset, self.size, self.seed = dataset, height_width(size), seed
         self.batch_size, self.num_workers, self.sampling = batch_size, num_workers, sampling
+        self.eval_batch_size = eval_batch_size
         self.augment = augment or Augment(self.size, scale_min=1, scale_max=1, flip=0)
 
     def setup(self, stage: str) -> None:
@@ -104,10 +111,11 @@ class DataModule(pl.LightningDataModule):
         return self._loader(view, batch_sampler=sampler, collate_fn=collate, micro_batches=accumulate)
 
     def val_dataloader(self) -> Loader:
-        """Return every val image once over all ranks, at full size, one a batch (`loading.Batch`).
+        """Return every val image once over all ranks, at full size (`loading.Batch`).
 
-        A rank without images gets one marked `idle`, which does not count: Lightning would let it skip the
-        validation, in which the others wait for it.
+        A batch has successive images of one size, at most `eval_batch_size`. A rank without images gets one
+        marked `idle`, which does not count: Lightning would let it skip the validation, in which the others
+        wait for it.
         """
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         split = self.dataset.split(self.dataset.val_split)
@@ -117,6 +125,7 @@ class DataModule(pl.LightningDataModule):
             sampler=own or range(1),
             batch_size=1,
             collate_fn=collate if own else collate_idle,
+            joined=self.eval_batch_size,
         )
 
     def order(self, split: SplitDataset) -> EpochOrder:

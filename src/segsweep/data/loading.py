@@ -4,12 +4,12 @@ Batch letters: `B` images, `H`, `W` their size in pixels.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from errno import ENOSPC
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 from logging import getLogger
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ Augmentation = Callable[[Sample, int, int, int], Sample]
 """(sample, seed, epoch, draw) -> the augmented sample, a pure function of the four."""
 
 log = getLogger(__name__)
+T = TypeVar("T")
 NO_WORKERS = MORE_ROOM.format("num_workers")
 Position = tuple[int, int]
 """An (epoch, draw) pair; `draw` is `sample + samples * times drawn before in that epoch`.
@@ -87,16 +88,16 @@ class Loader(DataLoader[Sample]):
     It has no state to save, because its start follows from the trainer's step. Having `state_dict` prevents
     Lightning's warning about a lost position. If a step has several `micro_batches`, the first of each step
     has the labels of all. If shared memory has no room for a batch, it comes through a pipe: torch would wait
-    for it forever.
+    for it forever. With `joined` above 1, batches of one image come as larger ones (`in_larger_batches`).
     """
 
-    def __init__(self, dataset: Samples, micro_batches: int = 1, **options: Any) -> None:
+    def __init__(self, dataset: Samples, micro_batches: int = 1, joined: int = 1, **options: Any) -> None:
         self.in_batches = options.get("batch_size", 1) is not None  # otherwise single samples
         if options.get("num_workers"):
             dataset = Attempts(dataset)
             options["collate_fn"] = partial(handed_over, options["collate_fn"])
         super().__init__(cast(Dataset[Sample], dataset), **options)
-        self.micro_batches = micro_batches
+        self.micro_batches, self.joined = micro_batches, joined
         self._told = False
 
     def state_dict(self) -> dict[str, Any]:
@@ -109,8 +110,9 @@ class Loader(DataLoader[Sample]):
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         try:
             batches: Iterator[Any] = map(self._received, super().__iter__())
-            several = self.micro_batches > 1
-            yield from with_labels_of_step(batches, self.micro_batches) if several else batches
+            if self.micro_batches > 1:
+                batches = with_labels_of_step(batches, self.micro_batches)
+            yield from in_larger_batches(batches, self.joined) if self.joined > 1 else batches
         except OSError as error:
             if not self.num_workers or error.errno != ENOSPC:
                 raise
@@ -145,6 +147,23 @@ def with_labels_of_step(batches: Iterator[Batch], micro_batches: int) -> Iterato
             batch = ahead.popleft()
             yield {**batch, "step_labels": labels} if index == 0 else batch
             ahead.extend(islice(batches, 1))
+
+
+def in_larger_batches(batches: Iterator[Batch], most: int) -> Iterator[Batch]:
+    """Yield successive batches of one image each as one, if they agree in size, at most `most` of them."""
+    of_one_size = runs_of_equals(batches, most, lambda batch: batch["image"].shape)
+    for several in of_one_size:
+        tensors = {name: torch.cat([batch[name] for batch in several]) for name in ("image", "label")}
+        pinned = several[0]["image"].is_pinned()
+        tensors = {name: tensor.pin_memory() if pinned else tensor for name, tensor in tensors.items()}
+        yield {**several[0], **tensors, "id": [id for batch in several for id in batch["id"]]}
+
+
+def runs_of_equals(items: Iterable[T], most: int, key: Callable[[T], Any]) -> Iterator[list[T]]:
+    """Yield successive items that agree in `key` together, at most `most` of them."""
+    for _, equal in groupby(items, key):
+        while several := list(islice(equal, most)):
+            yield several
 
 
 def handed_over(collate: Callable[[Any], Any], samples: Any) -> Any:

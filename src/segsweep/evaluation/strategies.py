@@ -3,62 +3,16 @@
 A `View` is one way of looking at an image; a `Strategy` is a set of views. Strategies that contain one
 another (single ⊂ flip ⊂ multi-scale and flip) have views in common, which are computed once: that is why a
 view is a value that can be compared, and not a function.
-
-Sliding windows show a large image as overlapping crops, each of the size of a training crop. They lie on a
-grid of strides; the last of each row and column is moved back to end at the image's border, so that nothing
-is padded (as in mmsegmentation's `slide_inference`). Logits are averaged where windows overlap.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from segsweep.errors import OptionError
-from segsweep.networks.blocks import resize
-
-Pair = tuple[int, int]
+from segsweep.evaluation.views import Pair, View
 
 DEEPLAB_SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # Chen et al., 2017 (DeepLabv3), section 4.1; KSAC §5
 RESIZE_RULE = "bilinear, half-pixel centres (align_corners=False), no antialiasing"
-
-
-@dataclass(frozen=True)
-class View:
-    """One look at an image: resized, mirrored, whole or through windows, at an output stride.
-
-    Views are ordered by their settings, so that every set of them has one order of computation.
-    """
-
-    scale: float = 1.0
-    flip: bool = False
-    window: Pair | None = None
-    stride: Pair | None = None
-    output_stride: int | None = None
-
-    def __lt__(self, other: "View") -> bool:
-        return self._key() < other._key()
-
-    def _key(self) -> tuple[Any, ...]:
-        return self.output_stride or 0, self.window or (), self.stride or (), self.flip, self.scale
-
-    def logits(self, segmenter: nn.Module, image: Tensor) -> Tensor:
-        """Logits [1, K, H, W], float32, at the size of the image [1, 3, H, W] and mirrored back.
-
-        The batch is one image, always: which images keep an image company must not change its result.
-        """
-        height, width = image.shape[-2:]
-        seen = resize(image, (max(1, round(height * self.scale)), max(1, round(width * self.scale))))
-        seen = seen.flip(-1) if self.flip else seen
-        if self.window is None or self.stride is None:
-            logits = segmenter(seen, (height, width)).float()
-        else:
-            logits = resize(sliding_logits(segmenter, seen, self.window, self.stride), (height, width))
-        unflipped: Tensor = logits.flip(-1) if self.flip else logits
-        return unflipped
 
 
 class Strategy:
@@ -163,41 +117,3 @@ def _pair(option: str, value: Iterable[int]) -> Pair:
     if len(pair) != 2 or not all(_is_positive_int(v) for v in pair):
         raise OptionError(option, value, "two positive integers [height,width] in pixels")
     return pair
-
-
-def window_starts(length: int, window: int, stride: int) -> list[int]:
-    """First pixels of the windows along one side of `length` pixels; one window at 0 if it is shorter."""
-    last = max(length - window, 0)
-    return [*range(0, last, stride), last]
-
-
-def windows(
-    size: tuple[int, int], window: tuple[int, int], stride: tuple[int, int]
-) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each window over an image of `size`, all as (height, width) in pixels."""
-    height, width = min(window[0], size[0]), min(window[1], size[1])
-    tops = window_starts(size[0], window[0], stride[0])
-    lefts = window_starts(size[1], window[1], stride[1])
-    for top, left in product(tops, lefts):
-        yield slice(top, top + height), slice(left, left + width)
-
-
-def sliding_logits(
-    segmenter: nn.Module, image: Tensor, window: tuple[int, int], stride: tuple[int, int]
-) -> Tensor:
-    """Mean of the logits [1, K, H, W] over all windows that see a pixel of the image [1, 3, H, W].
-
-    Each window is its own forward pass. An image smaller than the window is one window of its own size.
-    """
-    height, width = image.shape[-2:]
-    total: Tensor | None = None
-    coverage = torch.zeros(1, 1, height, width, device=image.device)
-    for rows, columns in windows((height, width), window, stride):
-        crop = image[..., rows, columns]
-        logits = segmenter(crop, tuple(crop.shape[-2:])).float()
-        if total is None:
-            total = logits.new_zeros(1, logits.shape[1], height, width)
-        total[..., rows, columns] += logits
-        coverage[..., rows, columns] += 1
-    assert total is not None
-    return total / coverage

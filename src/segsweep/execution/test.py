@@ -166,6 +166,7 @@ class _Pass:
                 num_workers=self.config.num_workers,
                 on_image=_each([*consumers, lambda *_: progress(next(done), len(own))]),
                 indices=own,
+                batch_size=self.config.eval_batch_size,
             )
 
     def _write_test(self, strategy: Strategy, counts: Counts) -> None:

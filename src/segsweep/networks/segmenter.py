@@ -33,20 +33,22 @@ class Segmenter(nn.Module):
 
     def forward(self, image: Tensor, size: Sequence[int] | None = None) -> Tensor:
         """Logits [B, K, *size]; `size` (height, width) is the size of the image unless given."""
+        return resize(self.logits(image), size or image.shape[-2:])
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Logits [B, K, h, w] at the head's own stride, or at the image's size if it had to be padded."""
         own, least = image.shape[-2:], max(self.encoder.reductions)
         if min(own) >= least:
-            return resize(self._logits(image), size or own)
+            return self._logits(image)
         try:
-            return resize(self._logits(image), size or own)
+            return self._logits(image)
         except RuntimeError:
             # A network that does not pad, as ConvNeXt, makes nothing of an image below its coarsest cell.
             below, beside = (max(0, least - side) for side in own)
             padded = pad(image.to(self.mean.dtype) - self.mean, (0, beside, 0, below)) + self.mean
-            logits = resize(self._logits(padded), padded.shape[-2:])
-            return resize(logits[..., : own[0], : own[1]], size or own)
+            return resize(self._logits(padded), padded.shape[-2:])[..., : own[0], : own[1]]
 
     def _logits(self, image: Tensor) -> Tensor:
-        """Logits at the head's own stride."""
         output = self.head(self.features(image))
         logits: Tensor = output[0] if isinstance(output, tuple) else output
         return logits

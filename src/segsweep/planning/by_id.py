@@ -24,7 +24,7 @@ from segsweep.runs.identity import classed
 from segsweep.runs.targets import named
 
 GROUPS = ("test", "logger")
-MACHINE = ("num_workers", "trainer.accelerator", "trainer.devices")
+MACHINE = ("num_workers", "eval_batch_size", "trainer.accelerator", "trainer.devices")
 """What a test runs on: taken from the command, as the run may have been trained on another machine."""
 OPTIONS = (*GROUPS, "split", "predictions", "checkpoint.test", "data_dir", "runs_dir", "wait", *MACHINE)
 """What may be given with an id, besides where the dataset lies (`dataset.root` and its like)."""

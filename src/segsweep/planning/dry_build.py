@@ -38,7 +38,7 @@ from segsweep.training.sync_batchnorm import synchronises
 T = TypeVar("T")
 NETWORK = ("backbone", "head", "num_classes")
 DATASET = ("dataset", "num_classes", "size")
-DATA = (*DATASET, "augment", "sampling", "batch_size", "num_workers", "seed")
+DATA = (*DATASET, "augment", "sampling", "batch_size", "num_workers", "eval_batch_size", "seed")
 
 
 def check(config: RunConfig) -> None:

@@ -8,19 +8,18 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassConfusionMatrix
 
-from segsweep.data.sample import IGNORE_INDEX
 from segsweep.data.sampling import key
 from segsweep.distributed.collectives import mean_over_ranks, names_over_ranks, share_buffers, world
 from segsweep.evaluation.histogram import marginals
+from segsweep.evaluation.predictor import largest
 from segsweep.networks import Segmenter
 from segsweep.statistics.figures import iou, miou, pixel_accuracy
 from segsweep.training import optimizers
 from segsweep.training.losses import MicroBatch, SegmentationLoss, WholeStep
 from segsweep.training.optimizers import with_schedule
 from segsweep.training.schedules import Schedule
+from segsweep.training.validation import ValidationSums
 
 OptimizerFactory = Callable[[Segmenter], Optimizer]
 ScheduleFactory = Callable[..., Schedule]
@@ -60,10 +59,7 @@ class SegmentationTask(pl.LightningModule):
         self.make_optimizer, self.make_schedule = optimizer, schedule
         self.num_classes, self.seed = num_classes, seed
         self.max_steps, self.val_every = max_steps, val_every
-        self.confusion = MulticlassConfusionMatrix(
-            num_classes, ignore_index=IGNORE_INDEX, validate_args=False
-        )
-        self.val_loss = MeanMetric()
+        self.validation = ValidationSums(num_classes)
         self.last_prediction: Tensor | None = None
         self._counts = False
 
@@ -158,26 +154,26 @@ class SegmentationTask(pl.LightningModule):
         share_buffers(self.segmenter)
 
     def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:
-        """Count one full-size image, unless another rank counts it."""
+        """Count full-size images of one size, unless another rank counts them."""
         if "idle" in batch:
             return
-        logits = self.segmenter(batch["image"])
-        self.last_prediction = logits.argmax(dim=1)
-        self.confusion.update(self.last_prediction, batch["label"].long())
-        self.val_loss.update(self.loss(logits, batch["label"]))
+        logits, label = self.segmenter(batch["image"]), batch["label"]
+        self.last_prediction = torch.stack([largest(scores) for scores in logits.float()])
+        # Each image has its own mean over pixels, whatever others come with it.
+        losses = [self.loss(logits[i : i + 1], label[i : i + 1]) for i in range(len(label))]
+        self.validation.update(self.last_prediction, label, torch.stack(losses))
 
     def on_validation_epoch_end(self) -> None:
         """Log the figures that checkpoints, schedules and metrics.csv use."""
-        matrix = self.confusion.compute().cpu().numpy()
-        totals = marginals(matrix)
+        matrix, loss = self.validation.compute()
+        totals = marginals(matrix.cpu().numpy())
         self.val_iou = iou(totals)
         values = {
-            "val_loss": float(self.val_loss.compute()),
+            "val_loss": float(loss),
             "val_miou": float(miou(totals)),
             "val_pixel_accuracy": float(pixel_accuracy(totals)),
         }
         # float32, as the checkpoint callback and the plateau schedule compare these.
         self.log_dict({name: torch.tensor(value, dtype=torch.float32) for name, value in values.items()})
         self.val_values = values
-        self.confusion.reset()
-        self.val_loss.reset()
+        self.validation.reset()

@@ -16,7 +16,7 @@ from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
 from segsweep.errors import OptionError, UserError
-from segsweep.evaluation.evaluate import Predictor, largest
+from segsweep.evaluation.predictor import Predictor
 from segsweep.evaluation.strategies import Strategy
 from segsweep.execution import trust
 from segsweep.execution.test import device, load_network, tested_checkpoint
@@ -102,14 +102,15 @@ class TrainedRun:
         return Predictor(
             lambda stride: self.network if stride is None else self._load(stride),
             [self.strategy],
+            self.config.num_classes,
             device(self.config.trainer.accelerator, 0),
         )
 
     def predict(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the classes [H, W] of an image [H, W, 3] under the strategy, as the test pass does."""
         with self._predictor.in_evaluation_mode():
-            ((_, scores),) = self._predictor.scores(image)
-        return largest(scores[0])
+            (maps,) = self._predictor.predict([image]).maps()
+        return maps[self.strategy.name]
 
     def sample(self, image: str) -> Sample:
         """Return a sample of the split by its id, else by its index from 0.

@@ -1,0 +1,178 @@
+"""A network under test strategies: which class it predicts for each pixel of an image.
+
+Each view of an image is computed once for all strategies that have it. A strategy adds up its views in one
+canonical order, whoever else asks for them: its result is bit-identical alone and beside others.
+
+Nothing but the result is as large as the image: scores are made, averaged and compared in bands of rows,
+from the coarse logits of all views. On a CPU a band fits into the cache, which is faster too.
+
+Shape letters: `B` images of one size, `K` classes, `H W` their size.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from segsweep.errors import ConfigError, OptionError
+from segsweep.evaluation.strategies import Strategy
+from segsweep.evaluation.views import RowsOfLogits, View
+from segsweep.networks import Segmenter
+
+Map = NDArray[np.uint8]
+NetworkAt = Callable[[int | None], Segmenter]
+
+BAND_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}  # of scores in a band: a core's cache; few kernels to launch
+LEAST_ROWS = 16  # of a band: below, calls cost more than a cache gains
+
+
+class Predictor:
+    """A segmenter under some test strategies.
+
+    Args:
+        network_at: gives the segmenter at an output stride (None: its own); called once for each.
+        strategies: with different names.
+        num_classes: K.
+        device: the device on which views are computed; the segmenters are moved to it.
+
+    Raises:
+        ConfigError: no strategy, one without a view, or two of one name.
+    """
+
+    def __init__(
+        self,
+        network_at: NetworkAt,
+        strategies: Iterable[Strategy],
+        num_classes: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.device, self.num_classes = torch.device(device), num_classes
+        self.views: dict[str, list[View]] = {}
+        for strategy in strategies:
+            if strategy.name in self.views:
+                raise ConfigError(f"test strategies: two are named {strategy.name!r}: keep one of them")
+            self.views[strategy.name] = sorted(set(strategy.views()))
+            if not self.views[strategy.name]:
+                raise ConfigError(f"test strategies: {strategy.name!r} has no views: expected at least one")
+        if not self.views:
+            raise ConfigError("test strategies: none given: expected at least one, as test=[single]")
+        self.order = sorted({view for views in self.views.values() for view in views})
+        strides = sorted({view.output_stride for view in self.order}, key=lambda stride: stride or 0)
+        self.networks = {stride: network_at(stride).to(self.device) for stride in strides}
+
+    @torch.inference_mode()
+    def predict(self, images: Sequence[Map]) -> "Predictions":
+        """Predict images [H, W, 3] of one size; on a GPU the call returns before the work is done.
+
+        Raises:
+            OptionError: the segmenter has another number of classes.
+        """
+        pixels = torch.from_numpy(np.stack(images))
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory()
+        batch = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
+        logits = {view: view.logits(self.networks[view.output_stride], batch) for view in self.order}
+        self._check_classes({rows.classes for rows in logits.values()})
+        return Predictions([self._largest(logits, index) for index in range(len(images))])
+
+    def _check_classes(self, found: set[int]) -> None:
+        if wrong := found - {self.num_classes}:
+            raise OptionError(
+                "num_classes",
+                problem=f"the network gives {min(wrong)} classes, the dataset has {self.num_classes}",
+                remedy="test a network on the classes that it was trained for",
+            )
+
+    def _largest(self, logits: Mapping[View, RowsOfLogits], index: int) -> dict[str, Tensor]:
+        """Return the classes of one image by strategy name, uint8 [H, W] on the device."""
+        height, width = logits[self.order[0]].size
+        maps = {
+            name: torch.empty(height, width, dtype=torch.uint8, device=self.device) for name in self.views
+        }
+        band = max(LEAST_ROWS, BAND_BYTES[self.device.type] // (4 * self.num_classes * width))
+        for start in range(0, height, band):
+            stop = min(start + band, height)
+            rows = ((view, logits[view].rows(index, start, stop)) for view in self.order)
+            for name, scores in self._scores(rows):
+                maps[name][start:stop] = largest(scores[0])
+        return maps
+
+    def _scores(self, views: Iterable[tuple[View, Tensor]]) -> Iterator[tuple[str, Tensor]]:
+        """Yield each strategy's name and scores [1, K, H, W], after its last view.
+
+        Scores are mean probabilities. A strategy of one view keeps its logits, which have the same largest
+        class and save a softmax that costs as much as the last layers of a small network.
+        """
+        sums: dict[str, Tensor] = {}
+        for view, logits in views:
+            askers = [name for name, views in self.views.items() if view in views]
+            averaging = [name for name in askers if len(self.views[name]) > 1]
+            probabilities = logits.softmax(1) if averaging else logits
+            for name in askers:
+                if name not in averaging:
+                    yield name, logits
+                    continue
+                # The first view's tensor is cloned, as other strategies add to theirs too.
+                total = sums.get(name)
+                sums[name] = probabilities.clone() if total is None else total.add_(probabilities)
+                if view == self.views[name][-1]:
+                    yield name, sums.pop(name).div_(len(self.views[name]))
+
+    @contextmanager
+    def in_evaluation_mode(self) -> Iterator[None]:
+        """Put networks into evaluation mode and make cuDNN deterministic; restore both afterwards."""
+        modules = [module for network in self.networks.values() for module in network.modules()]
+        # Module by module: a frozen BatchNorm inside a network in training stays frozen.
+        modes = [(module, module.training) for module in modules]
+        cudnn = torch.backends.cudnn
+        flags = cudnn.benchmark, cudnn.deterministic
+        try:
+            cudnn.benchmark, cudnn.deterministic = False, True
+            for network in self.networks.values():
+                network.eval()
+            yield
+        finally:
+            cudnn.benchmark, cudnn.deterministic = flags
+            for module, mode in modes:
+                module.training = mode
+
+
+class Predictions:
+    """Predictions under way: of each image uint8 [H, W] by strategy name, on their way to the host."""
+
+    def __init__(self, images: Sequence[Mapping[str, Tensor]]) -> None:
+        # In pinned memory, if they come from a GPU: it goes on with other work meanwhile.
+        self._images = [
+            {name: found.to("cpu", non_blocking=True) for name, found in maps.items()} for maps in images
+        ]
+        self._arrived: torch.cuda.Event | None = None
+        if any(found.is_cuda for maps in images for found in maps.values()):
+            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._arrived.record()
+
+    def maps(self) -> list[dict[str, Map]]:
+        """Wait for the predictions of all images and return them."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return [{name: found.numpy() for name, found in maps.items()} for maps in self._images]
+
+
+def largest(scores: Tensor) -> Tensor:
+    """Index of the largest score of each pixel, scores [K, H, W], uint8 [H, W]; the first of equals.
+
+    On a CPU torch's reduction over channels takes as long as the last layers of a small network; class by
+    class over whole maps is some ten times faster.
+    """
+    if scores.device.type != "cpu":
+        return scores.argmax(0).to(torch.uint8)
+    maps = scores.numpy()
+    best, index = maps[0].copy(), np.zeros(maps.shape[1:], np.uint8)
+    for k in range(1, len(maps)):
+        higher = np.asarray(cv2.compare(maps[k], best, cv2.CMP_GT))
+        np.maximum(index, np.minimum(higher, k), out=index)
+        np.maximum(best, maps[k], out=best)
+    return torch.from_numpy(index)
