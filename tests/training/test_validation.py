@@ -48,7 +48,11 @@ def test_a_run_validates_several_images_at_a_time(tmp_path):
     figures = []
     for together in (1, 2):
         folder = planned(
-            "dataset.val_images=5", f"eval_batch_size={together}", f"runs_dir={tmp_path / str(together)}"
+            "dataset.val_images=5",
+            "trainer.max_steps=2",
+            "trainer.val_every=1",
+            f"eval_batch_size={together}",
+            f"runs_dir={tmp_path / str(together)}",
         )
         run(folder)
         with (folder.path / "metrics.csv").open() as file:
