@@ -148,6 +148,26 @@ def test_every_chart_is_drawn_and_described(page, chart):
     assert described.count() > 0
 
 
+def test_accuracy_stands_against_latency_with_the_machine_beside_it(page):
+    assert is_in_view(page, ".chart.tradeoff")
+    figure = page.locator("figure", has=page.locator(".chart.tradeoff"))
+    assert "480x360, batch 1, float32; CPU, threads: 2" in figure.locator("figcaption").inner_text()
+    figure.locator("button[value='latency_ms']").click()
+    page.wait_for_function("document.querySelector('.chart.tradeoff').textContent.includes('latency (ms)')")
+
+
+def test_effects_of_several_protocols_have_a_chart_each(browser, tmp_path):
+    report = synthetic(seeds=1, pictures=False)
+    report["protocols"].append({**report["protocols"][0], "id": "p1", "text": "camvid val, 101 images"})
+    report["effects"] += [{**effect, "protocol": "p1"} for effect in report["effects"]]
+    with opened(browser, written(tmp_path, report)) as page:
+        titles = texts(page, "figure:has(.chart.effects) h3")
+    assert [title.partition(", ")[2][:19] for title in titles] == [
+        "single, camvid test",
+        "single, camvid val,",
+    ]
+
+
 def test_a_chart_points_at_runs_and_leads_to_them(page):
     assert is_in_view(page, ".chart.forest")
     point = page.locator(".chart.forest .mark-symbol path").first
@@ -234,7 +254,7 @@ def test_a_phone_never_scrolls_sideways(browser, file):
 def test_what_a_report_lacks_leaves_no_shell(browser, tmp_path):
     report = synthetic(seeds=1, pictures=False) | {"effects": [], "paper": None, "sentences": [], "notes": []}
     for row in report["rows"]:
-        row["params"] = row["macs"] = None
+        row["params"] = row["macs"] = row["latency_ms"] = None
         for cell in row["cells"].values():
             cell |= {"sizes": None, "confusion": None, "difference": None, "groups": None}
     for run in report["runs"].values():

@@ -33,14 +33,14 @@ NEITHER, ALONE = against(-0.2, -0.6, 0.2, 0.4), against(-2.1, -3.8, -0.3, 0.088)
         (
             ALONE,
             4,
-            "aspp and none are not told apart among the table's 4 comparisons (adjusted p 0.088): "
-            "-2.1 points (-3.8 to -0.3 over images), an interval for this comparison alone",
+            "none is above aspp by 2.1 points (0.3 to 3.8 over images) in this comparison alone; over the "
+            "table's 4 comparisons that is not enough to tell them apart (adjusted p 0.088)",
         ),
         (
             ALONE,
             1,
-            "aspp and none are not told apart by the paired test (p 0.088): "
-            "-2.1 points (-3.8 to -0.3 over images)",
+            "none is above aspp by 2.1 points (0.3 to 3.8 over images), which the paired test does not "
+            "confirm (p 0.088)",
         ),
         (against(1.6, None, None, 1.0), 4, "aspp and none are 1.6 points apart, without an interval"),
     ],

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from enum import Enum
 
 from segsweep.reports.findings.fields import Protocol, Row, ToBaseline
@@ -57,20 +58,20 @@ def _best(rows: Sequence[Row], strategies: Sequence[str]) -> Iterator[str]:
 
 
 class Outcome(Enum):
-    """What a comparison found."""
+    """What a comparison found over images."""
 
-    FIRST, SECOND = "the first beats the second", "the second beats the first"
+    BEATS = "told apart among all comparisons of the table"
+    ALONE = "told apart by its own interval, but not among all comparisons"
     NEITHER = "not told apart"
-    ALONE = "told apart by its own interval, but not among all comparisons of the table"
     UNKNOWN = "no interval, as counts are not there"
 
     @classmethod
     def of(cls, difference: ToBaseline) -> "Outcome":
-        """Return the outcome over images."""
+        """Return the outcome; the test decides, and the interval only where it finds more."""
         if difference.low is None or difference.high is None:
             return cls.UNKNOWN
         if difference.is_told_apart:
-            return cls.FIRST if difference.value > 0 else cls.SECOND
+            return cls.BEATS
         return cls.ALONE if difference.low * difference.high > 0 else cls.NEITHER
 
 
@@ -85,13 +86,16 @@ def sentence(
         numbers: how many comparisons the table makes under each strategy.
         is_named: whether to name the strategies, as the table has several.
     """
-    outcomes: dict[Outcome, dict[str, ToBaseline]] = defaultdict(dict)
+    outcomes: dict[tuple[Outcome, bool], dict[str, ToBaseline]] = defaultdict(dict)
     for name, each in differences.items():
-        outcomes[Outcome.of(each)][name] = each
+        outcome = Outcome.of(each)
+        is_second = each.value < 0 and outcome in (Outcome.BEATS, Outcome.ALONE)
+        outcomes[outcome, is_second][name] = _swapped(each) if is_second else each
     found = []
-    for outcome, some in outcomes.items():
-        one, two = (second, first) if outcome is Outcome.SECOND else (first, second)
-        found.append(_clause(outcome, one, two, some, numbers, is_named))
+    for (outcome, is_second), some in outcomes.items():
+        one, two = (second, first) if is_second else (first, second)
+        number = max(numbers[name] for name in some)
+        found.append(_clause(outcome, one, two, some, number, is_named))
     verdicts = {each.verdict: None for each in differences.values() if each.verdict}
     if len(verdicts) == 1:
         found += verdicts
@@ -100,42 +104,44 @@ def sentence(
     return f"{'; '.join(found)}."
 
 
-def _clause(
-    outcome: Outcome, one: str, two: str, some: Differences, numbers: Mapping[str, int], is_named: bool
-) -> str:
-    """Say one outcome; `one` beats `two` if either does."""
+def _swapped(difference: ToBaseline) -> ToBaseline:
+    """Return the second minus the first of a difference that has an interval."""
+    assert difference.low is not None
+    assert difference.high is not None
+    return replace(difference, value=-difference.value, low=-difference.high, high=-difference.low)
+
+
+def _clause(outcome: Outcome, one: str, two: str, some: Differences, number: int, is_named: bool) -> str:
+    """Say one outcome of `number` comparisons; `one` has the larger figure if they are told apart."""
     figures = _figures(outcome, some, is_named)
     if outcome is Outcome.UNKNOWN:
         return f"{one} and {two} are {figures} apart, without an interval"
-    if outcome in (Outcome.FIRST, Outcome.SECOND):
+    if outcome is Outcome.BEATS:
         return f"{one} beats {two} by {figures}"
     if outcome is Outcome.NEITHER:
         smallest = span([points(each.smallest) for each in some.values()])
         test_set = f"this test set could tell apart {smallest} points"
         return f"{one} and {two} cannot be told apart: {figures}; {test_set}"
-    p, number = span([f"{each.p_holm:.2g}" for each in some.values()]), max(numbers[name] for name in some)
+    p = span([f"{each.p_holm:.2g}" for each in some.values()])
+    above = f"{one} is above {two} by {figures}"
     if number == 1:
-        return f"{one} and {two} are not told apart by the paired test (p {p}): {figures}"
-    among = f"among the table's {number} comparisons (adjusted p {p})"
-    alone = (
-        "an interval for this comparison alone" if len(some) == 1 else "intervals for one comparison alone"
+        return f"{above}, which the paired test does not confirm (p {p})"
+    return (
+        f"{above} in this comparison alone; over the table's {number} comparisons that is not enough to tell "
+        f"them apart (adjusted p {p})"
     )
-    return f"{one} and {two} are not told apart {among}: {figures}, {alone}"
 
 
 def _figures(outcome: Outcome, some: Differences, is_named: bool) -> str:
-    """Return differences with their intervals: unsigned if they say by how much one beats the other."""
+    """Return differences with their intervals; signed if nothing says which figure is the larger one."""
     found: list[str] = []
     for name, each in some.items():
-        sign = -1 if outcome is Outcome.SECOND else 1
-        value, ends = sign * each.value, sorted(sign * (end or 0.0) for end in (each.low, each.high))
-        told = outcome in (Outcome.FIRST, Outcome.SECOND, Outcome.UNKNOWN)
-        words = f"{abs(100 * value):.1f}" if told else f"{100 * value:+.1f}"
+        words = f"{100 * each.value:+.1f}" if outcome is Outcome.NEITHER else points(abs(each.value))
         words += ("" if found else " points") + (f" under {name}" if is_named else "")
-        if outcome is not Outcome.UNKNOWN:
-            # The test decides, and not the interval: if they disagree, both are said.
-            p = f", p {each.p_holm:.2g}" if told and ends[0] < 0 else ""
-            words += f" ({points(ends[0])} to {points(ends[1])}{'' if found else ' over images'}{p})"
+        if each.low is not None and each.high is not None:
+            # If the test tells apart and the interval does not, both are said.
+            p = f", p {each.p_holm:.2g}" if outcome is Outcome.BEATS and each.low < 0 else ""
+            words += f" ({points(each.low)} to {points(each.high)}{'' if found else ' over images'}{p})"
         found.append(words)
     return listed(found)
 
