@@ -118,9 +118,12 @@ def build_segmenter(
 
 
 def build_dataset(config: RunConfig) -> SegmentationDataset:
-    """Return the dataset; raise ConfigError if its number of classes is not `num_classes`."""
+    """Return the dataset; raise ConfigError if its number of classes is not `num_classes`.
+
+    If that is None, as before planning, the dataset has as many as it finds.
+    """
     dataset: SegmentationDataset = build(config, "dataset", **_taken(config, "dataset"))
-    if config.num_classes != dataset.num_classes:
+    if config.num_classes not in (None, dataset.num_classes):
         name, classes = type(dataset).__name__, ", ".join(dataset.classes)
         raise OptionError(
             "num_classes",

@@ -27,7 +27,7 @@ CHOICES: dict[str, set[str]] = {
     },
     "dataset": {
         "shapes", "camvid", "camvid720", "cityscapes", "ade20k",
-        "voc2012", "sbd", "voc_sbd", "coco_voc", "coco_sbd_voc",
+        "voc2012", "sbd", "voc_sbd", "coco_voc", "coco_sbd_voc", "folder",
     },
     "augment": {"paper", "none"},
     "sampling": {"repeat_factor", "class_uniform"},

@@ -13,6 +13,7 @@ from tests.data.writers_ade20k import write_ade20k
 from tests.data.writers_camvid import write_camvid_release
 from tests.data.writers_cityscapes import write_cityscapes
 from tests.data.writers_coco import write_coco
+from tests.data.writers_folder import write_folder
 from tests.data.writers_voc import write_voc
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -41,6 +42,7 @@ def write_every_set(root: Path) -> Path:
     write_cityscapes(root / "cityscapes", frames=1)
     write_voc(root / "VOCdevkit")
     write_coco(root / "coco")
+    write_folder(root / "folder", count=6)
     for file in sorted((CONF / "dataset").glob("*.yaml")):
         prepare.run(
             built(file.stem, "none", data_dir=str(root)).dataset.preparations(), 0, lambda done, total: None

@@ -69,20 +69,21 @@ def check(arguments: Sequence[str]) -> int:
     asked, overrides = _parse(arguments, {"partial": False, "format": "table", "out": None})
     if asked["format"] not in ("table", "json"):
         raise OptionError("format", asked["format"], near=("table", "json"))
+    from segsweep.data.split import faults_collected
     from segsweep.planning.compose import compose
 
-    members = compose("data check", overrides)
-    if not members:  # Hydra was asked to print the configuration
-        return 0
-    from segsweep.build import build_dataset
-    from segsweep.data.check.inspect import check as check_files
+    with faults_collected() as faults:
+        members = compose("data check", overrides)
+        if not members:  # Hydra was asked to print the configuration
+            return 0
+        from segsweep.build import build_dataset
+        from segsweep.data.check.inspect import check as check_files
 
-    config = members[0].config
+        config = members[0].config
+        data = build_dataset(config)
     height, width = config.size
     with progress_bar("opening files") as on_progress:
-        report = check_files(
-            build_dataset(config), (height, width), asked["partial"], asked["workers"], on_progress
-        )
+        report = check_files(data, (height, width), asked["partial"], asked["workers"], on_progress, faults)
     if asked["out"]:
         out = Path(asked["out"])
         is_json = out.suffix == ".json"

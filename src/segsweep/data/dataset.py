@@ -72,7 +72,9 @@ class SegmentationDataset:
     weights: tuple[float, ...] | None = None
     """Shares of a mixture's parts (`JoinedSplit.parts`) in the training stream; None for shares by size."""
 
-    group_unit: ClassVar[str] = ""
+    notes: tuple[str, ...] = ()
+    """How its files were understood, for `data check`, if that is not laid down."""
+    group_unit: str = ""
     """What a group of images is, such as `drive`; empty if images are independent of one another."""
 
     def __init__(self, *, train_split: str = "train", cache: str | Path | None = None) -> None:

@@ -23,6 +23,7 @@ LabelMap = NDArray[np.uint8]
 Colour = tuple[int, int, int]
 Palette = Sequence[Colour]
 VOID_COLOUR = (224, 224, 192)  # PASCAL VOC's colour of 255, borders and difficult objects
+OWN_COLOURS = "expected the dataset's own colours, saved without loss and never resized"
 UNKNOWN = 254  # marks stored values without a meaning; no dataset has so many classes
 
 
@@ -56,6 +57,7 @@ class IndexLabels(LabelFormat):
 
     def read(self, file: str | Path) -> LabelMap:
         """Look up the stored values; raise DataError if one is not in the table."""
+        refuse_lossy(file)
         return self.look_up(read_indices(file), file)
 
     def table(self, file: str | Path) -> "IndexLabels":
@@ -79,13 +81,15 @@ class IndexLabels(LabelFormat):
 class ColourLabels(LabelFormat):
     """Images whose colours stand for classes; of a palette PNG, the colours it shows."""
 
-    def __init__(self, colours: Mapping[Colour, int], stray: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, colours: Mapping[Colour, int], stray: Mapping[str, int] | None = None, repair: str = OWN_COLOURS
+    ) -> None:
         """Take the class index (or `IGNORE_INDEX`) of each allowed colour (RGB).
 
         `stray` maps files of the official release to the number of their pixels with meaningless colours: so
-        many are ignored in these files, and none in others.
+        many are ignored in these files, and none in others. `repair` says what to do about other colours.
         """
-        self.colours, self.stray = dict(colours), dict(stray or {})
+        self.colours, self.stray, self.repair = dict(colours), dict(stray or {}), repair
         self._codes, self._indices = _colour_tables(self.colours)
 
     def __repr__(self) -> str:
@@ -93,6 +97,7 @@ class ColourLabels(LabelFormat):
 
     def read(self, file: str | Path) -> LabelMap:
         """Look up each pixel's colour; raise DataError if one stands for no class."""
+        refuse_lossy(file)
         colours = read_image(file)
         label = self._indices[sum(cv2.split(cv2.LUT(colours, self._codes)))]
         wrong = label == UNKNOWN
@@ -101,10 +106,18 @@ class ColourLabels(LabelFormat):
             raise DataError(
                 file,
                 f"colour {', '.join(map(str, shown))} ({int(wrong.sum())} pixels) stands for no class",
-                "expected the dataset's own colours, saved without loss and never resized",
+                self.repair,
             )
         label[wrong] = IGNORE_INDEX
         return np.asarray(label, dtype=np.uint8)
+
+
+def refuse_lossy(file: str | Path) -> None:
+    """Raise DataError for a label saved as JPEG, whose compression makes classes of neighbours' values."""
+    if str(file).lower().endswith((".jpg", ".jpeg")):
+        raise DataError(
+            file, "label saved as JPEG, which changes values near edges", "export it again as PNG"
+        )
 
 
 def read_indices(file: str | Path) -> LabelMap:
@@ -172,6 +185,18 @@ def palette_image(label: NDArray[Any], palette: Palette) -> Image.Image:
     image = Image.fromarray(label.astype(np.uint8))
     image.putpalette(full_palette(palette).tobytes())
     return image
+
+
+def standard_palette(number: int) -> tuple[Colour, ...]:
+    """Return VOC's colours of the first values (VOC 2012 development kit, VOClabelcolormap).
+
+    The bits of a value are dealt out to red, green and blue in turn, lowest first and as highest bits.
+    """
+    value = np.arange(number)
+    channels = [
+        sum((value >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8)) for channel in range(3)
+    ]
+    return tuple((int(r), int(g), int(b)) for r, g, b in zip(*channels, strict=True))
 
 
 def full_palette(palette: Palette) -> NDArray[np.uint8]:

@@ -16,15 +16,19 @@ def read_list(path: Path, layout: str) -> list[str]:
 
     Raises DataError, showing the expected `layout`, if it cannot be read.
     """
+    return [line.strip() for line in read_text(path, layout).splitlines() if line.strip()]
+
+
+def read_text(path: Path, layout: str) -> str:
+    """Return the text of a list or table; raise DataError, showing the expected `layout`, if unreadable."""
     if not path.parent.is_dir():
         raise DataError(path.parent, "no such folder (dataset.root, under data_dir)", f"expected {layout}")
     try:
-        text = path.read_text(encoding="utf-8-sig")  # Windows editors write a byte order mark
+        return path.read_text(encoding="utf-8-sig")  # Windows editors write a byte order mark
     except FileNotFoundError as error:
         raise DataError(path, "no such list file", f"expected {layout}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(path, "cannot be read as a text file", f"expected {layout}") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def read_ids(path: Path, layout: str) -> list[str]:

@@ -102,6 +102,9 @@ class FileSplit(SplitDataset):
         self.labels: NDArray[np.str_] = np.array([str(path) for path in labels or ()], dtype=np.str_)
         self.has_truth = labels is not None
         self.label_format, self.source = label_format, str(source)
+        self.meaning: str | None = (
+            None  # of the labels' values, if neither the class nor options determine it
+        )
 
     def __getitem__(self, index: int) -> Sample:
         image_file = str(self.images[index])
@@ -121,9 +124,10 @@ class FileSplit(SplitDataset):
         return part
 
     def sources(self) -> list[Sequence[str] | str]:
-        """Return the image files and the origin of the labels, which does not depend on preparation."""
+        """Return the image files, the labels' origin, which does not depend on preparation, and meaning."""
         labels = self.labels.tolist() if self.made_from is None else self.made_from
-        return [self.images.tolist(), labels if isinstance(labels, str) else list(map(str, labels))]
+        sources = [self.images.tolist(), labels if isinstance(labels, str) else list(map(str, labels))]
+        return sources if self.meaning is None else [*sources, self.meaning]
 
     def check(self) -> None:
         """Raise DataError, naming the first file, if images or labels are missing."""

@@ -6,6 +6,7 @@ were planned by a version that did not look at data are found by their configura
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -47,10 +48,7 @@ def find(own: dict[str, Any], config: RunConfig, parent: str | None) -> Found:
     older = Found(id_of(own, parent), own)
     if is_generated(own):
         return older
-    # What a dataset is built from, but for options that change nothing of which files are read.
-    dataset = {key: value for key, value in config.dataset.items() if key != "cache"}
-    named = {"dataset": dataset, "num_classes": config.num_classes, "size": CROP}
-    content = content_of(json.dumps(named, sort_keys=True), Path.cwd())
+    content = content_of(built_from(config.dataset, config.num_classes), Path.cwd())
     runs_dir = Path(config.runs_dir).absolute()
     if isinstance(content, UserError):
         return find_without_data(older, runs_dir, content)
@@ -59,6 +57,28 @@ def find(own: dict[str, Any], config: RunConfig, parent: str | None) -> Found:
     if config.force or layout.is_run(runs_dir / found.id) or not layout.is_run(runs_dir / older.id):
         return found
     return older
+
+
+def built_from(dataset: Mapping[str, Any], num_classes: int | None) -> str:
+    """Return what a dataset is built from, but for options that change nothing of which files are read."""
+    read = {key: value for key, value in dataset.items() if key != "cache"}
+    return json.dumps({"dataset": read, "num_classes": num_classes, "size": CROP}, sort_keys=True)
+
+
+def classes_found(dataset: Mapping[str, Any]) -> int:
+    """Return the number of classes of a dataset that finds it in its files.
+
+    Raises:
+        UserError: the files cannot be read or understood.
+    """
+    return _classes_found(built_from(dataset, None), Path.cwd())
+
+
+@lru_cache(None)
+def _classes_found(built_from: str, working_folder: Path) -> int:
+    from segsweep.build import build_dataset  # as below
+
+    return build_dataset(RunConfig.of(json.loads(built_from))).num_classes
 
 
 @lru_cache(None)

@@ -15,7 +15,7 @@ from segsweep.config.schema import RunConfig
 from segsweep.config.values import RULES, check_choices, check_keys, check_types, check_values
 from segsweep.errors import ConfigError, FileError, OptionError, UserError
 from segsweep.files import write_groups
-from segsweep.planning.content import Found, find
+from segsweep.planning.content import Found, classes_found, find
 from segsweep.planning.experiment import KEY
 from segsweep.planning.precision import with_precision
 from segsweep.runs import layout
@@ -110,6 +110,8 @@ def planned(
     check_types(resolved, choices)
     RULES["runs_dir"].check("runs_dir", resolved["runs_dir"])
     resolved = {**resolved, "trainer": with_precision(resolved["trainer"])}
+    if resolved["num_classes"] is None:
+        resolved = {**resolved, "num_classes": classes_found(resolved["dataset"])}
     if resolved["augment"].get("extra"):
         # What extra transforms fill labels with shapes the weights, so it is written out as part of the run.
         from segsweep.data.extra import with_ignored_fill  # takes seconds to import

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from segsweep.data.check.problems import Problem, python
-from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, indices
+from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, indices, refuse_lossy
 from segsweep.data.parallel import spread
 from segsweep.data.sample import IGNORE_INDEX, check_depth, check_sizes, open_image
 from segsweep.errors import DataError
@@ -110,6 +110,7 @@ def _label(pair: Pair, view: View, finding: Finding) -> LabelMap | None:
     """Return the label map; the stored values if these are wrong; None if it cannot be read."""
     assert pair.label is not None
     try:
+        refuse_lossy(pair.label)
         table = pair.format.table(pair.label)
         if table is not None:
             return _indices(pair.label, table, view, finding)

@@ -19,12 +19,18 @@ from segsweep.errors import DataError
 
 
 def check(
-    data: SegmentationDataset, crop: tuple[int, int], partial: bool, workers: int, on_progress: Progress
+    data: SegmentationDataset,
+    crop: tuple[int, int],
+    partial: bool,
+    workers: int,
+    on_progress: Progress,
+    faults: Sequence[DataError] = (),
 ) -> Report:
     """Read all lists and open all files of a dataset with `workers` processes.
 
     `crop` is the (H, W) of the training crop. In a `partial` dataset, missing splits and samples without any
-    file are only noted, and official counts are not compared.
+    file are only noted, and official counts are not compared. `faults` are what was found when the dataset
+    was built.
 
     Raises:
         DataError: no split of the dataset exists.
@@ -53,7 +59,10 @@ def check(
     reports = {
         name: _split_report(data, name, place, findings[name], partial) for name, place in places.items()
     }
-    notes += _never(data, reports)
+    notes = [*data.notes, *notes, *_never(data, reports)]
+    # Opening a file says more of it.
+    known = {problem.file for problem in problems}
+    problems += [Problem.of(fault) for fault in faults if fault.file not in known]
     # A file may be in several splits, but its problem is reported once.
     return Report(
         f"{type(data).__name__}: check of its files",
@@ -184,6 +193,7 @@ def _split_report(
         missing=place.missing,
         pixels=pixels.sum(0),
         images=(pixels > 0).sum(0),
+        sizes=sorted({finding.size for finding in findings if finding.size is not None}),
     )
 
 

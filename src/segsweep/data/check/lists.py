@@ -133,6 +133,7 @@ def unlisted(all_listed: Sequence[Listed]) -> dict[str, list[Path]]:
     """
     found: dict[str, list[Path]] = {}
     seen = {i for each in all_listed for i in each.ids}
+    seen |= {Path(str(label)).stem for each in all_listed for part in each.parts for label in part.labels}
     for folder, using in _label_folders(all_listed).items():
         left = [path for path in visible(folder, "*.png") if path.stem not in seen]
         if left:

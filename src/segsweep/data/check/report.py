@@ -28,6 +28,8 @@ class SplitReport:
     """[K+1], of each class and, last, the ignored."""
     images: NDArray[np.int64]
     """[K+1], the number of labels that hold each."""
+    sizes: Sequence[tuple[int, int]]
+    """The (H, W) of its images, each once, smallest first."""
 
     def share(self) -> NDArray[np.float64]:
         """Return [K+1]: each class's share of labelled pixels and, last, the ignored share of all pixels."""
@@ -56,7 +58,13 @@ class Report:
     def split_rows(self) -> list[dict[str, Any]]:
         """Return a row for each split."""
         return [
-            {"split": name, "samples": split.samples, "official": split.official, "missing": split.missing}
+            {
+                "split": name,
+                "samples": split.samples,
+                "official": split.official,
+                "missing": split.missing,
+                "height x width": _range(split.sizes),
+            }
             for name, split in self.splits.items()
         ]
 
@@ -66,6 +74,7 @@ class Report:
         return [
             {
                 "class": name,
+                "pixels": f"{sum(int(split.pixels[k]) for split in shown.values()):,}",
                 **{key: text for part, split in shown.items() for key, text in _cells(part, split, k)},
             }
             for k, name in enumerate((*self.classes, "(ignored)"))
@@ -94,7 +103,20 @@ class Report:
 
 
 def _cells(name: str, split: SplitReport, k: int) -> list[tuple[str, str]]:
-    return [(f"{name} pixels", f"{split.share()[k]:.2%}"), (f"{name} images", str(split.images[k]))]
+    return [
+        (f"{name} pixels", f"{split.share()[k]:.2%}"),
+        (f"{name} images", str(split.images[k])),
+    ]
+
+
+def _range(sizes: Sequence[tuple[int, int]]) -> str | None:
+    """Return sizes in words: the only one, or the range of each side."""
+    if not sizes:
+        return None
+    sides = zip(*sizes, strict=True)
+    least, most = zip(*((min(side), max(side)) for side in sides), strict=True)
+    ends = dict.fromkeys("x".join(map(str, end)) for end in (least, most))
+    return " to ".join(ends) + (f" ({len(sizes)} sizes)" if len(sizes) > 1 else "")
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
