@@ -51,6 +51,15 @@ def test_second_minus_first(runs, capsys):
     assert there["difference"] == pytest.approx(sum(there["by_seed"]) / 2)
 
 
+def test_a_difference_of_some_seeds_says_so(runs, capsys):
+    """As it may have another sign than the difference of the means above it."""
+    write_run(runs, {"head": "none", "seed": 7}, {"single": 0.9})
+    assert compared(runs, "head=none", "head=aspp") == 0
+    printed = capsys.readouterr().out
+    assert " points, over the 2 seeds that both have\n" in printed
+    assert "3 seeds)" in printed
+
+
 def test_a_query_may_be_an_id(runs, capsys):
     ids = [path.parent.name for path in runs.glob("*/plan.json")]
     tested = [id for id in ids if (runs / id / "tests").exists()]

@@ -59,7 +59,9 @@ def lines(result: Versus) -> Iterator[str]:
     yield f"{result.figure} in %, test {result.test} on {result.protocol}"
     width = max(len(side.query) for side in (result.first, result.second))
     yield from (_side(side, width) for side in (result.first, result.second))
-    yield f"  second − first: {100 * difference.value:+.2f} points"
+    fewer = 0 < difference.seeds < max(len(side.results) for side in (result.first, result.second))
+    both = f", over the {plural(difference.seeds, 'seed')} that both have" if fewer else ""
+    yield f"  second − first: {100 * difference.value:+.2f} points{both}"
     over = plural(result.images, "image")
     yield f"  95 % over {over}: {100 * difference.low:+.2f} to {100 * difference.high:+.2f}"
     if (grouped := result.grouped) is not None:

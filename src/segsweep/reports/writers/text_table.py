@@ -151,7 +151,7 @@ def caption(report: Findings, rows: Sequence[Row], strategies: Sequence[str]) ->
     caveats = {protocol.caveat for protocol in report.protocols if protocol.caveat}
     parts += [f"{caveat}, over which report.json has intervals too" for caveat in sorted(caveats)]
     if any(cell.difference for cell in cells):
-        paired = f"difference: points to {base}, paired over images and seeds"
+        paired = f"difference: points to {base}, paired over images and the seeds that both have"
         parts.append(f"{paired}, with a 95 % interval for each comparison alone")
     if any(cell.letters for cell in cells) and len(rows) > 1:
         parts.append("bold: not told apart from the best; rows that share a letter are not told apart")

@@ -107,6 +107,7 @@ function differenceCell(difference) {
   const p = difference.p_holm ?? difference.p;
   const card = () => [
     el("b", {}, `${points(difference.value)} points, ${interval(difference, 2)} for this comparison alone`),
+    difference.seeds > 0 && el("p", {}, `over the seeds that both have: ${difference.seeds}`),
     p !== null && p !== undefined && el("p", {}, `${pValue(p)} over images, after Holm for all comparisons of the table`),
     difference.smallest && el("p", {}, `this test set tells apart ${percent(difference.smallest)} points at best`),
     difference.verdict && el("p", {}, difference.verdict),
