@@ -1,6 +1,7 @@
-"""On a GPU: each head with its losses under torch's strict mode, which refuses what is not deterministic.
+"""Each head with its losses: no operation whose gradient is not deterministic on a GPU.
 
-tests/execution/test_exact_on_gpu.py trains whole runs; docs/reliability.md lists the operations.
+On a GPU in torch's strict mode, which refuses such operations; elsewhere by the names in the autograd graph.
+tests/execution/test_exact_on_gpu.py trains whole runs; docs/reliability.md explains the operations.
 """
 
 from collections.abc import Iterator
@@ -10,11 +11,59 @@ import torch
 
 from segsweep.build import build_segmenter
 from segsweep.config.groups import choices, own_options
-from segsweep.training.losses import CrossEntropy, Ohem
+from segsweep.networks import separable_maps
+from segsweep.training.losses import CrossEntropy, Ohem, SegmentationLoss
 from tests.support.composing import composed, configuration
 
 CLASSES = 19
-LOSSES = [CrossEntropy(), CrossEntropy([1.0] * CLASSES), Ohem(), Ohem(class_weights=[1.0] * CLASSES)]
+# Their CUDA kernels sum in a fixed order, by torch's documentation or sources.
+DETERMINISTIC = {
+    "AccumulateGrad", "AddBackward0", "CatBackward0", "ConvolutionBackward0", "DivBackward0",
+    "ExpandBackward0",
+    "HardsigmoidBackward0", "HardswishBackward0", "HardtanhBackward0", "LogSoftmaxBackward0",
+    "MaxPool2DWithIndicesBackward0", "MeanBackward1", "MulBackward0", "NativeBatchNormBackward0",
+    "NllLoss2DBackward0", "ReluBackward0", "SeparableMapBackward", "StackBackward0", "SumBackward0",
+    "SumBackward1", "ViewBackward0",
+}  # fmt: skip
+
+
+def losses() -> list[SegmentationLoss]:
+    weights = [1.0] * CLASSES
+    return [CrossEntropy(), CrossEntropy(weights), Ohem(), Ohem(class_weights=weights)]
+
+
+def configured(head: str, backbone: str, impl: str) -> dict:
+    options = {"aux": "[1,2,3]", "aux_target": "features_up", "impl": impl}
+    shipped = [f"head.{key}={value}" for key, value in options.items() if key in own_options("head", head)]
+    with configuration():
+        return composed(f"head={head}", f"backbone={backbone}", f"num_classes={CLASSES}", *shipped).config
+
+
+def operations(result: torch.Tensor) -> set[str]:
+    """The names of all that a result was computed by."""
+    found, left = set(), [result.grad_fn]
+    while left:
+        node = left.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            left += [before for before, _ in node.next_functions]
+    # The sum or mean that torch's own loss takes of its pixels is not deterministic.
+    reduced = {"loss, reduced" for node in found if getattr(node, "_saved_reduction", 0)}
+    return {node.name().split("::")[-1] for node in found} | reduced
+
+
+@pytest.mark.parametrize("head", choices("head"))
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3_small"])
+def test_a_head_is_made_of_deterministic_operations(monkeypatch, head, backbone):
+    """A newcomer's: look its operations up, see docs/reliability.md, and name them here."""
+    monkeypatch.setattr(separable_maps, "exact_backward_wanted", lambda x: True)
+    with torch.device("meta"):
+        network = build_segmenter(configured(head, backbone, "branches")).train()
+        logits, auxiliary = network.forward_train(torch.empty(2, 3, 65, 97, dtype=torch.uint8))
+        label = torch.empty(2, 65, 97, dtype=torch.uint8)
+        found = {name for loss in losses() for name in operations(loss(logits, label, auxiliary))}
+    assert "SeparableMapBackward" in found
+    assert found - DETERMINISTIC == set()
 
 
 @pytest.fixture
@@ -31,12 +80,9 @@ def strict(monkeypatch) -> Iterator[None]:
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv2", "xception65"])
 @pytest.mark.parametrize("head", choices("head"))
 def test_gradients_have_the_same_bits_each_time_on_a_gpu(strict, head, backbone, dtype):
-    options = {"aux": "[1,2,3,4]", "aux_target": "features_up"}
-    shipped = [f"head.{key}={value}" for key, value in options.items() if key in own_options("head", head)]
-    with configuration():
-        config = composed(f"head={head}", f"backbone={backbone}", f"num_classes={CLASSES}", *shipped).config
     torch.manual_seed(0)
-    network = build_segmenter(config).cuda().to(memory_format=torch.channels_last).train()
+    network = build_segmenter(configured(head, backbone, "auto")).cuda()
+    network.to(memory_format=torch.channels_last).train()
     image = torch.randint(0, 256, (4, 3, 129, 161), dtype=torch.uint8, device="cuda")
     label = torch.randint(0, CLASSES, (4, 129, 161), dtype=torch.uint8, device="cuda")
     label[:, :9] = 255
@@ -46,7 +92,7 @@ def test_gradients_have_the_same_bits_each_time_on_a_gpu(strict, head, backbone,
         network.zero_grad()
         with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
             logits, auxiliary = network.forward_train(image)
-        sum(loss.cuda()(logits, label, auxiliary) for loss in LOSSES).backward()
+        sum(loss.cuda()(logits, label, auxiliary) for loss in losses()).backward()
         return [parameter.grad.clone() for parameter in network.parameters()]
 
     first, *others = (gradients() for _ in range(5))
