@@ -15,6 +15,7 @@ SHORT = {
     "step": "--quick",
     "neighbours": "--size 32x32 --batch 2",
     "evaluator": "--seconds 0.001 --images 1",
+    "evaluator_memory": "--sizes 64x96",
     "speeds": "--seconds 0.001 --scale 0.05",
     "startup": "--rounds 1",
     "planning": "--members 40 --sweeps plain chains",

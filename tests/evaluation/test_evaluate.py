@@ -97,6 +97,21 @@ def test_images_of_one_size_go_through_the_network_together(segmenter, batch_siz
     assert np.abs(found.rows - alone.rows).max() <= 2  # a pixel whose two best classes nearly tie
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_strategies_alone_and_together_agree_and_are_the_cpus(segmenter, monkeypatch):
+    """In float32. Predictions arrive while later ones are computed; none is counted before it is there."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    on_cpu = run(segmenter, ALL)
+    together, batches = run(segmenter, ALL, device="cuda"), run(segmenter, ALL, device="cuda", batch_size=2)
+    for strategy in ALL:
+        name = strategy.name
+        alone = run(segmenter, [strategy], device="cuda")[name]
+        assert np.array_equal(alone.rows, together[name].rows)
+        for other in (on_cpu, batches):
+            assert np.abs(other[name].rows - alone.rows).max() <= 4  # pixels whose best classes nearly tie
+    segmenter.cpu()
+
+
 def test_each_view_is_computed_once(segmenter):
     calls = []
     hook = segmenter.encoder.register_forward_hook(lambda *_: calls.append(1))
