@@ -61,7 +61,8 @@ OPTIONS = {
     "scheduler": {"power", "min_lr", "milestones", "gamma", "every", "factor", "patience"},
     "trainer": {
         "max_steps", "val_every", "accelerator", "devices", "precision", "accumulate_grad_batches",
-        "gradient_clip_val", "ema_decay", "log_every", "freeze", "on_nan", "on_oom", "sync_batchnorm",
+        "compile", "gradient_clip_val", "ema_decay", "log_every", "freeze", "on_nan", "on_oom",
+        "sync_batchnorm",
     },
     "logger": {"project", "mode", "pictures", "services", "uri"},
 }  # fmt: skip

@@ -37,6 +37,11 @@ class TrainerConfig:
         "32-true (to plan for other machines, name it)",
         one_of(*PRECISIONS),
     )
+    compile: bool = setting(
+        False,
+        "torch.compile for the training step (minutes at first; needs a C++ compiler), with CUDA graphs on "
+        "one GPU without accumulation",
+    )
     accumulate_grad_batches: int = identity(
         1,
         "micro-batches per optimizer step; batch_size is divided among them. The loss is the step's mean",

@@ -66,7 +66,9 @@ def is_traced() -> bool:
 
 def is_exported() -> bool:
     """Whether the program is for another runtime."""
-    return torch.compiler.is_exporting() or bool(torch._C._is_tracing())
+    if torch.compiler.is_compiling():  # asked first, as the other question would cut a compiled graph in two
+        return torch.compiler.is_exporting()
+    return bool(torch._C._is_tracing())
 
 
 def shares_product(x: Tensor, rates: Sequence[int]) -> bool:

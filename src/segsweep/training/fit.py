@@ -24,6 +24,7 @@ from segsweep.rules import micro_batch
 from segsweep.training.algorithms import Unrestricted
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
 from segsweep.training.checkpoints import BestCheckpoint, LastCheckpoint
+from segsweep.training.compiling import compile_step
 from segsweep.training.divergence import FiniteWatch
 from segsweep.training.recorder import Recorder
 from segsweep.training.stopping import StopOnSignal
@@ -61,6 +62,7 @@ def fit(
     `check` is called between steps and before a checkpoint is renamed, and may raise.
 
     Raises:
+        ConfigError: `trainer.compile` without a compiler.
         PreemptedError: a signal asked for the end; a checkpoint is written.
     """
     quieten()
@@ -68,6 +70,9 @@ def fit(
     images = micro_batch(data.batch_size, trainer.world_size, config.trainer.accumulate_grad_batches)
     if synchronises(config.trainer.sync_batchnorm, trainer.world_size, images):
         synchronise(task.segmenter, on_gpu=trainer.strategy.root_device.type == "cuda")
+    if config.trainer.compile:
+        at_once = trainer.world_size * config.trainer.accumulate_grad_batches == 1
+        compile_step(task, trainer.strategy.root_device, at_once)
     try:
         trainer.fit(task, data, ckpt_path=None if resume is None else str(resume), weights_only=True)
     except SystemExit as exit:

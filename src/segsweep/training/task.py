@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -23,6 +23,8 @@ from segsweep.training.validation import ValidationSums
 
 OptimizerFactory = Callable[[Segmenter], Optimizer]
 ScheduleFactory = Callable[..., Schedule]
+Compute = Callable[[Tensor, Tensor, MicroBatch | None], Tensor]
+"""(image, label, part of a step) -> loss."""
 
 ACCUMULATE = "segsweep_accumulate_grad_batches"
 
@@ -56,6 +58,7 @@ class SegmentationTask(pl.LightningModule):
         # Channels last on every device: cuDNN's tensor cores read it so, and light networks train a quarter
         # faster on the CPU, where others are as fast as before.
         segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's, untyped
+        self.forward_train, self.compute = segmenter.forward_train, cast(Compute, self.loss_of)
         self.make_optimizer, self.make_schedule = optimizer, schedule
         self.num_classes, self.seed = num_classes, seed
         self.max_steps, self.val_every = max_steps, val_every
@@ -108,10 +111,9 @@ class SegmentationTask(pl.LightningModule):
         skips = self.on_nan == "skip"
         buffers = self.segmenter.buffers() if skips else ()
         statistics = [(buffer, buffer.clone()) for buffer in buffers]
-        image = batch["image"].contiguous(memory_format=torch.channels_last)
-        logits, auxiliary = self.segmenter.forward_train(image)
         part = self._part(batch, batch_idx)
-        loss: Tensor = self.loss(logits, batch["label"], auxiliary, self.segmenter.auxiliary_weights, part)
+        image = batch["image"].contiguous(memory_format=torch.channels_last)
+        loss = self.compute(image, batch["label"], part)
         whole = mean_over_ranks(loss)  # not finite if any rank's is not: all drop the batch or none
         if not skips or whole.isfinite():
             self._counts = True
@@ -124,6 +126,12 @@ class SegmentationTask(pl.LightningModule):
         for buffer, value in statistics:
             buffer.copy_(value)
         return None if world() == 1 else {"loss": self._zero()}
+
+    def loss_of(self, image: Tensor, label: Tensor, part: MicroBatch | None) -> Tensor:
+        """Return the loss of a micro-batch, as a part of its step."""
+        logits, auxiliary = self.forward_train(image)
+        loss: Tensor = self.loss(logits, label, auxiliary, self.segmenter.auxiliary_weights, part)
+        return loss
 
     def _part(self, batch: dict[str, Any], batch_idx: int) -> MicroBatch | None:
         """Return the micro-batch's place in its step; None if it is the whole step."""
