@@ -20,7 +20,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 
 demo: setup ## train and test none, ASPP and KSAC on generated images, and write a report
 	$(BIN)/segsweep train -m +experiments=demo hydra/launcher=pool hydra.launcher.gpus=none \
-	  hydra.launcher.runs_per_gpu=3 hydra.launcher.cpus_per_run=1
+	  hydra.launcher.runs_per_gpu=3 hydra.launcher.cpus_per_run=1 hydra.launcher.reuse=true
 	$(BIN)/segsweep report sweep=demo out=report
 	@echo "report: report/index.html"
 
