@@ -54,6 +54,17 @@ def test_only_the_fork_that_is_killed_ends(server, tmp_path):
     first.process.send_signal(signal.SIGTERM)  # to none: nobody else has its number yet
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_each_fork_starts_cuda_for_itself(server, tmp_path):
+    for seed in range(2):
+        folder = planned(
+            *OPEN, "trainer.max_steps=2", "trainer.accelerator=gpu", f"seed={seed}", f"runs_dir={tmp_path}"
+        )
+        attempt = Attempt(folder, train=True, starter=server, CUDA_VISIBLE_DEVICES="0", **SAME)
+        assert attempt.process.wait() == 0
+        assert attempt.ended() is None
+
+
 def test_a_fork_has_its_own_environment_output_and_exit_status(server, tmp_path):
     with (tmp_path / "output").open("w") as output:
         process = server.start(command("runs", "show"), output, {**os.environ, "SEGSWEEP_RUNS": "of its own"})
