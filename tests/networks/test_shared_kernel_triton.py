@@ -29,7 +29,6 @@ in_triton = pytest.mark.skipif(
 RATES, CHANNELS, EPS = (2, 30, 2), 5, 1e-5
 SIZE = (1, 5, 7) if DEVICE == "cpu" else (2, 33, 29)  # 35 pixels: a whole tile and a part
 TOLERANCE = {torch.float32: 2e-6, torch.bfloat16: 1e-2}
-each_type = pytest.mark.parametrize("kind", TOLERANCE, ids=str)
 
 
 @pytest.fixture(autouse=True)
@@ -41,14 +40,11 @@ def random(*shape: int, kind: torch.dtype = torch.float64) -> torch.Tensor:
     return torch.randn(shape).to(DEVICE, kind)
 
 
-def reference_maps(taps: torch.Tensor, rates) -> torch.Tensor:
-    """The maps as convolutions, in which output channel c has a single weight 1 at tap k of input (k, c)."""
-    channels = taps.shape[-1]
-    kernel = torch.eye(9 * channels).reshape(9, channels, 3, 3, channels).permute(4, 0, 1, 2, 3)
-    kernel = kernel.flatten(1, 2).to(taps)
-    x = taps.flatten(3).permute(0, 3, 1, 2)
-    maps = [F.conv2d(x, kernel, padding=rate, dilation=rate) for rate in rates]
-    return torch.stack(maps).permute(0, 1, 3, 4, 2)
+def reference_maps(x: torch.Tensor, matrices: torch.Tensor, rates) -> torch.Tensor:
+    """The maps [R, B, H, W, D] as convolutions of x [B, H, W, C] with matrices [9·D, C]."""
+    kernel = matrices.unflatten(0, (3, 3, -1)).permute(2, 3, 0, 1)
+    maps = [F.conv2d(x.movedim(-1, 1), kernel, padding=rate, dilation=rate) for rate in rates]
+    return torch.stack(maps).movedim(2, -1)
 
 
 def assert_near(got: torch.Tensor, expected: torch.Tensor, kind: torch.dtype) -> None:
@@ -57,62 +53,67 @@ def assert_near(got: torch.Tensor, expected: torch.Tensor, kind: torch.dtype) ->
 
 
 @in_triton
-def test_product_and_adds_are_the_convolutions():
-    x, kernel = random(2, 3, 5, 7), random(4, 3, 3, 3)
-    taps = torch.einsum("bihw,oikl->bhwklo", x, kernel).flatten(3, 4)
-    expected = torch.stack([F.conv2d(x, kernel, padding=rate, dilation=rate) for rate in (1, 4)])
-    torch.testing.assert_close(op.shift_add(taps, (1, 4)).permute(0, 1, 4, 2, 3), expected)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_maps_and_their_gradients_are_those_of_convolutions(batch):
+    x, matrices = random(batch, 5, 7, 3).requires_grad_(), random(9 * 4, 3).requires_grad_()
+    expected = reference_maps(x, matrices, (1, 3, 40))
+    maps, mean, _ = op.shared_maps(x.detach(), matrices.detach(), (1, 3, 40), False)
+    torch.testing.assert_close(maps, expected.detach())
+    assert len(mean) == 0
+    gradients = random(*maps.shape)
+    found = op.shared_maps_backward(gradients, x.detach(), matrices.detach(), (1, 3, 40))
+    torch.testing.assert_close(found, torch.autograd.grad(expected, (x, matrices), gradients))
 
 
-@in_triton
-@each_type
-def test_adds_and_their_adjoint(kind):
-    taps = random(*SIZE, 9, CHANNELS, kind=kind)
-    exact = taps.double().requires_grad_()
-    expected = reference_maps(exact, RATES)
-    maps = op.shift_add(taps, RATES)
-    assert maps.dtype == kind
-    assert_near(maps, expected, kind)
-    gradients = random(*maps.shape, kind=kind)
-    (expected_gradient,) = torch.autograd.grad(expected, exact, gradients.double())
-    assert_near(op.shift_add_backward(gradients, RATES), expected_gradient, kind)
+@pytest.mark.parametrize(
+    ("shape", "rates"), [((16, 33, 33), 5), ((16, 33, 33), 2), ((1, 8, 8), 1), ((3, 5, 7), 20)]
+)
+def test_tap_maps_that_exist_at_a_time_are_no_larger_than_the_maps(shape, rates):
+    batch, height, width = shape
+    cut = op.parts(shape, rates)
+    assert cut.step % (height * width) == 0
+    assert 9 * cut.step <= max(rates * batch, 9) * height * width
+    assert cut.stop == batch * height * width
 
 
 @in_triton
 @pytest.mark.parametrize("fuse", [True, False])
 def test_inference_is_relu_of_scaled_maps(fuse):
-    taps = random(*SIZE, 9, CHANNELS, kind=torch.float32)
-    scale, bias = random(2, len(RATES), CHANNELS, kind=torch.float32)
-    maps = reference_maps(taps.double(), RATES)
+    x, matrices = random(*SIZE, 3), random(9 * CHANNELS, 3)
+    scale, bias = random(2, len(RATES), CHANNELS)
+    maps = reference_maps(x, matrices, RATES)
     expected = F.relu(maps * scale[:, None, None, None] + bias[:, None, None, None])
-    got = op.shift_add_inference(taps, RATES, scale, bias, fuse)
-    assert_near(got, expected.sum(0) if fuse else expected, torch.float32)
+    got = op.shared_inference(x, matrices, RATES, scale, bias, fuse)
+    torch.testing.assert_close(got, expected.sum(0) if fuse else expected)
 
 
 @in_triton
 @pytest.mark.parametrize(("kind", "fuse"), [(torch.float32, True), (torch.bfloat16, False)], ids=str)
 def test_training_is_batch_norm_and_relu(kind, fuse):
-    taps = random(*SIZE, 9, CHANNELS, kind=kind).requires_grad_()
+    """Of the maps as they are stored: their own rounding is not of this step."""
+    x, matrices = random(*SIZE, 3, kind=kind), random(9 * CHANNELS, 3, kind=kind)
+    maps, mean, var = op.shared_maps(x, matrices, RATES, True)
+    assert_near(maps, reference_maps(x.double(), matrices.double(), RATES), kind)
     weight, bias = (random(len(RATES), CHANNELS, kind=torch.float32).requires_grad_() for _ in range(2))
-    output, mean, var = norm.shared_norm_relu(taps, weight, bias, EPS, RATES, fuse)
+    leaves = (maps.requires_grad_(), weight, bias)
+    output = norm.NormaliseReluSum.apply(maps, mean, var, weight, bias, EPS, fuse)
     gradient = random(*output.shape, kind=kind)
     output.backward(gradient)
 
-    exact = [leaf.detach().double().requires_grad_() for leaf in (taps, weight, bias)]
-    maps = reference_maps(exact[0], RATES)
+    exact = [leaf.detach().double().requires_grad_() for leaf in leaves]
     expected = torch.stack(
         [
             F.relu(F.batch_norm(m.movedim(-1, 1), None, None, w, b, training=True, eps=EPS)).movedim(1, -1)
-            for m, w, b in zip(maps, *exact[1:], strict=True)
+            for m, w, b in zip(*exact, strict=True)
         ]
     )
     expected = expected.sum(0) if fuse else expected
     expected.backward(gradient.double())
     assert output.dtype == kind
     assert_near(output, expected, kind)
-    assert_near(mean, maps.mean((1, 2, 3)), kind)
-    assert_near(var, maps.var((1, 2, 3), correction=0), kind)
-    for leaf, exact_leaf in zip((taps, weight, bias), exact, strict=True):
+    assert_near(mean, exact[0].mean((1, 2, 3)), torch.float32)
+    assert_near(var, exact[0].var((1, 2, 3), correction=0), torch.float32)
+    for leaf, exact_leaf in zip(leaves, exact, strict=True):
         assert leaf.grad.dtype == leaf.dtype
         assert_near(leaf.grad, exact_leaf.grad, kind)
 
@@ -150,62 +151,54 @@ def test_the_layer_is_that_of_branches(on_gpu, mode, fuse):
 @in_triton
 def test_variance_of_maps_far_from_zero():
     """E[x²] − E[x]² has no digit left in float32 at a mean of 10⁴ deviations; combined tiles keep some."""
-    taps = random(*SIZE, 9, CHANNELS, kind=torch.float32)
-    taps[..., 4, :] += 1e4
-    maps, _, var = op.shift_add_statistics(taps, (40,))
-    expected = maps.double().var((1, 2, 3), correction=0)
-    torch.testing.assert_close(var.double(), expected, rtol=1e-3, atol=0)
+    x, matrices = random(3, 5, 9, 1, kind=torch.float32) + 1e4, torch.ones(9, 1, device=DEVICE)
+    maps, _, var = op.shared_maps(x, matrices, (40, 40), True)
+    torch.testing.assert_close(var.double(), maps.double().var((1, 2, 3), correction=0), rtol=1e-3, atol=0)
 
 
 @in_triton
 def test_a_value_that_is_not_a_number_stays():
-    taps = random(1, 3, 3, 9, CHANNELS, kind=torch.float32)
-    taps[0, 0, 0, 4, 0] = torch.nan
-    ones = torch.ones(1, CHANNELS, device=DEVICE)
-    assert op.shift_add_inference(taps, (9,), ones, ones, True)[0, 0, 0, 0].isnan()
-    assert norm.shared_norm_relu(taps, ones, ones, EPS, (9,), True)[0][..., 0].isnan().all()
+    x, matrices = torch.full((1, 3, 3, 1), torch.nan, device=DEVICE), torch.ones(9, 1, device=DEVICE)
+    ones = torch.ones(1, 1, device=DEVICE)
+    assert op.shared_inference(x, matrices, (9,), ones, ones, True).isnan().all()
+    maps = op.shared_maps(x, matrices, (9,), True)
+    assert norm.normalise_relu_sum(*maps, ones, ones, EPS, True).isnan().all()
 
 
 @in_triton
-def test_a_second_derivative_is_refused():
-    taps = random(1, 1, 1, 9, 1, kind=torch.float32).requires_grad_()
-    ones = torch.ones(1, 1, device=DEVICE)
-    output, *_ = norm.shared_norm_relu(taps, ones, ones, EPS, (1,), True)
+def test_a_second_derivative_is_refused(on_gpu):
+    layer = SharedAtrousConv(1, 1, (1,), "sum", "shared").to(DEVICE)
     with pytest.raises(RuntimeError, match="second derivative"):
-        torch.autograd.grad(output.sum(), taps, create_graph=True)
+        torch.autograd.grad(
+            layer(torch.ones(2, 1, 1, 1, device=DEVICE))[0].sum(), layer.kernel, create_graph=True
+        )
 
 
 @in_triton
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # by torch's compiler
-def test_compiles_to_one_graph():
-    def step(taps, weight, bias):
-        output, mean, var = norm.shared_norm_relu(taps.sin(), weight, bias, EPS, RATES, True)
-        return output.square(), mean, var
-
+def test_compiles_to_one_graph(on_gpu):
+    layer = SharedAtrousConv(3, CHANNELS, RATES, "sum", "shared").to(DEVICE)
+    x = random(*SIZE, 3, kind=torch.float32).movedim(-1, 1)
     results = []
-    leaves = [
-        random(*SIZE, 9, CHANNELS, kind=torch.float32),
-        *random(2, len(RATES), CHANNELS, kind=torch.float32),
-    ]
-    for run in (step, torch.compile(step, fullgraph=True, backend="aot_eager")):
-        inputs = [leaf.clone().requires_grad_() for leaf in leaves]
-        outputs = run(*inputs)
-        results.append([*outputs, *torch.autograd.grad(outputs[0].sum(), inputs)])
+    for network in (copy.deepcopy(layer), torch.compile(layer, fullgraph=True, backend="aot_eager")):
+        leaf = x.clone().requires_grad_()
+        (output,) = network(leaf)
+        gradients = torch.autograd.grad(output.square().sum(), [leaf, *network.parameters()])
+        results.append([output, *gradients, *network.buffers()])
     torch.testing.assert_close(*results, rtol=0, atol=0)
 
 
 @in_triton
 @pytest.mark.slow
 def test_operators_keep_torchs_rules():
-    taps = random(1, 2, 3, 9, 2, kind=torch.float32)
+    x, matrices = random(2, 2, 3, 3, kind=torch.float32), random(18, 3, kind=torch.float32)
     scale, bias = random(2, 2, 2, kind=torch.float32)
-    maps, mean, var = op.shift_add_statistics(taps, (1, 2))
+    maps, mean, var = op.shared_maps(x, matrices, (1, 2), True)
     cases = {
-        op.shift_add: (taps, (1, 2)),
-        op.shift_add_backward: (maps, (1, 2)),
-        op.shift_add_inference: (taps, (1, 2), scale, bias, True),
-        op.shift_add_statistics: (taps, (1, 2)),
+        op.shared_maps: (x, matrices, (1, 2), True),
+        op.shared_maps_backward: (maps, x, matrices, (1, 2)),
+        op.shared_inference: (x, matrices, (1, 2), scale, bias, True),
         norm.normalise_relu_sum: (maps, mean, var, scale, bias, EPS, True),
         norm.normalise_relu_sum_backward: (maps[0], maps, mean, var, scale, bias, EPS),
     }

@@ -12,32 +12,43 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsweep.networks.shared_kernel_norm import refuse_second_derivative, shared_norm_relu
-from segsweep.networks.shared_kernel_triton import shift_add, shift_add_backward, shift_add_inference
+from segsweep.networks.shared_kernel_norm import NormaliseReluSum, refuse_second_derivative
+from segsweep.networks.shared_kernel_triton import shared_inference, shared_maps, shared_maps_backward
 
 
-def tap_maps(x: Tensor, kernel: Tensor) -> Tensor:
-    """[B, C, H, W] and [D, C, 3, 3] → [B, H, W, 9, D]: x times the kernel's nine matrices, in x's type."""
-    x = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
+def operands(x: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """[B, C, H, W] and [D, C, 3, 3] → x as [B, H, W, C], the kernel as matrices [9·D, C] in x's type."""
     # One copy that casts and reorders.
     matrices = kernel.permute(2, 3, 0, 1).to(x.dtype, memory_format=torch.contiguous_format)
-    return F.linear(x, matrices.flatten(0, 2)).view(*x.shape[:-1], 9, -1)
+    return x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1), matrices.flatten(0, 2)
 
 
-class ShiftAdd(torch.autograd.Function):
-    """Taps [B, H, W, 9, D] → maps [R, B, H, W, D]; nothing is kept."""
+class SharedMaps(torch.autograd.Function):
+    """x [B, C, H, W] and kernel [D, C, 3, 3] → maps [R, B, H, W, D], and on request their statistics [R, D].
 
-    @staticmethod
-    def forward(ctx: Any, taps: Tensor, rates: Sequence[int]) -> Tensor:
-        """Shift and add."""
-        ctx.rates = rates
-        return shift_add(taps, rates)
+    The statistics have no gradient of their own: who normalises with them adds it to that of the maps.
+    """
 
     @staticmethod
-    def backward(ctx: Any, gradients: Tensor) -> tuple[Tensor, None]:
-        """Shift back and add."""
+    def forward(
+        ctx: Any, x: Tensor, kernel: Tensor, rates: Sequence[int], statistics: bool
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Keep no tap maps."""
+        rows, matrices = operands(x, kernel)
+        ctx.rates, ctx.dtype = rates, kernel.dtype
+        ctx.save_for_backward(rows, matrices)
+        maps, mean, var = shared_maps(rows, matrices, rates, statistics)
+        ctx.mark_non_differentiable(mean, var)
+        return maps, mean, var
+
+    @staticmethod
+    def backward(ctx: Any, gradients: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """Shift back, add and multiply back."""
         refuse_second_derivative()
-        return shift_add_backward(gradients, ctx.rates), None
+        rows, matrices = ctx.saved_tensors
+        of_x, of_matrices = shared_maps_backward(gradients, rows, matrices, ctx.rates)
+        of_kernel = of_matrices.view(3, 3, -1, of_x.shape[-1]).permute(2, 3, 0, 1)
+        return of_x.permute(0, 3, 1, 2), of_kernel.to(ctx.dtype), None, None
 
 
 def gpu_maps(
@@ -50,12 +61,12 @@ def gpu_maps(
     if all(map(takes_batch_statistics, norms)) and x[:, 0].numel() > 1:
         maps = trained(x, kernel, rates, norms, fuse_sum)
     elif torch.is_grad_enabled() or not all(map(is_affine, norms)):
-        shifted = ShiftAdd.apply(tap_maps(x, kernel), rates)  # type: ignore[no-untyped-call]
+        shifted, _, _ = SharedMaps.apply(x, kernel, rates, False)  # type: ignore[no-untyped-call]
         shifted = shifted.permute(0, 1, 4, 2, 3)
         found = [F.relu(norm(map), inplace=True) for norm, map in zip(norms, shifted, strict=True)]
         return [reduce(torch.add, found)] if fuse_sum else found
     else:
-        maps = shift_add_inference(tap_maps(x, kernel), rates, *folded(norms), fuse_sum)
+        maps = shared_inference(*operands(x, kernel), rates, *folded(norms), fuse_sum)
     return list(maps.view(-1, *maps.shape[-4:]).permute(0, 1, 4, 2, 3))
 
 
@@ -75,8 +86,9 @@ def trained(
 ) -> Tensor:
     """Normalise with the batch's statistics, and update the running ones as `F.batch_norm` does."""
     weight, bias = torch.stack(of_each(norms, "weight")), torch.stack(of_each(norms, "bias"))
-    # No name for the tap maps: they are freed as soon as they are added.
-    maps, mean, var = shared_norm_relu(tap_maps(x, kernel), weight, bias, norms[0].eps, rates, fuse_sum)
+    maps, mean, var = SharedMaps.apply(x, kernel, rates, True)  # type: ignore[no-untyped-call]
+    arguments = weight, bias, norms[0].eps, fuse_sum
+    output: Tensor = NormaliseReluSum.apply(maps, mean, var, *arguments)  # type: ignore[no-untyped-call]
     count = x[:, 0].numel()
     with torch.no_grad():
         # One launch for all rates each.
@@ -84,7 +96,7 @@ def trained(
         for name, batch in (("running_mean", mean), ("running_var", var * (count / (count - 1)))):
             running = of_each(norms, name)
             torch._foreach_lerp_(running, batch.to(running[0].dtype).unbind(), norms[0].momentum or 0.0)
-    return maps
+    return output
 
 
 def of_each(norms: Sequence[nn.BatchNorm2d], name: str) -> list[Tensor]:

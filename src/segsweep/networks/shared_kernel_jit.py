@@ -8,7 +8,7 @@ batch or map size compiles anew. Offsets are int64, since a large map's taps are
 import triton
 import triton.language as tl
 
-SIZES = ["N", "H", "W", "tiles"]  # not specialised
+SIZES = ["N", "H", "W", "first", "end", "row", "tiles", "step", "per"]  # not specialised
 FLOAT32, FLOAT64 = tl.float32, tl.float64
 
 
@@ -61,39 +61,41 @@ def sum_taps(at, centre, live, y, x, H, W, C: tl.constexpr, rate: tl.constexpr):
 
 @triton.jit(do_not_specialize=SIZES)
 def shift_add(
-    taps, maps, means, squares, N, H, W, C: tl.constexpr, RATES: tl.constexpr, TYPE: tl.constexpr,
-    PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
+    taps, maps, means, squares, N, H, W, first, end, row, tiles, C: tl.constexpr, RATES: tl.constexpr,
+    TYPE: tl.constexpr, PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
-    """Add shifted taps to maps; with `means`, also give each tile's mean and Σ (value − mean)² [R, tiles, C].
+    """Add the shifted taps of the pixels from `first` to `end`, whole images, to these pixels of the maps.
 
-    Statistics are those of the maps as stored, so that they fit what is normalised with them.
+    With `means`, also give each tile's mean and Σ (value − mean)² [R, tiles, C], from row `row` on. They are
+    those of the maps as stored, so that they fit what is normalised with them.
     """
     block = tl.program_id(0)
-    pixels, channels, live = tile(block, N, C, PIXELS, CHANNELS)
+    pixels, channels, live = tile(block, end - first, C, PIXELS, CHANNELS)
     y, x = pixels // W % H, pixels % W
     at = taps + offsets(pixels, channels, 9 * C)
+    to = maps + offsets(first + pixels, channels, C)
     centre = tl.load(at + 4 * C, mask=live, other=0.0).to(TYPE)
     for i in tl.static_range(len(RATES)):
         value = sum_taps(at, centre, live, y, x, H, W, C, RATES[i]).to(maps.dtype.element_ty)
-        tl.store(maps + layer(i, N, C) + offsets(pixels, channels, C), value, mask=live)
+        tl.store(to + layer(i, N, C), value, mask=live)
         if means is not None:
-            count = tl.minimum(N - block * PIXELS, PIXELS).to(TYPE)
+            count = tl.minimum(end - first - block * PIXELS, PIXELS).to(TYPE)
             mean = tl.sum(value.to(TYPE), 0) / count
             deviation = tl.where(live, value.to(TYPE) - mean[None, :], 0.0)
-            row = (tl.num_programs(0) * i + block) * C + channels
-            tl.store(means + row, mean, mask=channels < C)
-            tl.store(squares + row, tl.sum(deviation * deviation, 0), mask=channels < C)
+            place = (tiles * i + row + block) * C + channels
+            tl.store(means + place, mean, mask=channels < C)
+            tl.store(squares + place, tl.sum(deviation * deviation, 0), mask=channels < C)
 
 
 @triton.jit(do_not_specialize=SIZES)
 def shift_add_backward(
-    gradients, taps, N, H, W, C: tl.constexpr, RATES: tl.constexpr, TYPE: tl.constexpr,
+    gradients, taps, N, H, W, first, end, C: tl.constexpr, RATES: tl.constexpr, TYPE: tl.constexpr,
     PIXELS: tl.constexpr, CHANNELS: tl.constexpr,
 ):  # fmt: skip
     """Add the maps' gradients, shifted back, to the taps': the adjoint of `shift_add`, as a gather."""
-    pixels, channels, live = tile(tl.program_id(0), N, C, PIXELS, CHANNELS)
+    pixels, channels, live = tile(tl.program_id(0), end - first, C, PIXELS, CHANNELS)
     y, x = pixels // W % H, pixels % W
-    at = gradients + offsets(pixels, channels, C)
+    at = gradients + offsets(first + pixels, channels, C)
     to = taps + offsets(pixels, channels, 9 * C)
     for k in tl.static_range(9):
         total = tl.full([PIXELS, CHANNELS], 0.0, TYPE)
@@ -129,20 +131,20 @@ def shift_add_inference(
 
 @triton.jit(do_not_specialize=SIZES)
 def combine_statistics(
-    means, squares, mean, var, tiles, N, C: tl.constexpr, TYPE: tl.constexpr, PIXELS: tl.constexpr,
-    CHANNELS: tl.constexpr, ROWS: tl.constexpr,
+    means, squares, mean, var, N, tiles, step, per, C: tl.constexpr, TYPE: tl.constexpr,
+    PIXELS: tl.constexpr, CHANNELS: tl.constexpr, ROWS: tl.constexpr,
 ):  # fmt: skip
     """Combine the tiles' statistics of rate program_id(0) as Chan, Golub and LeVeque (1979) do."""
     rate = tl.program_id(0)
     channels = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     total = tl.full([ROWS, CHANNELS], 0.0, TYPE)
     for start in range(0, tiles, ROWS):
-        count, at, live = tile_rows(start, rate, tiles, channels, N, C, PIXELS, ROWS)
+        count, at, live = tile_rows(start, rate, channels, N, tiles, step, per, C, PIXELS, ROWS)
         total += count.to(TYPE) * tl.load(means + at, mask=live, other=0.0)
     whole = tl.sum(total, 0) / N.to(TYPE)
     total = tl.full([ROWS, CHANNELS], 0.0, TYPE)
     for start in range(0, tiles, ROWS):
-        count, at, live = tile_rows(start, rate, tiles, channels, N, C, PIXELS, ROWS)
+        count, at, live = tile_rows(start, rate, channels, N, tiles, step, per, C, PIXELS, ROWS)
         deviation = tl.load(means + at, mask=live, other=0.0) - whole[None, :]
         total += tl.load(squares + at, mask=live, other=0.0) + count.to(TYPE) * deviation * deviation
     tl.store(mean + rate * C + channels, whole, mask=channels < C)
@@ -150,12 +152,18 @@ def combine_statistics(
 
 
 @triton.jit
-def tile_rows(start, rate, tiles, channels, N, C: tl.constexpr, PIXELS: tl.constexpr, ROWS: tl.constexpr):
-    """Return the pixels of ROWS tiles [ROWS, 1], and where their statistics are [ROWS, Q], if they exist."""
+def tile_rows(
+    start, rate, channels, N, tiles, step, per, C: tl.constexpr, PIXELS: tl.constexpr, ROWS: tl.constexpr
+):  # fmt: skip
+    """Return the pixels of ROWS tiles [ROWS, 1], and where their statistics are [ROWS, Q], if they exist.
+
+    Every `step` pixels have `per` tiles, the last of which may be a part of one.
+    """
     rows = start + tl.arange(0, ROWS)
-    count = tl.where(rows < tiles, tl.minimum(N - rows * PIXELS, PIXELS), 0)
+    end = tl.minimum((rows // per + 1) * step, N)
+    count = tl.minimum(end - rows // per * step - rows % per * PIXELS, PIXELS)
     at = (rate * tiles + rows)[:, None] * C + channels[None, :]
-    return count[:, None], at, (rows < tiles)[:, None] & (channels < C)[None, :]
+    return tl.where(rows < tiles, count, 0)[:, None], at, (rows < tiles)[:, None] & (channels < C)[None, :]
 
 
 @triton.jit

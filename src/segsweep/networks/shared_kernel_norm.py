@@ -1,10 +1,8 @@
 """BatchNorm, ReLU and sum over rates of the shared product's maps in training on a GPU, and their gradients.
 
-Two steps for autograd, so that no tap map is kept and the maps are freed before the taps' gradient is made:
-taps → maps with their statistics, and maps → outputs.
+This is a step of its own for autograd: the maps are freed before the gradients of their tap maps are made.
 """
 
-from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -17,8 +15,6 @@ from segsweep.networks.shared_kernel_triton import (
     launch,
     launch_tiles,
     operator,
-    shift_add_backward,
-    shift_add_statistics,
 )
 
 STEPS = 8  # tiles whose gradients one program sums
@@ -73,23 +69,6 @@ def refuse_second_derivative() -> None:
         raise RuntimeError("KSAC's Triton kernels have no second derivative: set head.impl=branches")
 
 
-class Statistics(torch.autograd.Function):
-    """Taps → maps, mean and variance; the gradient of the statistics comes with that of the maps."""
-
-    @staticmethod
-    def forward(ctx: Any, taps: Tensor, rates: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Keep nothing but the rates."""
-        ctx.rates = rates
-        maps, mean, var = shift_add_statistics(taps, rates)
-        ctx.mark_non_differentiable(mean, var)
-        return maps, mean, var
-
-    @staticmethod
-    def backward(ctx: Any, gradients: Tensor, *_: Tensor) -> tuple[Tensor, None]:
-        """Shift back and add."""
-        return shift_add_backward(gradients, ctx.rates), None
-
-
 class NormaliseReluSum(torch.autograd.Function):
     """Maps and their statistics → outputs; ReLU's mask is computed again from the maps."""
 
@@ -116,18 +95,3 @@ class NormaliseReluSum(torch.autograd.Function):
         maps, mean, var, weight, bias = ctx.saved_tensors
         gradients, sums = normalise_relu_sum_backward(gradient, maps, mean, var, weight, bias, ctx.eps)
         return gradients, None, None, sums[1].to(weight.dtype), sums[0].to(weight.dtype), None, None
-
-
-def shared_norm_relu(
-    taps: Tensor, weight: Tensor, bias: Tensor, eps: float, rates: Sequence[int], fuse_sum: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ReLU(BatchNorm_r(map_r)) with batch statistics, and these: mean and biased variance [R, C].
-
-    `taps` are [B, H, W, 9, C], `weight` and `bias` [R, C]. The output is the sum over rates [B, H, W, C] if
-    `fuse_sum`, else [R, B, H, W, C]. Gradients are those of the output; the statistics have none. The caller
-    should keep no reference to `taps`, nine maps: they are not needed again.
-    """
-    maps, mean, var = Statistics.apply(taps, rates)  # type: ignore[no-untyped-call]
-    del taps
-    output = NormaliseReluSum.apply(maps, mean, var, weight, bias, eps, fuse_sum)  # type: ignore[no-untyped-call]
-    return output, mean, var

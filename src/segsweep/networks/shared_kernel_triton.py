@@ -1,9 +1,9 @@
 """KSAC's shared product on a GPU: the adds of its tap maps in Triton, as operators that torch.compile knows.
 
-The tap maps T [B, H, W, 9, C] are the product of features and kernel, one map for each tap: tap k = 3·row +
-column is read at (y + (row − 1)·r, x + (column − 1)·r). For each of R atrous rates r, these nine are added,
-those outside the map left out: maps [R, B, H, W, C], channels last. Sums are float32 (float64 for float64),
-in a fixed order and without atomics, so that a repetition gives the same bits.
+x [B, H, W, C] times the kernel's nine matrices gives its tap maps [B, H, W, 9, D]: tap k = 3·row + column
+is read at (y + (row − 1)·r, x + (column − 1)·r). For each of R atrous rates r these nine are added, those
+outside the map left out: maps [R, B, H, W, D]. Sums are float32 (float64 for float64), in a fixed order and
+without atomics, so that a repetition gives the same bits.
 
 Triton is imported by the first call, with `shared_kernel_jit`: not every machine has it.
 """
@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,80 +92,108 @@ def launch_tiles(
     launch(kernel, tensors, (-(-count // pixels), shape[-1]), N=count, PIXELS=pixels, **arguments)
 
 
-def launch_adds(
-    kernel: str,
-    shape: Sequence[int],
-    tensors: Sequence[Tensor | None],
-    rates: Sequence[int],
-    **arguments: Any,
-) -> None:
-    """Run a kernel of shifted adds on all tiles of maps of this shape."""
-    launch_tiles(kernel, shape, tensors, H=shape[-3], W=shape[-2], RATES=tuple(rates), **arguments)
+def multiply(x: Tensor, matrices: Tensor) -> Tensor:
+    """[B, H, W, C] times nine matrices [9·D, C] → the tap maps [B, H, W, 9·D]."""
+    if x.dtype != torch.float32:
+        return F.linear(x, matrices)
+    # As a convolution, so that float32 has the precision (TF32) of the convolutions that this replaces.
+    return F.conv2d(x.permute(0, 3, 1, 2), matrices[:, :, None, None]).permute(0, 2, 3, 1).contiguous()
 
 
-def new_maps(taps: Tensor, rates: Sequence[int]) -> Tensor:
-    """Allocate the maps of these tap maps."""
-    batch, height, width, _, channels = taps.shape
-    return taps.new_empty(len(rates), batch, height, width, channels)
+def parts(shape: Sequence[int], rates: int) -> range:
+    """Cut B·H·W pixels into some whole images each, whose tap maps are no larger than the R maps of all.
+
+    Training then needs no more memory than with a convolution for each rate.
+    """
+    batch, height, width = shape
+    number = -(-batch // max(1, batch * rates // 9))
+    return range(0, batch * height * width, -(-batch // number) * height * width)
+
+
+def new_maps(
+    x: Tensor, matrices: Tensor, rates: Sequence[int], statistics: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Allocate the maps, and mean and variance in the type of sums, which have no rows if not wanted."""
+    channels, kind = len(matrices) // 9, torch.float64 if x.dtype == torch.float64 else torch.float32
+    mean = x.new_empty(len(rates) if statistics else 0, channels, dtype=kind)
+    return x.new_empty(len(rates), *x.shape[:3], channels), mean, torch.empty_like(mean)
 
 
 @operator(new_maps)
-def shift_add(taps: Tensor, rates: Sequence[int]) -> Tensor:
-    """[B, H, W, 9, C] → [R, B, H, W, C], each the sum of the nine tap maps, shifted by that rate."""
-    maps = new_maps(taps, rates)
-    launch_adds("shift_add", maps.shape, (taps.contiguous(), maps, None, None), rates)
-    return maps
+def shared_maps(
+    x: Tensor, matrices: Tensor, rates: Sequence[int], statistics: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x [B, H, W, C] times matrices [9·D, C], shifted and added: maps [R, B, H, W, D], one for each rate.
+
+    With `statistics`, also each map's mean and biased variance over B·H·W, BatchNorm's, [R, D].
+    """
+    maps, mean, var = new_maps(x, matrices, rates, statistics)
+    cut, (_, batch, height, width, channels) = parts(x.shape[:3], len(rates)), maps.shape
+    pixels, per = batch * height * width, -(-cut.step // PIXELS)
+    tiles = per * (len(cut) - 1) + -(-(pixels - cut[-1]) // PIXELS)
+    blocks = mean.new_empty(2, len(rates), tiles, channels) if statistics else (None, None)
+    images = torch.split(x.contiguous().flatten(0, 2), cut.step)
+    for i, (first, part) in enumerate(zip(cut, images, strict=True)):
+        taps = multiply(part.view(-1, height, width, x.shape[-1]), matrices)
+        launch(
+            "shift_add", (taps, maps, *blocks), (-(-len(part) // PIXELS), channels),
+            N=pixels, H=height, W=width, first=first, end=first + len(part), row=i * per, tiles=tiles,
+            RATES=tuple(rates), PIXELS=PIXELS,
+        )  # fmt: skip
+    if statistics:
+        sizes = {"N": pixels, "tiles": tiles, "step": cut.step, "per": per, "PIXELS": PIXELS, "ROWS": 128}
+        launch("combine_statistics", (*blocks, mean, var), mean.shape, columns=16, **sizes)
+    return maps, mean, var
 
 
-def new_taps(gradients: Tensor, rates: Sequence[int]) -> Tensor:
-    """Allocate the tap maps of these maps."""
+def new_gradients(
+    gradients: Tensor, x: Tensor, matrices: Tensor, rates: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Allocate the gradients of x and of the matrices."""
+    kind = torch.float64 if x.dtype == torch.float64 else torch.float32
+    return x.new_empty(x.shape), matrices.new_empty(matrices.shape, dtype=kind)
+
+
+@operator(new_gradients)
+def shared_maps_backward(
+    gradients: Tensor, x: Tensor, matrices: Tensor, rates: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of x and of the matrices (in the type of sums), given those of the maps."""
+    of_x, of_matrices = new_gradients(gradients, x, matrices, rates)
     _, batch, height, width, channels = gradients.shape
-    return gradients.new_empty(batch, height, width, 9, channels)
+    cut, gradients = parts(x.shape[:3], len(rates)), gradients.contiguous()
+    pieces = matrices.new_empty(len(cut), *matrices.shape)
+    rows = (torch.split(tensor.flatten(0, 2), cut.step) for tensor in (x.contiguous(), of_x))
+    for first, piece, part, of_part in zip(cut, pieces, *rows, strict=True):
+        taps = matrices.new_empty(len(part), len(matrices))
+        launch(
+            "shift_add_backward", (gradients, taps), (-(-len(part) // PIXELS), channels),
+            N=batch * height * width, H=height, W=width, first=first, end=first + len(part),
+            RATES=tuple(rates), PIXELS=PIXELS,
+        )  # fmt: skip
+        torch.mm(taps, matrices, out=of_part)
+        torch.mm(taps.t(), part, out=piece)
+    return of_x, torch.sum(pieces, 0, dtype=of_matrices.dtype)
 
 
-@operator(new_taps)
-def shift_add_backward(gradients: Tensor, rates: Sequence[int]) -> Tensor:
-    """[R, B, H, W, C] → [B, H, W, 9, C]: the adjoint of `shift_add`, as a gather."""
-    taps = new_taps(gradients, rates)
-    launch_adds("shift_add_backward", gradients.shape, (gradients.contiguous(), taps), rates)
-    return taps
-
-
-def new_outputs(taps: Tensor, rates: Sequence[int], scale: Tensor, bias: Tensor, fuse_sum: bool) -> Tensor:
-    """Allocate what `shift_add_inference` returns."""
-    maps = new_maps(taps, rates if not fuse_sum else rates[:1])
-    return maps[0] if fuse_sum else maps
+def new_outputs(
+    x: Tensor, matrices: Tensor, rates: Sequence[int], scale: Tensor, bias: Tensor, fuse_sum: bool
+) -> Tensor:
+    """Allocate what `shared_inference` returns."""
+    shape = (*x.shape[:3], len(matrices) // 9)
+    return x.new_empty(shape if fuse_sum else (len(rates), *shape))
 
 
 @operator(new_outputs)
-def shift_add_inference(
-    taps: Tensor, rates: Sequence[int], scale: Tensor, bias: Tensor, fuse_sum: bool
+def shared_inference(
+    x: Tensor, matrices: Tensor, rates: Sequence[int], scale: Tensor, bias: Tensor, fuse_sum: bool
 ) -> Tensor:
-    """ReLU(scale[r] · map[r] + bias[r]) with BatchNorm as scale and bias [R, C], in one kernel.
+    """ReLU(scale[r] · map[r] + bias[r]) with BatchNorm as scale and bias [R, D], in the kernel of the adds.
 
-    Return the sum over rates [B, H, W, C] if `fuse_sum`, else [R, B, H, W, C].
+    Return the sum over rates [B, H, W, D] if `fuse_sum`, else [R, B, H, W, D].
     """
-    output = new_outputs(taps, rates, scale, bias, fuse_sum)
-    tensors = (taps.contiguous(), scale.contiguous(), bias.contiguous(), output)
-    launch_adds("shift_add_inference", output.shape, tensors, rates, pixels=FEW_PIXELS, FUSE=fuse_sum)
+    output = new_outputs(x, matrices, rates, scale, bias, fuse_sum)
+    tensors = (multiply(x, matrices), scale.contiguous(), bias.contiguous(), output)
+    sizes = {"H": x.shape[1], "W": x.shape[2], "RATES": tuple(rates), "FUSE": fuse_sum}
+    launch_tiles("shift_add_inference", output.shape, tensors, FEW_PIXELS, **sizes)
     return output
-
-
-def new_statistics(taps: Tensor, rates: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Allocate maps, and mean and variance in the type that sums have."""
-    kind = torch.float64 if taps.dtype == torch.float64 else torch.float32
-    mean = taps.new_empty(len(rates), taps.shape[-1], dtype=kind)
-    return new_maps(taps, rates), mean, torch.empty_like(mean)
-
-
-@operator(new_statistics)
-def shift_add_statistics(taps: Tensor, rates: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-    """`shift_add`, and with it each map's mean and biased variance over B·H·W as BatchNorm's [R, C]."""
-    maps, mean, var = new_statistics(taps, rates)
-    pixels = prod(maps.shape[1:-1])
-    tiles = -(-pixels // PIXELS)
-    means, squares = mean.new_empty(2, len(rates), tiles, mean.shape[-1])
-    launch_adds("shift_add", maps.shape, (taps.contiguous(), maps, means, squares), rates)
-    sizes = {"tiles": tiles, "N": pixels, "PIXELS": PIXELS, "ROWS": 128}
-    launch("combine_statistics", (means, squares, mean, var), mean.shape, columns=16, **sizes)
-    return maps, mean, var
