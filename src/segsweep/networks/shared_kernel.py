@@ -68,7 +68,7 @@ def is_exported() -> bool:
     """Whether the program is for another runtime."""
     if torch.compiler.is_compiling():  # asked first, as the other question would cut a compiled graph in two
         return torch.compiler.is_exporting()
-    return bool(torch._C._is_tracing())
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 def shares_product(x: Tensor, rates: Sequence[int]) -> bool:
