@@ -42,9 +42,8 @@ def report(options: argparse.Namespace, tables: Mapping[str, Sequence[Row]]) -> 
         print("\n".join(markdown(rows)))
     if options.json is None:
         return
-    arguments = _without_json(sys.argv[1:])
     found = {
-        "command": shlex.join(["python", "-m", f"benchmarks.{options.name}", *arguments]),
+        "command": _command(options.name),
         "date": date.today().isoformat(),
         "commit": _commit(),
         "machine": machine(options.device),
@@ -57,13 +56,15 @@ def report(options: argparse.Namespace, tables: Mapping[str, Sequence[Row]]) -> 
     options.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
 
 
-def _without_json(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments that say what was measured; where the result went is no part of it."""
-    kept = list(arguments)
+def _command(name: str) -> str:
+    """Return what was typed; where the result went is no part of it."""
+    kept = sys.argv[1:]
     if "--json" in kept:
         place = kept.index("--json")
         del kept[place : place + 2]
-    return kept
+    threads = os.environ.get("OMP_NUM_THREADS")
+    said = f"OMP_NUM_THREADS={threads} " if threads else ""
+    return said + shlex.join(["python", "-m", f"benchmarks.{name}", *kept])
 
 
 def _commit() -> str | None:

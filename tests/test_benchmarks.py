@@ -54,5 +54,5 @@ def test_a_part_that_hangs_is_stopped_and_named(tmp_path, monkeypatch):
     hanging = gpu.Part("none", seconds=1)
     script = "import time; print('so far', flush=True); time.sleep(60)"
     monkeypatch.setattr(gpu.Part, "command", lambda *_: [sys.executable, "-c", script])
-    row = gpu.run(hanging, tmp_path, "cpu", True, end=float("inf"))
+    row = gpu.run(hanging, tmp_path, "cpu", False, end=float("inf"))
     assert (row["ended"], row["last words"]) == ("stopped after 1 s", "so far")
