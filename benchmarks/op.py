@@ -47,14 +47,14 @@ class Bare(nn.Module):
 def bare_ways(channels: int, width: int, rates: Sequence[int]) -> dict[str, nn.Module]:
     bare = partial(Bare, channels, width)
     return {
-        "one": bare(lambda x, kernel: [F.conv2d(x, kernel, padding=6, dilation=6)]),
+        "one": bare(lambda x, kernel: [F.conv2d(x, kernel, padding=1)]),
         "branches": bare(partial(branches, rates=rates)),
         "shared": bare(partial(shared_atrous_conv2d, rates=rates)),
     }
 
 
 def ways(channels: int, width: int, rates: Sequence[int]) -> dict[str, nn.Module]:
-    found: dict[str, nn.Module] = {"one": conv_bn_relu(channels, width, 3, 6)}
+    found: dict[str, nn.Module] = {"one": conv_bn_relu(channels, width, 3)}
     for impl in ("branches", "shared", "auto"):
         found[impl] = SharedAtrousConv(channels, width, rates, "sum", impl)
     return found

@@ -145,13 +145,14 @@ class SharedAtrousConv(nn.Module):
         x = as_autocast(x).contiguous(memory_format=torch.channels_last)
         weight, taps = self.kernel.to(x.dtype), live_taps(self.rates, *x.shape[2:])
         total = new_map(x, len(weight)).zero_()
-        for images, channels, matrices in pieces(x, weight, taps):
-            multiplied = products(x[images], matrices, taps)
-            scratch = torch.empty_like(multiplied[:, :, :, 0], dtype=total.dtype)
-            for rate, norm in zip(self.rates, self.norms, strict=True):
-                map = add_shifted(multiplied, taps, rate, scratch).permute(0, 3, 1, 2)
-                map = F.relu(normalised(map, norm, channels), inplace=True)
-                total[images, ..., channels] += map.permute(0, 2, 3, 1)
+        for channels, matrices, parts in pieces(x, weight, taps):
+            for images in parts:
+                multiplied = products(x[images], matrices, taps)
+                scratch = torch.empty_like(multiplied[:, :, :, 0], dtype=total.dtype)
+                for rate, norm in zip(self.rates, self.norms, strict=True):
+                    map = add_shifted(multiplied, taps, rate, scratch).permute(0, 3, 1, 2)
+                    map = F.relu(normalised(map, norm, channels), inplace=True)
+                    total[images, ..., channels] += map.permute(0, 2, 3, 1)
         return total.to(x.dtype).permute(0, 3, 1, 2)
 
 

@@ -40,11 +40,15 @@ def live_taps(rates: Sequence[int], height: int, width: int) -> list[int]:
     ]
 
 
+def tap_matrices(weight: Tensor, taps: Sequence[int]) -> Tensor:
+    """Return the matrices [T, D, C] of a kernel [D, C, 3, 3], a view of it if all taps are wanted."""
+    matrices = weight.flatten(2).permute(2, 0, 1)
+    return matrices if len(taps) == 9 else matrices[list(taps)]
+
+
 def as_matrices(weight: Tensor, taps: Sequence[int]) -> Tensor:
     """Return a kernel [D, C, 3, 3] as that of a 1×1 convolution which gives the taps, [T·D, C, 1, 1]."""
-    matrices = weight.flatten(2).permute(2, 0, 1)
-    chosen = matrices if len(taps) == 9 else matrices[list(taps)]
-    return chosen.reshape(-1, weight.shape[1], 1, 1)
+    return tap_matrices(weight, taps).reshape(-1, weight.shape[1], 1, 1)
 
 
 def overlap(offset: int, size: int) -> Region:
@@ -84,8 +88,8 @@ def spread(gradients: Sequence[Tensor], taps: Sequence[int], rates: Sequence[int
     return out
 
 
-def pieces(x: Tensor, weight: Tensor, taps: Sequence[int]) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Yield images, output channels, and these channels' matrices [T·D', C, 1, 1].
+def pieces(x: Tensor, weight: Tensor, taps: Sequence[int]) -> Iterator[tuple[slice, Tensor, list[slice]]]:
+    """Yield output channels, their matrices [T·D', C, 1, 1], and the images to multiply with them at a time.
 
     Their products fill `CHUNK` bytes at most if they can: several images, one, or one and a part of the
     channels.
@@ -93,11 +97,11 @@ def pieces(x: Tensor, weight: Tensor, taps: Sequence[int]) -> Iterator[tuple[sli
     a_channel = len(taps) * x.shape[2] * x.shape[3] * x.element_size()
     parts = -(-len(weight) // max(LEAST_CHANNELS, CHUNK // max(1, a_channel)))
     channels = -(-len(weight) // parts)  # equal ones
-    images = max(1, CHUNK // max(1, channels * a_channel))
-    for one in range(0, len(weight), channels):
-        matrices = as_matrices(weight[one : one + channels], taps)
-        for first in range(0, len(x), images):
-            yield slice(first, first + images), slice(one, one + channels), matrices
+    step = max(1, CHUNK // max(1, channels * a_channel))
+    images = [slice(first, first + step) for first in range(0, len(x), step)]
+    for first in range(0, len(weight), channels):
+        own = slice(first, first + channels)
+        yield own, as_matrices(weight[own], taps), images
 
 
 def products(x: Tensor, matrices: Tensor, taps: Sequence[int]) -> Tensor:
@@ -130,10 +134,11 @@ class SharedProduct(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.rates, ctx.taps = rates, live_taps(rates, *x.shape[2:])
         maps = [new_map(x, len(weight)) for _ in rates]
-        for images, channels, matrices in pieces(x, weight, ctx.taps):
-            multiplied = products(x[images], matrices, ctx.taps)
-            for out, rate in zip(maps, rates, strict=True):
-                add_shifted(multiplied, ctx.taps, rate, out[images, ..., channels])
+        for channels, matrices, parts in pieces(x, weight, ctx.taps):
+            for images in parts:
+                multiplied = products(x[images], matrices, ctx.taps)
+                for out, rate in zip(maps, rates, strict=True):
+                    add_shifted(multiplied, ctx.taps, rate, out[images, ..., channels])
         return tuple(out.to(x.dtype).permute(0, 3, 1, 2) for out in maps)
 
     @staticmethod
@@ -142,20 +147,26 @@ class SharedProduct(torch.autograd.Function):
         """Return the gradients of x and of the kernel."""
         x, weight = ctx.saved_tensors
         wants = list(ctx.needs_input_grad[:2])
-        of_x = torch.zeros_like(x, dtype=exact(x))
-        of_taps = x.new_zeros(9, *weight.shape[:2], dtype=exact(x))
-        for images, channels, matrices in pieces(x, weight, ctx.taps):
-            own = [gradient[images, channels].permute(0, 2, 3, 1) for gradient in gradients]
-            of_products = spread(own, ctx.taps, ctx.rates).flatten(3).permute(0, 3, 1, 2).to(x.dtype)
-            part, of_matrices = multiply_back(of_products, x[images], matrices, wants)
-            if part is not None:
-                of_x[images] += part
+        of_x, of_weight = torch.empty_like(x, dtype=exact(x)), torch.zeros_like(weight)
+        for channels, matrices, parts in pieces(x, weight, ctx.taps):
+            of_matrices: Tensor | None = None
+            for images in parts:
+                own = [gradient[images, channels].permute(0, 2, 3, 1) for gradient in gradients]
+                of_products = spread(own, ctx.taps, ctx.rates).flatten(3).permute(0, 3, 1, 2).to(x.dtype)
+                part_x, part = multiply_back(of_products, x[images], matrices, wants)
+                if part_x is not None:
+                    of_x[images] = part_x if channels.start == 0 else of_x[images] + part_x
+                if part is not None:
+                    of_matrices = part.to(exact(x)) if of_matrices is None else of_matrices.add_(part)
             if of_matrices is not None:
-                parts = of_matrices.view(len(ctx.taps), -1, x.shape[1])
-                for tap, of_tap in zip(ctx.taps, parts, strict=True):
-                    of_taps[tap, channels] += of_tap
-        of_weight = of_taps.permute(1, 2, 0).reshape(weight.shape)
-        return of_x.to(x.dtype) if wants[0] else None, of_weight.to(x.dtype) if wants[1] else None, None
+                put_taps(of_weight[channels], ctx.taps, of_matrices)
+        return of_x.to(x.dtype) if wants[0] else None, of_weight if wants[1] else None, None
+
+
+def put_taps(weight: Tensor, taps: Sequence[int], matrices: Tensor) -> None:
+    """Write matrices [T·D, C, 1, 1] where they belong in a kernel [D, C, 3, 3]."""
+    places = weight.flatten(2).permute(2, 0, 1)
+    places[slice(None) if len(taps) == 9 else list(taps)] = matrices.view(len(taps), *weight.shape[:2])
 
 
 def multiply_back(
