@@ -8,8 +8,11 @@ import yaml
 from segsweep.errors import UserError
 from segsweep.profiling import latency
 from segsweep.reports.findings import network_costs as costs
+from segsweep.reports.findings.assemble import Wish, findings
 from segsweep.reports.findings.members import configurations
 from segsweep.reports.findings.protocols import entries
+from segsweep.reports.writers.flat_rows import flat_rows
+from segsweep.reports.writers.text_table import text_tables
 from tests.support.inside import planned
 
 SMALL = ("head.width=16", "size=[48,64]")
@@ -59,6 +62,15 @@ def test_nothing_is_timed_unless_asked(rows, timed):
     found = costs.network_costs(rows)
     assert (timed, found.latency_ms, found.timed, found.notes) == ([], {}, None, [])
     assert len(found.params) == 3
+
+
+def test_a_report_has_it_in_every_form(runs, timed):
+    report = findings(runs, Wish(latency="cpu"))
+    assert [row.latency_ms for row in report.rows] == [1, 1, 2]
+    assert [row["latency_ms"] for row in flat_rows(report)] == [1, 1, 2]
+    (table,) = text_tables(report)
+    assert [line["latency (ms)"] for line in table.flat()] == ["1.00", "1.00", "2.00"]
+    assert f"Latency: {report.timed}." in report.notes
 
 
 def test_too_many_networks_are_a_note(rows, timed, monkeypatch):

@@ -204,6 +204,8 @@ def test_a_query_chooses_and_a_wrong_one_says_what_there_is(runs, capsys):
         (["baseline=head=ksac"], "2 configurations (head.rates is [6,12], [1,6]); add what chooses one"),
         (["deadbeef"], "deadbeef: no run here has an id that begins so"),
         (["mixed=maybe"], "mixed=maybe: expected true or false"),
+        (["latency=tpu"], "latency=tpu: expected auto, cpu, cuda or cuda:N"),
+        (["latency=cuda:99"], "use latency=cpu"),
         (["head.rates=[1,6]"], "no tested run there: 0 of 1 configuration done"),
     ]:
         reported(runs, *arguments, status=2)

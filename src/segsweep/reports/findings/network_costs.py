@@ -58,7 +58,8 @@ def network_costs(rows: Sequence[Entry], device: str | None = None) -> Costs:
         try:
             number, operations = _count(network)
         except Exception as error:  # a user's own class may raise anything
-            notes.append(f"MACs of {network.run.id} are not counted: {_one_line(error)}")
+            nor = "" if device is None else ", nor is its latency measured"
+            notes.append(f"MACs of {network.run.id} are not counted{nor}: {_one_line(error)}")
             continue
         counted.append(network)
         params |= dict.fromkeys(network.rows, number)
