@@ -63,6 +63,9 @@ class Predictor:
         self.order = sorted({view for views in self.views.values() for view in views})
         strides = sorted({view.output_stride for view in self.order}, key=lambda stride: stride or 0)
         self.networks = {stride: network_at(stride).to(self.device) for stride in strides}
+        for network in self.networks.values():
+            # As the images are, whose bytes come pixel by pixel: faster on CPUs and GPUs alike.
+            network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's, untyped
 
     @torch.inference_mode()
     def predict(self, images: Sequence[Map]) -> "Predictions":
