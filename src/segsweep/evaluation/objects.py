@@ -31,7 +31,7 @@ def object_sizes(label: Map) -> Map:
     Void is taken for a class like any other; counts leave its pixels out.
 
     All classes are done at once, on horizontal runs of equal pixels: runs of neighbouring rows that touch are
-    the edges of a graph, whose connected components are the objects. This takes a fifth of the time of
+    the edges of a graph, whose connected components are the objects. This takes a tenth of the time of
     OpenCV's components class by class, and as long for 150 classes as for 11.
     """
     height, width = label.shape
