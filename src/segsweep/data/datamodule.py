@@ -33,6 +33,7 @@ from segsweep.data.loading import (
 from segsweep.data.sample import height_width
 from segsweep.data.sampling import EpochOrder, Mixture, Order, Sampling, Shuffle
 from segsweep.data.split import JoinedSplit, SplitDataset
+from segsweep.data.transfer import SideStream
 from segsweep.errors import OptionError
 from segsweep.rules import micro_batch
 
@@ -78,6 +79,7 @@ class DataModule(pl.LightningDataModule):
         self.dataset, self.size, self.seed = dataset, height_width(size), seed
         self.batch_size, self.num_workers, self.sampling = batch_size, num_workers, sampling
         self.eval_batch_size = eval_batch_size
+        self._side_stream = SideStream()
         self.augment = augment or Augment(self.size, scale_min=1, scale_max=1, flip=0)
 
     def setup(self, stage: str) -> None:
@@ -127,6 +129,14 @@ class DataModule(pl.LightningDataModule):
             collate_fn=collate if own else collate_idle,
             joined=self.eval_batch_size,
         )
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Copy a batch beside the computation of the one before."""
+
+        def copy() -> Any:
+            return super(DataModule, self).transfer_batch_to_device(batch, device, dataloader_idx)
+
+        return self._side_stream(copy, device)
 
     def order(self, split: SplitDataset) -> EpochOrder:
         """Return the order of the training stream: by classes, by parts, or each sample once an epoch."""

@@ -54,16 +54,16 @@ def mean_over_ranks(figure: Tensor) -> Tensor:
     return total / world()
 
 
-def any_of_ranks(decision: bool, device: torch.device) -> bool:
+def any_of_ranks(decision: bool) -> bool:
     """Return whether at least one rank says yes."""
-    return bool(largest_of_ranks(int(decision), device))
+    return bool(largest_of_ranks(int(decision)))
 
 
-def largest_of_ranks(number: int, device: torch.device) -> int:
-    """Return the largest of all ranks' numbers."""
+def largest_of_ranks(number: int) -> int:
+    """Return the largest of all ranks' numbers; between processes alone, as it is asked in each step."""
     if world() == 1:
         return number
-    largest = torch.tensor(float(number), device=device)
+    largest = torch.tensor(float(number))
     distributed.all_reduce(largest, op=distributed.ReduceOp.MAX)
     return int(largest)
 

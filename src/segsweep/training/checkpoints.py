@@ -88,4 +88,4 @@ class LastCheckpoint(Checkpoint):
         if self.seconds == math.inf:
             return False
         overdue = time.monotonic() - self.saved_when > self.seconds
-        return any_of_ranks(overdue, next(trainer.lightning_module.parameters()).device)
+        return any_of_ranks(overdue)

@@ -73,6 +73,8 @@ def fit(
     if config.trainer.compile:
         at_once = trainer.world_size * config.trainer.accumulate_grad_batches == 1
         compile_step(task, trainer.strategy.root_device, at_once)
+    # Lightning's ranks ask each other over the devices, in each step, for a signal that StopOnSignal heeds.
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
     try:
         trainer.fit(task, data, ckpt_path=None if resume is None else str(resume), weights_only=True)
     except SystemExit as exit:

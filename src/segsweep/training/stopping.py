@@ -51,7 +51,7 @@ class StopOnSignal(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save and stop if a step has ended and a signal arrived."""
-        if (batch_idx + 1) % trainer.accumulate_grad_batches or not self._asked(trainer):
+        if (batch_idx + 1) % trainer.accumulate_grad_batches or not self._asked():
             return
         if not self.last.validation_follows(trainer):
             self.last.save(trainer)
@@ -65,13 +65,13 @@ class StopOnSignal(Checkpoint):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save and stop if a signal arrived during the validation."""
-        if self._asked(trainer):
+        if self._asked():
             self.last.save(trainer)
             self._stop(f"after the validation of step {trainer.global_step}")
 
-    def _asked(self, trainer: pl.Trainer) -> bool:
+    def _asked(self) -> bool:
         """Return whether any rank received a signal: all must stop at the same step."""
-        asked = largest_of_ranks(self.signum, trainer.strategy.root_device)
+        asked = largest_of_ranks(self.signum)
         # Only then: a signal that arrives during the exchange must not be forgotten.
         if asked:
             self.signum = asked
