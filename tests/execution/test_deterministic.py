@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.backends import cudnn
 
 from segsweep.execution import train
+from segsweep.networks import separable_maps
+from segsweep.training import compiling
 from segsweep.training.losses import CrossEntropy
 from tests.support.inside import planned, run
 
@@ -94,3 +96,21 @@ def test_any_algorithm_if_so_wished(tmp_path, monkeypatch):
     assert {seen["mode"] for seen in SEEN} == {0}
     assert folder.status().nondeterministic == ()
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # Dynamo's own
+def test_validations_in_between_compile_nothing_anew(tmp_path, monkeypatch):
+    """They turn the deterministic mode off, for which compiled code is guarded."""
+    graphs = []
+
+    def backend(traced, _):
+        graphs.append(traced)
+        return traced.forward
+
+    torch.compiler.reset()
+    monkeypatch.setattr(compiling, "BACKEND", backend)
+    monkeypatch.setattr(compiling, "check_compiler", lambda device: None)
+    monkeypatch.setattr(separable_maps, "exact_backward_wanted", lambda x: True)
+    run(planned("head=atonet", "head.aux=[1]", "trainer.compile=true", f"runs_dir={tmp_path}"))
+    assert len(graphs) == 1
