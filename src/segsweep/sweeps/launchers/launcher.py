@@ -1,4 +1,4 @@
-"""The launcher of a sweep: write all runs, then execute each in a fresh process.
+"""The launcher of a sweep: write all runs, then execute each in a process of its own.
 
 All members are composed, checked and merged first: a wrong axis fails before anything trains, and members
 that are the same run train once. Subclasses decide how the runs are executed; this launcher executes them on
