@@ -105,11 +105,10 @@ def test_each_layout_gives_the_same_samples(root, tmp_path, layout):
     plain = shutil.copytree(root, tmp_path / "plain")
     LAYOUTS[layout](root)
     data = Folder(root=root)
-    prefix = "images__" if layout in ("table", "semicolons") else ""
     for split in ("train", "val", "test"):
-        assert data.split(split).ids.tolist() == [prefix + stem for stem in stems_of(split)]
+        assert data.split(split).ids.tolist() == stems_of(split)
     for stem, label in labels(data).items():
-        np.testing.assert_array_equal(label, truth(plain, stem.removeprefix("images__")))
+        np.testing.assert_array_equal(label, truth(plain, stem))
     data.check_files()
     assert look(root).problems == []
 
@@ -122,6 +121,14 @@ def test_ids_that_begin_anew_in_each_split_get_its_name(root):
     data.check_files()
     assert "train__im00" in data.split("train").ids
     assert "val__im00" in data.split("val").ids
+
+
+def test_an_image_in_two_lists_is_in_two_splits(root):
+    lists(root, "images/{0}.jpg masks/{0}.png")
+    with (root / "val.txt").open("a") as file:
+        file.write("images/im00.jpg masks/im00.png\n")
+    with pytest.raises(DataError, match="they share 1 of 3 ids"):
+        Folder(root=root).check_files()
 
 
 def test_a_test_split_without_masks_is_for_predictions_and_val_is_tested(root):
@@ -284,6 +291,17 @@ def test_values_that_are_no_indices_need_a_table(root):
         Folder(root=root)
     (root / "classes.csv").write_text("name,value\nground,0\nbarn,100\ntree,200\n")
     assert Folder(root=root).classes == ("ground", "barn", "tree")
+
+
+@pytest.mark.parametrize("text", ["void\n", "".join(f"thing {n}\n" for n in range(255))])
+def test_a_table_of_no_class_or_too_many_is_refused(root, text):
+    (root / "classes.txt").write_text(text)
+    ignore = None if "void" in text else [255]
+    with (
+        faults_collected(),
+        pytest.raises(DataError, match=r"(0|255) classes besides what .*expected 1 to 254"),
+    ):
+        Folder(root=root, ignore=ignore)
 
 
 def test_colours_need_colours_in_the_table(tmp_path):
@@ -451,6 +469,22 @@ def test_wrong_lines_of_lists_are_named(root, line, words):
         file.write(f"{line}\n")
     with pytest.raises(DataError, match=rf"train.txt: .*{words}"):
         Folder(root=root)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("picture,mask\na,b\n", "has the columns picture, mask; expected the columns image and mask"),
+        ("image,mask\nimages/im00.jpg,\n", "line 2 lacks an image or a mask"),
+        ("image,mask,split\na.jpg,a.png,train\nb.jpg,b.png,tset\n", "line 3 is of split tset"),
+        ("image,mask,split\na.jpg,a.png,train\nb.jpg,b.png,\n", "line 3 is of split none"),
+        ("image,mask\na.jpg,a.png\na.jpg,a.png\n", "line 3 names a.jpg again"),
+    ],
+)
+def test_a_wrong_csv_is_one_line(root, text, words):
+    (root / "mine.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"mine.csv: {words}"):
+        Folder(root=root, pairs=root / "mine.csv")
 
 
 def test_a_table_is_part_of_what_a_run_trains_on(tmp_path):

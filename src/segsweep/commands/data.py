@@ -46,6 +46,7 @@ options of prepare
 examples
   segsweep data check dataset=camvid dataset.root=DIR
   segsweep data check dataset=voc2012 partial=true format=json
+  segsweep data check dataset=folder dataset.root=DIR       your own images: what is understood of them
   segsweep data prepare dataset=coco_voc data_dir=DIR download=true
 """
 SHOWN = 20

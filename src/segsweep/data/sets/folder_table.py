@@ -49,6 +49,9 @@ def find_classes(
     reading = Reading(tally, rows, table)
     ignored = ignored_codes(reading, ignore)
     found = _by_table(reading, ignored) if rows else _by_masks(reading, ignored, number, root)
+    if not 1 <= len(found.names) <= MOST:
+        what = f"{len(found.names)} classes besides what is ignored"
+        raise DataError(table or root, what, f"expected 1 to {MOST}; see dataset.ignore, or give {TABLE}")
     found.wrong += _other_kinds(reading)
     return found
 
@@ -89,8 +92,6 @@ def _by_masks(reading: Reading, ignored: set[Code], number: int | None, root: Pa
                 f"the masks hold {reading.listed(held)}, which are no class indices from 0 on",
                 f"give {TABLE}, or num_classes",
             )
-    if len(codes) > MOST:
-        raise DataError(root, f"the masks hold {reading.listed(held)}", f"expected at most {MOST} classes")
     names, palette = _called(reading, codes)
     meaning = {code: index for index, code in enumerate(codes)} | dict.fromkeys(ignored, IGNORE_INDEX)
     found = Classes(names, palette, reading.format(meaning))

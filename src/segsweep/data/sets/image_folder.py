@@ -7,8 +7,9 @@ from typing import ClassVar
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.listing import paired
 from segsweep.data.sets.folder_classes import read_classes, table_in
-from segsweep.data.sets.folder_layout import LAYOUT, WHOLE, Part, find_layout
+from segsweep.data.sets.folder_layout import find_layout
 from segsweep.data.sets.folder_masks import survey
+from segsweep.data.sets.folder_parts import LAYOUT, WHOLE, Part
 from segsweep.data.sets.folder_split import TRAIN, groups_by, split_by_share
 from segsweep.data.sets.folder_table import find_classes
 from segsweep.data.split import FileSplit, fault
@@ -19,7 +20,7 @@ SHARE = 0.15
 
 
 class Folder(SegmentationDataset):
-    """Images and masks in a folder, in any of the layouts of `folder_layout`.
+    """Images and masks in a folder, in any of the layouts that `folder_layout` knows.
 
     All masks are read when the dataset is built, once, as what they hold is kept in the cache folder: so
     classes are found, and a mask that cannot be used is an error before anything trains. A folder without
