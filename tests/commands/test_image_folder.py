@@ -9,7 +9,7 @@ import pytest
 from segsweep import cli
 from segsweep.data.sets.image_folder import Folder
 from segsweep.errors import UserError
-from tests.data.writers_folder import write_folder, write_mistakes
+from tests.data.writers_own import write_folder, write_mistakes
 from tests.support.commands import segsweep
 from tests.support.composing import member
 

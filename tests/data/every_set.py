@@ -13,7 +13,7 @@ from tests.data.writers_ade20k import write_ade20k
 from tests.data.writers_camvid import write_camvid_release
 from tests.data.writers_cityscapes import write_cityscapes
 from tests.data.writers_coco import write_coco
-from tests.data.writers_folder import write_folder
+from tests.data.writers_own import write_folder
 from tests.data.writers_voc import write_voc
 
 CONF = Path(__file__).parents[2] / "conf"

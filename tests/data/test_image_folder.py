@@ -17,7 +17,7 @@ from segsweep.data.sets.image_folder import Folder
 from segsweep.data.sets.voc2012 import PALETTE
 from segsweep.data.split import faults_collected
 from segsweep.errors import DataError, OptionError
-from tests.data.writers_folder import COLOURS, TABLE, save_mask, write_folder, write_mistakes
+from tests.data.writers_own import COLOURS, TABLE, save_mask, write_folder, write_mistakes
 
 
 @pytest.fixture(autouse=True)
