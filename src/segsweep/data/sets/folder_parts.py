@@ -3,7 +3,7 @@
 An id is an image's path below its folder of images, without suffix, `/` written as `__`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from os.path import commonpath
 from pathlib import Path, PurePosixPath
@@ -25,6 +25,13 @@ class Part:
     images: Mapping[str, Path]
     masks: Mapping[str, Path] | None  # None without truth
     source: Path  # the list, or the folder that serves as one
+
+    def part(self, ids: Set[str]) -> "Part":
+        """Return the files with these ids."""
+        images, masks = (
+            {i: path for i, path in files.items() if i in ids} for files in (self.images, self.masks or {})
+        )
+        return Part(images, masks, self.source)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,62 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from segsweep.errors import OptionError
+from segsweep.data.sets.folder_parts import LAYOUT, WHOLE, Part
+from segsweep.errors import DataError, OptionError
 
 TRAIN = "train"
+SHARE = 0.15
+"""Share of the images for each of val and test, if the folder is not split and nothing else is said."""
+Parts = Mapping[str, Part]
+
+
+def with_splits(
+    parts: Parts, groups: Mapping[str, str], shares: Mapping[str, float | None], seed: int
+) -> tuple[Parts, str]:
+    """Return the parts by split, and in words how those that the folder lacks were made.
+
+    A folder that is not split is cut into train, val and test; one without val has a share of train for it.
+
+    Args:
+        parts: what the folder has.
+        groups: the group of each image by id.
+        shares: the options `val_share` and `test_share`.
+        seed: of the order in which groups are taken.
+
+    Raises:
+        OptionError: a share that is none, or of a split that the folder has; nothing is left to train on.
+        DataError: there is nothing to train on.
+    """
+    whole = WHOLE if WHOLE in parts else TRAIN
+    if whole not in parts:
+        raise DataError(next(iter(parts.values())).source, "there is no split train", f"expected {LAYOUT}")
+    lacking = ("test", "val") if whole == WHOLE else () if "val" in parts else ("val",)
+    given = {name: _share(f"{name}_share", shares, name in lacking, parts) for name in ("test", "val")}
+    if not lacking:
+        return parts, ""
+    given = {name: given[name] for name in lacking}
+    cut = parts[whole]
+    ids = sorted({*cut.images, *(cut.masks or {})})
+    split_of = split_by_share({i: groups.get(i, i) for i in ids}, given, seed)
+    names = [name for name in (TRAIN, "val", "test") if name in split_of.values()]
+    made = {name: cut.part({i for i in ids if split_of[i] == name}) for name in names}
+    drawn = ", ".join(f"{name} {share:g}" for name, share in given.items())
+    others = {name: part for name, part in parts.items() if name != whole}
+    return made | others, f"; {drawn} of the images by dataset.split_seed={seed}, the rest is train"
+
+
+def _share(option: str, shares: Mapping[str, float | None], is_lacking: bool, parts: Parts) -> float:
+    share = shares[option]
+    if share is None:
+        return SHARE
+    if type(share) not in (int, float) or not 0 <= share < 1:
+        raise OptionError(option, share, "a share of the images, at least 0 and below 1")
+    if not is_lacking:
+        problem = f"the folder has splits of its own ({', '.join(parts)})"
+        raise OptionError(option, share, problem=problem, remedy="leave it null")
+    if share == 0 and option == "val_share":
+        raise OptionError(option, share, "a share above 0, as training is monitored on val")
+    return share
 
 
 def split_by_share(groups: Mapping[str, str], shares: Mapping[str, float], seed: int) -> dict[str, str]:

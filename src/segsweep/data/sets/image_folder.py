@@ -9,14 +9,10 @@ from segsweep.data.listing import paired
 from segsweep.data.sets.folder_classes import read_classes, table_in
 from segsweep.data.sets.folder_layout import find_layout
 from segsweep.data.sets.folder_masks import survey
-from segsweep.data.sets.folder_parts import LAYOUT, WHOLE, Part
-from segsweep.data.sets.folder_split import TRAIN, groups_by, split_by_share
+from segsweep.data.sets.folder_parts import LAYOUT
+from segsweep.data.sets.folder_split import TRAIN, groups_by, with_splits
 from segsweep.data.sets.folder_table import find_classes
 from segsweep.data.split import FileSplit, fault
-from segsweep.errors import OptionError
-
-SHARE = 0.15
-"""Share of the images for each of val and test, if the folder is not split and nothing else is said."""
 
 
 class Folder(SegmentationDataset):
@@ -64,7 +60,8 @@ class Folder(SegmentationDataset):
             group, found.groups, [i for part in found.parts.values() for i in part.images]
         )
         self.group_unit = "group" if group is not None or found.groups else ""
-        self.parts, how = self._split(found.parts, val_share, test_share, split_seed)
+        shares = {"val_share": val_share, "test_share": test_share}
+        self.parts, how = with_splits(found.parts, self.groups, shares, split_seed)
         self.splits = tuple(self.parts)
         self.test_split = "test" if "test" in self.parts and self.parts["test"].masks else "val"
         super().__init__(train_split=train_split, cache=cache)
@@ -77,45 +74,6 @@ class Folder(SegmentationDataset):
             fault(error)
         self.classes, self.palette = self._classes.names, tuple(self._classes.palette)
         self.notes = (f"{found.told}{how}", *self._classes.notes)
-
-    def _split(
-        self, parts: Mapping[str, Part], val_share: float | None, test_share: float | None, seed: int
-    ) -> tuple[dict[str, Part], str]:
-        """Return the parts by split, and in words how those that the folder lacks were made."""
-        shares = {"val_share": val_share, "test_share": test_share}
-        for option, share in shares.items():
-            if share is not None and not (type(share) in (int, float) and 0 <= share < 1):
-                raise OptionError(option, share, "a share of the images, at least 0 and below 1")
-        whole = WHOLE if WHOLE in parts else TRAIN if TRAIN in parts else None
-        if whole is None:
-            raise OptionError("root", self.root, problem="has no split train", remedy=f"expected {LAYOUT}")
-        lacking = ("test", "val") if whole == WHOLE else () if "val" in parts else ("val",)
-        for option, share in shares.items():
-            if share is not None and option.removesuffix("_share") not in lacking:
-                problem = f"the folder has splits of its own ({', '.join(parts)})"
-                raise OptionError(option, share, problem=problem, remedy="leave it null")
-        if not lacking:
-            return dict(parts), ""
-        given = {name: SHARE if (share := shares[f"{name}_share"]) is None else share for name in lacking}
-        if given["val"] == 0:
-            raise OptionError("val_share", 0, "above 0: training is monitored on val")
-        cut = parts[whole]
-        assert cut.masks is not None
-        ids = sorted(cut.images.keys() | cut.masks.keys())
-        split_of = split_by_share({i: self.groups.get(i, i) for i in ids}, given, seed)
-        made = {
-            name: Part(
-                {i: path for i, path in cut.images.items() if split_of[i] == name},
-                {i: path for i, path in cut.masks.items() if split_of[i] == name},
-                cut.source,
-            )
-            for name in (TRAIN, *reversed(lacking))
-            if name in split_of.values()
-        }
-        others = {name: part for name, part in parts.items() if name != whole}
-        by = "groups" if self.group_unit else "images"
-        drawn = ", ".join(f"{name} {share:g}" for name, share in given.items())
-        return made | others, f"; {drawn} of the {by} by dataset.split_seed={seed}, the rest is train"
 
     def group_of(self, id: str) -> str | None:  # type: ignore[override]
         """Return the group of an image, by `group` or by the CSV."""
