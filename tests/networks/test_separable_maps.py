@@ -67,6 +67,7 @@ def test_half_precision_loses_no_more_than_torch_does(dtype):
 
 # Dynamo looks at autograd functions in a way that torch itself warns of.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.slow
 def test_compiled_whole(monkeypatch):
     monkeypatch.setattr(separable_maps, "exact_backward_wanted", lambda x: True)
 
