@@ -229,7 +229,9 @@ def test_no_choice_of_the_shipped_configuration_counts_as_damaged(tmp_path):
     with configuration():
         for group in (group for group in GROUPS if group not in ("stages", "test")):
             for choice in choices(group):
-                write(composed(f"{group}={choice}", f"runs_dir={tmp_path}"))
+                # A folder's classes are found in its files, and there are none.
+                given = ["num_classes=3"] if choice == "folder" else []
+                write(composed(f"{group}={choice}", *given, f"runs_dir={tmp_path}"))
         write(composed("test=[]", "seed=-1", "size=48", f"runs_dir={tmp_path}"))
     runs = all_runs(tmp_path)
     assert len(runs) > 30
