@@ -50,10 +50,11 @@ def both(place, *options: str) -> tuple[RunFolder, RunFolder]:
     "options",
     [
         ("trainer.ema_decay=0.9",),
-        pytest.param(("trainer.accumulate_grad_batches=2",), marks=pytest.mark.slow),
+        ("trainer.accumulate_grad_batches=2",),
     ],
     ids=["whole", "halves"],
 )
+@pytest.mark.slow
 def test_a_run_compiles_one_graph_and_trains_the_same_weights(tmp_path, counter, options):
     """With a validation in between, and dropout drawn from the step's seed."""
     plain, compiled = both(tmp_path, "trainer.max_steps=4", "trainer.val_every=2", *options)
