@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from errno import ENOSPC
 from typing import TypeVar
 
@@ -54,7 +55,9 @@ def spread(
         raise UserError(f"{SHARED} has no room for worker processes; {MORE_ROOM.format(option)}") from error
     with pool:
         try:
-            yield from pool.map(function, left)
+            with _without_interrupts():  # all workers start here
+                results = pool.map(function, left)
+            yield from results
         except BrokenProcessPool as error:
             raise UserError(
                 "a worker process was killed, most often for want of memory: give fewer workers "
@@ -62,6 +65,20 @@ def spread(
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Block interrupts of this thread and of processes that it starts.
+
+    An interpreter that is interrupted while it starts ends with pages of text. Workers ignore interrupts once
+    they can (`start_worker`), this process receives its own after the block.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_worker() -> None:
