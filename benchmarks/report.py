@@ -58,7 +58,7 @@ def report(options: argparse.Namespace, tables: Mapping[str, Sequence[Row]]) -> 
 
 def _command(name: str) -> str:
     """Return what was typed; where the result went is no part of it."""
-    kept = sys.argv[1:]
+    kept = ["DIR" if Path(word).is_absolute() else word for word in sys.argv[1:]]
     if "--json" in kept:
         place = kept.index("--json")
         del kept[place : place + 2]

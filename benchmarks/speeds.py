@@ -60,9 +60,9 @@ def printed(scale: float) -> Iterator[Printed]:
         runs = dict(zip(table.members(), composed, strict=True))
         for row in table.rows:
             if "fps" in row and "run" in row:
-                height, width = (
-                    32 * max(2, round(side * scale / 32)) for side in row.get("input", table.input)
-                )
+                height, width = row.get("input", table.input)
+                if scale != 1:
+                    height, width = (32 * max(2, round(side * scale / 32)) for side in (height, width))
                 config = runs[table.member(row)].config
                 yield Printed(table.title, row, (height, width), build_segmenter(config, load_weights=False))
 
