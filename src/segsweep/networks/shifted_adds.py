@@ -40,15 +40,24 @@ def live_taps(rates: Sequence[int], height: int, width: int) -> list[int]:
     ]
 
 
-def tap_matrices(weight: Tensor, taps: Sequence[int]) -> Tensor:
-    """Return the matrices [T, D, C] of a kernel [D, C, 3, 3], a view of it if all taps are wanted."""
-    matrices = weight.flatten(2).permute(2, 0, 1)
-    return matrices if len(taps) == 9 else matrices[list(taps)]
+def by_tap(weight: Tensor) -> Tensor:
+    """Return a view of a kernel [D, C, 3, 3] as the matrices of its taps [9, D, C]."""
+    return weight.flatten(2).permute(2, 0, 1)
+
+
+def places(taps: Sequence[int]) -> slice | list[int]:
+    """Return the index of taps among the nine: of all of them one that copies nothing."""
+    return slice(None) if len(taps) == 9 else list(taps)
 
 
 def as_matrices(weight: Tensor, taps: Sequence[int]) -> Tensor:
     """Return a kernel [D, C, 3, 3] as that of a 1×1 convolution which gives the taps, [T·D, C, 1, 1]."""
-    return tap_matrices(weight, taps).reshape(-1, weight.shape[1], 1, 1)
+    return by_tap(weight)[places(taps)].reshape(-1, weight.shape[1], 1, 1)
+
+
+def put_matrices(weight: Tensor, taps: Sequence[int], matrices: Tensor) -> None:
+    """Write matrices, as `as_matrices` returns them, where they belong in a kernel [D, C, 3, 3]."""
+    by_tap(weight)[places(taps)] = matrices.view(len(taps), *weight.shape[:2])
 
 
 def overlap(offset: int, size: int) -> Region:
@@ -159,14 +168,8 @@ class SharedProduct(torch.autograd.Function):
                 if part is not None:
                     of_matrices = part.to(exact(x)) if of_matrices is None else of_matrices.add_(part)
             if of_matrices is not None:
-                put_taps(of_weight[channels], ctx.taps, of_matrices)
+                put_matrices(of_weight[channels], ctx.taps, of_matrices)
         return of_x.to(x.dtype) if wants[0] else None, of_weight if wants[1] else None, None
-
-
-def put_taps(weight: Tensor, taps: Sequence[int], matrices: Tensor) -> None:
-    """Write matrices [T·D, C, 1, 1] where they belong in a kernel [D, C, 3, 3]."""
-    places = weight.flatten(2).permute(2, 0, 1)
-    places[slice(None) if len(taps) == 9 else list(taps)] = matrices.view(len(taps), *weight.shape[:2])
 
 
 def multiply_back(
