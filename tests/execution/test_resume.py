@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.gpu_exact import equal
 from tests.support.commands import TINY, command, environment, segsweep
 
 LONGER = (
@@ -31,16 +32,6 @@ def outcome(folder: Path) -> dict[str, object]:
         "classes": (run / "validation.csv").read_text(),
         "confusion": (run / "tests" / "single" / "confusion.csv").read_text(),
     }
-
-
-def equal(a, b) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return a == b
 
 
 @pytest.fixture(scope="module")
