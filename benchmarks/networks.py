@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from benchmarks.report import Row, parser, report
 from benchmarks.timing import interleaved, peak_mib
-from segsweep.build import build_segmenter
+from segsweep.builders import build_segmenter
 from segsweep.planning.compose import compose
 
 CLASSES = 11

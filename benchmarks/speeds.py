@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from benchmarks.report import Row, parser, report
 from benchmarks.timing import Spread
-from segsweep.build import build_segmenter
+from segsweep.builders import build_segmenter
 from segsweep.config import groups as config_files
 from segsweep.networks import Encoder
 from segsweep.planning.compose import compose

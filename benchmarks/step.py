@@ -28,7 +28,7 @@ from torch import Tensor
 
 from benchmarks.report import ROOT, Row, parser, report
 from benchmarks.timing import Times, synchronise
-from segsweep.build import build_data, build_task
+from segsweep.builders import build_data, build_task
 from segsweep.config.schema import RunConfig
 from segsweep.planning.compose import compose
 from segsweep.training.algorithms import algorithms

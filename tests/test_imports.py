@@ -22,7 +22,7 @@ FLOORS = (
     ("sweeps",),
     ("planning",),
     ("execution",),
-    ("build",),
+    ("builders",),
     ("training",),
     ("evaluation",),
     ("statistics",),
@@ -40,7 +40,7 @@ FLOOR = {room: height for height, rooms in enumerate(reversed(FLOORS)) for room 
 
 # What these libraries are is known in these rooms alone.
 KNOWN_IN = {
-    "hydra": {"commands", "sweeps", "planning", "build"},
+    "hydra": {"commands", "sweeps", "planning", "builders"},
     "pytorch_lightning": {"training", "execution", "distributed", "data"},
 }
 

@@ -51,7 +51,7 @@ def test_the_number_of_classes_given_or_found_is_one_run_and_another_split_anoth
 def test_a_table_and_another_number_of_classes_contradict_each_other(tmp_path):
     root = write_folder(tmp_path / "own")
     (root / "classes.txt").write_text("ground\nbarn\ntree\n")
-    from segsweep.build import build_dataset
+    from segsweep.builders import build_dataset
 
     with pytest.raises(UserError, match=r"num_classes=5: Folder has 3 classes .*set num_classes to 3"):
         build_dataset(member("dataset=folder", f"dataset.root={root}", "num_classes=5").config)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from segsweep.build import build_data
+from segsweep.builders import build_data
 from segsweep.config.schema import RunConfig
 from segsweep.data import prepare
 from segsweep.data.datamodule import DataModule

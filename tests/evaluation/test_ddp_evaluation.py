@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from segsweep import build
+from segsweep import builders
 from segsweep.distributed.ranks import Ranks
 from segsweep.evaluation.protocol import read_test
 from segsweep.networks import Segmenter
@@ -43,7 +43,7 @@ def trained(runs: Path, *overrides: str) -> RunFolder:
     """A run that is done, with weights that are random and still tell pixels apart."""
     run = member(*NETWORK, *overrides, f"runs_dir={runs}")
     folder = write(run)
-    data = build.build_dataset(run.config)
+    data = builders.build_dataset(run.config)
     image = data.split(run.config["split"] or data.test_split)[0].image
     state = {f"segmenter.{key}": value for key, value in network(run.config, image).state_dict().items()}
     AtomicCheckpointIO().save_checkpoint({"state_dict": state}, folder.checkpoints / LAST)
@@ -54,7 +54,7 @@ def trained(runs: Path, *overrides: str) -> RunFolder:
 def network(config: dict[str, Any], image: NDArray[np.uint8]) -> Segmenter:
     """Random weights, normalised to an image [H, W, 3] and with logits of mean 0 on it."""
     torch.manual_seed(0)
-    network = build.build_segmenter(config, load_weights=False, auxiliary=False)
+    network = builders.build_segmenter(config, load_weights=False, auxiliary=False)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0

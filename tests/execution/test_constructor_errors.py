@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from segsweep import build, cli, failures
+from segsweep import builders, cli, failures
 from segsweep.errors import ConfigError, UserError, causes
 from segsweep.runs.documents import write_json, yaml_text
 from segsweep.runs.folder import RunFolder
@@ -117,7 +117,7 @@ def test_causes_are_followed_once_even_in_a_circle():
 def test_what_a_part_raises_has_no_circular_causes(raised):
     """As Hydra reports it, with the error itself for its cause."""
     with pytest.raises(ConfigError) as caught:
-        build.build({"head": {"_target_": f"{__name__}._raise"}}, "head", error=raised)
+        builders.build({"head": {"_target_": f"{__name__}._raise"}}, "head", error=raised)
     chain, error = [], caught.value
     while error is not None:
         assert error not in chain

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from segsweep import build
+from segsweep import builders
 from segsweep.errors import UserError
 from segsweep.execution.start import start
 from segsweep.networks import Encoder
@@ -46,7 +46,7 @@ def save(file: Path, tensors: dict[str, torch.Tensor]) -> Path:
 def begun(folder: RunFolder) -> tuple[dict[str, torch.Tensor], str]:
     """The weights that the run would begin with, and what it calls them."""
     config = folder.config()
-    network = build.build_task(config).segmenter
+    network = builders.build_task(config).segmenter
     _, origin = start(folder, config, network)
     return dict(network.state_dict()), origin
 
@@ -58,7 +58,7 @@ def test_from_nothing(source):
 
 def test_from_weights_of_the_encoder(tmp_path, place):
     """ImageNet's, as `backbone.weights` names a file of them."""
-    encoder = build.build_segmenter(planned(place, *SHORT).config()).encoder
+    encoder = builders.build_segmenter(planned(place, *SHORT).config()).encoder
     torch.save(encoder.body.state_dict(), tmp_path / "imagenet.pt")
     folder = planned(place, *SHORT, "seed=1", f"backbone.weights={tmp_path / 'imagenet.pt'}")
     taken, origin = begun(folder)
@@ -86,7 +86,7 @@ def test_init_comes_before_imagenet_and_its_own_checkpoint_before_init(place, so
     folder = planned(place, *SHORT, "seed=2", f"init={source.id}")
     run(folder)
     config = folder.config()
-    task = build.build_task(config)
+    task = builders.build_task(config)
     resume, origin = start(folder, config, task.segmenter)
     assert (resume, origin) == (folder.checkpoints / "last.ckpt", "own checkpoint last.ckpt")
 

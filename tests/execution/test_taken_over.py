@@ -23,7 +23,7 @@ MOMENTS = {
     "loading for the tests": "segsweep.execution.test.load_network",
     "packing predictions": "segsweep.evaluation.predictions.check",
     "adding up counts": "segsweep.execution.test.Counts.merge",
-    "failing": "segsweep.execution.test.build.build_strategies",
+    "failing": "segsweep.execution.test.builders.build_strategies",
 }
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from segsweep.build import build_segmenter
+from segsweep.builders import build_segmenter
 from segsweep.config.groups import choices, own_options
 from segsweep.execution.test import load_network
 from segsweep.networks import Segmenter

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from segsweep.build import build_segmenter
+from segsweep.builders import build_segmenter
 from segsweep.config.groups import choices, own_options
 from segsweep.networks import separable_maps
 from segsweep.training.losses import CrossEntropy, Ohem, SegmentationLoss

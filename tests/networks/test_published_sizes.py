@@ -4,7 +4,7 @@ import pytest
 import torch
 import yaml
 
-from segsweep.build import build_segmenter
+from segsweep.builders import build_segmenter
 from segsweep.config.groups import root
 from segsweep.networks.heads.aspp import AtrousPyramid
 from segsweep.networks.heads.ksac import SharedPyramid

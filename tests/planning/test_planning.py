@@ -14,7 +14,7 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from segsweep import build
+from segsweep import builders
 from segsweep.config.schema import RunConfig
 from segsweep.errors import ConfigError, UserError
 from segsweep.files import write_groups
@@ -124,8 +124,8 @@ def test_each_part_is_built_once(monkeypatch):
         built.append(part)
         return build_part(config, part, **arguments)
 
-    build_part = build.build
-    monkeypatch.setattr(build, "build", counting)
+    build_part = builders.build
+    monkeypatch.setattr(builders, "build", counting)
     monkeypatch.setattr(dry_build, "build", counting)
     one = member("backbone=resnet18").config
     for width, lr, seed in itertools.product((23, 29), (0.0123, 0.0129, 0.0131), range(5)):

@@ -5,7 +5,7 @@ import io
 import pytest
 import torch
 
-from segsweep.build import build, build_segmenter
+from segsweep.builders import build, build_segmenter
 from segsweep.profiling.forecast import cost
 from segsweep.profiling.size import saved_for_backward
 from tests.support.composing import member

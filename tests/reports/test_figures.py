@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch.nn import functional as F
 
-from segsweep import build, cli
+from segsweep import builders, cli
 from segsweep.config.groups import root
 from segsweep.profiling import latency
 from segsweep.reports.paper_figures import atonet_fig3, canvas, drawing
@@ -39,7 +39,7 @@ def pictures(figure: Figure) -> list[np.ndarray]:
 
 
 def coarsest(run: RunFolder, image: np.ndarray) -> torch.Tensor:
-    network = build.build_segmenter(run.config(), load_weights=False)
+    network = builders.build_segmenter(run.config(), load_weights=False)
     network.load_state_dict(weights(run))
     with torch.no_grad():
         return network.eval().features(torch.from_numpy(image.copy()).permute(2, 0, 1)[None])[-1]
@@ -109,7 +109,7 @@ def test_dual_aspp_fig4_shows_the_logits_of_each_class(opened, heads):
     found = pictures(drawn("dual_aspp.fig4", opened["aspp"], opened["dual_aspp"], images=("1",)))
     assert len(found) == 12
     for head, maps in (("aspp", found[:6]), ("dual_aspp", found[6:])):
-        network = build.build_segmenter(heads[head].config(), load_weights=False)
+        network = builders.build_segmenter(heads[head].config(), load_weights=False)
         network.load_state_dict(weights(heads[head]))
         image = opened[head].sample("1").image
         with torch.no_grad():

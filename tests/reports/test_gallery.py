@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from segsweep import build
+from segsweep import builders
 from segsweep.data.labels import palette_image
 from segsweep.reports.pictures.gallery import AGREEMENT, Shown, agreement, gallery
 from segsweep.runs.folder import RunFolder
@@ -30,7 +30,7 @@ def without_weights(shown: list[Shown], place) -> list[Shown]:
 
 
 def predicted(run: RunFolder, image: np.ndarray) -> np.ndarray:
-    network = build.build_segmenter(run.config(), load_weights=False)
+    network = builders.build_segmenter(run.config(), load_weights=False)
     network.load_state_dict(weights(run))
     with torch.no_grad():
         scores = network.eval()(torch.from_numpy(image.copy()).permute(2, 0, 1)[None])
@@ -38,7 +38,7 @@ def predicted(run: RunFolder, image: np.ndarray) -> np.ndarray:
 
 
 def test_every_tile_shows_what_it_says(shown, tmp_path):
-    data = build.build_dataset(shown[0].run.config())
+    data = builders.build_dataset(shown[0].run.config())
     found = gallery(shown, data.classes, tmp_path, number=6)
     assert found.notes == []
     assert len({line["image"] for line in found.images}) == len(found.images) >= 4

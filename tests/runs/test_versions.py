@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from segsweep import build
+from segsweep import builders
 from segsweep.errors import UserError
 from segsweep.execution.test import load_network
 from segsweep.planning.plan import write
@@ -78,7 +78,7 @@ def test_what_this_version_added_has_its_default_and_what_stands_there_stays(old
     assert {k: v for k, v in flatten(stood) if k not in moved_or_gone} == {
         k: found[k] for k, _ in flatten(stood) if k not in moved_or_gone
     }
-    build.build_data(config)
+    builders.build_data(config)
 
 
 def test_a_logger_of_an_earlier_version_is_todays(old):
@@ -93,7 +93,7 @@ def test_a_logger_of_an_earlier_version_is_todays(old):
     (old.path / "config.yaml").write_text(yaml.safe_dump({**config, "logger": tracker}))
     now = old.config()["logger"]
     assert (now["_target_"], now["project"], now["mode"]) == (ours, "mine", "offline")
-    assert list(build.build_logger({"logger": now}).services) == ["wandb"]
+    assert list(builders.build_logger({"logger": now}).services) == ["wandb"]
 
 
 def test_it_compares_with_a_run_of_today(old, tmp_path):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from segsweep import build
+from segsweep import builders
 from segsweep.config.schema import RunConfig
 from segsweep.execution.execute import execute
 from segsweep.planning.compose import Request, compose
@@ -121,7 +121,7 @@ def weights(folder: RunFolder, name: str = "last.ckpt") -> dict[str, Tensor]:
 def fresh_weights(folder: RunFolder) -> dict[str, Tensor]:
     """What the run's network is built with."""
     config = folder.config()
-    return dict(build.build_task(config).segmenter.state_dict())
+    return dict(builders.build_task(config).segmenter.state_dict())
 
 
 def different(a: dict[str, Tensor], b: dict[str, Tensor]) -> list[str]:
@@ -138,13 +138,13 @@ def rows(folder: RunFolder) -> list[dict[str, str]]:
 
 def step_of(picture: int) -> int:
     """The step, from 1, in which a training picture is seen: the order is the data set's own."""
-    order = list(build.build_data(member(*BASE).config).order(range(24)).order(0))  # type: ignore[arg-type]
+    order = list(builders.build_data(member(*BASE).config).order(range(24)).order(0))  # type: ignore[arg-type]
     return order.index(picture) // 4 + 1
 
 
 def faulty(folder: Path, *faults: tuple[int, str | int, str | None]) -> tuple[str, str]:
     """Overrides for faults on training pictures: (picture, kind, name of the trigger's file), see `Fault`."""
-    split = build.build_dataset(member(*BASE).config).split("train")
+    split = builders.build_dataset(member(*BASE).config).split("train")
     spelled = []
     for picture, kind, trigger in faults:
         label = folder / f"{picture}.json"

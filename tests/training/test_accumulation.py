@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segsweep import build
+from segsweep import builders
 from segsweep.data.loading import with_labels_of_step
 from segsweep.distributed.ranks import Ranks
 from segsweep.execution.train import train
@@ -59,7 +59,7 @@ def at_once(place) -> RunFolder:
 
 def test_the_images_have_unequal_shares_of_void(at_once):
     """So that the mean of the micro-batches' means would be another loss."""
-    data = build.build_data(at_once.config())
+    data = builders.build_data(at_once.config())
     data.trainer = type("T", (), {"max_steps": 1, "accumulate_grad_batches": 4, "global_step": 0,
                                   "world_size": 1, "global_rank": 0})()  # fmt: skip
     shares = [float((batch["label"] != 255).float().mean()) for batch in data.train_dataloader()]

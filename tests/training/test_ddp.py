@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from segsweep import build
+from segsweep import builders
 from segsweep.data.datamodule import StreamBatchSampler
 from segsweep.data.sampling import Shuffle
 from segsweep.errors import ConfigError
@@ -82,7 +82,7 @@ def test_two_ranks_train_as_one(alone, two):
 
 def test_ranks_hold_different_weights_of_labelled_pixels(alone):
     """So that the mean of the ranks' means would be another loss."""
-    split = build.build_dataset(alone.config()).split("train")
+    split = builders.build_dataset(alone.config()).split("train")
     of_class = np.array([0.1, 1, 2, 3, 4, 5, *[0] * 250])
     first, second = (
         sum(of_class[split[picture(0, at)].label].sum() for at in half) for half in ((0, 1), (2, 3))

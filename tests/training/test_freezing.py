@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from segsweep import build
+from segsweep import builders
 from segsweep.errors import ConfigError
 from segsweep.training.optimizers import freeze
 from tests.support.composing import member
@@ -23,7 +23,7 @@ def moved(tmp_path, parts: str, *overrides: str) -> tuple[set[str], set[str]]:
 
 
 def segmenter():
-    return build.build_segmenter(member(*BASE).config)
+    return builders.build_segmenter(member(*BASE).config)
 
 
 def batch_norm() -> set[str]:

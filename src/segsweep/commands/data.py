@@ -77,7 +77,7 @@ def check(arguments: Sequence[str]) -> int:
         members = compose("data check", overrides)
         if not members:  # Hydra was asked to print the configuration
             return 0
-        from segsweep.build import build_dataset
+        from segsweep.builders import build_dataset
         from segsweep.data.check.inspect import check as check_files
 
         config = members[0].config
@@ -105,7 +105,7 @@ def prepare(arguments: Sequence[str]) -> int:
     members = compose("data prepare", overrides)
     if not members:  # Hydra was asked to print the configuration
         return 0
-    from segsweep.build import build_dataset
+    from segsweep.builders import build_dataset
     from segsweep.data import download
     from segsweep.data.prepare import run
 

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from segsweep import build
+from segsweep import builders
 from segsweep.config.schema import RunConfig
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.sample import Sample
@@ -61,11 +61,11 @@ def run_tests(folder: RunFolder, config: RunConfig, ranks: Ranks) -> None:
         UserError: the weights do not exist, an image cannot be read, or the disk is full; on all ranks, even
             if only one met the error.
     """
-    strategies = build.build_strategies(config)
+    strategies = builders.build_strategies(config)
     if not strategies:
         return
     with shared_fate(ranks):
-        data = build.build_dataset(config)
+        data = builders.build_dataset(config)
         samples = data.split(config.split or data.test_split)
         usual = COUNTS if samples.has_truth else SUBMISSION if data.submission else PNG
         suffix, there = test_suffix(config), folder.yields()
@@ -77,7 +77,7 @@ def run_tests(folder: RunFolder, config: RunConfig, ranks: Ranks) -> None:
     with shared_fate(ranks):
         folder.check_ours()
         for node in config.test.values() if ranks.rank == 0 else ():
-            name = build.build({"test": node}, "test").name + suffix
+            name = builders.build({"test": node}, "test").name + suffix
             asked = {"strategy": node, "suffix": suffix, "usual": usual}
             path, found = folder.tests / name / layout.ASKED, folder.asked(name)
             if found is None or found.plain() != asked:  # a finished run may be read-only
@@ -221,7 +221,7 @@ def _initial_weights(identity: dict[str, Any]) -> str:
 
 def load_network(config: RunConfig, checkpoint: Path, output_stride: int | None) -> Segmenter:
     """Return the trained network without auxiliary branches, at another output stride if one is given."""
-    network = build.build_segmenter(config, output_stride, load_weights=False, auxiliary=False)
+    network = builders.build_segmenter(config, output_stride, load_weights=False, auxiliary=False)
     wanted = network.state_dict().keys()
     weights = current_names(segmenter_weights(read_checkpoint(checkpoint)), wanted)
     training_only = [k for k in weights if is_auxiliary(k) and k not in wanted]

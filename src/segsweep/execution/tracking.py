@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from segsweep import build
+from segsweep import builders
 from segsweep.config.schema import RunConfig
 from segsweep.data.labels import Palette
 from segsweep.errors import UserError
@@ -24,13 +24,13 @@ def tracked(folder: RunFolder, config: RunConfig) -> Iterator[RunLogger]:
     If the training did not start it, new tests do. If the run ends early, its services close with the
     process, and receive what they lack when the run goes on; the run is not complete before that.
     """
-    logger, before = build.build_logger(config), folder.strategies()
+    logger, before = builders.build_logger(config), folder.strategies()
     logs, untold = bool(logger.services), folder.status().untold
     if logs:
         folder.update_status(untold=True)
     yield logger
     if logs and (untold or logger.started or folder.strategies() != before):
-        data = build.build_dataset(config)
+        data = builders.build_dataset(config)
         logger.start(run_info(folder, folder.config(), data.classes, data.palette))
         logger.finish(read_results(folder))
     if logs or untold:  # without a logger nothing is left to log

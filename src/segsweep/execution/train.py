@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from segsweep import build
+from segsweep import builders
 from segsweep.config.schema import RunConfig
 from segsweep.config.values import check_values
 from segsweep.data.dataset import SegmentationDataset
@@ -40,8 +40,8 @@ def train(
     check_values(config)
     if status.shrunk_to:  # it ran out of memory before
         config = config.changed(trainer={**config["trainer"], "accumulate_grad_batches": status.shrunk_to})
-    data = build.build_data(config)
-    task = build.build_task(config)
+    data = builders.build_data(config)
+    task = builders.build_task(config)
     resume, origin = start(folder, config, task.segmenter)
     resume = broadcast(resume)
     parameters = inference_parameters(task.segmenter)

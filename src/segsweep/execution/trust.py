@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from segsweep import build
+from segsweep import builders
 from segsweep.data.extra import import_albumentations
 from segsweep.errors import ConfigError
 from segsweep.runs import layout
@@ -53,7 +53,7 @@ def _is_of_a_library(target: str) -> bool:
 
 
 def _is_subclass(target: str, package: str, bases: tuple[type, ...]) -> bool:
-    found = build.find(target)
+    found = builders.find(target)
     return isinstance(found, type) and issubclass(found, bases) and found.__module__.split(".")[0] == package
 
 
@@ -61,8 +61,8 @@ def _is_of_the_working_folder(target: str, folder: RunFolder) -> bool:
     """Return whether it is a class or function that is defined in a module of the working folder."""
     if not _is_own(_module_file(target.split(".")[:-1]), folder):
         return False
-    build.find_modules_of_the_working_folder()
-    found = build.find(target)
+    builders.find_modules_of_the_working_folder()
+    found = builders.find(target)
     name = getattr(found, "__module__", None)
     if not callable(found) or not isinstance(name, str) or name not in sys.modules:
         return False

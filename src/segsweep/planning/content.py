@@ -76,7 +76,7 @@ def classes_found(dataset: Mapping[str, Any]) -> int:
 
 @lru_cache(None)
 def _classes_found(built_from: str, working_folder: Path) -> int:
-    from segsweep.build import build_dataset  # as below
+    from segsweep.builders import build_dataset  # as below
 
     return build_dataset(RunConfig.of(json.loads(built_from))).num_classes
 
@@ -87,7 +87,7 @@ def content_of(built_from: str, working_folder: Path) -> str | UserError:
 
     Relative paths begin in the working folder, so that is part of what is remembered.
     """
-    from segsweep.build import build_dataset
+    from segsweep.builders import build_dataset
     from segsweep.data.dataset import fingerprint  # torch takes seconds to import
 
     try:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from segsweep.build import (
+from segsweep.builders import (
     build,
     build_data,
     build_dataset,

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segsweep.build import build
+from segsweep.builders import build
 from segsweep.config.schema import RunConfig
 from segsweep.distributed.ranks import processes
 from segsweep.networks import Segmenter

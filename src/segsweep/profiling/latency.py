@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from segsweep.build import build_segmenter
+from segsweep.builders import build_segmenter
 from segsweep.config.schema import RunConfig
 from segsweep.errors import OptionError, UserError
 

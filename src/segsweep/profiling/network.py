@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from segsweep.build import build_segmenter
+from segsweep.builders import build_segmenter
 from segsweep.config import groups as config_files
 from segsweep.config.schema import RunConfig
 from segsweep.errors import OptionError, as_typed

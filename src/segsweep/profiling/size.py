@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
-from segsweep.build import build_segmenter
+from segsweep.builders import build_segmenter
 from segsweep.config.schema import RunConfig
 from segsweep.networks import Segmenter
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from segsweep import build
+from segsweep import builders
 from segsweep.errors import UserError
 from tests.support.commands import TINY, segsweep
 from tests.support.composing import composed, configuration
@@ -29,7 +29,7 @@ def network(*overrides: str) -> dict[str, torch.Tensor]:
     with configuration():
         config = composed(*TINY, *overrides).config
     torch.manual_seed(1)
-    return build.build_segmenter(config, load_weights=False).state_dict()
+    return builders.build_segmenter(config, load_weights=False).state_dict()
 
 
 def saved(file: Path, state: dict[str, torch.Tensor]) -> Path:

@@ -13,7 +13,7 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from segsweep import build
+from segsweep import builders
 from segsweep.config.schema import RunConfig
 from segsweep.errors import ConfigError
 from segsweep.files import digest
@@ -107,7 +107,7 @@ def check_fit(file: Path, weights: Mapping[str, Tensor], config: RunConfig) -> N
         ConfigError: if they differ; the first of each kind are named.
     """
     with torch.device("meta"):
-        wanted = build.build_segmenter(config, load_weights=False, auxiliary=False).state_dict()
+        wanted = builders.build_segmenter(config, load_weights=False, auxiliary=False).state_dict()
     given = {key: value for key, value in weights.items() if not is_auxiliary(key)}
     other = [
         f"{key} {list(given[key].shape)} for {list(wanted[key].shape)}"
@@ -147,7 +147,7 @@ def _write(
         "adopted": time.strftime("%FT%T"),
     }
     with torch.device("meta"):
-        parameters = inference_parameters(build.build_segmenter(config, load_weights=False))
+        parameters = inference_parameters(builders.build_segmenter(config, load_weights=False))
     words = f"adopted from {file}, sha256 {origin['sha256']}"
     folder.update_status(state=State.DONE, step=step, params=parameters, origin=words)
     plan = {

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from segsweep import build
+from segsweep import builders
 from segsweep.config import groups as config_files
 from segsweep.evaluation.protocol import comparable
 from segsweep.planning.compose import Request
@@ -181,7 +181,7 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison | None:
         tests = []
         for member in found:
             if row["test"] in member.config.test:
-                strategy = build.build(member.config.test, row["test"]).name
+                strategy = builders.build(member.config.test, row["test"]).name
                 tests.append(member.folder.read_tests().get(strategy + test_suffix(member.config)))
         shipped = _shipped_strategy(row["test"]) if "test" in row else None
         folders, there = tuple(map(folder_of, found)), tuple(test for test in tests if test)
@@ -208,4 +208,4 @@ def _sizes(table: Published, member: Member) -> tuple[dict[str, float], str | No
 def _shipped_strategy(key: str) -> str:
     """What a test of conf/test is called if no override changes it."""
     node = config_files.read(dict(config_files.files("test"))[key])
-    return str(build.build(node, key).name)
+    return str(builders.build(node, key).name)

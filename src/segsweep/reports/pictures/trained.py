@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from segsweep import build
+from segsweep import builders
 from segsweep.config.schema import RunConfig
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.sample import Sample
@@ -66,13 +66,13 @@ class TrainedRun:
     def strategy(self) -> Strategy:
         """The first strategy of its configuration; the whole image once if there is none."""
         trust.check(self.run, self.config)
-        return next(iter(build.build_strategies(self.config).values()), Strategy())
+        return next(iter(builders.build_strategies(self.config).values()), Strategy())
 
     @cached_property
     def dataset(self) -> SegmentationDataset:
         """The dataset it was trained on."""
         trust.check(self.run, self.config)
-        return build.build_dataset(self.config)
+        return builders.build_dataset(self.config)
 
     @cached_property
     def samples(self) -> SplitDataset:
