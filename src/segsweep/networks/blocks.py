@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from itertools import pairwise
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsweep.networks.separable_maps import bilinear
+from segsweep.networks.tracing import is_exported
 
 
 class PooledBatchNorm(nn.BatchNorm2d):
@@ -85,10 +85,11 @@ class ImagePooling(nn.Module):
 
 def resize(x: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear resize of [B, C, H, W] maps to `size` (height, width), pixel centres aligned."""
-    size = (int(size[0]), int(size[1]))
-    if x.shape[-2:] == torch.Size(size):
+    height, width = size
+    # An exported program would be bound to the outcome of the comparison; equal sizes change no value there.
+    if not is_exported() and x.shape[-2:] == (height, width):
         return x
-    return bilinear(x, size)
+    return bilinear(x, (height, width))
 
 
 class Merge(nn.Module):

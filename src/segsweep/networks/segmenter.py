@@ -10,6 +10,7 @@ from segsweep.errors import OptionError
 from segsweep.networks.blocks import resize
 from segsweep.networks.encoder import Encoder
 from segsweep.networks.heads.base import Head
+from segsweep.networks.tracing import is_exported
 from segsweep.rules import check_crop
 
 
@@ -38,7 +39,7 @@ class Segmenter(nn.Module):
     def logits(self, image: Tensor) -> Tensor:
         """Logits [B, K, h, w] at the head's own stride, or at the image's size if it had to be padded."""
         own, least = image.shape[-2:], max(self.encoder.reductions)
-        if min(own) >= least:
+        if is_exported() or min(own) >= least:  # an exported program is given no image that needs padding
             return self._logits(image)
         try:
             return self._logits(image)

@@ -30,6 +30,7 @@ from segsweep.networks.shifted_adds import (
     products,
     traced_maps,
 )
+from segsweep.networks.tracing import is_exported, is_traced
 from segsweep.rules import IMPLEMENTATIONS
 
 
@@ -57,18 +58,6 @@ def as_autocast(x: Tensor) -> Tensor:
 def branches(x: Tensor, weight: Tensor, rates: Sequence[int]) -> list[Tensor]:
     """Return the same maps by a convolution for each rate, as in the paper's Algorithm 1."""
     return [F.conv2d(x, weight, padding=rate, dilation=rate) for rate in rates]
-
-
-def is_traced() -> bool:
-    """Whether torch records the operators of a program, to compile or to export it."""
-    return torch.compiler.is_compiling() or is_exported()
-
-
-def is_exported() -> bool:
-    """Whether the program is for another runtime."""
-    if torch.compiler.is_compiling():  # asked first, as the other question would cut a compiled graph in two
-        return torch.compiler.is_exporting()
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined,no-untyped-call]
 
 
 def shares_product(x: Tensor, rates: Sequence[int]) -> bool:

@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from segsweep.networks.blocks import conv_bn, conv_bn_relu, pooled_conv, resize
 from segsweep.networks.heads.base import Head, HeadOutput, check_width, level, pixel_classifier, stages
 from segsweep.networks.separable_maps import grid_average
+from segsweep.networks.traced_grid import pooled_and_resized
+from segsweep.networks.tracing import is_exported
 from segsweep.rules import BINS
 
 
@@ -77,13 +79,17 @@ class SpatialPyramidPooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] → [B, width, h, w]."""
         x = self.input(x)
-        size = x.shape[-2:]
-        pooled = [
-            resize(conv(grid_average(x, grid(rows, size))), size)
-            for rows, conv in zip(self.bins, self.levels, strict=True)
-        ]
+        pooled = [context(x, rows, conv) for rows, conv in zip(self.bins, self.levels, strict=True)]
         projected: Tensor = self.project(torch.cat([x, *pooled], dim=1))
         return projected
+
+
+def context(x: Tensor, rows: int, conv: nn.Module) -> Tensor:
+    """[B, C, h, w], averaged over a bin's grid, convolved cell by cell, upsampled → [B, width, h, w]."""
+    if is_exported():
+        return pooled_and_resized(x, rows, conv)
+    size = x.shape[-2:]
+    return resize(conv(grid_average(x, grid(rows, size))), size)
 
 
 def grid(rows: int, size: Sequence[int]) -> tuple[int, int]:

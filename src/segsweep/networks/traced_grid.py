@@ -1,0 +1,47 @@
+"""Grid pooling and the way back to the map's size, by operators that do not depend on the size.
+
+torch's adaptive pooling wants the number of cells as a plain number, which would bind a recorded program to
+one shape of map. Both operations are linear in rows and in columns (see `separable_maps`); their matrices
+are computed here from the map's size, by the program itself. There are always as many rows of cells as the
+grid may have, and as many columns as the map; those beyond the grid's own weigh nothing.
+
+Shape letters: `B` images, `C` channels, `h w` the map, `n` cells along a side of length `s`.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def pooled_and_resized(x: Tensor, rows: int, operation: Callable[[Tensor], Tensor]) -> Tensor:
+    """Average [B, C, h, w] over a grid, apply an operation to each cell, resize to [B, D, h, w] bilinearly.
+
+    The grid is that of `heads.atonet.grid(rows, (h, w))`; results differ from torch's by rounding.
+    """
+    height, width = (torch.full((), side, dtype=torch.int64, device=x.device) for side in x.shape[-2:])
+    row_count = height.clamp(max=rows)
+    # Python's round and torch's agree on halves, which go to the even number.
+    columns = torch.round(rows * width.double() / height.double()).long().clamp(min=1)
+    average_rows, resize_rows = matrices(torch.arange(rows, device=x.device), row_count, x, 2)
+    average_columns, resize_columns = matrices(
+        torch.arange(x.shape[3], device=x.device), torch.minimum(columns, width), x, 3
+    )
+    cells = operation(average_rows @ (x @ average_columns.T))
+    return resize_rows @ (cells @ resize_columns.T)
+
+
+def matrices(cells: Tensor, count: Tensor, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Return the matrices [n, s] that averages a side over `count` cells, and [s, n] that resizes them to it.
+
+    Cell i of adaptive pooling has the pixels from ⌊i·s/count⌋ to ⌈(i + 1)·s/count⌉, that one not included.
+    """
+    side = x.shape[axis]
+    pixels, cells = torch.arange(side, device=x.device), cells[:, None]
+    first = torch.div(cells * side, count, rounding_mode="floor")
+    end = torch.div((cells + 1) * side + count - 1, count, rounding_mode="floor")
+    inside = (pixels >= first) & (pixels < end) & (cells < count)
+    average = inside.to(x.dtype) / (end - first).to(x.dtype)
+    centres = (pixels.to(x.dtype) + 0.5) * count.to(x.dtype) / side - 0.5
+    centres = torch.minimum(centres.clamp(min=0), count.to(x.dtype) - 1)[:, None]
+    return average, (1 - (centres - cells.T.to(x.dtype)).abs()).clamp(min=0)
