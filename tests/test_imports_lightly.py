@@ -6,6 +6,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+import segsweep
 from segsweep.imports import PASSING, UNWANTED
 
 CHECK = """
@@ -41,3 +42,14 @@ def test_what_is_replaced_is_what_they_import():
         assert any(f"import {module}\n" in file.read_text() for file in Path(folder).rglob("*.py"))
     for module, constant in UNWANTED.items():
         assert constant in vars(import_module(module))
+
+
+def test_the_package_itself_imports_nothing():
+    check = "import sys, segsweep; assert segsweep.__version__; assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-W", "error", "-c", check], check=True)
+
+
+def test_stable_names_are_found_where_they_live():
+    for name in segsweep.__all__:
+        assert vars(segsweep).get(name) or getattr(segsweep, name).__name__ == name
+    assert not hasattr(segsweep, "nothing")

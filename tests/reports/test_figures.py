@@ -19,7 +19,7 @@ from segsweep.profiling import latency
 from segsweep.reports.paper_figures import atonet_fig3, canvas, drawing
 from segsweep.reports.paper_figures.ksac_fig5 import most_varied
 from segsweep.reports.pictures.feature_maps import maps_by_rate
-from segsweep.reports.pictures.trained import TrainedRun
+from segsweep.reports.pictures.trained_run import TrainedRun
 from segsweep.runs.folder import RunFolder
 from tests.support.inside import weights
 

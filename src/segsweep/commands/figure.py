@@ -12,7 +12,7 @@ from segsweep.runs.folder import RunFolder
 from segsweep.runs.targets import TRUST
 
 if TYPE_CHECKING:  # torch takes seconds to import, and help does not need it
-    from segsweep.reports.pictures.trained import TrainedRun
+    from segsweep.reports.pictures.trained_run import TrainedRun
 
 HELP = """usage: segsweep figure NAME [RUN ...] [key=value ...]
 
@@ -74,7 +74,7 @@ def _opened(runs: Sequence[Sequence[RunFolder]], options: Sequence[str]) -> list
     """Return the runs under their own configurations with the options that the command gives."""
     from segsweep.planning import by_id
     from segsweep.planning.compose import Request
-    from segsweep.reports.pictures.trained import TrainedRun
+    from segsweep.reports.pictures.trained_run import TrainedRun
 
     overrides = [option for option in options if option != TRUST]
     if not any(by_id.chooses(override, "test") for override in overrides):

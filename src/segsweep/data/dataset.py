@@ -74,6 +74,8 @@ class SegmentationDataset:
 
     notes: tuple[str, ...] = ()
     """How its files were understood, for `data check`, if that is not laid down."""
+    licence: ClassVar[str] = ""
+    """The terms of its images and labels in a line, for descriptions of networks; empty if not known."""
     group_unit: str = ""
     """What a group of images is, such as `drive`; empty if images are independent of one another."""
 

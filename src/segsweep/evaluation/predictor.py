@@ -11,6 +11,7 @@ Shape letters: `B` images of one size, `K` classes, `H W` their size.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,10 +22,10 @@ from torch import Tensor
 from segsweep.errors import ConfigError, OptionError
 from segsweep.evaluation.strategies import Strategy
 from segsweep.evaluation.views import RowsOfLogits, View
-from segsweep.networks import Segmenter
+from segsweep.networks.segmenter import Network
 
 Map = NDArray[np.uint8]
-NetworkAt = Callable[[int | None], Segmenter]
+NetworkAt = Callable[[int | None], Network]
 
 BAND_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}  # of scores in a band: a core's cache; few kernels to launch
 LEAST_ROWS = 16  # of a band: below, calls cost more than a cache gains
@@ -68,8 +69,10 @@ class Predictor:
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's, untyped
 
     @torch.inference_mode()
-    def predict(self, images: Sequence[Map]) -> "Predictions":
+    def predict(self, images: Sequence[Map], probabilities: bool = False) -> "Predictions":
         """Predict images [H, W, 3] of one size; on a GPU the call returns before the work is done.
+
+        With `probabilities` those of all classes are kept too, 4 K bytes a pixel.
 
         Raises:
             OptionError: the segmenter has another number of classes.
@@ -80,7 +83,7 @@ class Predictor:
         batch = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
         logits = {view: view.logits(self.networks[view.output_stride], batch) for view in self.order}
         self._check_classes({rows.classes for rows in logits.values()})
-        return Predictions([self._largest(logits, index) for index in range(len(images))])
+        return Predictions([self._predicted(logits, index, probabilities) for index in range(len(images))])
 
     def _check_classes(self, found: set[int]) -> None:
         if wrong := found - {self.num_classes}:
@@ -90,19 +93,29 @@ class Predictor:
                 remedy="test a network on the classes that it was trained for",
             )
 
-    def _largest(self, logits: Mapping[View, RowsOfLogits], index: int) -> dict[str, Tensor]:
-        """Return the classes of one image by strategy name, uint8 [H, W] on the device."""
+    def _predicted(
+        self, logits: Mapping[View, RowsOfLogits], index: int, probabilities: bool
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return one image's classes by strategy name, uint8 [H, W] on the device, and its probabilities.
+
+        These are float32 [K, H, W] by strategy name; none unless they are asked for.
+        """
         height, width = logits[self.order[0]].size
         maps = {
             name: torch.empty(height, width, dtype=torch.uint8, device=self.device) for name in self.views
         }
+        shape = (self.num_classes, height, width)
+        kept = {name: torch.empty(shape, device=self.device) for name in self.views if probabilities}
         band = max(LEAST_ROWS, BAND_BYTES[self.device.type] // (4 * self.num_classes * width))
         for start in range(0, height, band):
             stop = min(start + band, height)
             rows = ((view, logits[view].rows(index, start, stop)) for view in self.order)
             for name, scores in self._scores(rows):
                 maps[name][start:stop] = largest(scores[0])
-        return maps
+                if probabilities:
+                    averaged = len(self.views[name]) > 1
+                    kept[name][:, start:stop] = scores[0] if averaged else scores[0].softmax(0)
+        return maps, kept
 
     def _scores(self, views: Iterable[tuple[View, Tensor]]) -> Iterator[tuple[str, Tensor]]:
         """Yield each strategy's name and scores [1, K, H, W], after its last view.
@@ -145,23 +158,34 @@ class Predictor:
 
 
 class Predictions:
-    """Predictions under way: of each image uint8 [H, W] by strategy name, on their way to the host."""
+    """Predictions under way to the host: of each image classes, and probabilities if they were asked for."""
 
-    def __init__(self, images: Sequence[Mapping[str, Tensor]]) -> None:
+    def __init__(self, images: Sequence[tuple[Mapping[str, Tensor], Mapping[str, Tensor]]]) -> None:
         # In pinned memory, if they come from a GPU: it goes on with other work meanwhile.
-        self._images = [
-            {name: found.to("cpu", non_blocking=True) for name, found in maps.items()} for maps in images
-        ]
+        self._maps, self._probabilities = (
+            [
+                {name: found.to("cpu", non_blocking=True) for name, found in image[kind].items()}
+                for image in images
+            ]
+            for kind in (0, 1)
+        )
         self._arrived: torch.cuda.Event | None = None
-        if any(found.is_cuda for maps in images for found in maps.values()):
+        if any(found.is_cuda for maps, _ in images for found in maps.values()):
             self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._arrived.record()
 
     def maps(self) -> list[dict[str, Map]]:
-        """Wait for the predictions of all images and return them."""
+        """Wait for the classes of all images, uint8 [H, W] by strategy name, and return them."""
+        return self._awaited(self._maps)
+
+    def probabilities(self) -> list[dict[str, NDArray[np.float32]]]:
+        """Wait for the probabilities of all images, float32 [K, H, W] by strategy name, and return them."""
+        return self._awaited(self._probabilities)
+
+    def _awaited(self, images: Sequence[Mapping[str, Tensor]]) -> list[dict[str, NDArray[Any]]]:
         if self._arrived is not None:
             self._arrived.synchronize()
-        return [{name: found.numpy() for name, found in maps.items()} for maps in self._images]
+        return [{name: found.numpy() for name, found in maps.items()} for maps in images]
 
 
 def largest(scores: Tensor) -> Tensor:

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from segsweep.networks import Segmenter
 from segsweep.networks.blocks import resize
+from segsweep.networks.segmenter import Network
 
 Pair = tuple[int, int]
 
@@ -44,7 +44,7 @@ class View:
     def _key(self) -> tuple[Any, ...]:
         return self.output_stride or 0, self.window or (), self.stride or (), self.flip, self.scale
 
-    def logits(self, segmenter: Segmenter, images: Tensor) -> "RowsOfLogits":
+    def logits(self, segmenter: Network, images: Tensor) -> "RowsOfLogits":
         """Return the logits of the images [B, 3, H, W], mirrored back."""
         height, width = size = (images.shape[-2], images.shape[-1])
         seen = resize(images, (max(1, round(height * self.scale)), max(1, round(width * self.scale))))
@@ -59,7 +59,7 @@ class View:
             patches.append(Patch(self._of(segmenter, seen[..., rows, columns]), (rows.start, left), extent))
         return RowsOfLogits(patches, canvas, size)
 
-    def _of(self, segmenter: Segmenter, crop: Tensor) -> Tensor:
+    def _of(self, segmenter: Network, crop: Tensor) -> Tensor:
         logits = segmenter.logits(crop).float()
         return logits.flip(-1) if self.flip else logits
 

@@ -188,7 +188,7 @@ class _Pass:
             checkpoint=self.config.checkpoint.test,
             step=self.folder.status().step,
             checkpoint_hash=file_hash(str(tested_checkpoint(self.folder, self.config))),
-            initial_weights=_initial_weights(self.folder.plan.identity),
+            initial_weights=initial_weights(self.folder.plan.identity),
             precision="float32",
         )
 
@@ -212,11 +212,12 @@ def tested_checkpoint(folder: RunFolder, config: RunConfig) -> Path:
     return path
 
 
-def _initial_weights(identity: dict[str, Any]) -> str:
+def initial_weights(identity: Mapping[str, Any]) -> str:
+    """Return what a run's training began with, by its identity: `timm`, `random`, or a file's hash."""
     if adopted := identity.get("adopted"):
         return f"adopted, {adopted}"
     given = identity.get("backbone.weights")
-    return str(given) if given else "timm" if identity["backbone.pretrained"] else "random"
+    return str(given) if given else "timm" if identity.get("backbone.pretrained") else "random"
 
 
 def load_network(config: RunConfig, checkpoint: Path, output_stride: int | None) -> Segmenter:

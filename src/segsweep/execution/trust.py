@@ -14,7 +14,7 @@ lead anywhere (`my_head.os.system`). Nothing in the run folder, not even its pla
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -28,14 +28,24 @@ from segsweep.runs.targets import configured, named, shipped
 
 def check(folder: RunFolder, config: Mapping[str, Any]) -> None:
     """Raise ConfigError if a run's configuration names a class or function that is not trusted."""
-    known = {*shipped(), *configured(), *folder.allowed}
+    check_named(config, folder.path, f"run {folder.id}", folder.allowed)
+
+
+def check_named(
+    config: Mapping[str, Any], place: Path, name: object, allowed: Collection[str] = frozenset()
+) -> None:
+    """Raise ConfigError if a configuration, found in the folder `place`, names what is not trusted.
+
+    `name` is what the message calls it, `allowed` are the targets that the user named.
+    """
+    known = {*shipped(), *configured(), *allowed}
     for key, target in named(config):
         if not isinstance(target, str) or not (
-            target in known or _is_of_a_library(target) or _is_of_the_working_folder(target, folder)
+            target in known or _is_of_a_library(target) or _is_of_the_working_folder(target, place)
         ):
             raise ConfigError(
-                f"run {folder.id}: {key}={target} is neither segsweep's nor of your conf/ or working folder, "
-                "so it is not built, as the run may come from somebody else; if you trust it, add trust=true"
+                f"{name}: {key}={target} is neither segsweep's nor of your conf/ or working folder, "
+                "so it is not built, as it may come from somebody else; if you trust it, add trust=true"
             )
 
 
@@ -57,9 +67,9 @@ def _is_subclass(target: str, package: str, bases: tuple[type, ...]) -> bool:
     return isinstance(found, type) and issubclass(found, bases) and found.__module__.split(".")[0] == package
 
 
-def _is_of_the_working_folder(target: str, folder: RunFolder) -> bool:
+def _is_of_the_working_folder(target: str, place: Path) -> bool:
     """Return whether it is a class or function that is defined in a module of the working folder."""
-    if not _is_own(_module_file(target.split(".")[:-1]), folder):
+    if not _is_own(_module_file(target.split(".")[:-1]), place):
         return False
     builders.find_modules_of_the_working_folder()
     found = builders.find(target)
@@ -67,7 +77,7 @@ def _is_of_the_working_folder(target: str, folder: RunFolder) -> bool:
     if not callable(found) or not isinstance(name, str) or name not in sys.modules:
         return False
     file, loaded = _module_file(name.split(".")), getattr(sys.modules[name], "__file__", None)
-    return loaded is not None and _is_own(file, folder) and Path(loaded).resolve() == file.resolve()
+    return loaded is not None and _is_own(file, place) and Path(loaded).resolve() == file.resolve()
 
 
 def _module_file(names: list[str]) -> Path | None:
@@ -90,11 +100,14 @@ def _module_file(names: list[str]) -> Path | None:
     return file if file.is_file() else None
 
 
-def _is_own(file: Path | None, folder: RunFolder) -> TypeGuard[Path]:
-    """Return whether a file is in the working folder but in no folder of runs, which may be received."""
-    here, runs_dir = Path.cwd().resolve(), folder.path.parent.resolve()
+def _is_own(file: Path | None, place: Path) -> TypeGuard[Path]:
+    """Return whether a file is in the working folder, but not in `place` or in a folder of runs.
+
+    What lies there may be received from somebody else.
+    """
+    here, received, runs_dir = Path.cwd().resolve(), place.resolve(), place.parent.resolve()
     if file is None or not file.resolve().is_relative_to(here):
         return False
     above = [parent for parent in file.resolve().parents if parent.is_relative_to(here)]
-    in_a_run = any(layout.is_run(parent) for parent in above)
+    in_a_run = any(parent == received or layout.is_run(parent) for parent in above)
     return not in_a_run and (runs_dir == here or runs_dir not in above)

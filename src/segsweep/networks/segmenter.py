@@ -14,7 +14,19 @@ from segsweep.networks.tracing import is_exported
 from segsweep.rules import check_crop
 
 
-class Segmenter(nn.Module):
+class Network(nn.Module):
+    """What evaluates images: a Segmenter, or an exported network that is run elsewhere."""
+
+    def forward(self, image: Tensor, size: Sequence[int] | None = None) -> Tensor:
+        """Logits [B, K, *size]; `size` (height, width) is the size of the image unless given."""
+        return resize(self.logits(image), size or image.shape[-2:])
+
+    def logits(self, image: Tensor) -> Tensor:
+        """Logits [B, K, h, w] of images [B, 3, H, W] with values 0..255, at a stride of the network's own."""
+        raise NotImplementedError
+
+
+class Segmenter(Network):
     """Image [B, 3, H, W] with values 0..255 (uint8 or float) → logits [B, K, H, W].
 
     Normalisation follows the encoder's weights and happens here, on the device, so that images travel as
@@ -31,10 +43,6 @@ class Segmenter(nn.Module):
             # In units of 0..255. Part of the checkpoint, like every buffer: a moving average of the weights
             # averages buffers too, and rounds, so that a resumed run must take up what the other had.
             self.register_buffer(name, 255 * torch.tensor(value).view(1, 3, 1, 1))
-
-    def forward(self, image: Tensor, size: Sequence[int] | None = None) -> Tensor:
-        """Logits [B, K, *size]; `size` (height, width) is the size of the image unless given."""
-        return resize(self.logits(image), size or image.shape[-2:])
 
     def logits(self, image: Tensor) -> Tensor:
         """Logits [B, K, h, w] at the head's own stride, or at the image's size if it had to be padded."""

@@ -172,4 +172,6 @@ def _plain(value: Any) -> Any:
         return value.plain()
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     return value.value if isinstance(value, Enum) else value

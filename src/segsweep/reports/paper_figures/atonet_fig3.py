@@ -23,7 +23,7 @@ from segsweep.planning.experiment import Published, published_table
 from segsweep.profiling import latency
 from segsweep.reports.paper_figures.canvas import WIDTH
 from segsweep.reports.paper_figures.drawing import Wanted
-from segsweep.reports.pictures.trained import TrainedRun
+from segsweep.reports.pictures.trained_run import TrainedRun
 from segsweep.runs import compare
 from segsweep.runs.contents import Card
 

@@ -13,7 +13,7 @@ from segsweep.terminal import plural
 if TYPE_CHECKING:  # torch and matplotlib take seconds to import, and help needs neither
     from matplotlib.figure import Figure
 
-    from segsweep.reports.pictures.trained import TrainedRun
+    from segsweep.reports.pictures.trained_run import TrainedRun
 
 FOLDER = Path(__file__).parent
 
@@ -93,7 +93,7 @@ def drawn(figure: PaperFigure, runs: Sequence[Sequence["TrainedRun"]], asked: Se
     Raises:
         UserError: the runs are of several datasets, or lack their checkpoint or data; an image is not there.
     """
-    from segsweep.reports.pictures.trained import spread
+    from segsweep.reports.pictures.trained_run import spread
 
     if not figure.IMAGES:
         return figure.draw(runs, ())

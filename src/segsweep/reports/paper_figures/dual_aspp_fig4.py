@@ -15,7 +15,7 @@ from segsweep.errors import ConfigError
 from segsweep.reports.paper_figures.canvas import WIDTH, show
 from segsweep.reports.paper_figures.drawing import Wanted
 from segsweep.reports.pictures.feature_maps import logits
-from segsweep.reports.pictures.trained import TrainedRun
+from segsweep.reports.pictures.trained_run import TrainedRun
 
 RUNS = (
     Wanted("one run with head=deeplabv3plus (or aspp) an encoder", ("Aspp",), most=None),

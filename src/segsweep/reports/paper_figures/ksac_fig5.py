@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from segsweep.reports.paper_figures.canvas import WIDTH, montage, show
 from segsweep.reports.paper_figures.drawing import Wanted
 from segsweep.reports.pictures.feature_maps import maps_by_rate
-from segsweep.reports.pictures.trained import TrainedRun
+from segsweep.reports.pictures.trained_run import TrainedRun
 
 RUNS = (Wanted("one run with head=ksac", ("Ksac",)), Wanted("one with head=aspp", ("Aspp",)))
 IMAGES = 1

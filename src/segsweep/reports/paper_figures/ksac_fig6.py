@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from segsweep.reports.paper_figures.canvas import class_legend, coloured, picture_rows
 from segsweep.reports.paper_figures.drawing import Wanted
-from segsweep.reports.pictures.trained import TrainedRun
+from segsweep.reports.pictures.trained_run import TrainedRun
 
 RUNS = (Wanted("one run with head=aspp", ("Aspp",)), Wanted("one with head=ksac", ("Ksac",)))
 IMAGES = 4

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from segsweep.errors import ConfigError
 from segsweep.networks.heads.aspp import AtrousPyramid
 from segsweep.networks.shared_kernel import SharedAtrousConv
-from segsweep.reports.pictures.trained import TrainedRun
+from segsweep.reports.pictures.trained_run import TrainedRun
 
 
 def maps_by_rate(one: TrainedRun, image: NDArray[np.uint8]) -> dict[int, NDArray[np.float32]]:

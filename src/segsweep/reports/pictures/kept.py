@@ -13,7 +13,7 @@ from segsweep.data.labels import Palette
 from segsweep.errors import UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.predictions import IMAGE, TRUTH, picture_folder, read_picture
-from segsweep.reports.pictures.trained import TrainedRun
+from segsweep.reports.pictures.trained_run import TrainedRun
 from segsweep.runs import layout
 from segsweep.runs.folder import RunFolder
 

@@ -1,0 +1,115 @@
+"""Describe the network of a run: read its plan, configuration, tests and dataset."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import timm
+
+import segsweep
+from segsweep import builders
+from segsweep.config.schema import RunConfig
+from segsweep.data.labels import standard_palette
+from segsweep.data.sample import height_width
+from segsweep.errors import DataError, UserError
+from segsweep.evaluation.counts import Counts
+from segsweep.execution.test import initial_weights, tested_checkpoint
+from segsweep.inference.description import Description, TestResult, Weights
+from segsweep.networks import Segmenter
+from segsweep.runs.folder import RunFolder
+from segsweep.runs.identity import file_hash
+from segsweep.statistics.intervals import estimate
+from segsweep.statistics.measured import Measured
+from segsweep.statistics.resampling import resampling
+
+PARTS = ("backbone", "head")
+"""The parts of a run's configuration that say what its network is."""
+RULES = {
+    "last": "the weights after the last training step, whatever the validation said",
+    "best": "the weights with the highest validation mIoU during training",
+}
+
+
+def describe(folder: RunFolder, config: RunConfig, network: Segmenter) -> Description:
+    """Return what is known of a run's network, given with the configuration under which it was loaded."""
+    plan, environment = folder.plan, folder.environment()
+    classes, palette, licence = _of_dataset(folder, config)
+    return Description(
+        run=folder.id,
+        name="-".join(plan.choices[part] for part in ("head", "backbone", "dataset") if part in plan.choices),
+        network={part: config[part] for part in PARTS},
+        num_classes=config.num_classes,
+        size=height_width(config.size),
+        classes=classes,
+        palette=palette,
+        mean=tuple(network.mean.flatten().tolist()),
+        std=tuple(network.std.flatten().tolist()),
+        dataset=plan.choices["dataset"],
+        train_split=config.dataset.get("train_split", "train"),
+        licence=licence,
+        weights=_weights(folder, config),
+        tests=_tests(folder),
+        seed=config.seed,
+        overrides=plan.overrides,
+        packages=environment.packages if environment else {},
+        segsweep=segsweep.__version__,
+    )
+
+
+def _weights(folder: RunFolder, config: RunConfig) -> Weights:
+    which = config.checkpoint.test
+    initial = initial_weights(folder.plan.identity)
+    return Weights(
+        checkpoint=which,
+        rule=RULES[which],
+        step=folder.status().step,
+        sha256=file_hash(str(tested_checkpoint(folder, config))),
+        initial=initial,
+        initial_licence=_timm_licence(config.backbone) if initial == "timm" else None,
+    )
+
+
+def _timm_licence(backbone: Mapping[str, Any]) -> str | None:
+    record = timm.models.get_pretrained_cfg(backbone.get("name", ""))
+    return getattr(record, "license", None)
+
+
+def _of_dataset(
+    folder: RunFolder, config: RunConfig
+) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...], str | None]:
+    """Return the names and colours of the classes, and the dataset's terms.
+
+    A network outlives its dataset: if that cannot be read any more, they are those of the dataset's class, or
+    the names that a test kept.
+    """
+    dataset: Any
+    try:
+        dataset = builders.build_dataset(config)
+    except DataError:
+        dataset = builders.find(config.dataset["_target_"])
+    number = config.num_classes
+    names = tuple(getattr(dataset, "classes", ()))[:number]
+    colours = tuple(getattr(dataset, "palette", ()))[:number]
+    if len(names) < number:
+        kept = [tuple(metrics.per_class) for metrics, _ in folder.read_tests().values()]
+        names = next(iter(kept), tuple(f"class {index}" for index in range(number)))
+    return names, colours if len(colours) == number else standard_palette(number), dataset.licence or None
+
+
+def _tests(folder: RunFolder) -> dict[str, TestResult]:
+    found = {}
+    for name, (metrics, card) in folder.read_tests().items():
+        low, high = _interval(folder, name)
+        found[name] = TestResult(metrics=metrics, protocol=card, low=low, high=high)
+    return found
+
+
+def _interval(folder: RunFolder, test: str) -> tuple[float | None, float | None]:
+    """Return mIoU's interval over images, as reports give it for the run alone; None without counts."""
+    try:
+        counts = Counts.load(folder.tests / test).by_name()
+    except UserError:
+        return None, None
+    measured = Measured(("0",), counts.rows[np.newaxis])
+    found = estimate(measured, resampling(measured.images))
+    return (found.low, found.high) if np.isfinite([found.low, found.high]).all() else (None, None)

@@ -1,0 +1,43 @@
+"""What a form of a trained network is."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from segsweep.inference.trained import Trained
+
+
+class Form:
+    """A way to keep a trained network outside its run.
+
+    A form is one subclass in a module of its own and one line in `known_forms`. It imports libraries that it
+    alone needs where it uses them.
+    """
+
+    name: ClassVar[str]
+    """As in `segsweep export RUN format=NAME`."""
+    suffix: ClassVar[str] = ""
+    """Of its file; empty for a folder."""
+    summary: ClassVar[str]
+    """What it is for, in a line."""
+
+    def is_at(self, path: Path) -> bool:
+        """Return whether a path, which exists, is a network in this form; without importing much."""
+        return bool(self.suffix) and path.is_file() and path.suffix == self.suffix
+
+    def read(self, path: Path, device: torch.device, trust: bool = False) -> Trained:
+        """Load a network.
+
+        Raises:
+            UserError: it is damaged, or names classes that are not trusted, unless `trust` is set.
+        """
+        raise NotImplementedError
+
+    def write(self, trained: Trained, target: Path) -> None:
+        """Write a network; a file or folder that has its name is complete.
+
+        Raises:
+            UserError: the form cannot hold it, or it cannot be written.
+        """
+        raise NotImplementedError

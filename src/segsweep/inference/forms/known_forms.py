@@ -1,0 +1,10 @@
+"""All forms, in the order in which a path is tried."""
+
+from segsweep.inference.forms.form import Form
+
+FORMS: tuple[Form, ...] = ()
+
+
+def by_name() -> dict[str, Form]:
+    """Return the forms by the names that `format=` takes."""
+    return {form.name: form for form in FORMS}

@@ -1,0 +1,98 @@
+"""A trained network that predicts, by the same code as the test pass, whatever form it was loaded from.
+
+Letters: `B` images, `K` classes, `H`, `W` an image.
+"""
+
+from collections.abc import Mapping
+from functools import cache, cached_property
+from typing import Any
+
+import torch
+
+from segsweep import builders
+from segsweep.config import groups as config_files
+from segsweep.errors import OptionError
+from segsweep.evaluation.predictor import NetworkAt, Predictor
+from segsweep.evaluation.strategies import Strategy
+from segsweep.inference.description import Description
+from segsweep.inference.image_input import Pictured, as_array
+from segsweep.inference.prediction import Prediction
+from segsweep.networks.segmenter import Network
+
+SINGLE = "single"
+
+
+class Trained:
+    """A trained network in use.
+
+    Attributes:
+        description: what is known of it.
+        device: where it computes.
+        network_at: gives the network at an output stride (None: the one that it was trained at), as the
+            evaluator asks for it.
+
+    Args:
+        description, device: see above.
+        network_at: is called once for each output stride; a form that has one alone raises ConfigError for
+            others.
+    """
+
+    def __init__(self, description: Description, network_at: NetworkAt, device: torch.device) -> None:
+        self.description, self.device = description, device
+        self.network_at: NetworkAt = cache(lambda stride: network_at(stride).eval().to(device))
+        self._predictors: dict[str, Predictor] = {}
+
+    @cached_property
+    def network(self) -> Network:
+        """Image [B, 3, H, W] with values 0..255 → logits [B, K, H, W]."""
+        return self.network_at(None)
+
+    def __repr__(self) -> str:
+        what = self.description
+        return f"Trained({what.name}, run {what.run}, {len(what.classes)} classes, on {self.device})"
+
+    def predictor(self, *strategies: Strategy) -> Predictor:
+        """Return the evaluator's predictor of this network under strategies, for many images."""
+        return Predictor(self.network_at, strategies, self.description.num_classes, self.device)
+
+    def predict(
+        self, image: Pictured, test: str | Strategy = SINGLE, probabilities: bool = False
+    ) -> Prediction:
+        """Predict the classes of one image, at its own size.
+
+        Args:
+            image: a file, a PIL image, uint8 [H, W, 3], or a uint8 tensor [3, H, W]; RGB.
+            test: a strategy, or the name of one: single, flip, ms, ms_flip, slide, or one of your own.
+            probabilities: keep those of all classes too, 4 K bytes a pixel.
+
+        Raises:
+            DataError: the file cannot be read.
+            OptionError: it is no image, or there is no such strategy.
+        """
+        strategy = test if isinstance(test, Strategy) else strategy_of(test, self.description.size)
+        array = as_array(image)
+        predictor = self._predictors.setdefault(strategy.name, self.predictor(strategy))
+        with predictor.in_evaluation_mode():
+            found = predictor.predict([array], probabilities)
+        (maps,), (kept,) = found.maps(), found.probabilities()
+        return Prediction(array, maps[strategy.name], kept.get(strategy.name), self.description)
+
+
+def strategy_of(name: str, size: tuple[int, ...]) -> Strategy:
+    """Return the strategy that `test=NAME` chooses, for a training crop of `size` (height, width).
+
+    Raises:
+        OptionError: there is none of this name.
+    """
+    known = config_files.choices("test")
+    if name not in known:
+        raise OptionError("test", name, problem="no such test strategy", near=known)
+    ((key, node),) = config_files.read(dict(config_files.files("test"))[name]).items()
+    filled = {option: list(size) if value == "${size}" else value for option, value in node.items()}
+    strategy: Strategy = _built({key: filled}, key)
+    return strategy
+
+
+def _built(config: Mapping[str, Any], key: str) -> Any:
+    with builders.options_of("test"):
+        return builders.build(config, key)
