@@ -20,6 +20,7 @@ FLOORS = (
     ("reports",),
     ("profiling",),
     ("sweeps",),
+    ("api",),
     ("planning",),
     ("inference",),
     ("execution",),

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from segsweep.api import build
     from segsweep.inference.description import Description
     from segsweep.inference.load import load
     from segsweep.inference.prediction import Prediction
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 __version__ = "0.1.0"
-__all__ = ["Description", "Prediction", "Trained", "__version__", "load"]
+__all__ = ["Description", "Prediction", "Trained", "__version__", "build", "load"]
 
 _HOMES = {
     "Description": "segsweep.inference.description",
     "Prediction": "segsweep.inference.prediction",
     "Trained": "segsweep.inference.trained",
+    "build": "segsweep.api",
     "load": "segsweep.inference.load",
 }
 """The stable names of docs/api.md, and the modules that have them."""

@@ -31,6 +31,9 @@ from segsweep.training.loggers import RunLogger
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.task import SegmentationTask
 
+NETWORK = ("backbone", "head", "num_classes")
+"""The parts of a configuration that say what the network is."""
+
 
 def build(config: Mapping[str, Any], part: str, **arguments: Any) -> Any:
     """Return the object that one part of the configuration names.

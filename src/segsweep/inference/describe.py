@@ -22,8 +22,6 @@ from segsweep.statistics.intervals import estimate
 from segsweep.statistics.measured import Measured
 from segsweep.statistics.resampling import resampling
 
-PARTS = ("backbone", "head")
-"""The parts of a run's configuration that say what its network is."""
 RULES = {
     "last": "the weights after the last training step, whatever the validation said",
     "best": "the weights with the highest validation mIoU during training",
@@ -37,7 +35,7 @@ def describe(folder: RunFolder, config: RunConfig, network: Segmenter) -> Descri
     return Description(
         run=folder.id,
         name="-".join(plan.choices[part] for part in ("head", "backbone", "dataset") if part in plan.choices),
-        network={part: config[part] for part in PARTS},
+        network={part: config[part] for part in builders.NETWORK},
         num_classes=config.num_classes,
         size=height_width(config.size),
         classes=classes,

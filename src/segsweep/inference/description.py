@@ -56,7 +56,7 @@ class Description(Record):
     name: str
     """Head, backbone and dataset, such as `ksac-resnet18-camvid`."""
     network: Options
-    """Its configuration, `parts` of the run's, from which `builders.build_segmenter` builds it."""
+    """The parts of the run's configuration from which `builders.build_segmenter` builds it."""
     num_classes: int
     size: tuple[int, ...]
     """The training crop, (height, width)."""

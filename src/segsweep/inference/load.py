@@ -5,11 +5,12 @@ from pathlib import Path
 
 import torch
 
+from segsweep import builders
 from segsweep.config.schema import RunConfig
 from segsweep.errors import FileError, OptionError, UserError
 from segsweep.execution import trust as trusting
 from segsweep.execution.test import load_network, tested_checkpoint
-from segsweep.inference.describe import PARTS, describe
+from segsweep.inference.describe import describe
 from segsweep.inference.forms.known_forms import FORMS
 from segsweep.inference.trained import Trained
 from segsweep.networks import Segmenter
@@ -67,7 +68,7 @@ def from_run(
     config = config or folder.config()
     if trust:
         folder.trust()
-    trusting.check(folder, {part: config[part] for part in (*PARTS, "dataset")})
+    trusting.check(folder, {part: config[part] for part in (*builders.NETWORK, "dataset")})
     state = folder.status().state
     if state is not State.DONE:
         raise UserError(f"run {folder.id} is {state}, not done: its training command goes on")

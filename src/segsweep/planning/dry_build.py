@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 
 from segsweep.builders import (
+    NETWORK,
     build,
     build_data,
     build_dataset,
@@ -36,7 +37,6 @@ from segsweep.training.optimizers import freeze, with_schedule
 from segsweep.training.sync_batchnorm import synchronises
 
 T = TypeVar("T")
-NETWORK = ("backbone", "head", "num_classes")
 DATASET = ("dataset", "num_classes", "size")
 DATA = (*DATASET, "augment", "sampling", "batch_size", "num_workers", "eval_batch_size", "seed")
 
