@@ -2,14 +2,22 @@
 
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from segsweep import cli
+from segsweep.builders import build_dataset
 from segsweep.data.sets.image_folder import Folder
 from segsweep.errors import UserError
-from tests.data.writers_own import write_folder, write_mistakes
+from tests.data.writers_own import (
+    TABLE,
+    WITH_ONE,
+    cut,
+    image_file,
+    write_folder,
+    write_mistakes,
+    write_one,
+)
 from tests.support.commands import segsweep
 from tests.support.composing import member
 
@@ -32,7 +40,7 @@ def test_a_folder_is_trained_tested_and_reported(tmp_path):
     card = json.loads((run.parent / "tests/single/protocol.json").read_text())
     data = Folder(root=root)
     assert card["split_hash"] == data.split_hash("test")
-    assert (card["dataset"], card["num_classes"], card["images"]) == ("folder", 3, 2)
+    assert (card["dataset"], card["num_classes"], card["images"]) == ("own", 3, 2)
     segsweep("report", "out=page", cwd=tmp_path)
     figures = json.loads((tmp_path / "page" / "report.json").read_text())
     assert run.parent.name in str(figures)
@@ -51,19 +59,44 @@ def test_the_number_of_classes_given_or_found_is_one_run_and_another_split_anoth
 def test_a_table_and_another_number_of_classes_contradict_each_other(tmp_path):
     root = write_folder(tmp_path / "own")
     (root / "classes.txt").write_text("ground\nbarn\ntree\n")
-    from segsweep.builders import build_dataset
-
     with pytest.raises(UserError, match=r"num_classes=5: Folder has 3 classes .*set num_classes to 3"):
         build_dataset(member("dataset=folder", f"dataset.root={root}", "num_classes=5").config)
 
 
-@pytest.mark.parametrize("command", [("train",), ("plan",)])
-def test_a_mistake_is_one_line_before_anything_is_written(tmp_path, capfd, command):
-    root = write_mistakes(tmp_path / "own")
-    assert cli.run([*command, "dataset=folder", f"dataset.root={root}", f"runs_dir={tmp_path / 'runs'}"]) == 2
+@pytest.mark.parametrize("name", [name for name in WITH_ONE if WITH_ONE[name].file])
+def test_training_refuses_a_mistake_in_one_line_before_anything_is_written(tmp_path, capfd, name):
+    mistake, root = WITH_ONE[name], write_one(tmp_path / "own", name)
+    given = ["dataset=folder", f"dataset.root={root}", *SMALL, f"runs_dir={tmp_path / 'runs'}"]
+    assert cli.run(["train", *given]) == 2
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("segsweep: ")]
-    assert "own/masks/im03.png: label of mode I;16" in line
-    assert not list(Path(tmp_path).glob("runs/*/plan.json"))
+    for words in (str(root / mistake.file), mistake.problem, mistake.repair):
+        assert words in line
+    assert not list(tmp_path.glob("runs/*/plan.json"))
+
+
+def test_what_is_understood_trains(tmp_path):
+    root = write_folder(tmp_path / "own", kind="colour")
+    (root / "classes.csv").write_text(TABLE)
+    for n, mistake in enumerate(WITH_ONE.values()):
+        if not mistake.file:
+            mistake.do(root, n % 10)
+    segsweep("train", "dataset=folder", f"dataset.root={root}", "dataset.name=farm", *SMALL, cwd=tmp_path)
+    (card,) = (tmp_path / "runs").glob("*/tests/single/protocol.json")
+    assert json.loads(card.read_text())["dataset"] == "farm"
+
+
+def test_an_image_that_is_cut_short_ends_training_in_one_line(tmp_path, capfd):
+    """Its header is right, so that only a check, which reads the pixels, sees it before."""
+    root = write_folder(tmp_path / "own")
+    for n in range(10):
+        cut(image_file, 700)(root, n)
+    given = ["dataset=folder", f"dataset.root={root}"]
+    assert cli.run(["data", "check", *given, "workers=0"]) == 1
+    assert "10 problems" in capfd.readouterr().out
+    assert cli.run(["train", *given, *SMALL, f"runs_dir={tmp_path / 'runs'}", "num_workers=0"]) == 2
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("segsweep: ")]
+    assert "truncated" in line
+    assert "fetch the file again" in line
 
 
 def test_a_check_reports_all_mistakes_at_once(tmp_path, capfd):
@@ -71,6 +104,15 @@ def test_a_check_reports_all_mistakes_at_once(tmp_path, capfd):
     arguments = ["data", "check", "dataset=folder", f"dataset.root={root}", "workers=0", "format=json"]
     assert cli.run(arguments) == 1
     assert len(json.loads(capfd.readouterr().out)["problems"]) == 7
+
+
+def test_a_folder_is_called_by_its_name_which_is_no_part_of_the_run(tmp_path):
+    root = write_folder(tmp_path / "farm")
+    given = ("dataset=folder", f"dataset.root={root}")
+    found, named = member(*given), member(*given, "dataset.name=barns")
+    assert found.config.dataset["name"] == "farm"
+    assert build_dataset(named.config).title == "barns"
+    assert found.id == named.id
 
 
 def test_a_check_shows_what_was_understood_and_how_to_name_the_classes(tmp_path, capfd):

@@ -106,7 +106,7 @@ FAULTS = {
     "one label's void 11": Fault(
         relabel(lambda a: np.where(a == 255, 11, a).astype(np.uint8)), LABEL, ("void stored as 11",), "255"
     ),
-    "EXIF, said": Fault(turn(6), IMAGE, ("EXIF orientation 6",), "keep"),
+    "EXIF, said": Fault(turn(3), IMAGE, ("EXIF orientation 3",), "keep"),
     "EXIF, turned": Fault(turn(6, True), IMAGE, ("EXIF orientation 6", "turned size"), "exif_transpose"),
     "missing image": Fault(lambda r: (r / IMAGE).unlink(), IMAGE, ("missing", "train.txt"), "fetch it again"),
     "missing label": Fault(lambda r: (r / LABEL).unlink(), LABEL, ("missing", "train.txt"), "fetch it again"),
@@ -158,6 +158,7 @@ HARMLESS = {
     "grey image": lambda r: Image.open(r / IMAGE).convert("L").save(r / IMAGE),
     "CMYK image": lambda r: Image.open(r / IMAGE).convert("CMYK").save(r / IMAGE),
     "EXIF orientation 1": turn(1),
+    "EXIF, label as stored": turn(6),
     "grey label": relabel(lambda a: a),
     "other palette": lambda r: recolour(r),
     "void label": relabel(lambda a: np.full_like(a, 255)),

@@ -73,6 +73,7 @@ def test_what_is_harmless_is_no_problem(tmp_path, name):
     said = {
         "grey image": "grey",
         "CMYK image": "CMYK",
+        "EXIF, label as stored": "read as stored",
         "other palette": "palette",
         "void label": "all ignored",
     }

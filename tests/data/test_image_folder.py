@@ -17,7 +17,16 @@ from segsweep.data.sets.image_folder import Folder
 from segsweep.data.sets.voc2012 import PALETTE
 from segsweep.data.split import faults_collected
 from segsweep.errors import DataError, OptionError
-from tests.data.writers_own import COLOURS, TABLE, save_mask, write_folder, write_mistakes
+from tests.data.writers_own import (
+    COLOURS,
+    MISTAKES,
+    TABLE,
+    WITH_ONE,
+    save_mask,
+    write_folder,
+    write_mistakes,
+    write_one,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -342,46 +351,60 @@ def test_the_standard_palette_is_that_of_voc():
 
 def test_each_of_ten_mistakes_is_understood_or_named_with_its_repair(tmp_path):
     report = look(write_mistakes(tmp_path / "own"))
-    found = {Path(p.file).name: p for p in report.problems}
-    expected = {
-        "im00.png": ("48x56 pixels", "replace the wrong one"),
-        "im01.jpg": ("without label", "restore the label"),
-        "im02.png": ("colour (1, 2, 3) (12 pixels)", "classes.csv"),
-        "im03.png": ("I;16", "convert it"),
-        "im04.jpg": ("JPEG", "as PNG"),
-        "im05.jpg": ("EXIF orientation 6", 'exif=b""'),
-        "im09.png": ("truncated", "fetch the file again"),
-    }
+    found = {str(Path(p.file).relative_to(tmp_path / "own")): p for p in report.problems}
+    expected = {mistake.file: mistake for mistake in MISTAKES.values() if mistake.file}
     assert found.keys() == expected.keys()
     assert len(report.problems) == len(found)
-    for name, (problem, repair) in expected.items():
-        assert problem in found[name].problem
-        assert repair in found[name].repair
+    for name, mistake in expected.items():
+        assert mistake.problem in found[name].problem
+        assert mistake.repair in found[name].repair
     notes = "\n".join(report.notes)
-    assert "unicorn" in notes
-    assert "1 CMYK images, read as RGB: im08" in notes
+    assert [mistake.note for mistake in MISTAKES.values() if mistake.note not in notes] == []
     assert sum(split.samples for split in report.splits.values()) == 9, "IM06.JPG has its mask im06.png"
+
+
+@pytest.mark.parametrize("name", WITH_ONE)
+def test_a_check_names_file_and_repair_of_one_mistake_or_understands_it(tmp_path, name):
+    mistake, root = WITH_ONE[name], write_one(tmp_path / "own", name)
+    report = look(root)
+    assert [Path(p.file).relative_to(root).as_posix() for p in report.problems] == [mistake.file][
+        : bool(mistake.file)
+    ]
+    for problem in report.problems:
+        assert mistake.problem in problem.problem
+        assert mistake.repair in problem.repair
+    assert mistake.note in "\n".join(report.notes)
 
 
 def test_training_refuses_the_first_mistake_before_it_starts(tmp_path):
     root = write_mistakes(tmp_path / "own")
     refused = []
-    for _ in range(5):
+    for _ in range(7):
         with pytest.raises(DataError) as caught:
             Folder(root=root).check_files()
         assert caught.value.remedy
         file = Path(caught.value.file)
-        refused.append(file.name)
+        refused.append(str(file.relative_to(root)))
         for one in root.glob(f"*/{file.stem}.*"):
             one.unlink()
-    assert sorted(refused) == ["im01.jpg", "im02.png", "im03.png", "im04.jpg", "im09.png"]
+    assert sorted(refused) == sorted(mistake.file for mistake in MISTAKES.values() if mistake.file)
     data = Folder(root=root)
     data.check_files()
     assert data.classes == ("ground", "barn", "tree", "unicorn")
-    with pytest.raises(
-        DataError, match=r"im00.png: label of 48x56 pixels .* for image .*im00.jpg of 48x64; "
-    ):
-        labels(data)
+    assert len(labels(data)) == 3
+
+
+def test_masks_of_one_bit_are_values(root):
+    expected = {stem: label > 0 for stem, label in labels(Folder(root=root)).items()}
+    for file in (root / "masks").iterdir():
+        Image.fromarray(np.array(Image.open(file)) > 0).save(file)
+    with Image.open(file) as mask:
+        assert mask.mode == "1"
+    assert look(root).problems == []
+    data = Folder(root=root)
+    assert data.num_classes == 2
+    for stem, label in labels(data).items():
+        np.testing.assert_array_equal(label, expected[stem])
 
 
 # Splits
@@ -414,6 +437,18 @@ def test_groups_are_in_one_split(root):
         Folder(root=root, group="bay")
     with pytest.raises(OptionError, match="leave none to train on"):
         Folder(root=root, group="^(site)")
+
+
+def test_groups_may_not_straddle_the_splits_that_a_folder_has(root):
+    lists(root, "{}")
+    assert Folder(root=root, group="im(..)").group_unit == "group"
+    with pytest.raises(DataError, match=r"im08.jpg: of group 0, which is in train and test \(1 groups are\)"):
+        Folder(root=root, group="0(?=[08]$)|..$")
+    report = look(root, group="^im")
+    assert [problem.problem for problem in report.problems] == [
+        f"of group im, which is in {pair} (1 groups are)"
+        for pair in ("train and val", "train and test", "val and test")
+    ]
 
 
 def test_a_table_may_give_groups(root):

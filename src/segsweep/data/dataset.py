@@ -72,6 +72,8 @@ class SegmentationDataset:
     weights: tuple[float, ...] | None = None
     """Shares of a mixture's parts (`JoinedSplit.parts`) in the training stream; None for shares by size."""
 
+    title: str = ""
+    """What protocol cards call it; empty for its name in the configuration."""
     notes: tuple[str, ...] = ()
     """How its files were understood, for `data check`, if that is not laid down."""
     licence: ClassVar[str] = ""

@@ -121,7 +121,7 @@ def refuse_lossy(file: str | Path) -> None:
 
 
 def read_indices(file: str | Path) -> LabelMap:
-    """Return the stored values [H, W] of a palette or 8-bit grey PNG, without applying the palette.
+    """Return the stored values [H, W] of a palette, 8-bit grey or 1-bit PNG, without applying the palette.
 
     Raises:
         DataError: the file is missing, truncated, corrupt or contains colours or 16-bit values.
@@ -132,7 +132,7 @@ def read_indices(file: str | Path) -> LabelMap:
 
 def indices(image: Image.Image, file: str | Path) -> LabelMap:
     """Return the stored values of an open label, as `read_indices` does."""
-    if image.mode not in ("P", "L"):
+    if image.mode not in ("P", "L", "1"):
         raise DataError(
             file,
             f"label of mode {image.mode} holds colours or wide numbers, not class indices",

@@ -21,6 +21,8 @@ IGNORE_INDEX = 255  # the label of pixels that count in neither loss nor metrics
 BITS = "bits of a stored channel"
 """Key in an open image's `info` for the file's bit depth, which Pillow's mode does not tell."""
 HEAD = 4096  # bytes at the start of a file that contain its header
+Size = tuple[int, int]
+"""(H, W)."""
 SMALLEST_HUGE = 1 << 16
 """Smaller files cannot hold an image above `Image.MAX_IMAGE_PIXELS`, however compressed."""
 
@@ -33,7 +35,7 @@ class Sample(NamedTuple):
     id: str  # the sample's name, unique in its split
 
 
-def height_width(size: object, option: str = "size") -> tuple[int, int]:
+def height_width(size: object, option: str = "size") -> Size:
     """Return an image size, given as one side or `[H, W]`, as `(H, W)`.
 
     Raises ConfigError, naming `option`, if it is neither.
@@ -94,7 +96,7 @@ def check_depth(image: Image.Image, path: str | Path) -> None:
         )
 
 
-def image_size(path: str | Path) -> tuple[int, int]:
+def image_size(path: str | Path) -> Size:
     """Return (H, W) from an image file's header; raise DataError if it is missing or not an image."""
     width, height = open_image(path, decode=False).size
     return height, width
@@ -157,12 +159,10 @@ def _stored_bits(image: Image.Image, file: BinaryIO) -> int:
     return (after[place] & 0x7F) + less if found and place < len(after) else 8
 
 
-def check_sizes(
-    image: NDArray[np.uint8], label: NDArray[np.uint8], image_file: str | Path, label_file: str | Path
-) -> None:
-    """Raise DataError, naming the files, if image [H, W, 3] and label [H, W] differ in size."""
-    if image.shape[:2] != label.shape:
-        (h, w), (label_h, label_w) = image.shape[:2], label.shape
+def check_sizes(image: Size, label: Size, image_file: str | Path, label_file: str | Path) -> None:
+    """Raise DataError, naming the files, if the sizes (H, W) of image and label differ."""
+    if image != label:
+        (h, w), (label_h, label_w) = image, label
         raise DataError(
             label_file,
             f"label of {label_h}x{label_w} pixels (height x width) for image {image_file} of {h}x{w}",

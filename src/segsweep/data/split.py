@@ -113,7 +113,7 @@ class FileSplit(SplitDataset):
             return Sample(image, np.full(image.shape[:2], IGNORE_INDEX, np.uint8), str(self.ids[index]))
         label_file = str(self.labels[index])
         label = self.label_format.read(label_file)
-        check_sizes(image, label, image_file, label_file)
+        check_sizes(image.shape[:2], label.shape[:2], image_file, label_file)
         return Sample(image, label, str(self.ids[index]))
 
     def part(self, indices: NDArray[np.int64]) -> "FileSplit":

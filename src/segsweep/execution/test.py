@@ -178,7 +178,7 @@ class _Pass:
 
     def _card(self, strategy: Strategy, sizes: Sequence[tuple[int, int]]) -> Card:
         return protocol_card(
-            dataset=self.folder.plan.choices["dataset"],
+            dataset=self.data.title or self.folder.plan.choices["dataset"],
             split=self.samples.name,
             split_hash=self.data.split_hash(self.samples.name),
             image_sizes=sizes,

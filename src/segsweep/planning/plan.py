@@ -1,6 +1,7 @@
 """A member: one planned run, from its resolved configuration to its run folder."""
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.config.groups import GLOBAL, files, is_global, read
 from segsweep.config.schema import RunConfig
+from segsweep.config.trainer import AUTO
 from segsweep.config.values import RULES, check_choices, check_keys, check_types, check_values
 from segsweep.errors import ConfigError, FileError, OptionError, UserError
 from segsweep.files import write_groups
@@ -100,7 +102,7 @@ def planned(
     stage: str | None = None,
     parent: Member | None = None,
 ) -> Member:
-    """Return the member of a resolved configuration; `trainer.precision=auto` becomes this machine's.
+    """Return the member of a resolved configuration, with what is found for `auto` and null written out.
 
     Raises:
         ConfigError: a value of the wrong kind, or several choices where one is expected.
@@ -110,6 +112,7 @@ def planned(
     check_types(resolved, choices)
     RULES["runs_dir"].check("runs_dir", resolved["runs_dir"])
     resolved = {**resolved, "trainer": with_precision(resolved["trainer"])}
+    resolved = {**resolved, "dataset": with_name(resolved["dataset"])}
     if resolved["num_classes"] is None:
         resolved = {**resolved, "num_classes": classes_found(resolved["dataset"])}
     if resolved["augment"].get("extra"):
@@ -119,6 +122,14 @@ def planned(
         resolved = {**resolved, "augment": with_ignored_fill(resolved["augment"])}
     groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
     return Member(RunConfig.of(resolved), identity(resolved), groups, tuple(overrides), stage, parent)
+
+
+def with_name(dataset: dict[str, Any]) -> dict[str, Any]:
+    """Return a dataset's options with its folder's name for `name: auto`: a run keeps it if the data move."""
+    if dataset.get("name") != AUTO or "root" not in dataset:
+        return dataset
+    root = os.path.abspath(Path(str(dataset["root"])).expanduser())  # noqa: PTH100 — keeps links' names
+    return {**dataset, "name": Path(root).name}
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:

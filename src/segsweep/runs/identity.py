@@ -32,6 +32,7 @@ IDENTITY = (
 
 CONTENT = "dataset.content"
 """The fingerprint of a run's data: a part of its identity that no option sets (planning/content.py)."""
+NAME = "dataset.name"
 AUXILIARY = ("head.aux", "head.aux_weights", "head.aux_target")
 GENERATED = ("Shapes",)
 """Datasets without files, which their options determine."""
@@ -39,6 +40,7 @@ GENERATED = ("Shapes",)
 # A longer name wins over a shorter one. The paths of a dataset's files are not identity either: its class
 # declares them, see config/path_options.py.
 NOT_IDENTITY = (
+    NAME,
     "dataset.release_size",
     "dataset.test_images",
     "head.impl",  # results differ by rounding, as between devices
@@ -69,7 +71,10 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     of weights counts by its content, not by its path.
     """
     places = {f"dataset.{name}" for name in path_options(str(config["dataset"].get("_target_")))}
-    flat = {k: canonical(value) for k, value in flatten(config) if is_identity(k) and k not in places}
+    ours = str(config["dataset"].get("_target_")).startswith("segsweep.")
+    # A name is what reports call our folder; in users' own datasets it may choose the files.
+    counts = [k for k, _ in flatten(config) if is_identity(k) or (k == NAME and not ours)]
+    flat = {k: canonical(value) for k, value in flatten(config) if k in counts and k not in places}
     if not (flat.get("head.aux") or str(flat.get("head._target_")).startswith("segsweep.")):
         # Without an auxiliary loss these options of every head count only for our heads: users' own heads
         # did not have them at first.

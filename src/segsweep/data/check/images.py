@@ -4,7 +4,6 @@ Runs in processes of their own, so it must not import torch. Shape letters: `H`,
 of classes.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from segsweep.data.check.problems import Problem, python
+from segsweep.data.check.problems import Problem
 from segsweep.data.labels import IndexLabels, LabelFormat, LabelMap, indices, refuse_lossy
+from segsweep.data.orientation import check_fit, is_of_stored_pixels
 from segsweep.data.parallel import spread
-from segsweep.data.sample import IGNORE_INDEX, check_depth, check_sizes, open_image
+from segsweep.data.repairs import python
+from segsweep.data.sample import IGNORE_INDEX, check_depth, open_image
 from segsweep.errors import DataError
 
-ORIENTATION = 0x0112
-"""EXIF's tag for how viewers should turn an image; 1 for not at all, 5 to 8 swap height and width."""
 UNUSUAL = {"L": "grey images, read as RGB", "CMYK": "CMYK images, read as RGB"}
+STORED = "images that viewers turn by their EXIF orientation, read as stored, as their labels are"
 CHUNK = 8
 """Samples handed to a process at once."""
 Progress = Callable[[int, int], None]
@@ -163,39 +163,13 @@ def _other_colours(picture: Image.Image, stored: frozenset[int], table: IndexLab
 
 def _compare(image: Image.Image, label: LabelMap | None, pair: Pair, finding: Finding) -> None:
     """Compare the sizes of image and label, with regard to the image's EXIF orientation."""
-    turn = _orientation(image)
-    stored = image.height, image.width
-    turned = stored[::-1] if turn >= 5 else stored
-    if turn != 1:
-        finding.problems.append(_to_turn(pair.image, turn, label is not None and label.shape != stored))
-    if label is not None and label.shape not in (stored, turned):
-        try:
-            check_sizes(np.asarray(image), label, pair.image, str(pair.label))
-        except DataError as error:
-            finding.problems.append(Problem.of(error))
-
-
-def _orientation(image: Image.Image) -> int:
-    """Return 1 to 8; 1 if the file says nothing or its EXIF data are damaged, which reading ignores."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            turn = image.getexif().get(ORIENTATION, 1)
-        except (OSError, SyntaxError, ValueError):
-            return 1
-    return turn if turn in range(1, 9) else 1
-
-
-def _to_turn(file: str, turn: int, label_is_turned: bool) -> Problem:
-    """Return the problem of an image whose EXIF data tell viewers to turn it; reading ignores them."""
-    what = f"EXIF orientation {turn} has viewers turn the image, while its pixels are read as they are stored"
-    if label_is_turned:
-        code = "from PIL import ImageOps; ImageOps.exif_transpose(Image.open(f[0])).save(f[0], quality=95)"
-        return Problem(file, f"{what}, and its label is of the turned size", python(code, file))
-    code = 'i = Image.open(f[0]); i.load(); i.save(f[0], quality="keep", exif=b"")'
-    return Problem(
-        file, f"{what} (its label was drawn on the stored pixels, or turn both)", python(code, file)
-    )
+    size = None if label is None else (label.shape[0], label.shape[1])
+    try:
+        check_fit(image, size, pair.image, str(pair.label))
+    except DataError as error:
+        finding.problems.append(Problem.of(error))
+    if size is not None and is_of_stored_pixels(image, size):
+        finding.remarks.append(STORED)
 
 
 def scan(pairs: Sequence[Pair], view: View, workers: int, on_progress: Progress) -> list[Finding]:

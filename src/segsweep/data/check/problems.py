@@ -1,7 +1,6 @@
 """Problems as they are reported: the file, what is wrong with it, and what repairs it."""
 
 import os
-import sys
 from pathlib import Path
 from shlex import join
 from typing import NamedTuple
@@ -21,18 +20,6 @@ class Problem(NamedTuple):
     def of(cls, error: DataError) -> "Problem":
         """Return the problem that an error describes."""
         return cls(error.file, error.problem, error.remedy or "")
-
-
-def python(code: str, *files: str) -> str:
-    """Return a command that runs a line of Python with Pillow on files, its `f[0]`, `f[1]`…"""
-    return join(
-        [
-            sys.executable or "python",
-            "-c",
-            f"import sys; from PIL import Image; f = sys.argv[1:]; {code}",
-            *files,
-        ]
-    )
 
 
 def unusable(file: str) -> Problem | None:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from segsweep.cores import usable_cores
 from segsweep.data.cache import PLACES, WORTH_PROCESSES, default_folder, source_key
 from segsweep.data.labels import Colour, indices, refuse_lossy
+from segsweep.data.orientation import check_fit
 from segsweep.data.parallel import spread
 from segsweep.data.sample import open_image, read_image
 from segsweep.data.split import fault
@@ -23,11 +25,13 @@ from segsweep.errors import DataError, UserError
 from segsweep.files import write_bytes
 
 log = logging.getLogger(__name__)
-FORM = 1  # version of what is kept
+FORM = 2  # version of what is kept
 MOST = 254  # classes, and so the colours that a mask may have besides a void one
 CHUNK = 16  # masks handed to a process at once
 Code = int
 """A stored value, or a colour as 0xRRGGBB."""
+Pair = tuple[str, str | None]
+"""A mask and its image, if that is there."""
 
 
 class Seen(NamedTuple):
@@ -51,6 +55,7 @@ class Mask(NamedTuple):
     kind: str  # grey, palette or colour
     codes: Mapping[Code, int]  # the pixels of each value, or of each colour
     palette: Mapping[int, Code]  # the colours that a palette gives to these values
+    unfit: DataError | None = None  # why it cannot belong to its image
 
 
 @dataclass
@@ -100,24 +105,34 @@ def _count(seen: dict[Code, Seen], codes: Mapping[Code, int], file: str) -> None
             seen[code] = Seen(pixels, 1, file, pixels / whole)
 
 
-def survey(masks: Sequence[Path], folder: Path | None) -> Tally:
+def survey(masks: Mapping[Path, Path | None], folder: Path | None) -> Tally:
     """Return what existing masks hold, as kept under `folder` if none has changed since they were read.
 
+    Args:
+        masks: the masks, each with its image.
+        folder: where to keep what they hold; None for the user's cache.
+
     Raises:
-        DataError: a mask cannot be read (`split.fault`: a check collects these).
+        DataError: a mask cannot be read or does not fit its image (`split.fault`: a check collects these).
     """
-    files = [str(mask) for mask in masks if mask.is_file()]
+    pairs = [
+        (str(mask), str(image) if image is not None and image.is_file() else None)
+        for mask, image in masks.items()
+        if mask.is_file()
+    ]
+    files = [file for pair in pairs for file in pair if file is not None]
     kept = (folder or default_folder()) / f"masks-{source_key(files, FORM)}.json"
     if kept.is_file():
         return Tally.of(json.loads(kept.read_text()))
-    found = _looked_at(kept.name, tuple(files))
+    found = _looked_at(kept.name, tuple(pairs))
     tally = Tally()
+    wrong = [error for mask in found if (error := mask if isinstance(mask, DataError) else mask.unfit)]
+    for error in wrong:
+        fault(error)
     for mask in found:
-        if isinstance(mask, DataError):
-            fault(mask)
-        else:
+        if isinstance(mask, Mask):
             tally.add(mask)
-    if found and not any(isinstance(mask, DataError) for mask in found):
+    if found and not wrong:
         try:
             write_bytes(kept, json.dumps(asdict(tally)).encode(), PLACES)
         except UserError as error:
@@ -126,28 +141,29 @@ def survey(masks: Sequence[Path], folder: Path | None) -> Tally:
 
 
 @lru_cache(1)  # a dataset is built several times in a process, and mistakes are not kept on disk
-def _looked_at(key: str, files: Sequence[str]) -> list[Mask | DataError]:
-    log.info("reading %d masks for their classes, once", len(files))
-    chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+def _looked_at(key: str, pairs: Sequence[Pair]) -> list[Mask | DataError]:
+    log.info("reading %d masks for their classes, once", len(pairs))
+    chunks = [pairs[start : start + CHUNK] for start in range(0, len(pairs), CHUNK)]
     parts = spread(_look_at_all, chunks, usable_cores(), "num_workers", WORTH_PROCESSES)
     return [mask for part in parts for mask in part]
 
 
-def _look_at_all(files: Sequence[str]) -> list[Mask | DataError]:
-    return [look_at(file) for file in files]
+def _look_at_all(pairs: Sequence[Pair]) -> list[Mask | DataError]:
+    return [look_at(*pair) for pair in pairs]
 
 
-def look_at(file: str) -> Mask | DataError:
-    """Return what a mask holds, or why it cannot be used."""
+def look_at(file: str, image_file: str | None) -> Mask | DataError:
+    """Return what a mask holds and whether it fits its image, or why it cannot be used."""
     try:
         refuse_lossy(file)
-        image = open_image(file)
-        if image.mode not in ("RGB", "RGBA"):
-            counts = np.bincount(indices(image, file).ravel())
+        picture = open_image(file)
+        unfit = None if image_file is None else _unfit(picture, file, image_file)
+        if picture.mode not in ("RGB", "RGBA"):
+            counts = np.bincount(indices(picture, file).ravel())
             codes = {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
-            palette = np.reshape(image.getpalette() or [], (-1, 3)).tolist() if image.mode == "P" else []
+            palette = np.reshape(picture.getpalette() or [], (-1, 3)).tolist() if picture.mode == "P" else []
             shown = {value: code_of(palette[value]) for value in codes if value < len(palette)}
-            return Mask(file, "palette" if image.mode == "P" else "grey", codes, shown)
+            return Mask(file, "palette" if picture.mode == "P" else "grey", codes, shown, unfit)
         packed = read_image(file).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
         colours, pixels = np.unique(packed, return_counts=True)
         if len(colours) > MOST + 1:
@@ -156,9 +172,18 @@ def look_at(file: str) -> Mask | DataError:
                 f"mask of {len(colours)} colours",
                 "expected one colour a class, saved without loss and never resized: export it again",
             )
-        return Mask(file, "colour", dict(zip(colours.tolist(), pixels.tolist(), strict=True)), {})
+        return Mask(file, "colour", dict(zip(colours.tolist(), pixels.tolist(), strict=True)), {}, unfit)
     except DataError as error:
         return error
+
+
+def _unfit(mask: Image.Image, file: str, image_file: str) -> DataError | None:
+    """Return why an open mask cannot belong to its image, of which only the header is read."""
+    try:
+        check_fit(open_image(image_file, decode=False), (mask.height, mask.width), image_file, file)
+    except DataError as error:
+        return error
+    return None
 
 
 def code_of(colour: Sequence[int]) -> Code:

@@ -4,8 +4,10 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import combinations
 
 from segsweep.data.sets.folder_parts import LAYOUT, WHOLE, Part
+from segsweep.data.split import fault
 from segsweep.errors import DataError, OptionError
 
 TRAIN = "train"
@@ -88,6 +90,24 @@ def split_by_share(groups: Mapping[str, str], shares: Mapping[str, float], seed:
             remedy="give lists train.txt and val.txt, smaller shares or another group",
         )
     return {i: split_of.get(group, TRAIN) for i, group in groups.items()}
+
+
+def check_apart(parts: Parts, groups: Mapping[str, str]) -> None:
+    """Compare the groups of the images that are trained on with those that are tested on.
+
+    Raises:
+        DataError: a group is in two splits, though the folder was split to keep it whole (`split.fault`).
+    """
+    names = [name for name in (TRAIN, "val", "test") if name in parts]
+    for first, second in combinations(names, 2):
+        ours, theirs = (
+            {groups[i]: path for i, path in parts[name].images.items()} for name in (first, second)
+        )
+        shared = sorted(ours.keys() & theirs.keys())
+        if shared:
+            what = f"of group {shared[0]}, which is in {first} and {second} ({len(shared)} groups are)"
+            remedy = "keep each group in one split, or leave groups out (dataset.group, or the column group)"
+            fault(DataError(theirs[shared[0]], what, remedy))
 
 
 def groups_by(pattern: str | None, given: Mapping[str, str], ids: Iterable[str]) -> dict[str, str]:

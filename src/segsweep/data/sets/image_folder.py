@@ -10,7 +10,7 @@ from segsweep.data.sets.folder_classes import read_classes, table_in
 from segsweep.data.sets.folder_layout import find_layout
 from segsweep.data.sets.folder_masks import survey
 from segsweep.data.sets.folder_parts import LAYOUT
-from segsweep.data.sets.folder_split import TRAIN, groups_by, with_splits
+from segsweep.data.sets.folder_split import TRAIN, check_apart, groups_by, with_splits
 from segsweep.data.sets.folder_table import find_classes
 from segsweep.data.split import FileSplit, fault
 
@@ -32,6 +32,7 @@ class Folder(SegmentationDataset):
         self,
         *,
         root: str | Path,
+        name: str | None = None,
         num_classes: int | None = None,
         pairs: str | Path | None = None,
         classes: str | Path | None = None,
@@ -45,8 +46,9 @@ class Folder(SegmentationDataset):
     ) -> None:
         """Take the folder and, if they are not to be found, what it holds.
 
-        `num_classes` is null for as many as are found. `pairs` is a CSV of images and masks, `classes` the
-        table of classes, by default those in `root`. `ignore` are values, colours (`#RRGGBB`) or names.
+        `name` is what protocol cards call it. `num_classes` is null for as many as are found. `pairs` is a
+        CSV of images and masks, `classes` the table of classes, by default those in `root`. `ignore` are
+        values, colours (`#RRGGBB`) or names.
         `val_share` and `test_share` are shares of the images, `group` a regular expression that finds the
         part of an id that its group shares.
 
@@ -60,13 +62,18 @@ class Folder(SegmentationDataset):
             group, found.groups, [i for part in found.parts.values() for i in part.images]
         )
         self.group_unit = "group" if group is not None or found.groups else ""
+        self.title = name or ""
         shares = {"val_share": val_share, "test_share": test_share}
         self.parts, how = with_splits(found.parts, self.groups, shares, split_seed)
+        if self.group_unit:
+            check_apart(self.parts, self.groups)
         self.splits = tuple(self.parts)
         self.test_split = "test" if "test" in self.parts and self.parts["test"].masks else "val"
         super().__init__(train_split=train_split, cache=cache)
 
-        masks = [mask for part in self.parts.values() for mask in (part.masks or {}).values()]
+        masks = {
+            mask: part.images.get(i) for part in self.parts.values() for i, mask in (part.masks or {}).items()
+        }
         table = table_in(self.root) if classes is None else Path(classes).expanduser()
         rows = [] if table is None else read_classes(table)
         self._classes = find_classes(survey(masks, self.cache), rows, table, ignore, num_classes, self.root)
