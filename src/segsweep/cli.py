@@ -28,6 +28,7 @@ commands
   report   what runs show, with intervals and comparisons, as a page, Markdown, LaTeX and CSV
   compare  whether one configuration is better than another one, and by more than noise
   figure   a paper's figure from trained runs: feature maps, predictions side by side, accuracy against speed
+  export   a trained network in a form that others read: segsweep export ID format=hub
   wandb    upload what logger=wandb kept offline: segsweep wandb sync
 
 examples
@@ -55,6 +56,7 @@ COMMANDS = (
     "report",
     "compare",
     "figure",
+    "export",
     "wandb",
     "execute",
 )

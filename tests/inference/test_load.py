@@ -109,6 +109,8 @@ def test_the_description_says_what_the_run_says(trained_run, network):
     card = json.loads((trained_run.tests / "flip" / "protocol.json").read_text())
     assert what.tests["flip"].metrics.plain() == kept
     assert what.tests["flip"].protocol.plain() == card
+    assert "head.rates=[1,2]" in what.overrides
+    assert str(trained_run.path.parent) not in what.to_json()
     assert card["checkpoint"]["sha256"] == what.weights.sha256
 
 

@@ -76,7 +76,7 @@ class SegmentationDataset:
     """What protocol cards call it; empty for its name in the configuration."""
     notes: tuple[str, ...] = ()
     """How its files were understood, for `data check`, if that is not laid down."""
-    licence: ClassVar[str] = ""
+    licence: str = ""
     """The terms of its images and labels in a line, for descriptions of networks; empty if not known."""
     group_unit: str = ""
     """What a group of images is, such as `drive`; empty if images are independent of one another."""

@@ -1,6 +1,7 @@
 """Describe the network of a run: read its plan, configuration, tests and dataset."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import timm
 
 import segsweep
 from segsweep import builders
+from segsweep.config.path_options import all_path_options
 from segsweep.config.schema import RunConfig
 from segsweep.data.labels import standard_palette
 from segsweep.data.sample import height_width
@@ -17,7 +19,7 @@ from segsweep.execution.test import initial_weights, tested_checkpoint
 from segsweep.inference.description import Description, TestResult, Weights
 from segsweep.networks import Segmenter
 from segsweep.runs.folder import RunFolder
-from segsweep.runs.identity import file_hash
+from segsweep.runs.identity import classed, file_hash
 from segsweep.statistics.intervals import estimate
 from segsweep.statistics.measured import Measured
 from segsweep.statistics.resampling import resampling
@@ -27,6 +29,9 @@ RULES = {
     "best": "the weights with the highest validation mIoU during training",
 }
 
+OF_FILES = ("backbone.weights", "init")
+NO_WEIGHTS = {"pretrained": False, "weights": None}
+
 
 def describe(folder: RunFolder, config: RunConfig, network: Segmenter) -> Description:
     """Return what is known of a run's network, given with the configuration under which it was loaded."""
@@ -35,7 +40,7 @@ def describe(folder: RunFolder, config: RunConfig, network: Segmenter) -> Descri
     return Description(
         run=folder.id,
         name="-".join(plan.choices[part] for part in ("head", "backbone", "dataset") if part in plan.choices),
-        network={part: config[part] for part in builders.NETWORK},
+        network=_network(config),
         num_classes=config.num_classes,
         size=height_width(config.size),
         classes=classes,
@@ -46,12 +51,27 @@ def describe(folder: RunFolder, config: RunConfig, network: Segmenter) -> Descri
         train_split=config.dataset.get("train_split", "train"),
         licence=licence,
         weights=_weights(folder, config),
-        tests=_tests(folder),
+        tests=_tests(folder, config.checkpoint.test),
         seed=config.seed,
-        overrides=plan.overrides,
+        overrides=tuple(_overrides(plan.overrides)),
         packages=environment.packages if environment else {},
         segsweep=segsweep.__version__,
     )
+
+
+def _overrides(given: Sequence[str]) -> Iterator[str]:
+    """Yield the overrides that say what the run is, without the folders of the machine it was trained on."""
+    for override in given:
+        key, _, value = override.partition("=")
+        name = key.lstrip("+~")
+        if classed(name) is not False and name.rpartition(".")[2] not in all_path_options():
+            yield f"{key}={Path(value).name}" if name in OF_FILES else override
+
+
+def _network(config: RunConfig) -> dict[str, Any]:
+    """Return the parts that build the network, without the initial weights: its own take their place."""
+    backbone = {**config.backbone, **{key: off for key, off in NO_WEIGHTS.items() if key in config.backbone}}
+    return {part: backbone if part == "backbone" else config[part] for part in builders.NETWORK}
 
 
 def _weights(folder: RunFolder, config: RunConfig) -> Weights:
@@ -94,11 +114,13 @@ def _of_dataset(
     return names, colours if len(colours) == number else standard_palette(number), dataset.licence or None
 
 
-def _tests(folder: RunFolder) -> dict[str, TestResult]:
+def _tests(folder: RunFolder, checkpoint: str) -> dict[str, TestResult]:
+    """Return the tests of a run's `last` or `best` weights, by the names of their folders."""
     found = {}
     for name, (metrics, card) in folder.read_tests().items():
-        low, high = _interval(folder, name)
-        found[name] = TestResult(metrics=metrics, protocol=card, low=low, high=high)
+        if card.checkpoint.which == checkpoint:
+            low, high = _interval(folder, name)
+            found[name] = TestResult(metrics=metrics, protocol=card, low=low, high=high)
     return found
 
 

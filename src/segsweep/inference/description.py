@@ -76,7 +76,7 @@ class Description(Record):
     """By the names of their folders: strategy, weights and split."""
     seed: int = 0
     overrides: tuple[str, ...] = ()
-    """Those that first requested the run."""
+    """Those that first requested the run and say what it is; folders and machine are left out."""
     packages: dict[str, Any] = field(default_factory=dict)
     """Versions that it was trained with."""
     segsweep: str | None = None

@@ -77,6 +77,7 @@ class Ade20k(SegmentationDataset):
 
     classes = CLASSES
     palette = PALETTE
+    licence = "ADE20K: images for non-commercial research and education, annotations BSD-3-Clause"
     test_split = "val"
     # The ids are ADE_train_00000001 to ADE_train_00020210 and ADE_val_00000001 to ADE_val_00002000.
     official: ClassVar[Mapping[str, OfficialSplit]] = {

@@ -49,6 +49,7 @@ class CamVid(SegmentationDataset):
         (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
         (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
     )  # fmt: skip
+    licence = "CamVid (University of Cambridge): for research, no commercial use; cite its two papers"
     joined: ClassVar[Mapping[str, tuple[str, ...]]] = {"trainval": ("train", "val")}
     group_unit = "drive"
     official: ClassVar[Mapping[str, OfficialSplit]] = {

@@ -87,6 +87,7 @@ class Cityscapes(SegmentationDataset):
 
     classes = tuple(name for name, _, _ in TABLE)
     palette = tuple(colour for _, _, colour in TABLE)
+    licence = "Cityscapes: non-commercial use under its own licence, which forbids passing images on"
     splits = ("train", "val", "test", "train_extra")
     joined: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "trainval": ("train", "val"),

@@ -141,6 +141,7 @@ class CocoVoc(SegmentationDataset):
 
     classes = CLASSES
     palette = PALETTE
+    licence = "COCO: annotations CC BY 4.0, each image under the Flickr licence that its record names"
     splits = ("train", "val")
     test_split = "val"
     layout = LAYOUT

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from segsweep.data.dataset import OfficialSplit
 from segsweep.data.download import Archive
 from segsweep.data.prepare import Preparation
-from segsweep.data.sets.coco_voc import FETCH, coco_files
+from segsweep.data.sets.coco_voc import FETCH, CocoVoc, coco_files
 from segsweep.data.sets.coco_voc import LAYOUT as COCO_LAYOUT
 from segsweep.data.sets.sbd import LAYOUT, Sbd
 from segsweep.data.sets.voc2012 import Voc2012
@@ -66,6 +66,7 @@ class CocoSbdVoc(VocSbd):
     official: ClassVar[Mapping[str, OfficialSplit]] = {
         name: Voc2012.official[name] for name in ("val", "test")
     }
+    licence = f"{Sbd.licence}; {CocoVoc.licence}"
     layout = f"{LAYOUT}; for coco_root {COCO_LAYOUT}"
     fetch = f"{Sbd.fetch}; COCO: {FETCH}"
 

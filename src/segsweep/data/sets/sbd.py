@@ -57,6 +57,7 @@ class Sbd(Voc2012):
     """
 
     splits: tuple[str, ...] = ("train", "trainaug", "val", "test")
+    licence = f"SBD: images of PASCAL VOC; {Voc2012.licence}"
     joined: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     official: ClassVar[Mapping[str, OfficialSplit]] = {
         "train": OfficialSplit(9118, "6d42f86cb89ef37e"),

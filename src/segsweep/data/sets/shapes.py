@@ -29,6 +29,7 @@ class Shapes(SegmentationDataset):
     palette: tuple[tuple[int, int, int], ...] = (
         (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0),
     )  # fmt: skip
+    licence = "Shapes: drawn by segsweep, MIT"
 
     takes = ("num_classes", "size")
 

@@ -48,6 +48,7 @@ class Voc2012(SegmentationDataset):
 
     classes = CLASSES
     palette = PALETTE
+    licence = "PASCAL VOC 2012: photographs from Flickr under Flickr's terms, for research"
     joined: ClassVar[Mapping[str, tuple[str, ...]]] = {"trainval": ("train", "val")}
     test_split = "val"
     official: ClassVar[Mapping[str, OfficialSplit]] = {

@@ -1,8 +1,9 @@
 """All forms, in the order in which a path is tried."""
 
 from segsweep.inference.forms.form import Form
+from segsweep.inference.forms.hub import Hub
 
-FORMS: tuple[Form, ...] = ()
+FORMS: tuple[Form, ...] = (Hub(),)
 
 
 def by_name() -> dict[str, Form]:

@@ -1,0 +1,89 @@
+"""A network's model card: README.md of a hub folder, metadata in the Hub's YAML and text for people.
+
+The metadata follow the Hub's model-index (huggingface/hub-docs, modelcard.md): a result for each dataset and
+split, a metric for each test. The text is in model_card.md.j2.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from segsweep.inference.description import Description, TestResult
+
+TEMPLATE = "model_card.md.j2"
+TASK = {"type": "image-segmentation", "name": "Semantic segmentation"}
+UNKNOWN = "not known to segsweep, so whoever publishes this must state them"
+
+
+def model_card(what: Description) -> str:
+    """Return the text of README.md."""
+    environment = Environment(
+        loader=PackageLoader("segsweep.inference.forms", ""),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters |= {"percent": _percent, "numbers": _numbers}
+    versions = ", ".join(f"{name} {version}" for name, version in what.packages.items() if version)
+    metadata = yaml.safe_dump(_metadata(what), sort_keys=False, allow_unicode=True, width=110)
+    template = environment.get_template(TEMPLATE)
+    return template.render(what=what, metadata=metadata, versions=versions, unknown=UNKNOWN)
+
+
+def _metadata(what: Description) -> dict[str, Any]:
+    return {
+        "library_name": "segsweep",
+        "pipeline_tag": "image-segmentation",
+        "license": "other",
+        "license_name": "terms-of-data-and-initial-weights",
+        "license_link": "README.md",
+        "tags": ["semantic-segmentation", "pytorch", *what.name.split("-")],
+        "metrics": ["mean_iou"],
+        "model-index": [{"name": what.name, "results": list(_results(what))}],
+    }
+
+
+def _results(what: Description) -> Iterator[dict[str, Any]]:
+    """Yield the results of the model-index."""
+    tests = [(name, test) for name, test in what.tests.items() if test.metrics.miou is not None]
+    tests.sort(key=lambda named: _split(named[1]))
+    for (dataset, split, split_hash), some in groupby(tests, key=lambda named: _split(named[1])):
+        yield {
+            "task": TASK,
+            "dataset": {"name": dataset, "type": dataset, "split": split, "args": {"split_hash": split_hash}},
+            "metrics": [_metric(what, name, test) for name, test in some],
+        }
+
+
+def _split(test: TestResult) -> tuple[str, str, str]:
+    return test.protocol.dataset, test.protocol.split, test.protocol.split_hash
+
+
+def _metric(what: Description, name: str, test: TestResult) -> dict[str, Any]:
+    interval = None if test.low is None else [test.low, test.high]
+    return {
+        "type": "mean_iou",
+        "name": f"mIoU, {name}",
+        "value": test.metrics.miou,
+        "args": {
+            "strategy": test.protocol.strategy.plain(),
+            "images": test.protocol.images,
+            "interval_95": interval,
+            "checkpoint": test.protocol.checkpoint.which,
+            "selection": what.weights.rule,
+            "seeds": [what.seed],
+        },
+    }
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return ", ".join(f"{value:.2f}" for value in values)
