@@ -92,14 +92,14 @@ def shares(network, scenes, device) -> tuple[float, float, float]:
     from segsweep.evaluation import evaluate as evaluation
     from segsweep.evaluation import predictor
 
-    update, parts, largest = Counts.update, evaluation.truth_parts, predictor.largest
+    update, parts, largest = Counts.update, evaluation.truth_of, predictor.largest
     counting, sharing, choosing = Stopwatch(update), Stopwatch(parts), Stopwatch(largest)
     Counts.update = lambda self, *arguments: counting(self, *arguments)
-    evaluation.truth_parts, predictor.largest = sharing, choosing
+    evaluation.truth_of, predictor.largest = sharing, choosing
     try:
         whole = seconds(network, scenes, ALL[:1], device)
     finally:
-        Counts.update, evaluation.truth_parts, predictor.largest = update, parts, largest
+        Counts.update, evaluation.truth_of, predictor.largest = update, parts, largest
     return whole, counting.seconds + sharing.seconds, choosing.seconds
 
 

@@ -12,11 +12,11 @@ from segsweep.errors import ConfigError, DataError
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.histogram import (
     boundary_band,
-    boundary_counts,
     boundary_width,
+    image_counts,
     joint_histogram,
     marginals,
-    truth_parts,
+    truth_of,
 )
 from segsweep.statistics.figures import iou
 from tests.runs.earlier import VERSION_2
@@ -160,7 +160,7 @@ def test_boundary_iou_class_by_class():
     rng = np.random.default_rng(5)
     label, prediction = scene(rng, 3, (9, 7)), scene(rng, 3, (9, 7))
     prediction[prediction == 255] = 0
-    tp, fp, fn = boundary_counts(joint_histogram(prediction, label, truth_parts(label), 3).sum(0))
+    tp, fp, fn = image_counts(joint_histogram(prediction, truth_of(label, 3), 3))[0][3:]
     width = boundary_width(*label.shape)
     prediction = np.where(label == 255, 255, prediction)
     for c in range(3):

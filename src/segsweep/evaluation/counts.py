@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import DataError, OptionError
-from segsweep.evaluation.histogram import boundary_counts, joint_histogram, marginals, truth_parts
+from segsweep.evaluation.histogram import Truth, image_counts, joint_histogram, truth_of
 from segsweep.evaluation.objects import BOUNDS
 from segsweep.runs import layout
 from segsweep.statistics.figures import FIGURES, class_accuracy, class_boundary_iou, iou
@@ -111,10 +111,10 @@ class Counts:
         """
         self.groups = Groups(unit, tuple(group_of(id) or id for id in self.ids)) if unit else None
 
-    def update(self, id: str, prediction: NDArray[Any], label: Map, parts: Map | None = None) -> None:
+    def update(self, id: str, prediction: NDArray[Any], label: Map, truth: Truth | None = None) -> None:
         """Count one image: prediction and label are integers [H, W], ignored pixels 255 in the label.
 
-        `parts` are the label's `truth_parts` [H, W], if several strategies share them.
+        `truth` is `truth_of` the label, if several strategies share it.
 
         Raises:
             DataError: the image was counted before, the sizes differ, or a label is not a class.
@@ -123,14 +123,11 @@ class Counts:
             raise DataError(id, f"prediction of {prediction.shape} for a label of {label.shape} [H, W]")
         assert not prediction.size or 0 <= prediction.min() <= prediction.max() < self.num_classes
         self._check_label(id, label)
-        parts = truth_parts(label) if parts is None else parts
-        joint = joint_histogram(prediction.astype(np.uint8, copy=False), label, parts, self.num_classes)
-        by_size, by_band = joint.sum((1, 2)), joint.sum(0)
-        confusion = by_size.sum(0)
-        rows = np.concatenate([marginals(confusion), boundary_counts(by_band)])
-        objects = np.stack([marginals(of_size)[[0, 2]] for of_size in by_size])
+        truth = truth_of(label, self.num_classes) if truth is None else truth
+        joint = joint_histogram(prediction.astype(np.uint8, copy=False), truth, self.num_classes)
+        rows, objects = image_counts(joint)
         self._append(id, _Image((label.shape[1], label.shape[0]), rows, objects))
-        self.confusion += confusion
+        self.confusion += joint.sum((0, 1, 3))
 
     def _check_label(self, id: str, label: Map) -> None:
         """Raise DataError if a label is neither a class nor ignored."""

@@ -10,7 +10,7 @@ from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
 from segsweep.errors import DataError
 from segsweep.evaluation.counts import Counts
-from segsweep.evaluation.histogram import truth_parts
+from segsweep.evaluation.histogram import truth_of
 from segsweep.evaluation.predictor import Map, NetworkAt, Predictions, Predictor
 from segsweep.evaluation.strategies import Strategy
 
@@ -55,9 +55,9 @@ def evaluate(
     with predictor.in_evaluation_mode():
         for batch, predictions in _predicted(predictor, _loader(samples, chosen, num_workers), batch_size):
             for sample, maps in zip(batch, predictions.maps(), strict=True):
-                parts = truth_parts(sample.label)
+                truth = truth_of(sample.label, num_classes)
                 for name, prediction in maps.items():
-                    counts[name].update(sample.id, prediction, sample.label, parts)
+                    counts[name].update(sample.id, prediction, sample.label, truth)
                 if on_image is not None:
                     on_image(sample, maps)
     return counts

@@ -12,7 +12,7 @@ every resolution.
 """
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,45 +25,59 @@ BOUNDS = (Fraction(32 * 32, 640 * 480), Fraction(96 * 96, 640 * 480))
 """Share of the image's pixels from which on an object is medium, and large."""
 
 
-def object_sizes(label: Map) -> Map:
-    """Return the size class of the object that each pixel belongs to, uint8 [H, W], indices of OBJECT_SIZES.
+class Runs(NamedTuple):
+    """The horizontal runs of equal pixels of a label map, row by row from the left."""
+
+    starts: Integers
+    """The flat index of each run's first pixel."""
+    lengths: Integers
+    """The pixels of each run."""
+    sizes: Map
+    """The size class of the object that each run belongs to, uint8, an index of OBJECT_SIZES."""
+
+
+def sized_runs(label: Map) -> Runs:
+    """Find the objects of a label uint8 [H, W], contiguous, and return its runs with their objects' sizes.
 
     Void is taken for a class like any other; counts leave its pixels out.
 
-    All classes are done at once, on horizontal runs of equal pixels: runs of neighbouring rows that touch are
-    the edges of a graph, whose connected components are the objects. This takes a tenth of the time of
-    OpenCV's components class by class, and as long for 150 classes as for 11.
+    All classes are done at once: runs of neighbouring rows that touch are the edges of a graph, whose
+    connected components are the objects. This takes a tenth of the time of OpenCV's components class by
+    class, and as long for 150 classes as for 11.
     """
-    height, width = label.shape
+    flat = label.reshape(-1)
     begins = np.ones(label.shape, bool)  # where a run begins
-    np.not_equal(label[:, 1:], label[:, :-1], out=begins[:, 1:])
+    np.not_equal(flat[1:], flat[:-1], out=begins.reshape(-1)[1:])
+    begins[:, 0] = True
     starts = np.flatnonzero(begins)
-    objects = connected_components(len(starts), *_touching_runs(label, begins))
     lengths = np.diff(starts, append=label.size)
+    objects = connected_components(len(starts), *_touching_runs(label, begins, starts, lengths))
     areas = np.bincount(objects, weights=lengths)
     sizes = np.zeros(len(areas), np.uint8)
     for bound in BOUNDS:
         sizes += areas * bound.denominator >= label.size * bound.numerator
-    return np.repeat(sizes[objects], lengths).reshape(height, width)
+    return Runs(starts, lengths, sizes[objects])
 
 
-def _touching_runs(label: Map, begins: NDArray[np.bool_]) -> tuple[Integers, Integers]:
+def _touching_runs(
+    label: Map, begins: NDArray[np.bool_], starts: Integers, lengths: Integers
+) -> tuple[Integers, Integers]:
     """Return the upper and the lower run of each pair of equal runs that touch, some pairs several times."""
-    height, width = label.shape
-    # At flat indices of the upper row: the first of the pixels in which one run lies above the other.
-    above = np.flatnonzero((begins[1:] | begins[:-1]) & (label[1:] == label[:-1]))
+    width, flat, begins = label.shape[1], label.reshape(-1), begins.reshape(-1)
+    run = np.repeat(np.arange(len(starts), dtype=np.int32), lengths)  # of each pixel
+    lower = starts[run[width] :] if len(flat) > width else starts[:0]
+    upper = starts[: run[-width]]
+    both = begins[upper + width]
+    # One of two runs that lie above each other begins where the other is: the lower one, or the upper alone.
+    below = lower[flat[lower] == flat[lower - width]] - width
+    above = upper[~both & (flat[upper] == flat[upper + width])]
     # Runs that touch in a corner only, down to the right or to the left: at the upper row's right pixel.
-    corner = np.zeros((height - 1, width), bool)
-    both_begin = begins[:-1, 1:] & begins[1:, 1:]
-    equal = (label[:-1, :-1] == label[1:, 1:]) | (label[:-1, 1:] == label[1:, :-1])
-    np.logical_and(both_begin, equal, out=corner[:, 1:])
-    corners, flat = np.flatnonzero(corner), label.reshape(-1)
+    corners = upper[both & (upper % width != 0)]
     right = corners[flat[corners - 1] == flat[corners + width]]
     left = corners[flat[corners] == flat[corners + width - 1]]
-    run = np.cumsum(begins, dtype=np.int32) - 1  # of each pixel
-    upper = np.concatenate([above, right - 1, left])
-    lower = np.concatenate([above, right, left - 1]) + width
-    return run[upper], run[lower]
+    uppers = np.concatenate([below, above, right - 1, left])
+    lowers = np.concatenate([below, above, right, left - 1]) + width
+    return run[uppers], run[lowers]
 
 
 def connected_components(nodes: int, low: Integers, high: Integers) -> Integers:
