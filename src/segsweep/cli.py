@@ -29,6 +29,7 @@ commands
   compare  whether one configuration is better than another one, and by more than noise
   figure   a paper's figure from trained runs: feature maps, predictions side by side, accuracy against speed
   export   a trained network in a form that others read: segsweep export ID format=hub
+  reproduce  train a finished run again and say whether it is equal, within noise or not
   wandb    upload what logger=wandb kept offline: segsweep wandb sync
 
 examples
@@ -57,6 +58,7 @@ COMMANDS = (
     "compare",
     "figure",
     "export",
+    "reproduce",
     "wandb",
     "execute",
 )

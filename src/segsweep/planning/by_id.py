@@ -87,10 +87,26 @@ def configuration(folder: RunFolder, overrides: Sequence[str], chosen: DictConfi
             config[group] = chosen[group]
     for key in MACHINE:
         OmegaConf.update(config, key, OmegaConf.select(chosen, key))
+    return with_options(config, own, folder, [override for override in overrides if not chooses(override)])
+
+
+def with_options(
+    config: DictConfig, own: Mapping[str, Any], folder: RunFolder, overrides: Sequence[str]
+) -> RunConfig:
+    """Return a run's configuration, resolved, with options of the command that choose from no group.
+
+    Args:
+        config: the configuration, whose references are to follow the options.
+        own: the same, as the run's folder has it.
+        folder: the run.
+        overrides: options of the command.
+
+    Raises:
+        ConfigError: an option that the configuration does not have, or a value it cannot take.
+    """
     OmegaConf.set_struct(config, True)
-    values = [override for override in overrides if not chooses(override)]
     with explained():
-        for override in OverridesParser.create().parse_overrides(values):
+        for override in OverridesParser.create().parse_overrides(list(overrides)):
             if override.type != OverrideType.CHANGE or override.is_sweep_override():
                 raise ConfigError(f"{override.input_line}: with a run's id, give one value as key=value")
             set_value(config, override)

@@ -20,8 +20,9 @@ TESTS, METRICS, PROTOCOL, CONFUSION, COUNTS, ASKED = (
     "tests", "metrics.json", "protocol.json", "confusion.csv", "counts.npz", "asked.json"
 )  # fmt: skip
 PREDICTIONS, SUBMISSIONS, PICTURES = "predictions", "submissions", "pictures"
-REPLACED, SWEEPS = "replaced", "sweeps"
-"""Beside the run folders: runs that force=true trained again, and the journals of sweeps."""
+REPLACED, REPRODUCED, SWEEPS = "replaced", "reproduced", "sweeps"
+"""Beside the run folders: runs that force=true trained again, runs of `segsweep reproduce`, and the journals
+of sweeps."""
 
 OF_HOLDER = (
     f"{CHECKPOINTS}/*.tmp", f"{CHECKPOINTS}/*.link", f"{TESTS}/.*", f"{PREDICTIONS}/.*", f"{SUBMISSIONS}/.*"

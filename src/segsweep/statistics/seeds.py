@@ -1,9 +1,11 @@
 """What a few seeds can say: the exact sign-flip test, and how many seeds a verdict takes."""
 
+from collections.abc import Sequence
 from math import ceil, log2
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from segsweep.statistics.multiple import LEVEL
 
@@ -39,3 +41,16 @@ def verdict(seeds: int, needed: int, p: float | None) -> str:
     if p is None:
         return f"{counted}: too few for a verdict over seeds ({needed} would do)"
     return f"{counted}: {'told apart' if p <= LEVEL else 'not told apart'} over seeds (p = {p:.2g})"
+
+
+def repeatability(by_seed: Sequence[float]) -> float:
+    """Return how far apart two runs may be, with a probability of 95 %, that differ only in their seed.
+
+    t · s · √2 with the standard deviation s of the seeds' figures and Student's quantile at S − 1 degrees of
+    freedom: the repeatability limit (ISO 5725-6, section 4.1, where s is taken as known: 1.96 · √2 · σ_r).
+    NaN for one seed.
+    """
+    seeds = len(by_seed)
+    if seeds < 2:
+        return float("nan")
+    return float(stdtrit(seeds - 1, 1 - LEVEL / 2) * np.std(by_seed, ddof=1) * np.sqrt(2))
