@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from segsweep.config.groups import root
+from tests.support.api_examples import furnish, run_examples
 from tests.support.commands import TINY, environment
 
 
@@ -32,7 +33,7 @@ def test_the_wheel_holds_configuration_and_experiments(wheel):
     drawn_by = [path for kind in ("page", "charts", "templates") for path in (writers / kind).glob("*.*")]
     assert len(drawn_by) > 15
     assert {f"segsweep/reports/writers/{path.relative_to(writers)}" for path in drawn_by} <= names
-    assert "hydra_plugins/segsweep_plugins.py" in names
+    assert {"hydra_plugins/segsweep_plugins.py", "segsweep/py.typed"} <= names
     assert not [name for name in names if name.startswith("tests")]
 
 
@@ -55,7 +56,7 @@ def test_an_installed_wheel_trains_in_an_empty_folder(wheel, tmp_path):
     train = [home / "bin" / "segsweep", "train", *TINY, "trainer.max_steps=2"]
     result = subprocess.run(train, cwd=work, env=environment(), capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert len(list(work.glob("runs/*/tests/single/metrics.json"))) == 1
+    (tested,) = work.glob("runs/*/tests/single/metrics.json")
     listed = subprocess.run(
         [home / "bin" / "segsweep", "train", "--help"], capture_output=True, text=True, cwd=work
     )
@@ -64,3 +65,7 @@ def test_an_installed_wheel_trains_in_an_empty_folder(wheel, tmp_path):
     profile = [home / "bin" / "segsweep", "profile", "backbone=mobilenetv2", "head=ksac", "num_classes=21"]
     counted = subprocess.run([*profile, "latency=false"], capture_output=True, text=True, cwd=work)
     assert "published" in counted.stdout, "experiments/counted.yaml travels too"
+    furnish(work, tested.parents[2])
+    examples = run_examples(python, work, environment())
+    assert examples.returncode == 0, examples.stderr
+    assert (work / "my-network" / "README.md").is_file()
