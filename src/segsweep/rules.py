@@ -81,7 +81,7 @@ DROPOUT = Rule(lambda v: is_number(v) and 0 <= v < 1, "a probability from 0 to b
 RATES = Rule(lambda v: _are(v, is_whole), "a list of whole numbers from 1 up, such as [6,12,18]")
 SOME_RATES = Rule(lambda v: _are(v, is_whole, least=1), RATES.expected)
 BINS = Rule(
-    lambda v: _are(v, is_whole), "a list of whole numbers from 1 up, such as [8,4,2], or [] for no SPP"
+    lambda v: _are(v, is_whole), "a list of whole numbers from 1 up, such as [8,4,2], or [] for no pooling"
 )
 FUSIONS = one_of("sum", "concat")
 IMPLEMENTATIONS = one_of("auto", "shared", "branches")

@@ -24,6 +24,7 @@ CHOICES: dict[str, set[str]] = {
     },
     "head": {
         "ksac", "aspp", "none", "dual_aspp", "deeplabv3plus", "atonet", "encoder_decoder", "multi_pathway",
+        "psp", "upernet", "deeplabv1", "deeplabv2", "deeplabv3", "fcn8s",
     },
     "dataset": {
         "shapes", "camvid", "camvid720", "cityscapes", "ade20k",
@@ -49,7 +50,7 @@ OPTIONS = {
     },
     "head": {
         "rates", "fuse", "separable", "width", "depth", "decoder", "dropout", "fine_rates", "fine_width",
-        "skip", "spp", "aux", "aux_weights", "aux_target",
+        "skip", "spp", "bins", "norm", "pooled", "aux", "aux_weights", "aux_target",
     },
     "augment": {"scale_min", "scale_max", "scale_step", "flip", "fill", "extra"},
     "sampling": {"threshold", "share"},

@@ -100,8 +100,10 @@ def test_an_output_stride_that_timm_cannot_give():
         Encoder("densenet121", output_stride=16)
     with pytest.raises(ConfigError, match=r"vit_tiny_patch16_224: its output stride is 16"):
         Encoder("vit_tiny_patch16_224", output_stride=8)
-    with pytest.raises(ConfigError, match="vit_small_patch14_dinov2: its output stride is 14, which no head"):
+    with pytest.raises(ConfigError, match=r"its output stride is 14 .*use output_stride=14"):
         Encoder("vit_small_patch14_dinov2")
+    with pytest.raises(ConfigError, match=r"^output_stride=16\.0: expected one of"):
+        Encoder("resnet18", output_stride=16.0)
 
 
 @pytest.mark.parametrize("name", ["coat_tiny", pytest.param("inception_v3", marks=pytest.mark.slow)])
@@ -120,6 +122,8 @@ def test_models_of_one_image_size_or_maps_of_another_are_refused_by_name(name):
         ("swin_tiny_patch4_window7_224", 32),
         ("mambaout_femto", 32),
         ("vit_tiny_patch16_224", 16),
+        ("vit_small_patch16_dinov3", 16),
+        ("vit_small_patch14_dinov2", 14),
     ],
 )
 def test_models_with_a_stride_of_their_own_give_their_maps_for_any_image(name, stride):
@@ -134,14 +138,19 @@ def test_models_with_a_stride_of_their_own_give_their_maps_for_any_image(name, s
 
 
 @pytest.mark.parametrize(
-    "name", ["swin_tiny_patch4_window7_224", pytest.param("pvt_v2_b0", marks=pytest.mark.slow)]
+    ("name", "stride"),
+    [
+        ("swin_tiny_patch4_window7_224", 32),
+        ("vit_tiny_patch16_224", 16),
+        pytest.param("pvt_v2_b0", 32, marks=pytest.mark.slow),
+    ],
 )
-def test_their_maps_and_weights_are_the_classifiers(name, tmp_path):
+def test_their_maps_and_weights_are_the_classifiers(name, stride, tmp_path):
     """Channels-last maps too: compared with what the classifier itself has before its pooling."""
     torch.manual_seed(0)
     classifier = timm.create_model(name, num_classes=3).eval()
     save_file(classifier.state_dict(), tmp_path / "w.safetensors")
-    encoder = Encoder(name, output_stride=32, weights=str(tmp_path / "w.safetensors")).eval()
+    encoder = Encoder(name, output_stride=stride, weights=str(tmp_path / "w.safetensors")).eval()
     image = torch.randn(1, 3, 224, 224)
     with torch.no_grad():
         want = classifier.forward_intermediates(image, intermediates_only=True, norm=False)[-1]

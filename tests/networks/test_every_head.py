@@ -1,12 +1,15 @@
 """Every head in conf/head, a newcomer's too, over encoders, sizes, output strides and modes."""
 
+from functools import cache
+
 import pytest
 import torch
 
+from segsweep.builders import build as build_part
 from segsweep.builders import build_segmenter
 from segsweep.config.groups import choices, own_options
 from segsweep.execution.test import load_network
-from segsweep.networks import Segmenter
+from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.base import stages
 from tests.support.composing import composed, configuration
 
@@ -79,13 +82,23 @@ def test_other_output_strides(head, output_stride):
     check_evaluation(network, (33, 47))
 
 
+@cache
+def large_encoder(backbone: str) -> Encoder:
+    with torch.device("meta"):
+        return build("none", backbone).encoder
+
+
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("backbone", ["xception65", "resnet101"])
 def test_large_encoders(head, backbone):
     """Channels and reductions are the encoder's: these go up to 2048."""
-    network = build(head, backbone)
-    check_training(network, (33, 33))
-    check_evaluation(network, (33, 65))
+    encoder, config = large_encoder(backbone), configured(head, backbone)
+    options = {key: value for key, value in config["head"].items() if not key.startswith("aux")}
+    shape = {"channels": encoder.channels, "reductions": encoder.reductions, "num_classes": CLASSES}
+    with torch.device("meta"):
+        network = Segmenter(encoder, build_part({"head": options}, "head", **shape))
+        check_evaluation(network, (33, 65))
+        assert network.train().forward_train(images((33, 33)))[0].shape == (2, CLASSES, 33, 33)
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -49,6 +49,7 @@ RULES: Mapping[str, Rule] = {
     "head.rates": RATES,
     "head.fine_rates": RATES,
     "head.spp": BINS,
+    "head.bins": BINS,
     "head.fuse": FUSIONS,
     "head.dropout": DROPOUT,
     "head.aux": TAPS,

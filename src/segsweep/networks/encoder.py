@@ -29,7 +29,7 @@ class Encoder(nn.Module):
     Args:
         name: a timm model name.
         output_stride: 8, 16 or 32: where the encoder stops striding and dilates instead. A model that
-            cannot dilate has only its natural one.
+            cannot dilate has only its natural one, such as 32 (Swin) or the patch of a vision transformer.
         pretrained: load timm's own ImageNet weights (from its cache or the hub).
         weights: a local file of the same weights (safetensors or a torch state dict); wins over `pretrained`.
         mean, std: normalisation, if that of the file differs from timm's record for `name`.

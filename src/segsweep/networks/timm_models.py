@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from segsweep.errors import OptionError
+from segsweep.rules import is_whole
 
 OUTPUT_STRIDES = (8, 16, 32)
+"""The choice of models that can dilate. Any other has its own, a vision transformer its patches' side."""
 ANY_SIZE: tuple[Mapping[str, Any], ...] = (
     {"dynamic_img_size": True, "dynamic_img_pad": True},  # vision transformers
     {"strict_img_size": False},  # Swin
@@ -41,17 +43,19 @@ def create(name: str, output_stride: int, pretrained: bool, options: Mapping[str
         ConfigError: there is none of this name, it does not come with this output stride, or its weights
             cannot be had.
     """
-    if output_stride not in OUTPUT_STRIDES:
-        raise OptionError("output_stride", output_stride, f"one of {OUTPUT_STRIDES}")
+    if not is_whole(output_stride):
+        raise OptionError("output_stride", output_stride, f"one of {OUTPUT_STRIDES}, or the model's own")
     if not (isinstance(name, str) and timm.is_model(name)):
         raise OptionError("name", name, problem="timm has no such model", near=timm.list_models())
-    settings = {"output_stride": output_stride, **options}
-    try:
-        return Body(_made(name, settings, pretrained))
-    except Exception as error:  # of any kind: each model has its own way to refuse
-        reason = _refusal(name, settings)
-        if reason is None:
-            raise (_without_weights(name, error) if pretrained else error) from error.__cause__
+    settings, reason = {"output_stride": output_stride, **options}, f"not one of {OUTPUT_STRIDES}"
+    if output_stride in OUTPUT_STRIDES:
+        try:
+            return Body(_made(name, settings, pretrained))
+        except Exception as error:  # of any kind: each model has its own way to refuse
+            refusal = _refusal(name, settings)
+            if refusal is None:
+                raise (_without_weights(name, error) if pretrained else error) from error.__cause__
+            reason = refusal
     settings, multiple = _natural(name, output_stride, options, reason)
     try:
         return Body(_made(name, settings, pretrained), multiple)
@@ -100,9 +104,9 @@ def _natural(
         raise OptionError("name", name, problem=problem, remedy=f"try {other}another backbone")
     model = _bare(name, settings)
     own = model.feature_info.reduction()[-1]
-    if own not in OUTPUT_STRIDES:
-        problem = f"its output stride is {own}, which no head takes"
-        raise OptionError("name", name, problem=problem, remedy="try another")
+    if own != output_stride and output_stride not in OUTPUT_STRIDES:
+        expected = f"one of {OUTPUT_STRIDES} if {name} can dilate, or its own, {own}"
+        raise OptionError("output_stride", output_stride, expected)
     if own != output_stride:
         problem = f"its output stride is {own} and cannot be chosen (backbone.output_stride={output_stride})"
         raise OptionError(
