@@ -23,12 +23,27 @@ def pooled_and_resized(x: Tensor, rows: int, operation: Callable[[Tensor], Tenso
     row_count = height.clamp(max=rows)
     # Python's round and torch's agree on halves, which go to the even number.
     columns = torch.round(rows * width.double() / height.double()).long().clamp(min=1)
-    average_rows, resize_rows = matrices(torch.arange(rows, device=x.device), row_count, x, 2)
-    average_columns, resize_columns = matrices(
-        torch.arange(x.shape[3], device=x.device), torch.minimum(columns, width), x, 3
-    )
-    cells = operation(average_rows @ (x @ average_columns.T))
-    return resize_rows @ (cells @ resize_columns.T)
+    by_rows = matrices(torch.arange(rows, device=x.device), row_count, x, 2)
+    every_column = torch.arange(x.shape[3], device=x.device)
+    return _through_cells(x, by_rows, matrices(every_column, torch.minimum(columns, width), x, 3), operation)
+
+
+def pooled_and_resized_squarely(x: Tensor, bins: int, operation: Callable[[Tensor], Tensor]) -> Tensor:
+    """The same with a grid of `bins` rows and as many columns, on a map of any size."""
+    cells, count = torch.arange(bins, device=x.device), torch.full((), bins, device=x.device)
+    by_rows, by_columns = (matrices(cells, count, x, axis) for axis in (2, 3))
+    return _through_cells(x, by_rows, by_columns, operation)
+
+
+def _through_cells(
+    x: Tensor,
+    rows: tuple[Tensor, Tensor],
+    columns: tuple[Tensor, Tensor],
+    operation: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Average by each side's first matrix, apply the operation, resize by the second."""
+    cells = operation(rows[0] @ (x @ columns[0].T))
+    return rows[1] @ (cells @ columns[1].T)
 
 
 def matrices(cells: Tensor, count: Tensor, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:

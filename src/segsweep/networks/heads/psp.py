@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from segsweep.networks.blocks import conv_bn_relu, pooled_conv, resize
 from segsweep.networks.heads.base import PyramidHead, check_width
 from segsweep.networks.separable_maps import grid_average
+from segsweep.networks.traced_grid import pooled_and_resized_squarely
+from segsweep.networks.tracing import is_exported
 from segsweep.rules import BINS
 
 
@@ -29,13 +31,16 @@ class PyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] → [B, width, h, w]."""
-        size = x.shape[-2:]
-        pooled = [
-            resize(conv(grid_average(x, (bin, bin))), size)
-            for bin, conv in zip(self.bins, self.levels, strict=True)
-        ]
+        pooled = [context(x, bins, conv) for bins, conv in zip(self.bins, self.levels, strict=True)]
         projected: Tensor = self.project(torch.cat([x, *pooled], dim=1))
         return projected
+
+
+def context(x: Tensor, bins: int, conv: nn.Module) -> Tensor:
+    """[B, C, h, w], averaged over bins×bins cells, convolved cell by cell, upsampled → [B, width, h, w]."""
+    if is_exported():
+        return pooled_and_resized_squarely(x, bins, conv)
+    return resize(conv(grid_average(x, (bins, bins))), x.shape[-2:])
 
 
 class Psp(PyramidHead):
