@@ -16,7 +16,11 @@ from segsweep.inference.description import Description
 from segsweep.inference.load import load
 from segsweep.reports.findings.assemble import Wish, findings
 from segsweep.runs.folder import RunFolder
-from tests.support.inside import checkpoint, planned
+from tests.support.inside import checkpoint, different, planned, weights
+
+
+def trained_weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
+    return {k: v for k, v in weights(run, name).items() if not k.startswith("head.auxiliary.")}
 
 
 def samples(run: RunFolder):
@@ -139,6 +143,13 @@ def test_a_network_outlives_its_dataset(trained_run, monkeypatch):
     assert len(what.palette) == 4
 
 
+def test_the_best_weights_are_loaded_if_asked_for(trained_run):
+    best = load(trained_run.path, "cpu", checkpoint="best")
+    assert best.description.weights.rule.startswith("the weights with the highest validation mIoU")
+    assert best.description.tests == {}, "the tests are of the last ones"
+    assert not different(dict(best.network.state_dict()), trained_weights(trained_run, "best.ckpt"))
+
+
 def test_an_untrained_run_is_refused(tmp_path):
     with pytest.raises(UserError, match="is planned, not done"):
         load(planned(f"runs_dir={tmp_path}").path)
@@ -151,15 +162,16 @@ def test_an_untrained_run_is_refused(tmp_path):
         ("net.onnx", {}, "net.onnx: no such file or folder"),
         ("abc", {}, "no run in runs with an id beginning 'abc'"),
         (".", {}, ".: holds no trained network; expected a run's folder"),
+        ("RUN", {"checkpoint": "first"}, "checkpoint=first: expected last or best"),
         (".", {"device": "tpu"}, "device=tpu: expected cpu, cuda or cuda:N"),
         (".", {"device": "cuda:99"}, "device=cuda:99: there is no such GPU"),
     ],
 )
-def test_what_is_not_there_is_an_error_of_one_line(tmp_path, monkeypatch, path, options, line):
+def test_what_is_not_there_is_an_error_of_one_line(trained_run, tmp_path, monkeypatch, path, options, line):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SEGSWEEP_RUNS", raising=False)
     with pytest.raises(UserError) as error:
-        load(path, **options)
+        load(path.replace("RUN", str(trained_run.path)), **options)
     assert str(error.value).startswith(line)
     assert "\n" not in str(error.value)
 

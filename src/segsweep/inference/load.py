@@ -10,7 +10,7 @@ from segsweep.config.schema import RunConfig
 from segsweep.errors import FileError, OptionError, UserError
 from segsweep.execution import trust as trusting
 from segsweep.execution.test import load_network, tested_checkpoint
-from segsweep.inference.describe import describe
+from segsweep.inference.describe import RULES, describe
 from segsweep.inference.forms.known_forms import FORMS
 from segsweep.inference.trained import Trained
 from segsweep.networks import Segmenter
@@ -24,6 +24,7 @@ def load(
     device: str | torch.device | None = None,
     *,
     runs_dir: str | Path | None = None,
+    checkpoint: str | None = None,
     trust: bool = False,
 ) -> Trained:
     """Load a trained network.
@@ -32,6 +33,7 @@ def load(
         path: a run's folder, its id or the beginning of it, or an exported file or folder.
         device: where it computes; None for a GPU if there is one, else the CPU.
         runs_dir: where runs are looked up by id; None for $SEGSWEEP_RUNS, or runs/.
+        checkpoint: a run's `last` or `best` weights; None for those that it tests.
         trust: build any class that the folder names, not only segsweep's and those of your conf/ and working
             folder: for what comes from somebody whose code you would run.
 
@@ -42,7 +44,7 @@ def load(
     place, on = Path(path).expanduser(), _device(device)
     if place.exists():
         if layout.is_run(place):
-            return from_run(RunFolder(place), on, trust)
+            return from_run(RunFolder(place), on, trust, checkpoint=checkpoint)
         for form in FORMS:
             if form.is_at(place):
                 return form.read(place, on, trust)
@@ -53,11 +55,16 @@ def load(
     if len(place.parts) > 1 or place.suffix:
         raise FileError(place, "no such file or folder", "segsweep runs lists the runs")
     runs = Path(runs_dir or os.environ.get("SEGSWEEP_RUNS", "runs"))
-    return from_run(find_run(runs, str(path)), on, trust)
+    return from_run(find_run(runs, str(path)), on, trust, checkpoint=checkpoint)
 
 
 def from_run(
-    folder: RunFolder, device: torch.device, trust: bool = False, config: RunConfig | None = None
+    folder: RunFolder,
+    device: torch.device,
+    trust: bool = False,
+    *,
+    config: RunConfig | None = None,
+    checkpoint: str | None = None,
 ) -> Trained:
     """Return the network of a finished run, under its own configuration or a changed one.
 
@@ -66,16 +73,17 @@ def from_run(
             trusted.
     """
     config = config or folder.config()
+    if checkpoint is not None:
+        if checkpoint not in RULES:
+            raise OptionError("checkpoint", checkpoint, " or ".join(RULES))
+        config = config.changed(checkpoint={**config["checkpoint"], "test": checkpoint})
     if trust:
         folder.trust()
     trusting.check(folder, {part: config[part] for part in (*builders.NETWORK, "dataset")})
-    state = folder.status().state
-    if state is not State.DONE:
-        raise UserError(f"run {folder.id} is {state}, not done: its training command goes on")
-    checkpoint = tested_checkpoint(folder, config)
+    weights = trained_checkpoint(folder, config)
 
     def network_at(output_stride: int | None) -> Segmenter:
-        return load_network(config, checkpoint, output_stride)
+        return load_network(config, weights, output_stride)
 
     network = network_at(None)
     return Trained(
@@ -83,6 +91,14 @@ def from_run(
         lambda stride: network if stride is None else network_at(stride),
         device,
     )
+
+
+def trained_checkpoint(folder: RunFolder, config: RunConfig) -> Path:
+    """Return the weights that a configuration tests; raise UserError if the run is not trained."""
+    state = folder.status().state
+    if state is not State.DONE:
+        raise UserError(f"run {folder.id} is {state}, not done: its training command goes on")
+    return tested_checkpoint(folder, config)
 
 
 def _device(given: str | torch.device | None) -> torch.device:

@@ -16,12 +16,12 @@ from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
 from segsweep.errors import OptionError, UserError
-from segsweep.evaluation.predictor import Predictor
 from segsweep.evaluation.strategies import Strategy
 from segsweep.execution import trust
-from segsweep.execution.test import device, load_network, tested_checkpoint
+from segsweep.execution.test import device
+from segsweep.inference.load import from_run, trained_checkpoint
+from segsweep.inference.trained import Trained
 from segsweep.networks import Segmenter
-from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.versions import with_current_classes
 
@@ -82,35 +82,22 @@ class TrainedRun:
     @cached_property
     def checkpoint(self) -> Path:
         """The weights that its tests use."""
-        status = self.run.status()
-        if status.state is not State.DONE:
-            raise UserError(f"run {self.run.id} is {status.state}, not done: its training command goes on")
-        return tested_checkpoint(self.run, self.config)
+        return trained_checkpoint(self.run, self.config)
 
     @cached_property
+    def _trained(self) -> Trained:
+        return from_run(self.run, device(self.config.trainer.accelerator, 0), config=self.config)
+
+    @property
     def network(self) -> Segmenter:
         """The trained network, in evaluation mode on its device."""
-        return self._load(None)
-
-    def _load(self, output_stride: int | None) -> Segmenter:
-        trust.check(self.run, self.config)
-        network = load_network(self.config, self.checkpoint, output_stride)
-        return network.eval().to(device(self.config.trainer.accelerator, 0))
-
-    @cached_property
-    def _predictor(self) -> Predictor:
-        return Predictor(
-            lambda stride: self.network if stride is None else self._load(stride),
-            [self.strategy],
-            self.config.num_classes,
-            device(self.config.trainer.accelerator, 0),
-        )
+        network = self._trained.network
+        assert isinstance(network, Segmenter)
+        return network
 
     def predict(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return the classes [H, W] of an image [H, W, 3] under the strategy, as the test pass does."""
-        with self._predictor.in_evaluation_mode():
-            (maps,) = self._predictor.predict([image]).maps()
-        return maps[self.strategy.name]
+        return self._trained.predict(image, self.strategy).labels
 
     def sample(self, image: str) -> Sample:
         """Return a sample of the split by its id, else by its index from 0.
