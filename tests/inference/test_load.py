@@ -10,6 +10,7 @@ import yaml
 from PIL import Image
 
 from segsweep import builders
+from segsweep.data.sets.shapes import Shapes
 from segsweep.data.sets.shapes_draw import CLASSES
 from segsweep.errors import DamagedFileError, DataError, UserError
 from segsweep.inference.description import Description
@@ -139,8 +140,11 @@ def test_a_network_outlives_its_dataset(trained_run, monkeypatch):
 
     monkeypatch.setattr(builders, "build_dataset", gone)
     what = load(trained_run.path, "cpu").description
-    assert what.classes == CLASSES[:4]
-    assert len(what.palette) == 4
+    assert (what.classes, what.palette) == (CLASSES[:4], Shapes.palette[:4])
+    monkeypatch.setattr(builders, "find", lambda *_: None)  # a class that finds what it holds, or is gone too
+    what = load(trained_run.path, "cpu").description
+    assert (what.classes, what.dataset) == (CLASSES[:4], "shapes")
+    assert what.palette == ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0)), "VOC's colours"
 
 
 def test_the_best_weights_are_loaded_if_asked_for(trained_run):

@@ -1,8 +1,9 @@
 """Describe the network of a run: read its plan, configuration, tests and dataset."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import timm
@@ -13,7 +14,7 @@ from segsweep.config.path_options import all_path_options
 from segsweep.config.schema import RunConfig
 from segsweep.data.labels import standard_palette
 from segsweep.data.sample import height_width
-from segsweep.errors import DataError, UserError
+from segsweep.errors import UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.execution.test import initial_weights, tested_checkpoint
 from segsweep.inference.description import Description, TestResult, Weights
@@ -36,20 +37,20 @@ NO_WEIGHTS = {"pretrained": False, "weights": None}
 def describe(folder: RunFolder, config: RunConfig, network: Segmenter) -> Description:
     """Return what is known of a run's network, given with the configuration under which it was loaded."""
     plan, environment = folder.plan, folder.environment()
-    classes, palette, licence = _of_dataset(folder, config)
+    data = _data(folder, config)
     return Description(
         run=folder.id,
-        name="-".join(plan.choices[part] for part in ("head", "backbone", "dataset") if part in plan.choices),
+        name=_name(plan.choices, data.title),
         network=_network(config),
         num_classes=config.num_classes,
         size=height_width(config.size),
-        classes=classes,
-        palette=palette,
+        classes=data.classes,
+        palette=data.palette,
         mean=tuple(network.mean.flatten().tolist()),
         std=tuple(network.std.flatten().tolist()),
-        dataset=plan.choices["dataset"],
+        dataset=data.title,
         train_split=config.dataset.get("train_split", "train"),
-        licence=licence,
+        licence=data.licence,
         weights=_weights(folder, config),
         tests=_tests(folder, config.checkpoint.test),
         seed=config.seed,
@@ -57,6 +58,12 @@ def describe(folder: RunFolder, config: RunConfig, network: Segmenter) -> Descri
         packages=environment.packages if environment else {},
         segsweep=segsweep.__version__,
     )
+
+
+def _name(choices: Mapping[str, str], dataset: str) -> str:
+    """Return a name that can be a file's: head, backbone and dataset."""
+    parts = [*(choices[part] for part in ("head", "backbone") if choices.get(part)), dataset]
+    return re.sub(r"[^\w.+-]+", "_", "-".join(parts))
 
 
 def _overrides(given: Sequence[str]) -> Iterator[str]:
@@ -92,26 +99,38 @@ def _timm_licence(backbone: Mapping[str, Any]) -> str | None:
     return getattr(record, "license", None)
 
 
-def _of_dataset(
-    folder: RunFolder, config: RunConfig
-) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...], str | None]:
-    """Return the names and colours of the classes, and the dataset's terms.
+class _Data(NamedTuple):
+    """What a description says of a dataset."""
 
-    A network outlives its dataset: if that cannot be read any more, they are those of the dataset's class, or
-    the names that a test kept.
+    title: str
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, ...], ...]
+    licence: str | None
+
+
+def _data(folder: RunFolder, config: RunConfig) -> _Data:
+    """Return what is known of a run's dataset.
+
+    A network outlives its dataset: if that cannot be read any more, or has become another, names and colours
+    are those of the dataset's class, or the names that a test kept and VOC's colours.
     """
     dataset: Any
     try:
         dataset = builders.build_dataset(config)
-    except DataError:
+    except UserError:
         dataset = builders.find(config.dataset["_target_"])
-    number = config.num_classes
-    names = tuple(getattr(dataset, "classes", ()))[:number]
-    colours = tuple(getattr(dataset, "palette", ()))[:number]
+    number, tests = config.num_classes, list(folder.read_tests().values())
+    names, colours = (tuple(getattr(dataset, part, ()))[:number] for part in ("classes", "palette"))
     if len(names) < number:
-        kept = [tuple(metrics.per_class) for metrics, _ in folder.read_tests().values()]
-        names = next(iter(kept), tuple(f"class {index}" for index in range(number)))
-    return names, colours if len(colours) == number else standard_palette(number), dataset.licence or None
+        kept = [tuple(metrics.per_class) for metrics, _ in tests if len(metrics.per_class) == number]
+        names = kept[0] if kept else tuple(f"class {index}" for index in range(number))
+    title = getattr(dataset, "title", "") or next((card.dataset for _, card in tests), "")
+    return _Data(
+        title or folder.plan.choices["dataset"],
+        names,
+        colours if len(colours) == number else standard_palette(number),
+        getattr(dataset, "licence", "") or None,
+    )
 
 
 def _tests(folder: RunFolder, checkpoint: str) -> dict[str, TestResult]:
