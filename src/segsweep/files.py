@@ -90,6 +90,29 @@ def _given_up(path: Path, error: OSError, places: str) -> UserError:
 
 
 @contextmanager
+def drafted(path: Path, places: str = RUN_PLACES, suffix: str = "tmp") -> Iterator[Path]:
+    """Yield where to write a file piece by piece; afterwards it is synced and gets its name.
+
+    After an exception nothing is left of it. `suffix` ends the draft's name, for writers that go by it.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full; an older file is unchanged.
+    """
+    draft = draft_of(path, suffix)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        fsync(draft)
+        draft.replace(path)
+    except BaseException as error:
+        with suppress(OSError):  # the disk may be full
+            draft.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise cannot_write(path, error, places) from error
+        raise
+
+
+@contextmanager
 def locked(path: Path, wait: bool, places: str) -> Iterator[bool]:
     """Hold a lock file against all processes on machines that share the file; it ends with its process.
 

@@ -11,16 +11,35 @@ HELP = """usage: segsweep export RUN format=NAME [out=PATH] [key=value ...]
 Write a trained network in a form that is used without its run. RUN is a run's folder, its id or the beginning
 of it, or a network that was exported before.
 
+formats
+  onnx          a graph for ONNX Runtime, TensorRT, OpenVINO and others (NAME.onnx;
+                needs pip install 'segsweep[onnx]')
+  torch_export  torch's recorded program, for torch.export.load without segsweep (NAME.pt2)
+  aoti          compiled for this machine's processor, for Python or C++; needs g++ (NAME.pt2)
+  torchscript   a trace for torch.jit.load, which torch has deprecated (NAME.ts)
+  hub           a folder for the Hugging Face Hub: safetensors, config.json and a model card
+
+The first four take images of any number, height and width, float32 RGB, and give logits at the image's size.
+Each is compared with torch on images of the run's dataset, on odd sizes and in batches, before it gets its
+name; a file that computes something else is not written. Classes, palette, normalisation, protocol cards and
+figures are in its metadata. segsweep predict FILE uses it, and segsweep test FILE measures it.
+
 options
-  format=NAME            hub: a folder for the Hugging Face Hub: safetensors, config.json and a model card
+  format=onnx            see above
   out=PATH               what is written; default: exports/NAME-RUN, with the form's suffix
+  preprocessing=inside   the file takes pixels, 0..255, and normalises them itself; described: it takes
+                         (pixel − mean) / std, which are in its metadata
   runs_dir=runs          where runs are looked up by id
   trust=false            true: build any class that the run names, not only segsweep's and yours
 
 examples
+  segsweep export 3f9c2a
+  segsweep export 3f9c2a format=torch_export preprocessing=described out=network.pt2
   segsweep export 3f9c2a format=hub out=ksac-camvid
 """
-DEFAULTS = {"format": None, "out": None, "runs_dir": RUNS_DIR, "trust": False}
+DEFAULTS = {
+    "format": "onnx", "out": None, "preprocessing": "inside", "runs_dir": RUNS_DIR, "trust": False,
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,16 +48,21 @@ def main(arguments: Sequence[str]) -> int:
     if len(words) != 1:
         raise ConfigError("segsweep export: expected one run; segsweep runs lists them")
     # Imported here: help needs no torch.
+    from segsweep.inference.forms.form import PREPROCESSING, Wishes
     from segsweep.inference.forms.known_forms import by_name
     from segsweep.inference.load import load
 
     forms = by_name()
     if asked["format"] not in forms:
         raise OptionError("format", asked["format"], near=forms)
-    form = forms[asked["format"]]
+    form, wishes = (
+        forms[asked["format"]],
+        Wishes(PREPROCESSING.check("preprocessing", asked["preprocessing"])),
+    )
+    form.check(wishes)
     trained = load(words[0], "cpu", runs_dir=asked["runs_dir"], trust=asked["trust"])
     what = trained.description
     target = Path(asked["out"] or f"exports/{what.name}-{what.run}{form.suffix}").expanduser()
-    form.write(trained, target)
+    form.write(trained, target, wishes)
     print(target)
     return 0

@@ -1,6 +1,7 @@
 """Load a trained network from whatever it is kept in: a run, or what `segsweep export` wrote."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from segsweep.errors import FileError, OptionError, UserError
 from segsweep.execution import trust as trusting
 from segsweep.execution.test import load_network, tested_checkpoint
 from segsweep.inference.describe import RULES, describe
+from segsweep.inference.example_images import example_images
 from segsweep.inference.forms.known_forms import FORMS
 from segsweep.inference.trained import Trained
 from segsweep.networks import Segmenter
@@ -90,6 +92,7 @@ def from_run(
         describe(folder, config, network),
         lambda stride: network if stride is None else network_at(stride),
         device,
+        partial(example_images, config),
     )
 
 

@@ -3,7 +3,7 @@
 Letters: `B` images, `K` classes, `H`, `W` an image.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from segsweep import builders
 from segsweep.config import groups as config_files
 from segsweep.errors import OptionError
-from segsweep.evaluation.predictor import NetworkAt, Predictor
+from segsweep.evaluation.predictor import Map, NetworkAt, Predictor
 from segsweep.evaluation.strategies import Strategy
 from segsweep.inference.description import Description
 from segsweep.inference.image_input import Pictured, as_array
@@ -30,15 +30,22 @@ class Trained:
         device: where it computes.
         network_at: gives the network at an output stride (None: the one that it was trained at), as the
             evaluator asks for it.
+        images: gives images [H, W, 3] that it was made for, none if they are not known.
 
     Args:
-        description, device: see above.
+        description, device, images: see above.
         network_at: is called once for each output stride; a form that has one alone raises ConfigError for
             others.
     """
 
-    def __init__(self, description: Description, network_at: NetworkAt, device: torch.device) -> None:
-        self.description, self.device = description, device
+    def __init__(
+        self,
+        description: Description,
+        network_at: NetworkAt,
+        device: torch.device,
+        images: Callable[[], Sequence[Map]] = tuple,
+    ) -> None:
+        self.description, self.device, self.images = description, device, images
         self.network_at: NetworkAt = cache(lambda stride: network_at(stride).eval().to(device))
         self._predictors: dict[str, Predictor] = {}
 

@@ -1,11 +1,27 @@
 """What a form of a trained network is."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import torch
 
 from segsweep.inference.trained import Trained
+from segsweep.rules import one_of
+
+PREPROCESSING = one_of("inside", "described")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What an export may be asked for beside its form."""
+
+    preprocessing: str = "inside"
+    """`inside`: the file takes pixels, 0..255. `described`: it takes normalised ones; mean and std are in its
+    metadata."""
+
+
+DEFAULT = Wishes()
 
 
 class Form:
@@ -26,6 +42,9 @@ class Form:
         """Return whether a path, which exists, is a network in this form; without importing much."""
         return bool(self.suffix) and path.is_file() and path.suffix == self.suffix
 
+    def check(self, wishes: Wishes) -> None:
+        """Raise UserError if the form cannot be written so, or not on this machine."""
+
     def read(self, path: Path, device: torch.device, trust: bool = False) -> Trained:
         """Load a network.
 
@@ -34,7 +53,7 @@ class Form:
         """
         raise NotImplementedError
 
-    def write(self, trained: Trained, target: Path) -> None:
+    def write(self, trained: Trained, target: Path, wishes: Wishes = DEFAULT) -> None:
         """Write a network; a file or folder that has its name is complete.
 
         Raises:

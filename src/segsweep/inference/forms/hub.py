@@ -14,11 +14,11 @@ from safetensors.torch import load_file, save
 
 from segsweep import builders
 from segsweep.config.schema import RunConfig
-from segsweep.errors import DamagedFileError, FileError, UserError
+from segsweep.errors import DamagedFileError, FileError, OptionError, UserError
 from segsweep.execution import trust as trusting
 from segsweep.files import cannot_write, fsync
 from segsweep.inference.description import Description
-from segsweep.inference.forms.form import Form
+from segsweep.inference.forms.form import DEFAULT, Form, Wishes
 from segsweep.inference.forms.model_card import model_card
 from segsweep.inference.trained import Trained
 from segsweep.networks import Segmenter
@@ -36,6 +36,16 @@ class Hub(Form):
     def is_at(self, path: Path) -> bool:
         """Return whether a path is a folder with both files."""
         return (path / CONFIG).is_file() and (path / WEIGHTS).is_file()
+
+    def check(self, wishes: Wishes) -> None:
+        """Raise OptionError for a wish that changes nothing here."""
+        if wishes != DEFAULT:
+            raise OptionError(
+                "preprocessing",
+                wishes.preprocessing,
+                problem="a hub folder holds the network, which normalises images itself",
+                remedy="leave it out",
+            )
 
     def read(self, path: Path, device: torch.device, trust: bool = False) -> Trained:
         """Load the network of a folder.
@@ -66,7 +76,7 @@ class Hub(Form):
         network = network_at(None)  # a damaged folder is found now
         return Trained(description, lambda stride: network_at(stride) if stride else network, device)
 
-    def write(self, trained: Trained, target: Path) -> None:
+    def write(self, trained: Trained, target: Path, wishes: Wishes = DEFAULT) -> None:
         """Write a folder that was not there; it gets its name when all of it is on disk.
 
         Raises:

@@ -1,0 +1,97 @@
+"""Whether an exported network computes what torch computes: on real images, on odd sizes, on batches.
+
+Shape letters: `B` images, `K` classes, `H W` their size.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from segsweep.errors import UserError
+from segsweep.networks.segmenter import Network
+
+SHAPES = ((3, 64, 64), (1, 65, 97), (3, 131, 70))
+"""(B, H, W) beside the images at their own size: strides divide some sides, and none of others."""
+GENERATED = (1, 360, 480)
+DIFFERENCE = 1e-4
+"""Largest difference of logits; of the largest logit, if that is above 1."""
+EQUAL = 0.999
+"""Least share of pixels with the same class."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far an exported network is from torch's."""
+
+    difference: float
+    """Largest difference of logits."""
+    equal: float
+    """Smallest share of pixels of the same class, over batches."""
+    shapes: tuple[tuple[int, ...], ...]
+    """(B, H, W) of each batch."""
+    are_real: bool
+    """Whether the images are of the dataset."""
+
+    def __str__(self) -> str:
+        sizes = " ".join(f"{b}×{h}×{w}" for b, h, w in self.shapes)
+        kind = "images of the dataset" if self.are_real else "generated images (the dataset is not there)"
+        found = (
+            f"logits differ by {self.difference:.1e} at most, labels are equal for {self.equal:.3%} at least"
+        )
+        return f"checked against torch on {kind}, {sizes}: {found}"
+
+
+@torch.inference_mode()
+def check(network: Network, exported: Network, images: Sequence[NDArray[np.uint8]], name: str) -> Agreement:
+    """Compare the two on images [H, W, 3].
+
+    Raises:
+        UserError: they differ; the line says where and by how much.
+    """
+    differences, shares, shapes = [0.0], [1.0], []
+    for batch in batches(images):
+        expected, found = network(batch).float(), exported(batch).float()
+        shape = (len(batch), *batch.shape[2:])
+        if found.shape != expected.shape:
+            raise _refusal(name, shape, f"gives {list(found.shape)} for logits of {list(expected.shape)}")
+        differences.append((expected - found).abs().max().item())
+        shares.append((expected.argmax(1) == found.argmax(1)).double().mean().item())
+        shapes.append(shape)
+        limit = DIFFERENCE * max(1.0, expected.abs().max().item())
+        if not (differences[-1] <= limit and shares[-1] >= EQUAL):  # NaN is neither
+            what = f"logits differ by {differences[-1]:.1e} (at most {limit:.1e}), labels are equal for "
+            raise _refusal(name, shape, f"{what}{shares[-1]:.2%} (at least {EQUAL:.1%})")
+    return Agreement(max(differences), min(shares), tuple(shapes), bool(images))
+
+
+def _refusal(name: str, shape: tuple[int, ...], what: str) -> UserError:
+    sizes = "×".join(map(str, shape))
+    return UserError(
+        f"format={name}: the exported network is not the same as torch's on images of {sizes}: {what}; "
+        "nothing was written: use another format="
+    )
+
+
+def batches(images: Sequence[NDArray[np.uint8]]) -> Iterator[Tensor]:
+    """Yield batches [B, 3, H, W] of whole values 0..255: images at their own size, then as `SHAPES`."""
+    pixels = [torch.from_numpy(image.copy()).permute(2, 0, 1).float() for image in images]
+    if not pixels:
+        generator = torch.Generator().manual_seed(0)
+        coarse = 255 * torch.rand(3, 3, 12, 16, generator=generator)
+        pixels = list(resized(coarse, GENERATED[1:]))
+        yield pixels[0][None]
+    else:
+        for image in pixels:
+            yield image[None]
+    for count, *size in SHAPES:
+        yield torch.cat([resized(pixels[i % len(pixels)][None], size) for i in range(count)])
+
+
+def resized(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Return images [B, 3, H, W] at another size, rounded to whole values."""
+    return F.interpolate(image, tuple(size), mode="bilinear").round()

@@ -1,0 +1,97 @@
+"""Record a network's operators for images of any number and size.
+
+Shape letters: `B` images, `K` classes, `H W` their size.
+"""
+
+import copy
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+from torch import _meta_registrations as shapes_of_operators
+from torch.export import Dim, ExportedProgram
+
+from segsweep.errors import UserError
+from segsweep.networks import Segmenter
+
+T = TypeVar("T")
+
+EXAMPLE = (2, 3, 96, 128)
+"""No side is 1, which torch would take for fixed, and none is that of another."""
+RATHER = "another format=, or another network"
+
+
+def prepared(network: Segmenter, preprocessing: str) -> Segmenter:
+    """Return a copy for recording, on the CPU; with `described` preprocessing it does not normalise."""
+    copied = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+    if preprocessing == "described":
+        copied.mean.zero_()
+        copied.std.fill_(1)
+    return copied
+
+
+def recorded(network: Segmenter) -> ExportedProgram:
+    """Return the program image [B, 3, H, W] → logits [B, K, H, W], where B, H and W may be any.
+
+    Raises:
+        UserError: torch cannot record it so.
+    """
+    any_number = Dim.DYNAMIC
+    with quiet(), sizes_of_any_rest():
+        return attempt(
+            lambda: torch.export.export(
+                network,
+                (torch.zeros(EXAMPLE),),
+                dynamic_shapes=({0: any_number, 2: any_number, 3: any_number},),
+                strict=False,
+            )
+        )
+
+
+def attempt(record: Callable[[], T]) -> T:
+    """Return what a recorder of torch's returns; raise UserError with the first line of what it says."""
+    try:
+        with torch.no_grad():
+            return record()
+    except UserError:
+        raise
+    except Exception as error:  # each of torch's recorders has its own
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = f"{type(error).__name__}: {lines[0] if lines else ''}".removesuffix(": ")
+        raise UserError(
+            f"torch cannot record this network for images of any size ({said:.200}); use {RATHER}"
+        ) from error
+
+
+@contextmanager
+def sizes_of_any_rest() -> Iterator[None]:
+    """Make torch compute the size of a pooled map without a look at the division's rest.
+
+    It corrects a quotient that was rounded up, if there is a rest; Python's are rounded down. Asking whether
+    there is one binds the program to images of which it is true.
+    """
+    original = shapes_of_operators.div_rtn
+    shapes_of_operators.div_rtn = lambda dividend, divisor: dividend // divisor
+    try:
+        yield
+    finally:
+        shapes_of_operators.div_rtn = original
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep torch's and its exporters' notes to their developers from the user."""
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.utils")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
