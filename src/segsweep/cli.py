@@ -21,14 +21,14 @@ usage: segsweep COMMAND [key=value ...]
 commands
   plan     what a training command would do and cost, and every mistake in it; nothing is started
   train    train and test a run, or with -m every member of a sweep; finished runs are not repeated
-  test     test trained runs with further strategies: segsweep test ID test=[ms_flip]
+  test     test trained runs, or exported files, with further strategies: segsweep test ID test=[ms_flip]
   runs     list runs, explain or watch one, remove, adopt or verify
   profile  parameters, MACs, memory and latency of a network or of a sweep's, beside published figures
   data     check a dataset's files, or prepare those that its release lacks
   report   what runs show, with intervals and comparisons, as a page, Markdown, LaTeX and CSV
   compare  whether one configuration is better than another one, and by more than noise
   figure   a paper's figure from trained runs: feature maps, predictions side by side, accuracy against speed
-  export   a trained network in a form that others read: segsweep export ID format=hub
+  export   a trained network in a form that others read: segsweep export ID format=onnx
   reproduce  train a finished run again and say whether it is equal, within noise or not
   wandb    upload what logger=wandb kept offline: segsweep wandb sync
 

@@ -16,21 +16,31 @@ from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder, find_run
 from segsweep.runs.targets import TRUST
 
-HELP = """usage: segsweep test [ID ...] [axis=choice ...] [key=value ...]
+HELP = """usage: segsweep test [ID ...|FILE] [axis=choice ...] [key=value ...]
 
 Test trained runs with further strategies, named by id or by the overrides that trained them.
+
+FILE is a network that segsweep export wrote. It is measured as its run was: on the test split of its dataset,
+or on split=…, with dataset.root=… where that lies; figures, protocol cards and counts of each image go into
+FILE.tests/STRATEGY, or below out=DIR, in the files that a run's tests have. device=cuda computes on a GPU if
+the file can.
 
 {axes}
 {options}
 examples
   segsweep test 3f9c2a test=[ms_flip]
   segsweep test -m head=aspp,ksac 'test=[flip,ms]'
+  segsweep test network.onnx dataset.root=DIR 'test=[single,ms_flip]'
 """
 
 
 def main(arguments: Sequence[str]) -> int:
     """Test what the arguments name; return the exit status."""
     ids = [word for word in parse_flags("test", arguments).overrides if "=" not in word]
+    if any(Path(word).exists() for word in ids):
+        from segsweep.commands.test_file import test_file
+
+        return test_file(ids, [a for a in arguments if a not in ids])
     return test_by_id(ids, [a for a in arguments if a not in ids]) if ids else run("test", arguments)
 
 

@@ -102,9 +102,10 @@ def comparable(card: Card) -> dict[str, Any]:
     """Return the flat part of a card that must be equal for two numbers to be comparable.
 
     It omits what a comparison is about: the strategy, which is compared like with like or on purpose, and
-    the weights (the checkpoint's step and hash, the initial weights); and the version of segsweep.
+    the weights (the checkpoint's step and hash, the initial weights, the form of an exported file); and the
+    version of segsweep.
     """
-    left_out = {"strategy", "checkpoint", "initial_weights", "segsweep"}
+    left_out = {"strategy", "checkpoint", "initial_weights", "segsweep", "exported"}
     part = {key: value for key, value in card.plain().items() if key not in left_out}
     return {**part, "checkpoint.which": card.checkpoint.which}
 

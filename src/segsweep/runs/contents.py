@@ -218,6 +218,8 @@ class Card(Record):
     """Of the forward passes."""
     segsweep: Any = None
     """The version that tested."""
+    exported: Any = None
+    """The form of the exported file that was tested, whose hash is the checkpoint's; None of a run."""
 
 
 @dataclass(frozen=True, kw_only=True)
