@@ -6,7 +6,6 @@ from os import environ
 from pathlib import Path
 
 import torch
-from torch._inductor import aoti_compile_and_package, aoti_load_package
 
 from segsweep.errors import UserError
 from segsweep.inference.forms.exported import Runs
@@ -40,6 +39,8 @@ class Aoti(ProgramForm):
 
     def save(self, network: Segmenter, path: Path, held: Mapping[str, str]) -> None:
         """Compile the program, which takes a minute or more."""
+        from torch._inductor import aoti_compile_and_package  # half a second
+
         program = recorded(network)
         settings = {"aot_inductor.metadata": dict(held)}
         with quiet():
@@ -49,6 +50,8 @@ class Aoti(ProgramForm):
 
     def open(self, path: Path, device: torch.device) -> tuple[Mapping[str, str], Runs]:
         """Load the code; it computes on the CPU, as it was compiled there."""
+        from torch._inductor import aoti_load_package
+
         with quiet():
             package = aoti_load_package(str(path))
         return package.loader.get_metadata(), lambda image: package(image.cpu())
