@@ -53,8 +53,9 @@ def configuration(description: Description, arguments: Sequence[str]) -> RunConf
     """
     given = {argument.partition("=")[0].lstrip("+") for argument in arguments}
     height, width = description.size
-    of_run = [f"dataset={description.dataset}", f"num_classes={description.num_classes}"]
-    of_run += [f"size=[{height},{width}]", *filter(is_about_data, description.overrides)]
+    of_run = [f"num_classes={description.num_classes}", f"size=[{height},{width}]"]
+    if "dataset" not in given:
+        of_run += [f"dataset={description.dataset}", *filter(is_about_data, description.overrides)]
     kept = [one for one in of_run if one.partition("=")[0].lstrip("+") not in given]
     settings = Request("test", [*kept, *arguments]).settings
     return RunConfig.of(resolve(settings))

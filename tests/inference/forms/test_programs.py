@@ -37,9 +37,15 @@ def files(trained_run, tmp_path_factory):
     return {name: folder / f"net{suffix}" for name, suffix in SUFFIXES.items()}
 
 
+@pytest.fixture(scope="session")
+def exported(files):
+    """The files, loaded."""
+    return {name: load(file, "cpu") for name, file in files.items()}
+
+
 @pytest.mark.parametrize("form", SUFFIXES)
-def test_a_file_predicts_as_its_run(trained_run, network, files, form):
-    loaded = load(files[form], "cpu")
+def test_a_file_predicts_as_its_run(trained_run, network, exported, form):
+    loaded = exported[form]
     assert loaded.description == network.description
     for sample in builders.build_dataset(trained_run.config()).split("test"):
         for strategy in ("single", "flip"):
@@ -52,10 +58,10 @@ def test_a_file_predicts_as_its_run(trained_run, network, files, form):
 
 @pytest.mark.parametrize("form", SUFFIXES)
 @pytest.mark.parametrize("shape", [(1, 3, 64, 64), (3, 3, 65, 97), (2, 3, 40, 129)])
-def test_a_file_takes_any_number_and_size(network, files, form, shape):
+def test_a_file_takes_any_number_and_size(network, exported, form, shape):
     images = torch.randint(0, 256, shape, dtype=torch.uint8)
     with torch.inference_mode():
-        expected, found = network.network(images), load(files[form], "cpu").network(images)
+        expected, found = network.network(images), exported[form].network(images)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
@@ -75,6 +81,7 @@ def test_onnx_runtime_needs_nothing_of_segsweep(network, files):
     assert np.abs(found - expected).max() < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated")
 def test_torch_needs_nothing_of_segsweep(network, files):
     """Of the trace, which takes normalised images: by the figures in its metadata."""
     program = torch.export.load(files["torch_export"]).module()
@@ -91,9 +98,9 @@ def test_torch_needs_nothing_of_segsweep(network, files):
 
 
 @pytest.mark.parametrize("form", SUFFIXES)
-def test_another_output_stride_is_refused_in_a_line(files, form):
+def test_another_output_stride_is_refused_in_a_line(exported, form):
     with pytest.raises(OptionError, match=rf"output_stride=8: net{SUFFIXES[form]} holds the network at 16"):
-        load(files[form], "cpu").network_at(8)
+        exported[form].network_at(8)
 
 
 def test_a_file_is_measured_as_its_run(trained_run, files, tmp_path, capsys):
@@ -176,7 +183,7 @@ def test_real_images_are_compared_at_their_own_size(trained_run, network):
 
 def test_an_exported_file_is_not_exported_again(files, tmp_path):
     with pytest.raises(UserError, match="which an exported file has no more; export the run"):
-        export.main([str(files["torch_export"]), "format=torchscript", f"out={tmp_path / 'x.ts'}"])
+        export.main([str(files["torchscript"]), "format=torchscript", f"out={tmp_path / 'x.ts'}"])
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
@@ -210,10 +217,10 @@ def test_a_program_of_somebody_elses_is_named(tmp_path):
         load(tmp_path / "net.pt2", "cpu")
 
 
-def test_an_image_too_small_for_a_recorded_program_is_an_error_in_a_line(files):
+def test_an_image_too_small_for_a_recorded_program_is_an_error_in_a_line(exported):
     image = Image.new("RGB", (2, 3))
     with pytest.raises(UserError, match=r"net.pt2: cannot compute an image of 3×2"):
-        load(files["torch_export"], "cpu").predict(image)
+        exported["torch_export"].predict(image)
 
 
 def test_hub_folders_have_no_choice_of_preprocessing(trained_run, tmp_path):

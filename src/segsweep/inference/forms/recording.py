@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from torch import _meta_registrations as shapes_of_operators
 from torch.export import Dim, ExportedProgram
 
 from segsweep.errors import UserError
@@ -73,6 +72,8 @@ def sizes_of_any_rest() -> Iterator[None]:
     It corrects a quotient that was rounded up, if there is a rest; Python's are rounded down. Asking whether
     there is one binds the program to images of which it is true.
     """
+    from torch import _meta_registrations as shapes_of_operators  # a second
+
     original = shapes_of_operators.div_rtn
     shapes_of_operators.div_rtn = lambda dividend, divisor: dividend // divisor
     try:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from torch.export.passes import move_to_device_pass
 
 from segsweep.inference.forms.exported import DESCRIPTION, INTERFACE, Runs
 from segsweep.inference.forms.program_form import ProgramForm
@@ -37,6 +36,8 @@ class TorchExport(ProgramForm):
         with quiet():
             program = torch.export.load(path, extra_files=held)
             if device.type != "cpu":
+                from torch.export.passes import move_to_device_pass
+
                 program = move_to_device_pass(program, device)
             module = program.module()
         return held, lambda image: module(image)
