@@ -9,6 +9,7 @@ from segsweep import cli
 from segsweep.builders import build_dataset
 from segsweep.data.sets.image_folder import Folder
 from segsweep.errors import UserError
+from segsweep.inference.load import load
 from tests.data.writers_own import (
     TABLE,
     WITH_ONE,
@@ -45,6 +46,11 @@ def test_a_folder_is_trained_tested_and_reported(tmp_path):
     figures = json.loads((tmp_path / "page" / "report.json").read_text())
     assert run.parent.name in str(figures)
     assert "#28c828" in str(figures)
+    what = load(run.parent, "cpu").description
+    assert (what.dataset, what.classes, what.palette) == ("own", data.classes, data.palette)
+    root.rename(tmp_path / "moved")
+    what = load(run.parent, "cpu").description
+    assert (what.dataset, what.classes) == ("own", data.classes), "known without the images"
 
 
 def test_the_number_of_classes_given_or_found_is_one_run_and_another_split_another(tmp_path):
