@@ -22,6 +22,7 @@ commands
   plan     what a training command would do and cost, and every mistake in it; nothing is started
   train    train and test a run, or with -m every member of a sweep; finished runs are not repeated
   test     test trained runs, or exported files, with further strategies: segsweep test ID test=[ms_flip]
+  predict  masks, overlays and areas of your own images and videos: segsweep predict ID photos/
   runs     list runs, explain or watch one, remove, adopt or verify
   profile  parameters, MACs, memory and latency of a network or of a sweep's, beside published figures
   data     check a dataset's files, or prepare those that its release lacks
@@ -51,6 +52,7 @@ COMMANDS = (
     "plan",
     "train",
     "test",
+    "predict",
     "runs",
     "profile",
     "data",

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,9 @@ SIDE_BY_SIDE = 16  # groups of files that are synced at once
 
 PROCESS = uuid.uuid4().hex[:8]
 """Distinguishes this process from those with the same pid in other containers and machines."""
+
+DRAFT = re.compile(r"\.\d+-[0-9a-f]{8}\.tmp(\.\w+)?$")
+"""How the name of a draft ends, see `draft_of`."""
 
 File = tuple[Path, bytes]
 
@@ -110,6 +114,11 @@ def drafted(path: Path, places: str = RUN_PLACES, suffix: str = "tmp") -> Iterat
         if isinstance(error, OSError):
             raise cannot_write(path, error, places) from error
         raise
+
+
+def drafts(folder: Path) -> Iterator[Path]:
+    """Yield the drafts below a folder that killed processes left; call it where no process writes."""
+    return (path for path in folder.rglob("*") if DRAFT.search(path.name))
 
 
 @contextmanager

@@ -5,5 +5,12 @@ import multiprocessing
 FORKS = multiprocessing.get_context("forkserver")
 # There is one server for all tests of a process, so all name what they need here.
 FORKS.set_forkserver_preload(
-    ["pytest", "segsweep.execution.execute", "tests.support.faulty", "segsweep.networks"]
+    [
+        "pytest",
+        "segsweep.execution.execute",
+        "tests.support.faulty",
+        "segsweep.networks",
+        "segsweep.inference.load",
+        "segsweep.inference.predicting.predict",
+    ]
 )
