@@ -240,3 +240,39 @@ def test_a_strategys_name_is_its_settings(options, name):
 def test_wrong_settings_are_named(options, message):
     with pytest.raises(ConfigError, match=message):
         Strategy(**options)
+
+
+class Centres(Samples):
+    """The middle 32×40 pixels of the samples, cut out before the network sees them."""
+
+    def __getitem__(self, index):
+        image, label, id = super().__getitem__(index)
+        height, width = min(32, label.shape[0]), min(40, label.shape[1])
+        top, left = (label.shape[0] - height) // 2, (label.shape[1] - width) // 2
+        place = slice(top, top + height), slice(left, left + width)
+        return Sample(image[place], label[place], id)
+
+
+def test_a_centre_crop_counts_as_if_the_images_had_been_cut(segmenter):
+    cropped = [Strategy(crop=(32, 40)), Strategy((0.75, 1.0), flip=True, crop=(32, 40))]
+    assert [strategy.name for strategy in cropped] == ["center32x40", "center32x40_ms0.75+1_flip"]
+    together = run(segmenter, [*ALL[:2], *cropped])
+    whole = run(segmenter, ALL[:2])
+    cut = [Strategy(), Strategy((0.75, 1.0), flip=True)]
+    expected = evaluate(lambda stride: segmenter, Centres(), cut, num_classes=4)
+    for strategy, same in zip(cropped, cut, strict=True):
+        found = together[strategy.name]
+        assert np.array_equal(found.rows, expected[same.name].rows)
+        assert np.array_equal(found.objects, expected[same.name].objects)
+        assert found.sizes == expected[same.name].sizes
+    for name in whole:
+        assert np.array_equal(whole[name].rows, together[name].rows)
+
+
+def test_what_a_centre_crop_does_not_see_is_ignored(segmenter):
+    maps = {}
+    run(segmenter, [Strategy(crop=(10, 20))], indices=[0], on_image=lambda _, found: maps.update(found))
+    (found,) = maps.values()
+    expected = np.ones((37, 45), bool)
+    expected[13:23, 12:32] = False
+    assert np.array_equal(found == 255, expected)

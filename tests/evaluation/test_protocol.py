@@ -49,7 +49,7 @@ def card(**changes):
     [
         ({"split_hash": "abd"}, "split_hash"),
         ({"split": "val"}, "split"),
-        ({"checkpoint": "best"}, "checkpoint.which"),
+        ({"checkpoint": "best"}, "selection"),
         ({"label_sizes": counts((8, 6)).sizes}, "label_sizes"),
         ({"precision": "bfloat16"}, "precision"),
         ({"dataset": "shapes"}, "dataset"),

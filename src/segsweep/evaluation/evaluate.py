@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from segsweep.data.loading import Loader, runs_of_equals, start_worker
@@ -13,6 +14,7 @@ from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.histogram import truth_of
 from segsweep.evaluation.predictor import Map, NetworkAt, Predictions, Predictor
 from segsweep.evaluation.strategies import Strategy
+from segsweep.evaluation.views import centre
 
 OnImage = Callable[[Sample, Mapping[str, Map]], None]
 
@@ -55,12 +57,23 @@ def evaluate(
     with predictor.in_evaluation_mode():
         for batch, predictions in _predicted(predictor, _loader(samples, chosen, num_workers), batch_size):
             for sample, maps in zip(batch, predictions.maps(), strict=True):
-                truth = truth_of(sample.label, num_classes)
-                for name, prediction in maps.items():
-                    counts[name].update(sample.id, prediction, sample.label, truth)
+                _count(counts, predictor, sample, maps)
                 if on_image is not None:
                     on_image(sample, maps)
     return counts
+
+
+def _count(
+    counts: Mapping[str, Counts], predictor: Predictor, sample: Sample, maps: Mapping[str, Map]
+) -> None:
+    """Count a sample's predictions; the part that a strategy sees counts as if it were the image."""
+    height, width = sample.label.shape
+    for crop in predictor.crops:
+        seen = centre((height, width), crop)
+        label = np.ascontiguousarray(sample.label[seen])
+        truth = truth_of(label, predictor.num_classes)
+        for name in (name for name, views in predictor.views.items() if views[0].crop == crop):
+            counts[name].update(sample.id, np.ascontiguousarray(maps[name][seen]), label, truth)
 
 
 def _predicted(

@@ -19,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import ConfigError, OptionError
 from segsweep.evaluation.strategies import Strategy
-from segsweep.evaluation.views import RowsOfLogits, View
+from segsweep.evaluation.views import Pair, RowsOfLogits, View, centre
 from segsweep.networks.segmenter import Network
 
 Map = NDArray[np.uint8]
@@ -57,11 +58,15 @@ class Predictor:
             if strategy.name in self.views:
                 raise ConfigError(f"test strategies: two are named {strategy.name!r}: keep one of them")
             self.views[strategy.name] = sorted(set(strategy.views()))
-            if not self.views[strategy.name]:
-                raise ConfigError(f"test strategies: {strategy.name!r} has no views: expected at least one")
+            if len(crops := {view.crop for view in strategy.views()}) != 1:
+                found = "views of several crops" if crops else "no views"
+                raise ConfigError(
+                    f"test strategies: {strategy.name!r} has {found}: expected some of one crop"
+                )
         if not self.views:
             raise ConfigError("test strategies: none given: expected at least one, as test=[single]")
         self.order = sorted({view for views in self.views.values() for view in views})
+        self.crops = list(dict.fromkeys(view.crop for view in self.order))
         strides = sorted({view.output_stride for view in self.order}, key=lambda stride: stride or 0)
         self.networks = {stride: network_at(stride).to(self.device) for stride in strides}
         for network in self.networks.values():
@@ -83,7 +88,9 @@ class Predictor:
         batch = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
         logits = {view: view.logits(self.networks[view.output_stride], batch) for view in self.order}
         self._check_classes({rows.classes for rows in logits.values()})
-        return Predictions([self._predicted(logits, index, probabilities) for index in range(len(images))])
+        height, width = images[0].shape[:2]
+        found = (self._predicted(logits, i, (height, width), probabilities) for i in range(len(images)))
+        return Predictions(list(found))
 
     def _check_classes(self, found: set[int]) -> None:
         if wrong := found - {self.num_classes}:
@@ -94,28 +101,35 @@ class Predictor:
             )
 
     def _predicted(
-        self, logits: Mapping[View, RowsOfLogits], index: int, probabilities: bool
+        self, logits: Mapping[View, RowsOfLogits], index: int, size: Pair, probabilities: bool
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return one image's classes by strategy name, uint8 [H, W] on the device, and its probabilities.
 
-        These are float32 [K, H, W] by strategy name; none unless they are asked for.
+        These are float32 [K, H, W] by strategy name; none unless they are asked for. What a strategy does not
+        see is ignored (255), with probabilities of 0.
         """
-        height, width = logits[self.order[0]].size
-        maps = {
-            name: torch.empty(height, width, dtype=torch.uint8, device=self.device) for name in self.views
-        }
-        shape = (self.num_classes, height, width)
-        kept = {name: torch.empty(shape, device=self.device) for name in self.views if probabilities}
-        band = max(LEAST_ROWS, BAND_BYTES[self.device.type] // (4 * self.num_classes * width))
-        for start in range(0, height, band):
-            stop = min(start + band, height)
-            rows = ((view, logits[view].rows(index, start, stop)) for view in self.order)
-            for name, scores in self._scores(rows):
-                maps[name][start:stop] = largest(scores[0])
-                if probabilities:
-                    averaged = len(self.views[name]) > 1
-                    kept[name][:, start:stop] = scores[0] if averaged else scores[0].softmax(0)
+        maps = {name: self._filled(size, IGNORE_INDEX, torch.uint8) for name in self.views}
+        shape = (self.num_classes, *size)
+        kept = {name: self._filled(shape, 0, torch.float32) for name in self.views if probabilities}
+        for crop in self.crops:
+            views, seen = [view for view in self.order if view.crop == crop], centre(size, crop)
+            for start, stop in self._bands(logits[views[0]].size):
+                rows = ((view, logits[view].rows(index, start, stop)) for view in views)
+                for name, scores in self._scores(rows):
+                    maps[name][seen][start:stop] = largest(scores[0])
+                    if probabilities:
+                        averaged = len(self.views[name]) > 1
+                        kept[name][:, *seen][:, start:stop] = scores[0] if averaged else scores[0].softmax(0)
         return maps, kept
+
+    def _filled(self, shape: Sequence[int], value: int, dtype: torch.dtype) -> Tensor:
+        return torch.full(tuple(shape), value, dtype=dtype, device=self.device)
+
+    def _bands(self, size: Pair) -> Iterator[tuple[int, int]]:
+        """Yield the first row of each band, and the row after its last."""
+        height, width = size
+        band = max(LEAST_ROWS, BAND_BYTES[self.device.type] // (4 * self.num_classes * width))
+        return ((start, min(start + band, height)) for start in range(0, height, band))
 
     def _scores(self, views: Iterable[tuple[View, Tensor]]) -> Iterator[tuple[str, Tensor]]:
         """Yield each strategy's name and scores [1, K, H, W], after its last view.

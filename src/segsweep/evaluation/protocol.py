@@ -21,7 +21,7 @@ from segsweep.evaluation.histogram import BOUNDARY_RULE
 from segsweep.evaluation.strategies import RESIZE_RULE, Strategy
 from segsweep.files import fsync
 from segsweep.runs import layout
-from segsweep.runs.contents import Card, CheckpointCard, Metrics, StrategyCard
+from segsweep.runs.contents import Card, CheckpointCard, Metrics, StrategyCard, selection_of
 from segsweep.runs.documents import json_bytes
 from segsweep.statistics.figures import ABSENT_RULE
 
@@ -48,6 +48,7 @@ def protocol_card(
     strategy: Strategy,
     num_classes: int,
     checkpoint: str,
+    selected_on: str,
     step: int,
     checkpoint_hash: str,
     initial_weights: str,
@@ -64,6 +65,7 @@ def protocol_card(
         strategy: the test strategy.
         num_classes: K.
         checkpoint: which of a run's, "last" or "best".
+        selected_on: the split on which the best one was found.
         step: optimizer steps that made the checkpoint.
         checkpoint_hash: first digits of the file's SHA-256.
         initial_weights: name or hash of the weights that training started from.
@@ -83,6 +85,7 @@ def protocol_card(
         boundary=BOUNDARY_RULE,
         num_classes=num_classes,
         checkpoint=CheckpointCard(which=checkpoint, step=step, sha256=checkpoint_hash),
+        selection=selection_of(checkpoint, selected_on, split),
         initial_weights=initial_weights,
         precision=precision,
         segsweep=segsweep.__version__,
@@ -102,12 +105,13 @@ def comparable(card: Card) -> dict[str, Any]:
     """Return the flat part of a card that must be equal for two numbers to be comparable.
 
     It omits what a comparison is about: the strategy, which is compared like with like or on purpose, and
-    the weights (the checkpoint's step and hash, the initial weights, the form of an exported file); and the
-    version of segsweep.
+    the weights (the checkpoint's name, step and hash, the initial weights, the form of an exported file); and
+    the version of segsweep.
     """
     left_out = {"strategy", "checkpoint", "initial_weights", "segsweep", "exported"}
     part = {key: value for key, value in card.plain().items() if key not in left_out}
-    return {**part, "checkpoint.which": card.checkpoint.which}
+    # Older cards do not say it. All datasets but users' own select on val.
+    return {**part, "selection": card.selection or selection_of(card.checkpoint.which, "val", card.split)}
 
 
 def differences(a: Card, b: Card) -> dict[str, tuple[Any, Any]]:

@@ -24,6 +24,8 @@ class Strategy:
         window: (height, width) of a sliding window in pixels of the resized image; none: the whole image.
         stride: (height, width) from window to window; none: two thirds of the window, rounded up.
         output_stride: of the network, where it is not to be the one it was trained at.
+        crop: (height, width) in pixels of the middle part of an image that is seen and counted; none: all of
+            it. What lies outside is predicted as ignored (255).
 
     A strategy of one's own is a subclass with its own `views` and `name`.
 
@@ -38,6 +40,7 @@ class Strategy:
         window: Sequence[int] | None = None,
         stride: Sequence[int] | None = None,
         output_stride: int | None = None,
+        crop: Sequence[int] | None = None,
     ) -> None:
         self.scales = _scales(scales)
         if not isinstance(flip, bool):
@@ -49,6 +52,7 @@ class Strategy:
             expected = "a positive integer, or null for the one the network was trained at"
             raise OptionError("output_stride", output_stride, expected)
         self.output_stride = output_stride
+        self.crop = None if crop is None else _pair("crop", crop)
 
     def _stride(self, stride: Sequence[int] | None) -> Pair | None:
         if self.window is None:
@@ -70,7 +74,7 @@ class Strategy:
         """The views whose probabilities are averaged, each once."""
         mirrored = (False, True) if self.flip else (False,)
         return tuple(
-            View(scale, flip, self.window, self.stride, self.output_stride)
+            View(scale, flip, self.window, self.stride, self.output_stride, self.crop)
             for flip in mirrored
             for scale in self.scales
         )
@@ -78,7 +82,8 @@ class Strategy:
     @property
     def name(self) -> str:
         """The settings in a word that a folder can have: equal names are equal settings."""
-        parts = [f"os{self.output_stride}"] if self.output_stride is not None else []
+        parts = [] if self.crop is None else ["center{}x{}".format(*self.crop)]
+        parts += [f"os{self.output_stride}"] if self.output_stride is not None else []
         if self.window is not None and self.stride is not None:
             parts.append("slide{}x{}+{}x{}".format(*self.window, *self.stride))
         if self.scales == DEEPLAB_SCALES:
@@ -86,7 +91,7 @@ class Strategy:
         elif self.scales != (1.0,):
             parts.append("ms" + "+".join(repr(scale).removesuffix(".0") for scale in self.scales))
         parts += ["flip"] if self.flip else []
-        plain = self.scales == (1.0,) and not self.flip and self.window is None
+        plain = self.scales == (1.0,) and not self.flip and self.window is None and self.crop is None
         return "_".join([*parts, "single"] if plain else parts)
 
     def settings(self) -> dict[str, Any]:
@@ -97,6 +102,7 @@ class Strategy:
             "window": None if self.window is None else list(self.window),
             "stride": None if self.stride is None else list(self.stride),
             "output_stride": self.output_stride,
+            **({} if self.crop is None else {"crop": list(self.crop)}),
         }
 
 

@@ -27,7 +27,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class View:
-    """One look at an image: resized, mirrored, whole or through windows, at an output stride.
+    """One look at an image or its centre: resized, mirrored, whole or through windows, at an output stride.
 
     Views are ordered by their settings, so that every set of them has one order of computation.
     """
@@ -37,15 +37,18 @@ class View:
     window: Pair | None = None
     stride: Pair | None = None
     output_stride: int | None = None
+    crop: Pair | None = None
 
     def __lt__(self, other: "View") -> bool:
         return self._key() < other._key()
 
     def _key(self) -> tuple[Any, ...]:
-        return self.output_stride or 0, self.window or (), self.stride or (), self.flip, self.scale
+        settings = self.output_stride or 0, self.window or (), self.stride or (), self.flip, self.scale
+        return self.crop or (), *settings
 
     def logits(self, segmenter: Network, images: Tensor) -> "RowsOfLogits":
-        """Return the logits of the images [B, 3, H, W], mirrored back."""
+        """Return the logits of the images [B, 3, H, W], or of their centres, mirrored back."""
+        images = images[..., *centre((images.shape[-2], images.shape[-1]), self.crop)]
         height, width = size = (images.shape[-2], images.shape[-1])
         seen = resize(images, (max(1, round(height * self.scale)), max(1, round(width * self.scale))))
         seen = seen.flip(-1) if self.flip else seen
@@ -134,6 +137,16 @@ def resized_rows(x: Tensor, first: int, height: int, size: Pair, start: int, sto
 def _position(row: int, height: int, rows: int) -> float:
     """Where one of `rows` lies among `height` rows, by the arithmetic of `resized_rows`."""
     return min(max((row + 0.5) * (height / rows) - 0.5, 0.0), height - 1.0)
+
+
+def centre(size: Pair, crop: Pair | None) -> tuple[slice, slice]:
+    """Return the rows and columns of an image of `size` that lie in its middle `crop`; None: all of them.
+
+    A side that is shorter than the crop is seen whole.
+    """
+    height, width = size if crop is None else (min(crop[0], size[0]), min(crop[1], size[1]))
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return slice(top, top + height), slice(left, left + width)
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:

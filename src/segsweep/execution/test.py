@@ -37,12 +37,12 @@ from segsweep.execution import progress as testing_progress
 from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import is_auxiliary
 from segsweep.runs import layout
-from segsweep.runs.contents import Card
+from segsweep.runs.contents import Asked, Card
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash
 from segsweep.runs.layout import BEST, LAST
-from segsweep.runs.tested import COUNTS, PNG, PREDICTIONS, SUBMISSION, needed, test_suffix
+from segsweep.runs.tested import COUNTS, PNG, PREDICTIONS, SUBMISSION, needed, request, test_suffix
 from segsweep.runs.versions import current_names
 from segsweep.training.checkpoint_files import read_checkpoint, segmenter_weights
 
@@ -78,10 +78,10 @@ def run_tests(folder: RunFolder, config: RunConfig, ranks: Ranks) -> None:
         folder.check_ours()
         for node in config.test.values() if ranks.rank == 0 else ():
             name = builders.build({"test": node}, "test").name + suffix
-            asked = {"strategy": node, "suffix": suffix, "usual": usual}
+            asked = Asked.of({"strategy": dict(node), "suffix": suffix, "usual": usual})
             path, found = folder.tests / name / layout.ASKED, folder.asked(name)
-            if found is None or found.plain() != asked:  # a finished run may be read-only
-                write_json(path, asked)
+            if found is None or request(found) != request(asked):  # a finished run may be read-only
+                write_json(path, asked.plain())
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,7 @@ class _Pass:
             strategy=strategy,
             num_classes=self.config.num_classes,
             checkpoint=self.config.checkpoint.test,
+            selected_on=self.data.val_split,
             step=self.folder.status().step,
             checkpoint_hash=file_hash(str(tested_checkpoint(self.folder, self.config))),
             initial_weights=initial_weights(self.folder.plan.identity),

@@ -104,7 +104,14 @@ def _loss(config: RunConfig) -> None:
 
 @_of("test")
 def _tests(config: RunConfig) -> None:
-    build_strategies(config)
+    cropped = [strategy.name for strategy in build_strategies(config).values() if strategy.crop]
+    if cropped and config.predictions is not None:
+        raise OptionError(
+            "predictions",
+            config.predictions,
+            problem=f"the test {cropped[0]} sees only the centre of an image",
+            remedy="leave predictions or that test out",
+        )
 
 
 @_of("predictions", *DATASET)

@@ -57,7 +57,7 @@ class Published:
     """A printed table.
 
     title: paper and table. data: the images it was measured on, in words. protocol: the same as fields of
-    a test's protocol card, and `weights` (last or best). measured: which figure our tests repeat. input:
+    a test's protocol card. measured: which figure our tests repeat. input:
     (height, width) at which multiply-accumulates are counted. unlike: for a test that is not what the paper
     did, what the paper did, in words. selected: how the paper chose the epoch of its figures, in words that
     follow "Published figures are", if that is known.

@@ -192,6 +192,24 @@ class CheckpointCard(Record):
     """The first digits of the file's hash."""
 
 
+LAST_WEIGHTS = "last"
+BEST_ON_EVALUATED = "best on the evaluated split"
+
+
+def selection_of(which: str, selected_on: str, evaluated: str) -> str:
+    """Return how the weights of a test were selected, in words.
+
+    Args:
+        which: `last` or `best`, by mIoU on the split that training validates on.
+        selected_on: that split.
+        evaluated: the split of the test. On the split that selected it, the best checkpoint's figure is an
+            optimistic one.
+    """
+    if which == LAST_WEIGHTS:
+        return LAST_WEIGHTS
+    return BEST_ON_EVALUATED if selected_on == evaluated else f"best on {selected_on}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Card(Record):
     """protocol.json of a test: everything that its figures depend on."""
@@ -212,6 +230,9 @@ class Card(Record):
     boundary: Any = None
     num_classes: int
     checkpoint: CheckpointCard
+    selection: str | None = None
+    """How the checkpoint was selected, `LAST_WEIGHTS`, `BEST_ON_EVALUATED` or `best on` another split; see
+    `selection_of`. None in cards of older versions."""
     initial_weights: Any = None
     """Name or hash of the weights that training began with."""
     precision: Any = None

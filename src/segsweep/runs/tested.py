@@ -34,6 +34,11 @@ def canonical_test(strategy: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "_target_": class_name(str(strategy["_target_"]))}
 
 
+def request(asked: Asked) -> tuple[dict[str, Any], str, str | None]:
+    """Return what a request comes to: equal ones are answered by the same test."""
+    return canonical_test(asked.strategy.plain()), asked.suffix, asked.usual
+
+
 def test_suffix(config: RunConfig) -> str:
     """Return the end of a test folder's name: weights and split, if they are not the default ones."""
     weights = "-best" if config.checkpoint.test == "best" else ""

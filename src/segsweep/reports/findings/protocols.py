@@ -115,7 +115,7 @@ def described(card: Mapping[str, Any]) -> str:
     sizes = sizes if isinstance(sizes, str) else ", ".join(sizes)
     return (
         f"{card['dataset']} {card['split']}, {card['images']} images of {sizes}, "
-        f"list {card['split_hash']}, {card['checkpoint.which']} weights"
+        f"list {card['split_hash']}, {card['selection']} weights"
     )
 
 

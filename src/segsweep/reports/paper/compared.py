@@ -33,7 +33,7 @@ WORDS = {
     "num_classes": "classes",
     "split": "split",
     "image_sizes": "images of",
-    "weights": "weights",
+    "selection": "weights",
 }
 
 
@@ -111,11 +111,10 @@ class Comparison:
 
     def departures(self, protocol: Mapping[str, Any]) -> list[str]:
         """How a measurement's protocol differs from the published one, in words."""
-        ours = {**protocol, "weights": protocol["checkpoint.which"]}
         return [
-            f"{WORDS.get(key, key)} {ours.get(key)} for {value}"
+            f"{WORDS.get(key, key)} {protocol.get(key)} for {value}"
             for key, value in self.published.protocol.items()
-            if ours.get(key) != value
+            if protocol.get(key) != value
         ]
 
     def unlike(self, line: Line) -> list[str]:
