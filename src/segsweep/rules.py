@@ -85,8 +85,8 @@ BINS = Rule(
 )
 FUSIONS = one_of("sum", "concat")
 IMPLEMENTATIONS = one_of("auto", "shared", "branches")
-LABELS_DOWN, FEATURES_UP = "labels_down", "features_up"
-AUX_TARGET = one_of(LABELS_DOWN, FEATURES_UP)
+LABELS_DOWN, LABELS_CASCADE, FEATURES_UP = "labels_down", "labels_cascade", "features_up"
+AUX_TARGET = one_of(LABELS_DOWN, LABELS_CASCADE, FEATURES_UP)
 WORDS = Rule(lambda v: _are(v, lambda one: isinstance(one, str)), "a list of names, such as [encoder]")
 TAPS = Rule(
     lambda v: v is None or (_are(v, is_whole) and len(set(v)) == len(v)),

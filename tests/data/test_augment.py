@@ -34,6 +34,26 @@ def test_scales_are_those_of_the_paper_and_drawn_evenly():
     assert min(drawn.values()) > 25, "50 of each on average"
 
 
+def test_scales_may_be_any_between_and_the_width_that_of_an_aspect():
+    """ATONet's released code: one to two times the image's height, drawn evenly, and twice as wide."""
+    augment = Augment(60, 1.0, 2.0, None, aspect=2.0, flip=0)
+    drawn, wide = [], coded(60, 240)
+    for index in range(300):
+        done = augment(wide, 0, 0, index)
+        row = done.label[0].astype(int)
+        # 240 columns become 2 × height, and height is what 60 rows become.
+        slope = (row[-1] - row[0]) / 59
+        drawn.append(240 / slope / 2 / 60)
+    assert min(drawn) > 0.97
+    assert max(drawn) < 2.06
+    assert len({round(scale, 2) for scale in drawn}) > 40
+    assert np.histogram(drawn, bins=4, range=(1, 2))[0].min() > 50, "75 of each on average"
+    with pytest.raises(ConfigError, match=r"^scale_max"):
+        Augment(60, 2.0, 1.0, None)
+    with pytest.raises(ConfigError, match=r"^aspect"):
+        Augment(60, aspect=0)
+
+
 def test_labels_are_255_exactly_where_the_image_is_padding():
     augment = Augment((96, 120), fill=FILL)
     padded = 0

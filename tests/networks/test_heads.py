@@ -29,6 +29,7 @@ VARIANTS = [
     (DualAspp, {"rates": [2], "fine_rates": [1, 100], "fine_width": 7, "separable": False}),
     (AtoNet, {"spp": []}),
     (AtoNet, {"spp": None}),
+    (AtoNet, {"released": True}),
     (AtoNet, {"spp": [64, 1, 2, 3, 5]}),
 ]
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from segsweep.networks import separable_maps
-from segsweep.networks.separable_maps import bilinear, grid_average, separable, upsample
+from segsweep.networks.separable_maps import bilinear, grid_average, separable, upsample, upsample_corners
 
 SIZES = [((7, 5), (28, 20)), ((33, 33), (129, 130)), ((23, 30), (360, 480)), ((9, 12), (4, 5)),
          ((1, 1), (6, 7)), ((6, 1), (1, 9)), ((5, 8), (5, 16)), ((1, 7), (3, 7)),
@@ -16,7 +16,12 @@ def interpolated(x, size):
     return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
 
 
+def interpolated_by_corners(x, size):
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+
+
 OPERATIONS = [
+    pytest.param(upsample_corners, interpolated_by_corners, id="corners"),
     pytest.param(upsample, interpolated, id="bilinear"),
     pytest.param(F.adaptive_avg_pool2d, F.adaptive_avg_pool2d, id="grid"),
 ]

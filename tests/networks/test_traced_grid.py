@@ -12,13 +12,14 @@ from segsweep.networks.traced_grid import pooled_and_resized, pooled_and_resized
 SIZES = [(1, 1), (1, 9), (7, 2), (4, 6), (5, 7), (8, 8), (13, 29), (45, 60), (33, 500)]
 
 
+@pytest.mark.parametrize("align_corners", [False, True])
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 8])
 @pytest.mark.parametrize("size", SIZES)
-def test_it_is_adaptive_pooling_and_resizing(rows, size):
+def test_it_is_adaptive_pooling_and_resizing(rows, size, align_corners):
     torch.manual_seed(0)
     x, conv = torch.randn(2, 3, *size, dtype=torch.float64), nn.Conv2d(3, 4, 1).double()
-    expected = resize(conv(grid_average(x, grid(rows, size))), size)
-    torch.testing.assert_close(pooled_and_resized(x, rows, conv), expected)
+    expected = resize(conv(grid_average(x, grid(rows, size))), size, align_corners)
+    torch.testing.assert_close(pooled_and_resized(x, rows, conv, align_corners), expected)
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3, 6])

@@ -10,7 +10,7 @@ import torch
 from segsweep.errors import ConfigError
 from segsweep.networks import Encoder, Segmenter
 from segsweep.networks.heads.none import NoPyramid
-from segsweep.training.losses import CrossEntropy, Ohem, SegmentationLoss
+from segsweep.training.losses import CrossEntropy, Ohem, SegmentationLoss, labels_at, labels_in_cascade
 
 
 def maps(classes=5, size=(7, 9), batch=3, ignored=0.3, seed=0):
@@ -132,7 +132,19 @@ def bilinear(maps, size):
     return maps
 
 
-@pytest.mark.parametrize("target", ["labels_down", "features_up"])
+def halved(labels, size):
+    """ATONet's released cascade for an image of 36×48: 1/4, 1/8, 1/16, each from the label before."""
+    for rows, columns in ((9, 12), (5, 6), (3, 3)):
+        at = [np.arange(n) * old // n for n, old in zip((rows, columns), labels.shape[1:], strict=True)]
+        labels = labels[:, at[0]][:, :, at[1]]
+        if (rows, columns) == tuple(size):
+            return labels
+
+
+DOWN = {"labels_down": nearest, "labels_cascade": halved}
+
+
+@pytest.mark.parametrize("target", ["labels_down", "labels_cascade", "features_up"])
 @pytest.mark.parametrize("taps", SUBSETS)
 def test_the_total_is_the_main_loss_and_the_chosen_auxiliaries(taps, target):
     """Every subset of taps, against the losses written out in numpy from the branches' own maps."""
@@ -150,12 +162,15 @@ def test_the_total_is_the_main_loss_and_the_chosen_auxiliaries(taps, target):
     expected = pixel_losses(logits, labels)[0].mean()
     for tap in taps:
         own = branches[f"aux{tap}"].detach().numpy()
-        if target == "labels_down":
-            losses = pixel_losses(torch.tensor(own), torch.tensor(nearest(labels.numpy(), own.shape[2:])))[0]
+        if target in DOWN:
+            small = torch.tensor(DOWN[target](labels.numpy(), own.shape[2:]))
+            losses = pixel_losses(torch.tensor(own), small)[0]
         else:
             losses = pixel_losses(torch.tensor(bilinear(own, (36, 48))), labels)[0]
         expected += WEIGHTS[tap] * losses.mean()
-    value = CrossEntropy()(logits, labels, auxiliary, network.auxiliary_weights)
+    loss = CrossEntropy()
+    loss.resized = labels_in_cascade if network.cascades_labels else labels_at
+    value = loss(logits, labels, auxiliary, network.auxiliary_weights)
     assert float(value.detach()) == pytest.approx(expected, rel=1e-5)
 
 

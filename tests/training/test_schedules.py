@@ -17,10 +17,11 @@ def rates(make, steps=20, **options):
     schedule = make(optimizer, max_steps=steps, val_every=5, **options)
     assert schedule["interval"] == "step"
     seen = []
-    for _ in range(steps):
+    for step in range(1, steps + 1):
         seen.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
-        schedule["scheduler"].step()
+        if step % schedule.get("frequency", 1) == 0:
+            schedule["scheduler"].step()
     return seen
 
 
@@ -31,6 +32,16 @@ def test_poly():
 def test_cosine():
     want = [1e-3 + (0.5 - 1e-3) * (1 + math.cos(math.pi * k / 20)) / 2 for k in range(20)]
     assert rates(schedules.cosine, min_lr=1e-3) == pytest.approx(want)
+
+
+def test_cosine_by_epochs_holds_the_rate_within_each():
+    """Seven steps an epoch, of which the last is cut short by the end of the run."""
+    epochs = [1e-3 + (0.5 - 1e-3) * (1 + math.cos(math.pi * k / 3)) / 2 for k in range(3)]
+    found = rates(schedules.cosine, min_lr=1e-3, every=7)
+    assert found == pytest.approx([rate for rate in epochs for _ in range(7)][:20])
+    for every in (0, 21):
+        with pytest.raises(ConfigError, match=rf"^every={every}"):
+            rates(schedules.cosine, every=every)
 
 
 def test_step():
@@ -73,6 +84,32 @@ def test_given_weights_learn_at_their_own_rate(make, tmp_path):
         assert settings.keys() == {id(p) for p in network.parameters()}
         assert {settings[id(p)] for p in network.head.parameters()} == {(0.2, 1e-4)}
         assert {settings[id(p)] for p in encoder.parameters()} == {(0.2 * factor, 1e-4 * factor)}
+
+
+RELEASED = ["*.layer?.*.conv?.weight", "*.layer?.*.downsample.0.weight"]
+
+
+def test_the_tenth_may_apply_to_the_convolutions_of_the_stages_alone(tmp_path):
+    """As in ATONet's released code: the stem's convolution and every BatchNorm learn at the full rate."""
+    torch.save(Encoder("resnet18").body.state_dict(), tmp_path / "w.pt")
+    encoder = Encoder("resnet18", weights=str(tmp_path / "w.pt"))
+    network = Segmenter(encoder, NoPyramid(encoder.channels, encoder.reductions, 2, width=4))
+    factors = {"pretrained_lr_factor": 0.1, "pretrained_weight_decay_factor": 0.1}
+    optimizer = optimizers.sgd(network, lr=0.2, weight_decay=1e-4, **factors, pretrained_parts=RELEASED)
+    settings = {
+        id(p): (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for p in group["params"]
+    }
+    convolutions = [m for m in encoder.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert len(convolutions) == 20  # ResNet-18's 17 and three shortcuts
+    slow = {id(module.weight) for module in convolutions[1:]}
+    assert len(settings) == len(list(network.parameters()))
+    for parameter in network.parameters():
+        factor = 0.1 if id(parameter) in slow else 1
+        assert settings[id(parameter)] == pytest.approx((0.2 * factor, 1e-4 * factor))
+    with pytest.raises(ConfigError, match=r"^pretrained_parts.*no parameter of the encoder is named layer9"):
+        optimizers.sgd(network, lr=0.2, pretrained_parts=["layer9"])
 
 
 def test_validations_end_with_the_run():

@@ -50,19 +50,26 @@ class Augment:
         size: int | Sequence[int],
         scale_min: float = 0.5,
         scale_max: float = 2.0,
-        scale_step: float = 0.25,
+        scale_step: float | None = 0.25,
         flip: float = 0.5,
         fill: Sequence[int] = IMAGENET_MEAN_COLOUR,
         extra: Sequence[Any] | None = None,
+        aspect: float | None = None,
     ) -> None:
         """Take the crop in pixels, the scales, the share of samples flipped left to right, the padding's RGB.
 
-        Scales are `scale_min`, `scale_min + scale_step`, … `scale_max`, equally likely. `extra` are
+        Scales are `scale_min`, `scale_min + scale_step`, … `scale_max`, equally likely; any between the two,
+        drawn evenly, if `scale_step` is None. With `aspect` the width is not scaled but made that many
+        heights: ATONet's released code makes every image twice as wide as high. `extra` are
         transforms of albumentations, applied to the crop in this order; each must return an image and label
         of the crop's size and type (`Extra`). Raises ConfigError if an option is invalid.
         """
         self.size = height_width(size)
         self.scales = scale_choices(scale_min, scale_max, scale_step)
+        self.any_between = scale_step is None
+        self.aspect = aspect
+        if aspect is not None and _number("aspect", aspect) <= 0:
+            raise OptionError("aspect", aspect, "width / height, above 0, or null for the image's own")
         self.flip = _number("flip", flip)
         if not 0 <= self.flip <= 1:
             raise OptionError("flip", flip, "a probability from 0 to 1")
@@ -94,24 +101,35 @@ class Augment:
         """Return the part of the scaled image to keep, and whether to flip it."""
         # An unused draw, once albumentations' own: without it every sample of every run would change.
         rng.random()
-        scale = 1.0 if self.scales == (1.0,) else rng.choice(self.scales)
+        scale = self._scale(rng)
         # An image one pixel high keeps that pixel at any scale.
-        scaled = max(1, int(shape[0] * scale)), max(1, int(shape[1] * scale))
+        height = max(1, int(shape[0] * scale))
+        width = int(shape[1] * scale) if self.aspect is None else round(height * self.aspect)
+        scaled = height, max(1, width)
         spare = max(0, scaled[0] - self.size[0]), max(0, scaled[1] - self.size[1])
         corner = int((spare[0] + 1) * rng.random()), int((spare[1] + 1) * rng.random())
         size = min(scaled[0], self.size[0]), min(scaled[1], self.size[1])
         return Crop(scaled, corner, size), rng.random() < self.flip
 
+    def _scale(self, rng: Random) -> float:
+        if self.any_between:
+            return rng.uniform(*self.scales)
+        return 1.0 if self.scales == (1.0,) else rng.choice(self.scales)
 
-def scale_choices(scale_min: float, scale_max: float, scale_step: float) -> tuple[float, ...]:
-    """Return the scales from `scale_min` to `scale_max`, both included.
+
+def scale_choices(scale_min: float, scale_max: float, scale_step: float | None) -> tuple[float, ...]:
+    """Return the scales from `scale_min` to `scale_max`, both included; these two alone without a step.
 
     Raises ConfigError if a value is not positive, or the steps do not end at `scale_max`.
     """
     options = {"scale_min": scale_min, "scale_max": scale_max, "scale_step": scale_step}
     for name, value in options.items():
-        if _number(name, value) <= 0:
+        if value is not None and _number(name, value) <= 0:
             raise OptionError(name, value, "a number above 0")
+    if scale_step is None:
+        if scale_max < scale_min:
+            raise OptionError("scale_max", scale_max, f"at least scale_min ({scale_min})")
+        return scale_min, scale_max
     steps = round((scale_max - scale_min) / scale_step)
     if steps < 0 or abs(scale_min + steps * scale_step - scale_max) > 1e-6:
         expected = f"scale_min ({scale_min}) plus whole steps of scale_step ({scale_step})"

@@ -81,15 +81,21 @@ class SegmentationDataset:
     group_unit: str = ""
     """What a group of images is, such as `drive`; empty if images are independent of one another."""
 
-    def __init__(self, *, train_split: str = "train", cache: str | Path | None = None) -> None:
+    def __init__(
+        self, *, train_split: str = "train", val_split: str | None = None, cache: str | Path | None = None
+    ) -> None:
         """Take the options that all datasets share.
 
-        `cache` is a folder for decoded samples of the train and val splits. Raises ConfigError if the split
-        does not exist or is the one to test on.
+        `val_split` is the split on which training validates and selects the best checkpoint, None for the
+        class's own. `cache` is a folder for decoded samples of the train and val splits. Raises ConfigError
+        if a split does not exist or the training split is the one to test on.
         """
         self.train_split = train_split
         self.cache = None if cache is None else Path(cache).expanduser()
         self._check_split_name(train_split, "train_split")
+        if val_split is not None:
+            self._check_split_name(val_split, "val_split")
+            self.val_split = val_split
         if train_split == self.test_split:
             problem = "is the split to test on"
             raise OptionError("train_split", train_split, problem=problem, remedy="train on another")

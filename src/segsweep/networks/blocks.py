@@ -83,13 +83,13 @@ class ImagePooling(nn.Module):
         return pooled.expand(-1, -1, *x.shape[-2:])
 
 
-def resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Bilinear resize of [B, C, H, W] maps to `size` (height, width), pixel centres aligned."""
+def resize(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Tensor:
+    """Resize [B, C, H, W] bilinearly to `size` (height, width); pixel centres are aligned, or corners."""
     height, width = size
     # An exported program would be bound to the outcome of the comparison; equal sizes change no value there.
     if not is_exported() and x.shape[-2:] == (height, width):
         return x
-    return bilinear(x, (height, width))
+    return bilinear(x, (height, width), align_corners)
 
 
 class Merge(nn.Module):

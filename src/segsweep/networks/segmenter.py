@@ -81,6 +81,11 @@ class Segmenter(Network):
         """Weight of each auxiliary loss, by the names that `forward_train` gives."""
         return {} if self.head.auxiliary is None else self.head.auxiliary.weights
 
+    @property
+    def cascades_labels(self) -> bool:
+        """Whether auxiliary losses want labels that are brought down size by size."""
+        return self.head.auxiliary is not None and self.head.auxiliary.cascaded
+
     def features(self, image: Tensor) -> list[Tensor]:
         """Return the encoder's maps of an image [B, 3, H, W] with values 0..255."""
         maps: list[Tensor] = self.encoder((image.to(self.mean.dtype) - self.mean) / self.std)

@@ -23,11 +23,11 @@ Size = tuple[int, int]
 Operation = Callable[[Tensor, Size], Tensor]
 
 
-def bilinear(x: Tensor, size: Size) -> Tensor:
-    """Resize [B, C, h, w] to `size` (height, width) bilinearly, pixel centres aligned."""
+def bilinear(x: Tensor, size: Size, align_corners: bool = False) -> Tensor:
+    """Resize [B, C, h, w] to `size` (height, width) bilinearly; pixel centres are aligned, or corners."""
     if exact_backward_wanted(x):
-        return separable(x, upsample, size)
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+        return separable(x, upsample_corners if align_corners else upsample, size)
+    return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
 
 
 def grid_average(x: Tensor, size: Size) -> Tensor:
@@ -45,6 +45,12 @@ def exact_backward_wanted(x: Tensor) -> bool:
 def upsample(x: Tensor, size: Size) -> Tensor:
     """Resize by the kernel itself: in deterministic mode F.interpolate gathers pixel by pixel instead."""
     resized: Tensor = torch.ops.aten.upsample_bilinear2d(x, size, False)
+    return resized
+
+
+def upsample_corners(x: Tensor, size: Size) -> Tensor:
+    """Resize with the centres of the corner pixels aligned, by the kernel itself."""
+    resized: Tensor = torch.ops.aten.upsample_bilinear2d(x, size, True)
     return resized
 
 

@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 
-def pooled_and_resized(x: Tensor, rows: int, operation: Callable[[Tensor], Tensor]) -> Tensor:
+def pooled_and_resized(
+    x: Tensor, rows: int, operation: Callable[[Tensor], Tensor], align_corners: bool = False
+) -> Tensor:
     """Average [B, C, h, w] over a grid, apply an operation to each cell, resize to [B, D, h, w] bilinearly.
 
     The grid is that of `heads.atonet.grid(rows, (h, w))`; results differ from torch's by rounding.
@@ -23,9 +25,10 @@ def pooled_and_resized(x: Tensor, rows: int, operation: Callable[[Tensor], Tenso
     row_count = height.clamp(max=rows)
     # Python's round and torch's agree on halves, which go to the even number.
     columns = torch.round(rows * width.double() / height.double()).long().clamp(min=1)
-    by_rows = matrices(torch.arange(rows, device=x.device), row_count, x, 2)
+    by_rows = matrices(torch.arange(rows, device=x.device), row_count, x, 2, align_corners)
     every_column = torch.arange(x.shape[3], device=x.device)
-    return _through_cells(x, by_rows, matrices(every_column, torch.minimum(columns, width), x, 3), operation)
+    by_columns = matrices(every_column, torch.minimum(columns, width), x, 3, align_corners)
+    return _through_cells(x, by_rows, by_columns, operation)
 
 
 def pooled_and_resized_squarely(x: Tensor, bins: int, operation: Callable[[Tensor], Tensor]) -> Tensor:
@@ -46,7 +49,9 @@ def _through_cells(
     return rows[1] @ (cells @ columns[1].T)
 
 
-def matrices(cells: Tensor, count: Tensor, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+def matrices(
+    cells: Tensor, count: Tensor, x: Tensor, axis: int, align_corners: bool = False
+) -> tuple[Tensor, Tensor]:
     """Return the matrices [n, s] that averages a side over `count` cells, and [s, n] that resizes them to it.
 
     Cell i of adaptive pooling has the pixels from ⌊i·s/count⌋ to ⌈(i + 1)·s/count⌉, that one not included.
@@ -57,6 +62,9 @@ def matrices(cells: Tensor, count: Tensor, x: Tensor, axis: int) -> tuple[Tensor
     end = torch.div((cells + 1) * side + count - 1, count, rounding_mode="floor")
     inside = (pixels >= first) & (pixels < end) & (cells < count)
     average = inside.to(x.dtype) / (end - first).to(x.dtype)
-    centres = (pixels.to(x.dtype) + 0.5) * count.to(x.dtype) / side - 0.5
+    if align_corners:
+        centres = pixels.to(x.dtype) * (count.to(x.dtype) - 1) / pixels[-1].clamp(min=1).to(x.dtype)
+    else:
+        centres = (pixels.to(x.dtype) + 0.5) * count.to(x.dtype) / side - 0.5
     centres = torch.minimum(centres.clamp(min=0), count.to(x.dtype) - 1)[:, None]
     return average, (1 - (centres - cells.T.to(x.dtype)).abs()).clamp(min=0)

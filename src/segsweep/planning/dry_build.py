@@ -27,7 +27,7 @@ from segsweep.config.values import check_values
 from segsweep.data.datamodule import DataModule
 from segsweep.data.dataset import SegmentationDataset
 from segsweep.distributed.ranks import processes
-from segsweep.errors import UserError
+from segsweep.errors import OptionError, UserError
 from segsweep.evaluation.predictions import prediction_form
 from segsweep.execution.start import check_init
 from segsweep.networks import Segmenter

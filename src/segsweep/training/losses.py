@@ -10,7 +10,7 @@ Shape letters: `B` images, `K` classes, `H W` a map, `M` micro-batches of a step
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,22 @@ def labels_at(labels: Tensor, size: Size) -> Tensor:
     return F.interpolate(labels[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
 
 
+def labels_in_cascade(labels: Tensor, size: Size) -> Tensor:
+    """Resize labels [B, H, W] to a map's size by way of 1/4, 1/8, …, as ATONet's released code does; int64.
+
+    Each is the one before at half its size, rounded up; a label stands for those below and beside it. Where
+    sizes halve without rest the top left one of each cell is left in the end.
+    """
+    height, width = labels.shape[-2:]
+    step = 4
+    while tuple(labels.shape[-2:]) != size:
+        sides = -(-height // step), -(-width // step)
+        between = sides if min(sides) > min(size) and max(sides) > max(size) else size
+        labels = F.interpolate(labels[:, None].float(), size=between, mode="nearest")[:, 0]
+        step *= 2
+    return labels.long()
+
+
 def labelled_mass(labels: Tensor, class_weights: Tensor | None) -> Tensor:
     """Return the number of labelled pixels, or the sum of their class weights."""
     labelled = labels != IGNORE_INDEX
@@ -47,8 +63,13 @@ def pixel_weights(labels: Tensor, class_weights: Tensor) -> Tensor:
 class WholeStep:
     """The labels [B, H, W] of this rank's micro-batches of one step, and their shares of it."""
 
-    def __init__(self, labels: Sequence[Tensor], class_weights: Tensor | None) -> None:
-        self.labels, self.class_weights = labels, class_weights
+    def __init__(
+        self,
+        labels: Sequence[Tensor],
+        class_weights: Tensor | None,
+        resized: Callable[[Tensor, Size], Tensor] = labels_at,
+    ) -> None:
+        self.labels, self.class_weights, self.resized = labels, class_weights, resized
         self._shares: dict[Size, Tensor] = {}
 
     def shares(self, size: Size) -> Tensor:
@@ -57,7 +78,7 @@ class WholeStep:
         float64 [M] that sums to 1; equal shares if the step has no labelled pixel. All ranks must call it.
         """
         if size not in self._shares:
-            own = [labelled_mass(labels_at(labels, size), self.class_weights) for labels in self.labels]
+            own = [labelled_mass(self.resized(labels, size), self.class_weights) for labels in self.labels]
             masses = mean_over_ranks(torch.stack(own)).double()
             whole = masses.sum()
             self._shares[size] = torch.where(whole > 0, masses / whole, 1 / len(masses))
@@ -96,10 +117,12 @@ class SegmentationLoss(nn.Module):
     """Main loss plus the weighted sum of the auxiliary losses.
 
     Subclasses compute the loss of one map in `map_loss`. Labels are resized to an auxiliary map's size by
-    nearest-neighbour sampling (ATONet: the ground truth is downsampled rather than the features upsampled).
+    nearest-neighbour sampling (ATONet: the ground truth is downsampled rather than the features upsampled),
+    with `labels_at` unless the network wants `labels_in_cascade`.
     """
 
     class_weights: Tensor | None
+    resized: Callable[[Tensor, Size], Tensor] = staticmethod(labels_at)
 
     def __init__(self, class_weights: Sequence[float] | None = None) -> None:
         super().__init__()
@@ -134,7 +157,7 @@ class SegmentationLoss(nn.Module):
 
     def _of_map(self, logits: Tensor, labels: Tensor, part: MicroBatch | None) -> Tensor:
         height, width = logits.shape[-2:]
-        loss = self.map_loss(logits.float(), labels_at(labels, (height, width)))
+        loss = self.map_loss(logits.float(), self.resized(labels, (height, width)))
         return loss if part is None else loss * part.weight((height, width)).float()
 
     def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Optimizers and parameter groups: a pretrained encoder may have its own learning rate."""
 
-from collections.abc import Callable, Sequence
+import fnmatch
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -49,10 +50,11 @@ def sgd(
     nesterov: bool = False,
     pretrained_lr_factor: float = 1.0,
     pretrained_weight_decay_factor: float = 1.0,
+    pretrained_parts: Sequence[str] | None = None,
 ) -> Optimizer:
     """Return SGD with momentum over the segmenter's parameter groups."""
     factors = pretrained_lr_factor, pretrained_weight_decay_factor
-    groups = parameter_groups(segmenter, lr, weight_decay, *factors)
+    groups = parameter_groups(segmenter, lr, weight_decay, *factors, pretrained_parts)
     fused = can_fuse(segmenter)
     return SGD(groups, lr, momentum, weight_decay=weight_decay, nesterov=nesterov, fused=fused)
 
@@ -64,10 +66,11 @@ def adamw(
     weight_decay: float = 0.01,
     pretrained_lr_factor: float = 1.0,
     pretrained_weight_decay_factor: float = 1.0,
+    pretrained_parts: Sequence[str] | None = None,
 ) -> Optimizer:
     """Return AdamW over the segmenter's parameter groups."""
     factors = pretrained_lr_factor, pretrained_weight_decay_factor
-    groups = parameter_groups(segmenter, lr, weight_decay, *factors)
+    groups = parameter_groups(segmenter, lr, weight_decay, *factors, pretrained_parts)
     fused = can_fuse(segmenter)
     return AdamW(groups, lr=lr, betas=(betas[0], betas[1]), weight_decay=weight_decay, fused=fused)
 
@@ -107,23 +110,48 @@ def match_layout(optimizer: Optimizer) -> None:
 
 
 def parameter_groups(
-    segmenter: Segmenter, lr: float, weight_decay: float, lr_factor: float, weight_decay_factor: float
+    segmenter: Segmenter,
+    lr: float,
+    weight_decay: float,
+    lr_factor: float,
+    weight_decay_factor: float,
+    parts: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the head's group, then the encoder's with `lr_factor` and `weight_decay_factor` applied.
 
     ATONet trains the pretrained layers at a tenth of both. The factors do not apply to an encoder that starts
-    from random weights.
+    from random weights. With `parts`, patterns of names within the encoder such as `*.layer?.*.conv?.weight`,
+    they apply to what these match; the rest is a third group.
+
+    Raises:
+        ConfigError: a pattern that matches nothing.
     """
     if not segmenter.encoder.has_pretrained_weights:
         lr_factor = weight_decay_factor = 1.0
 
-    def group(module: nn.Module, lr: float, weight_decay: float) -> dict[str, Any]:
-        return {"params": list(module.parameters()), "lr": lr, "weight_decay": weight_decay}
-
-    return [
-        group(segmenter.head, lr, weight_decay),
-        group(segmenter.encoder, lr * lr_factor, weight_decay * weight_decay_factor),
+    encoder = dict(segmenter.encoder.named_parameters())
+    chosen = encoder.keys() if parts is None else _matching(encoder, parts)
+    rest = [parameter for name, parameter in encoder.items() if name not in chosen]
+    groups = [
+        (list(segmenter.head.parameters()), lr, weight_decay),
+        (
+            [encoder[name] for name in encoder if name in chosen],
+            lr * lr_factor,
+            weight_decay * weight_decay_factor,
+        ),
+        *([(rest, lr, weight_decay)] if rest else ()),
     ]
+    return [{"params": params, "lr": lr, "weight_decay": decay} for params, lr, decay in groups]
+
+
+def _matching(names: Collection[str], patterns: Sequence[str]) -> set[str]:
+    found = {pattern: fnmatch.filter(names, pattern) for pattern in map(str, patterns)}
+    for pattern, matches in found.items():
+        if not matches:
+            problem = f"no parameter of the encoder is named {pattern}"
+            remedy = near(pattern, names)
+            raise OptionError("pretrained_parts", list(patterns), problem=problem, remedy=remedy)
+    return {name for matches in found.values() for name in matches}
 
 
 def freeze(segmenter: Segmenter, parts: Sequence[str] | None) -> list[nn.Module]:

@@ -32,9 +32,21 @@ def poly(optimizer: Optimizer, max_steps: int, val_every: int, power: float = 0.
     return _every_step(PolynomialLR(optimizer, total_iters=max_steps, power=power))
 
 
-def cosine(optimizer: Optimizer, max_steps: int, val_every: int, min_lr: float = 1e-6) -> Schedule:
-    """Half a cosine from lr to `min_lr` (ATONet)."""
-    return _every_step(CosineAnnealingLR(optimizer, T_max=max_steps, eta_min=min_lr))
+def cosine(
+    optimizer: Optimizer, max_steps: int, val_every: int, min_lr: float = 1e-6, every: int | None = None
+) -> Schedule:
+    """Half a cosine from lr to `min_lr` (ATONet), which takes a step after every `every` of the optimizer's.
+
+    ATONet's released code steps it once an epoch.
+
+    Raises:
+        ConfigError: `every` is below 1 or above `max_steps`.
+    """
+    every = 1 if every is None else every
+    if not 1 <= every <= max_steps:
+        raise OptionError("every", every, f"a number of steps from 1 to max_steps ({max_steps})")
+    scheduler = CosineAnnealingLR(optimizer, T_max=-(-max_steps // every), eta_min=min_lr)
+    return {**_every_step(scheduler), "frequency": every}
 
 
 def step(

@@ -16,7 +16,7 @@ from segsweep.evaluation.predictor import largest
 from segsweep.networks import Segmenter
 from segsweep.statistics.figures import iou, miou, pixel_accuracy
 from segsweep.training import optimizers
-from segsweep.training.losses import MicroBatch, SegmentationLoss, WholeStep
+from segsweep.training.losses import MicroBatch, SegmentationLoss, WholeStep, labels_in_cascade
 from segsweep.training.optimizers import with_schedule
 from segsweep.training.schedules import Schedule
 from segsweep.training.validation import ValidationSums
@@ -55,6 +55,8 @@ class SegmentationTask(pl.LightningModule):
         self.on_nan = on_nan
         self._frozen = optimizers.freeze(segmenter, freeze)
         self.segmenter, self.loss = segmenter, loss
+        if segmenter.cascades_labels:
+            loss.resized = labels_in_cascade
         # Channels last on every device: cuDNN's tensor cores read it so, and light networks train a quarter
         # faster on the CPU, where others are as fast as before.
         segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's, untyped
@@ -139,7 +141,7 @@ class SegmentationTask(pl.LightningModule):
         if micro_batches == 1:
             return None
         if batch_idx % micro_batches == 0:
-            self._step = WholeStep(batch["step_labels"], self.loss.class_weights)
+            self._step = WholeStep(batch["step_labels"], self.loss.class_weights, self.loss.resized)
         return MicroBatch(self._step, batch_idx % micro_batches)
 
     def _zero(self) -> Tensor:

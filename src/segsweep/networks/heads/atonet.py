@@ -23,6 +23,8 @@ class AtoNet(Head):
     Args:
         spp: rows of the SPP's grids, as many as you like; empty or None leaves the SPP out (Table 3).
         width: channels of every `up` module.
+        released: what the authors' released code does and the poster leaves open: dropout of whole channels,
+            and the SPP's grids upsampled with their corners aligned. None is False.
 
     Raises:
         ConfigError: the encoder has no feature at stride 4, or the bins are not whole numbers from 1 up.
@@ -36,17 +38,18 @@ class AtoNet(Head):
         spp: Sequence[int] | None = (8, 4, 2),
         width: int = 128,
         dropout: float = 0.1,
+        released: bool | None = None,
     ) -> None:
         super().__init__()
         level(reductions, 4, "head=atonet", "use another backbone")
         check_width(width)
         self.stages = stages(reductions)
-        self.spp = SpatialPyramidPooling(channels[-1], width, spp) if spp else None
+        self.spp = SpatialPyramidPooling(channels[-1], width, spp, bool(released)) if spp else None
         self.own_channels = () if self.spp is None else (width,)
         up = [*(channels[i] for i in self.stages), *self.own_channels]
         self.up = nn.ModuleList(conv_bn(c, width, 3) for c in up)
         self.final = conv_bn_relu(width, width, 3)
-        self.seg = classifier(width, num_classes, dropout)
+        self.seg = classifier(width, num_classes, dropout, bool(released))
 
     def forward(self, features: list[Tensor]) -> HeadOutput:
         """Logits at stride 4."""
@@ -63,14 +66,16 @@ class SpatialPyramidPooling(nn.Module):
 
     1×1 C→C; for each bin the map averaged over a grid, 1×1 → width, upsampled; concatenated; 1×1 → width. Bin
     b has b rows and round(b·w/h) columns, so that its cells are nearly square. A grid is never finer than the
-    map: a bin with more rows or columns than the map takes the map's own.
+    map: a bin with more rows or columns than the map takes the map's own. With `align_corners` the grids are
+    upsampled such that the centres of their corner cells are those of the map's corner pixels.
 
     Raises:
         ConfigError: bins that are not whole numbers from 1 up.
     """
 
-    def __init__(self, channels: int, width: int, bins: Sequence[int]) -> None:
+    def __init__(self, channels: int, width: int, bins: Sequence[int], align_corners: bool = False) -> None:
         super().__init__()
+        self.align_corners = align_corners
         self.bins = tuple(BINS.check("spp", bins))
         self.input = conv_bn_relu(channels, channels)
         self.levels = nn.ModuleList(pooled_conv(channels, width) for _ in self.bins)
@@ -79,17 +84,20 @@ class SpatialPyramidPooling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] → [B, width, h, w]."""
         x = self.input(x)
-        pooled = [context(x, rows, conv) for rows, conv in zip(self.bins, self.levels, strict=True)]
+        pooled = [
+            context(x, rows, conv, self.align_corners)
+            for rows, conv in zip(self.bins, self.levels, strict=True)
+        ]
         projected: Tensor = self.project(torch.cat([x, *pooled], dim=1))
         return projected
 
 
-def context(x: Tensor, rows: int, conv: nn.Module) -> Tensor:
+def context(x: Tensor, rows: int, conv: nn.Module, align_corners: bool = False) -> Tensor:
     """[B, C, h, w], averaged over a bin's grid, convolved cell by cell, upsampled → [B, width, h, w]."""
     if is_exported():
-        return pooled_and_resized(x, rows, conv)
+        return pooled_and_resized(x, rows, conv, align_corners)
     size = x.shape[-2:]
-    return resize(conv(grid_average(x, grid(rows, size))), size)
+    return resize(conv(grid_average(x, grid(rows, size))), size, align_corners)
 
 
 def grid(rows: int, size: Sequence[int]) -> tuple[int, int]:
@@ -99,6 +107,8 @@ def grid(rows: int, size: Sequence[int]) -> tuple[int, int]:
     return min(rows, height), min(columns, width)
 
 
-def classifier(width: int, num_classes: int, dropout: float) -> nn.Sequential:
+def classifier(width: int, num_classes: int, dropout: float, drop_channels: bool = False) -> nn.Sequential:
     """Return the `seg` module that the architectures of the poster's Table 3 share: 3×3, dropout, 1×1."""
-    return nn.Sequential(conv_bn_relu(width, width, 3), *pixel_classifier(width, num_classes, dropout))
+    return nn.Sequential(
+        conv_bn_relu(width, width, 3), *pixel_classifier(width, num_classes, dropout, drop_channels)
+    )

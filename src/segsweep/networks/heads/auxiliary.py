@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from segsweep.errors import OptionError
 from segsweep.networks.blocks import conv_bn_relu
-from segsweep.rules import AUX_TARGET, FEATURES_UP, LABELS_DOWN
+from segsweep.rules import AUX_TARGET, FEATURES_UP, LABELS_CASCADE, LABELS_DOWN
 
 WIDTH = 128  # ATONet's branches: 64→64, 128→128, 256→128, 512→128, 128→128
 
@@ -23,7 +23,8 @@ class AuxiliaryOptions(TypedDict, total=False):
 
     aux: the taps that carry a loss, counted from 1; none by default.
     aux_weights: one weight for all, or one for each entry of `aux`.
-    aux_target: labels_down (ATONet) or features_up (the dagger row of its Table 4).
+    aux_target: labels_down (ATONet), labels_cascade (likewise, each size from the one before, as in ATONet's
+        released code) or features_up (the dagger row of its Table 4).
     """
 
     aux: Sequence[int]
@@ -54,7 +55,7 @@ class Auxiliary(nn.Module):
         super().__init__()
         AUX_TARGET.check("aux_target", aux_target)
         self.taps = _check_taps(() if aux is None else aux, len(channels))
-        self.upsampled = aux_target == FEATURES_UP
+        self.upsampled, self.cascaded = aux_target == FEATURES_UP, aux_target == LABELS_CASCADE
         names = [f"aux{tap}" for tap in self.taps]
         self.weights = dict(zip(names, _check_weights(aux_weights, len(names)), strict=True))
         self.branches = nn.ModuleDict()

@@ -134,13 +134,18 @@ class Decoder(nn.Module):
         return refined
 
 
-def pixel_classifier(width: int, num_classes: int, dropout: float) -> nn.Sequential:
+def pixel_classifier(
+    width: int, num_classes: int, dropout: float, drop_channels: bool = False
+) -> nn.Sequential:
     """Dropout and a 1×1 convolution with bias: [B, width, h, w] → [B, K, h, w].
+
+    With `drop_channels` whole channels are dropped instead of single values.
 
     Raises:
         ConfigError: a probability outside [0, 1).
     """
-    return nn.Sequential(nn.Dropout(DROPOUT.check("dropout", dropout)), nn.Conv2d(width, num_classes, 1))
+    drop = nn.Dropout2d if drop_channels else nn.Dropout
+    return nn.Sequential(drop(DROPOUT.check("dropout", dropout)), nn.Conv2d(width, num_classes, 1))
 
 
 def stages(reductions: Sequence[int]) -> list[int]:
