@@ -36,6 +36,7 @@ def card(**changes):
         "strategy": Strategy(),
         "num_classes": 2,
         "checkpoint": "last",
+        "selected_on": "val",
         "step": 10,
         "checkpoint_hash": "1",
         "initial_weights": "random",
@@ -66,6 +67,34 @@ def test_numbers_measured_differently_are_told_apart(change, key):
 )
 def test_what_a_row_or_a_column_tells_does_not_part_tables(change):
     assert differences(card(), card(**change)) == {}
+
+
+def test_a_card_says_how_its_weights_were_selected():
+    """Weights that are best on the very images of the test flatter it: such figures stand apart."""
+    best = {
+        on: comparable(card(split=split, checkpoint="best", selected_on=on))["selection"]
+        for split, on in (("test", "val"), ("val", "val2"))
+    }
+    assert best == {"val": "best on val", "val2": "best on val2"}
+    flattered = card(split="test", checkpoint="best", selected_on="test")
+    assert flattered.selection == "best on the evaluated split"
+    fair = card(split="test", checkpoint="best")
+    assert differences(fair, flattered) == {"selection": ("best on val", "best on the evaluated split")}
+    for which, selection in (("last", "last"), ("best", "best on val")):
+        plain = card(checkpoint=which).plain()
+        del plain["selection"]
+        assert comparable(type(fair).of(plain))["selection"] == selection, "of an older version"
+
+
+def test_the_centre_of_images_is_another_protocol_than_the_whole():
+    """The sizes that were seen and counted tell them apart, while strategies may stand in one table."""
+    size = (2048, 1024)
+    whole = card(image_sizes=[size], label_sizes=[size])
+    centre = card(
+        image_sizes=[(1024, 1024)], label_sizes=[(1024, 1024)], strategy=Strategy(crop=(1024, 1024))
+    )
+    assert differences(whole, centre).keys() == {"image_sizes", "label_sizes"}
+    assert centre.strategy.plain()["crop"] == [1024, 1024]
 
 
 def test_sizes_are_listed_or_bounded():

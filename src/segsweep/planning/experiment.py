@@ -8,7 +8,7 @@ printed one. A row that the paper measured itself names its `run`, the overrides
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,8 @@ class Published:
     """A printed table.
 
     title: paper and table. data: the images it was measured on, in words. protocol: the same as fields of
-    a test's protocol card. measured: which figure our tests repeat. input:
-    (height, width) at which multiply-accumulates are counted. unlike: for a test that is not what the paper
-    did, what the paper did, in words. selected: how the paper chose the epoch of its figures, in words that
+    a test's protocol card. measured: which figure our tests repeat. input: (height, width) at which
+    multiply-accumulates are counted. selected: how the paper chose the epoch of its figures, in words that
     follow "Published figures are", if that is known.
     """
 
@@ -69,7 +68,6 @@ class Published:
     input: Sequence[int]
     rows: Sequence[Mapping[str, Any]]
     measured: str = "miou"
-    unlike: Mapping[str, str] = field(default_factory=dict)
     selected: str | None = None
 
     @classmethod
@@ -83,7 +81,7 @@ class Published:
         for key in node:
             if key not in fields:
                 raise ConfigError(f"{KEY}.{key}: no such field; {near(str(key), fields)}")
-        missing = fields.keys() - node.keys() - {"measured", "unlike", "selected"}
+        missing = fields.keys() - node.keys() - {"measured", "selected"}
         if missing:
             raise ConfigError(
                 f"{KEY}: {' and '.join(sorted(missing))} missing; see experiments/ksac/table2.yaml"
