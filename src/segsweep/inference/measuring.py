@@ -127,6 +127,7 @@ class Measuring:
             strategy=strategy,
             num_classes=counts.num_classes,
             checkpoint=weights.checkpoint,
+            selected_on=self.data.val_split,
             step=weights.step or 0,
             checkpoint_hash=self._hash,
             initial_weights=weights.initial or "",
