@@ -1,6 +1,7 @@
 """Exported files: they compute what torch computes, say what they are, and are not written if they do not."""
 
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -193,6 +194,22 @@ def test_a_missing_package_is_named_with_its_extra(trained_run, tmp_path, monkey
         UserError, match=rf"package {package} is not installed: pip install 'segsweep\[onnx\]'"
     ):
         export.main([str(trained_run.path), f"out={tmp_path / 'x.onnx'}"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_compiled_code_is_the_same_and_runs_only_if_trusted(trained_run, network, tmp_path):
+    target = tmp_path / "net.pt2"
+    assert export.main([str(trained_run.path), "format=aoti", f"out={target}"]) == 0
+    with pytest.raises(UserError, match=r"net.pt2: holds machine code \(aoti\).*add trust=true"):
+        load(target, "cpu")
+    loaded = load(target, "cpu", trust=True)
+    assert loaded.description == network.description
+    for shape in [(1, 3, 64, 64), (3, 3, 65, 97)]:
+        images = torch.randint(0, 256, shape, dtype=torch.uint8)
+        with torch.inference_mode():
+            expected, found = network.network(images), loaded.network(images)
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
 
 
 def test_without_a_compiler_there_is_no_aoti(trained_run, tmp_path, monkeypatch):

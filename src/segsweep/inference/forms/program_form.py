@@ -47,9 +47,8 @@ class ProgramForm(Form):
                 f"format={self.name} needs the network's own weights, which an exported file has no more; "
                 f"export the run {trained.description.run}"
             )
-        interface = Interface.between(
-            trained.description, self.name, wishes.preprocessing, network.encoder.output_stride
-        )
+        stride = getattr(network.encoder, "output_stride", None)  # a whole network has no choice of one
+        interface = Interface.between(trained.description, self.name, wishes.preprocessing, stride)
         recordable = prepared(network, wishes.preprocessing)
         with drafted(target, "out=FILE", f"tmp{self.suffix}") as draft:
             self.save(recordable, draft, contents(trained.description, interface))
