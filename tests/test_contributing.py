@@ -109,8 +109,9 @@ def test_the_map_in_readme_names_every_room():
     ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in (root() / "docs").glob("*.md"))],
 )
 def test_files_that_a_page_names_are_there(page):
-    made = {name for blocks in RECIPES.values() for name, _, _ in blocks}
-    named = set(re.findall(r"`([\w./]+/\w+\.(?:py|yaml))`", (root() / page).read_text()))
+    text = (root() / page).read_text()
+    made = {name for blocks in (*RECIPES.values(), BLOCK.findall(text)) for name, _, _ in blocks}
+    named = set(re.findall(r"`([\w./]+/\w+\.(?:py|yaml))`", text))
     places = [root(), root() / "src" / "segsweep", root() / "src" / "segsweep" / "networks"]
     named -= {*made, "conf/experiments/NAME.yaml"}
     assert [name for name in named if not any((place / name).is_file() for place in places)] == []
