@@ -1,7 +1,11 @@
 """A run of eight steps, tested with two strategies, its predictions kept."""
 
+import shutil
+
 import pytest
 
+from segsweep.data.sets.shapes_draw import CLASSES
+from segsweep.evaluation.counts import Counts
 from segsweep.inference.load import load
 from segsweep.inference.trained import Trained
 from segsweep.runs.folder import RunFolder
@@ -19,6 +23,19 @@ def trained_run(tmp_path_factory) -> RunFolder:
     )  # fmt: skip
     run(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def grouped_run(trained_run, tmp_path_factory) -> RunFolder:
+    """The same run, with two drives of three frames each in its tests' counts; read it only."""
+    copied = RunFolder(tmp_path_factory.mktemp("grouped") / trained_run.id)
+    shutil.copytree(trained_run.path, copied.path)
+    for test in ("single", "flip"):
+        counts = Counts.load(copied.tests / test)
+        first = counts.ids[:3]
+        counts.group("drive", lambda id, first=first: "a" if id in first else "b")
+        counts.save(copied.tests / test, CLASSES[:4])
+    return copied
 
 
 @pytest.fixture(scope="session")

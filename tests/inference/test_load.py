@@ -119,18 +119,25 @@ def test_the_description_says_what_the_run_says(trained_run, network):
     assert card["checkpoint"]["sha256"] == what.weights.sha256
 
 
-def test_intervals_are_those_of_the_report(trained_run, network):
-    (row,) = findings([trained_run], Wish()).rows
-    for name, test in network.description.tests.items():
-        miou = row.cells[name].miou
+@pytest.mark.parametrize("run", ["trained_run", "grouped_run"])
+def test_intervals_are_those_of_the_report(request, run):
+    folder = request.getfixturevalue(run)
+    (row,) = findings([folder], Wish()).rows
+    for name, test in load(folder.path, "cpu").description.tests.items():
+        miou, groups = row.cells[name].miou, row.cells[name].groups
         assert (test.metrics.miou, test.low, test.high) == (miou.value, miou.low, miou.high)
+        assert bool(groups) == bool(test.groups) == (run == "grouped_run")
+        if groups and test.groups:
+            found = (test.groups.drawn, test.groups.low, test.groups.high)
+            assert found == (groups.unit, groups.low, groups.high)
+            assert (test.groups.noun, test.groups.caveat) == ("drives", "conditional on these 2 drives")
 
 
 def test_a_description_survives_its_json(network):
     again = Description.from_json(network.description.to_json(), "config.json")
     assert again == network.description
     assert again.to_json() == network.description.to_json()
-    with pytest.raises(DamagedFileError, match=r"config\.json: has no whole description .*\(no classes\)"):
+    with pytest.raises(DamagedFileError, match=r"config\.json: has no whole description .*\(no choices\)"):
         Description.from_json('{"run": "x"}', "config.json")
 
 

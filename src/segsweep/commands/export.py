@@ -29,6 +29,9 @@ options
   out=PATH               what is written; default: exports/NAME-RUN, with the form's suffix
   preprocessing=inside   the file takes pixels, 0..255, and normalises them itself; described: it takes
                          (pixel − mean) / std, which are in its metadata
+  checkpoint=last        the run's last or best weights; default: those that it tests
+  licence=NAME           of the trained weights, such as cc-by-nc-4.0: nobody but you can say it; it stands in
+                         the metadata, beside the terms of the data
   runs_dir=runs          where runs are looked up by id
   trust=false            true: build any class that the run names, not only segsweep's and yours
 
@@ -38,7 +41,8 @@ examples
   segsweep export 3f9c2a format=hub out=ksac-camvid
 """
 DEFAULTS = {
-    "format": "onnx", "out": None, "preprocessing": "inside", "runs_dir": RUNS_DIR, "trust": False,
+    "format": "onnx", "out": None, "preprocessing": "inside", "checkpoint": None, "licence": None,
+    "runs_dir": RUNS_DIR, "trust": False,
 }  # fmt: skip
 
 
@@ -60,7 +64,10 @@ def main(arguments: Sequence[str]) -> int:
         Wishes(PREPROCESSING.check("preprocessing", asked["preprocessing"])),
     )
     form.check(wishes)
-    trained = load(words[0], "cpu", runs_dir=asked["runs_dir"], trust=asked["trust"])
+    places = {"runs_dir": asked["runs_dir"], "checkpoint": asked["checkpoint"]}
+    trained = load(words[0], "cpu", **places, trust=asked["trust"])
+    if asked["licence"]:
+        trained.description = trained.description.licensed(asked["licence"])
     what = trained.description
     target = Path(asked["out"] or f"exports/{what.name}-{what.run}{form.suffix}").expanduser()
     form.write(trained, target, wishes)

@@ -55,7 +55,7 @@ def configuration(description: Description, arguments: Sequence[str]) -> RunConf
     height, width = description.size
     of_run = [f"num_classes={description.num_classes}", f"size=[{height},{width}]"]
     if "dataset" not in given:
-        of_run += [f"dataset={description.dataset}", *filter(is_about_data, description.overrides)]
+        of_run += [f"dataset={description.choices['dataset']}", *filter(is_about_data, description.overrides)]
     kept = [one for one in of_run if one.partition("=")[0].lstrip("+") not in given]
     settings = Request("test", [*kept, *arguments]).settings
     return RunConfig.of(resolve(settings))

@@ -17,13 +17,13 @@ from segsweep.data.sample import height_width
 from segsweep.errors import UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.execution.test import initial_weights, tested_checkpoint
-from segsweep.inference.description import Description, TestResult, Weights
+from segsweep.inference.description import Description, OverGroups, TestResult, Weights
 from segsweep.networks import Segmenter
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import classed, file_hash
 from segsweep.statistics.intervals import estimate
 from segsweep.statistics.measured import Measured
-from segsweep.statistics.resampling import resampling
+from segsweep.statistics.resampling import by_groups, plural_of, resampling
 
 RULES = {
     "last": "the weights after the last training step, whatever the validation said",
@@ -40,6 +40,7 @@ def describe(folder: RunFolder, config: RunConfig, network: Segmenter) -> Descri
     data = _data(folder, config)
     return Description(
         run=folder.id,
+        choices=dict(plan.choices),
         name=_name(plan.choices, data.title),
         network=_network(config),
         num_classes=config.num_classes,
@@ -138,17 +139,26 @@ def _tests(folder: RunFolder, checkpoint: str) -> dict[str, TestResult]:
     found = {}
     for name, (metrics, card) in folder.read_tests().items():
         if card.checkpoint.which == checkpoint:
-            low, high = _interval(folder, name)
-            found[name] = TestResult(metrics=metrics, protocol=card, low=low, high=high)
+            found[name] = TestResult(metrics=metrics, protocol=card, **_intervals(folder, name))
     return found
 
 
-def _interval(folder: RunFolder, test: str) -> tuple[float | None, float | None]:
-    """Return mIoU's interval over images, as reports give it for the run alone; None without counts."""
+def _intervals(folder: RunFolder, test: str) -> dict[str, Any]:
+    """Return mIoU's intervals over images and over groups, as reports give them for the run alone."""
     try:
         counts = Counts.load(folder.tests / test).by_name()
     except UserError:
-        return None, None
+        return {}
     measured = Measured(("0",), counts.rows[np.newaxis])
     found = estimate(measured, resampling(measured.images))
-    return (found.low, found.high) if np.isfinite([found.low, found.high]).all() else (None, None)
+    if not np.isfinite([found.low, found.high]).all():
+        return {}
+    over_images = {"low": found.low, "high": found.high}
+    if (groups := counts.groups) is None:
+        return over_images
+    drawn = by_groups(groups.names, groups.unit)
+    found = estimate(measured, drawn)
+    over_groups = OverGroups(
+        noun=plural_of(groups.unit), drawn=drawn.unit, low=found.low, high=found.high, caveat=drawn.caveat
+    )
+    return {**over_images, "groups": over_groups}

@@ -14,6 +14,20 @@ from segsweep.runs.records import Record
 
 
 @dataclass(frozen=True, kw_only=True)
+class OverGroups(Record):
+    """The interval of mIoU if whole groups of images are drawn, or blocks within few groups."""
+
+    noun: str
+    """What the groups are: drives, cities."""
+    drawn: str
+    """`groups` or `blocks`."""
+    low: Finite
+    high: Finite
+    caveat: str | None = None
+    """What the interval does not say, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TestResult(Record):
     """A test of the network: its figures, the interval of its mIoU, and the protocol that they depend on."""
 
@@ -24,6 +38,8 @@ class TestResult(Record):
     low: Finite | None = None
     """Lower end of mIoU's 95 % interval over images, as reports give it; None without counts."""
     high: Finite | None = None
+    groups: OverGroups | None = None
+    """The interval over groups, if images resemble others of their group, such as frames of one drive."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +58,8 @@ class Weights(Record):
     """Name or hash of the weights that training began with, as in protocol cards."""
     initial_licence: str | None = None
     """Their licence, by timm's record; None if it is not known."""
+    licence: str | None = None
+    """That of the trained weights, as whoever exports them says; None if nobody has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +71,8 @@ class Description(Record):
 
     run: str
     """Id of the run that trained it."""
+    choices: dict[str, str]
+    """The run's choice of each axis, such as `head: ksac`."""
     name: str
     """Head, backbone and dataset, such as `ksac-resnet18-camvid`."""
     network: Options
@@ -68,6 +88,7 @@ class Description(Record):
     """Of the normalisation that is part of the network, RGB 0..255."""
     std: tuple[float, ...]
     dataset: str
+    """What its tests call the data: the choice, or the name of one's own folder."""
     train_split: str
     licence: str | None = None
     """Terms of the dataset in a line; None if they are not known."""
@@ -81,6 +102,10 @@ class Description(Record):
     """Versions that it was trained with."""
     segsweep: str | None = None
     """The version that described it."""
+
+    def licensed(self, licence: str) -> Self:
+        """Return the description with a licence of the trained weights."""
+        return self.changed(weights=self.weights.changed(licence=licence))
 
     def to_json(self) -> str:
         """Return the description as JSON."""

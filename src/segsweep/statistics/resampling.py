@@ -78,6 +78,22 @@ def resampling(
     return Resampling(weights.astype(np.float64), unit, caveat, units, seed)
 
 
+def by_groups(groups: Sequence[str], unit: str) -> Resampling:
+    """Draw weights by whole groups, or by blocks within them if they are few.
+
+    Args:
+        groups: name of each image's group, [N].
+        unit: what a group is: "drive", "city".
+    """
+    drawn = "groups" if len(set(groups)) >= FEW_GROUPS else "blocks"
+    return resampling(len(groups), groups, drawn, noun=plural_of(unit))
+
+
+def plural_of(unit: str) -> str:
+    """Return the plural of what a group is: drives, cities."""
+    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
+
+
 def _circular_blocks(
     group: Integers, resamples: int, block: int, random: np.random.Generator
 ) -> tuple[Integers, Integers]:

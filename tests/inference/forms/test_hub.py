@@ -71,6 +71,20 @@ def test_the_hubs_own_library_reads_the_card(trained_run, network, hub):
     assert ModelCard(str(card)).data.to_dict() == data.to_dict()
 
 
+def test_a_card_says_what_groups_do_to_the_interval_and_what_the_licence_is(grouped_run, tmp_path):
+    asked = [str(grouped_run.path), "format=hub", "checkpoint=last"]
+    assert export.main([*asked, f"out={tmp_path / 'a'}", "licence=cc-by-nc-4.0"]) == 0
+    assert export.main([*asked, f"out={tmp_path / 'b'}", "licence=My own terms"]) == 0
+    card, other = (ModelCard.load(tmp_path / name / "README.md") for name in "ab")
+    assert (card.data.license, other.data.license) == ("cc-by-nc-4.0", "other")
+    assert other.data.license_name == "My own terms"
+    assert "- These weights: cc-by-nc-4.0\n" in card.text
+    groups = load(tmp_path / "a", "cpu").description.tests["flip"].groups
+    assert f"{100 * groups.low:.2f} to {100 * groups.high:.2f} (blocks; conditional on these 2 " in card.text
+    kept = {result.metric_name: result.metric_args for result in card.data.eval_results}
+    assert kept["mIoU, flip"]["interval_95_over_groups"]["low"] == groups.low
+
+
 def test_nothing_is_written_over(hub, trained_run):
     with pytest.raises(UserError, match="net: is there already; remove it, or name another folder with out="):
         export.main([str(trained_run.path), "format=hub", f"out={hub}"])

@@ -4,6 +4,7 @@ The metadata follow the Hub's model-index (huggingface/hub-docs, modelcard.md): 
 split, a metric for each test. The text is in model_card.md.j2.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -15,6 +16,7 @@ from segsweep.inference.description import Description, TestResult
 
 TEMPLATE = "model_card.md.j2"
 TASK = {"type": "image-segmentation", "name": "Semantic segmentation"}
+UNSTATED = "terms-of-data-and-initial-weights"
 UNKNOWN = "not known to segsweep, so whoever publishes this must state them"
 
 
@@ -30,22 +32,28 @@ def model_card(what: Description) -> str:
     )
     environment.filters |= {"percent": _percent, "numbers": _numbers}
     versions = ", ".join(f"{name} {version}" for name, version in what.packages.items() if version)
+    noun = next((test.groups.noun for test in what.tests.values() if test.groups), None)
     metadata = yaml.safe_dump(_metadata(what), sort_keys=False, allow_unicode=True, width=110)
     template = environment.get_template(TEMPLATE)
-    return template.render(what=what, metadata=metadata, versions=versions, unknown=UNKNOWN)
+    return template.render(what=what, metadata=metadata, versions=versions, unknown=UNKNOWN, noun=noun)
 
 
 def _metadata(what: Description) -> dict[str, Any]:
     return {
         "library_name": "segsweep",
         "pipeline_tag": "image-segmentation",
-        "license": "other",
-        "license_name": "terms-of-data-and-initial-weights",
-        "license_link": "README.md",
+        **_licence(what.weights.licence),
         "tags": ["semantic-segmentation", "pytorch", *what.name.split("-")],
         "metrics": ["mean_iou"],
         "model-index": [{"name": what.name, "results": list(_results(what))}],
     }
+
+
+def _licence(given: str | None) -> dict[str, str]:
+    """Return the Hub's fields; it knows licences by names in lower case, and any other one as `other`."""
+    if given and re.fullmatch(r"[a-z0-9][a-z0-9.+-]*", given):
+        return {"license": given}
+    return {"license": "other", "license_name": given or UNSTATED, "license_link": "README.md"}
 
 
 def _results(what: Description) -> Iterator[dict[str, Any]]:
@@ -74,6 +82,7 @@ def _metric(what: Description, name: str, test: TestResult) -> dict[str, Any]:
             "strategy": test.protocol.strategy.plain(),
             "images": test.protocol.images,
             "interval_95": interval,
+            "interval_95_over_groups": test.groups.plain() if test.groups else None,
             "checkpoint": test.protocol.checkpoint.which,
             "selection": what.weights.rule,
             "seeds": [what.seed],

@@ -14,7 +14,7 @@ from segsweep.reports.findings.members import Member
 from segsweep.runs.contents import Card, Metrics
 from segsweep.runs.folder import RunFolder
 from segsweep.statistics.measured import Measured
-from segsweep.statistics.resampling import FEW_GROUPS, Resampling, resampling
+from segsweep.statistics.resampling import Resampling, by_groups
 
 log = logging.getLogger("segsweep")
 
@@ -47,12 +47,7 @@ class Counted:
 
     def grouped(self) -> Resampling | None:
         """Return the resampling of whole groups, or of blocks within them if they are few."""
-        if self.groups is None:
-            return None
-        unit = "groups" if len(set(self.groups.names)) >= FEW_GROUPS else "blocks"
-        noun = self.groups.unit
-        noun = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
-        return resampling(self.measured.images, self.groups.names, unit, noun=noun)
+        return None if self.groups is None else by_groups(self.groups.names, self.groups.unit)
 
 
 def read_counts(results: Sequence[Result]) -> Counted | None:
