@@ -10,11 +10,15 @@ from segsweep.networks.blocks import ImagePooling, resize
 from segsweep.networks.heads.aspp import Aspp
 from segsweep.networks.heads.atonet import AtoNet, SpatialPyramidPooling, grid
 from segsweep.networks.heads.base import rates_at
+from segsweep.networks.heads.deeplabv2 import DeeplabV2
 from segsweep.networks.heads.dual_aspp import DualAspp
 from segsweep.networks.heads.encoder_decoder import EncoderDecoder
+from segsweep.networks.heads.fcn8s import Fcn8s
 from segsweep.networks.heads.ksac import Ksac
 from segsweep.networks.heads.multi_pathway import MultiPathway
 from segsweep.networks.heads.none import NoPyramid
+from segsweep.networks.heads.psp import Psp
+from segsweep.networks.heads.upernet import UperNet
 from segsweep.networks.segmenter import check_input
 
 VARIANTS = [
@@ -31,6 +35,11 @@ VARIANTS = [
     (AtoNet, {"spp": None}),
     (AtoNet, {"released": True}),
     (AtoNet, {"spp": [64, 1, 2, 3, 5]}),
+    (Psp, {"bins": []}),
+    (Psp, {"bins": [1, 64], "decoder": True}),
+    (UperNet, {"bins": [2], "norm": True}),
+    (DeeplabV2, {"rates": [100], "dropout": 0.5}),
+    (Fcn8s, {"pooled": True}),
 ]
 
 
@@ -121,6 +130,16 @@ def test_image_pooling_survives_a_batch_of_one():
         (DualAspp, {"fine_rates": [0]}, "^fine_rates"),
         (AtoNet, {"spp": [8, 0]}, "^spp"),
         (AtoNet, {"spp": 8}, "^spp"),
+        (Psp, {"bins": [0]}, "^bins"),
+        (Psp, {"bins": 6}, "^bins=6"),
+        (Psp, {"width": 0}, "^width=0"),
+        (UperNet, {"bins": None}, "^bins=null"),
+        (UperNet, {"width": 0}, "^width=0"),
+        (DeeplabV2, {"rates": []}, "^rates"),
+        (DeeplabV2, {"width": 0}, "^width=0"),
+        (DeeplabV2, {"dropout": 1}, "^dropout=1"),
+        (Fcn8s, {"width": 0}, "^width=0"),
+        (Fcn8s, {"dropout": 1}, "^dropout=1"),
         (AtoNet, {"aux": [6]}, r"^aux=\[6\].*from 1 \(finest\) to 4"),
         (AtoNet, {"spp": [], "aux": [4]}, r"^aux=\[4\].*to 3"),
         (Ksac, {"aux": [0]}, "^aux"),
@@ -153,6 +172,7 @@ def test_a_decoder_needs_a_feature_at_stride_4():
         (DualAspp, {}, 8),
         (DualAspp, {"skip": True}, 4),
         (AtoNet, {}, 4),
+        (UperNet, {}, 4),
         (EncoderDecoder, {}, 4),
         (MultiPathway, {}, 2),
     ],
