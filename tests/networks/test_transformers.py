@@ -67,3 +67,25 @@ def test_swin_with_the_norm_of_its_upernet():
 )
 def test_other_encoders(name, stride):
     check(build("psp", name, stride, VIT if "vit" in name else ()))
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "options", "size"),
+    [("vit_tiny_patch16_224", 16, VIT, (48, 48)), ("swin_tiny_patch4_window7_224", 32, SWIN, (36, 48))],
+)
+def test_what_an_encoder_pads_is_cut_off_again(name, stride, options, size):
+    """Not squeezed into the image, where labels would be off by up to a patch."""
+    network = build("psp", name, stride, options).eval()
+    image = torch.randint(0, 256, (1, 3, 33, 47)).float()
+    padded = network.mean.expand(1, 3, *size).clone()
+    padded[..., :33, :47] = image
+    with torch.no_grad():
+        torch.testing.assert_close(network(image), network(padded)[..., :33, :47])
+
+
+def test_labels_meet_the_cells_of_the_image_alone():
+    """Sides of 65 and 97 become 128 for this one, whose stages have 1/4 to 1/16, as for a MaxViT."""
+    network = build("psp", "resnet18", 16, (), "head.aux=[1,4]")
+    network.encoder.multiple = 64
+    auxiliary = check_training(network, (65, 97))
+    assert {name: maps.shape[-2:] for name, maps in auxiliary.items()} == {"aux1": (17, 25), "aux4": (5, 7)}

@@ -1,5 +1,6 @@
 """The whole network: normalisation, encoder, head, and the way back to the image's size."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -59,8 +60,20 @@ class Segmenter(Network):
 
     def _logits(self, image: Tensor) -> Tensor:
         output = self.head(self.features(image))
-        logits: Tensor = output[0] if isinstance(output, tuple) else output
-        return logits
+        return self._without_padding(output[0] if isinstance(output, tuple) else output, image.shape[-2:])
+
+    def _without_padding(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+        """Logits [B, K, *size] if the encoder padded the image, else as they are."""
+        below, beside = self.encoder.padding(size)
+        if self.encoder.multiple == 1 or (not is_exported() and below == beside == 0):
+            return logits
+        return resize(logits, (size[0] + below, size[1] + beside))[..., : size[0], : size[1]]
+
+    def _own_cells(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+        """The cells [B, K, h, w] that see something of the image: labels are brought down to these."""
+        covered = zip(logits.shape[-2:], size, self.encoder.padding(size), strict=True)
+        height, width = (math.ceil(cells * side / (side + more)) for cells, side, more in covered)
+        return logits[..., :height, :width]
 
     def forward_train(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the logits [B, K, H, W], and the auxiliary logits by name.
@@ -73,8 +86,10 @@ class Segmenter(Network):
         logits, own = output if isinstance(output, tuple) else (output, ())
         auxiliary = self.head.auxiliary_logits(features, own)
         if self.head.auxiliary is not None and self.head.auxiliary.upsampled:
-            auxiliary = {name: resize(other, size) for name, other in auxiliary.items()}
-        return resize(logits, size), auxiliary
+            auxiliary = {n: resize(self._without_padding(one, size), size) for n, one in auxiliary.items()}
+        elif self.encoder.multiple > 1:
+            auxiliary = {name: self._own_cells(one, size) for name, one in auxiliary.items()}
+        return resize(self._without_padding(logits, size), size), auxiliary
 
     @property
     def auxiliary_weights(self) -> dict[str, float]:

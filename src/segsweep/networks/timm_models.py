@@ -19,13 +19,13 @@ from segsweep.rules import is_whole
 OUTPUT_STRIDES = (8, 16, 32)
 """The choice of models that can dilate. Any other has its own, a vision transformer its patches' side."""
 ANY_SIZE: tuple[Mapping[str, Any], ...] = (
-    {"dynamic_img_size": True, "dynamic_img_pad": True},  # vision transformers
+    {"dynamic_img_size": True},  # vision transformers
     {"strict_img_size": False},  # Swin
     {},
 )
 """Options with which models take images of other sizes than they were trained with."""
-ODD = (97, 131)
-"""A size that no stride divides: tests are on whole images."""
+ODD = (97, 301)
+"""A size that no stride divides: tests are on whole images. Brought to multiples it is still no square."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,9 @@ def _natural(
         raise OptionError(
             "name", name, problem=problem, remedy=f"use output_stride={own} or another backbone"
         )
-    for multiple in (1, model.feature_info.reduction()[0]):
+    reductions = model.feature_info.reduction()
+    # Of any size, of whole patches or cells, or of windows of 7 or 8 cells (MaxViT).
+    for multiple in (1, reductions[0], *(n * own for n in (1, 7, 8))):
         if _gives_its_maps(model, *(math.ceil(side / multiple) * multiple for side in ODD)):
             return settings, multiple
     problem = "it does not give its maps for images of any size, which whole images have"
