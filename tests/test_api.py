@@ -5,7 +5,7 @@ import torch
 
 import segsweep
 from segsweep.errors import ConfigError
-from segsweep.networks import Encoder, Segmenter
+from segsweep.networks import Encoder, EncoderHead
 from segsweep.networks.heads.ksac import Ksac
 
 
@@ -16,7 +16,7 @@ def shapes(network: torch.nn.Module) -> dict[str, torch.Size]:
 def test_it_is_the_network_that_its_classes_make():
     built = segsweep.build("head=ksac", "head.rates=[1,2]", "backbone=resnet18", num_classes=5, size=[32, 32])
     body = Encoder("resnet18")
-    assert shapes(built) == shapes(Segmenter(body, Ksac(body.channels, body.reductions, 5, rates=(1, 2))))
+    assert shapes(built) == shapes(EncoderHead(body, Ksac(body.channels, body.reductions, 5, rates=(1, 2))))
     with torch.no_grad():
         assert built.eval()(torch.zeros(1, 3, 33, 47)).shape == (1, 5, 33, 47)
 

@@ -24,15 +24,16 @@ from segsweep.data.dataset import SegmentationDataset
 from segsweep.data.extra import import_albumentations
 from segsweep.errors import ConfigError, OptionError, UserError
 from segsweep.evaluation.strategies import Strategy
-from segsweep.networks import Encoder, Segmenter
+from segsweep.networks import Encoder, EncoderHead, Segmenter
 from segsweep.networks.heads.auxiliary import AuxiliaryOptions
 from segsweep.networks.heads.base import Head
+from segsweep.networks.whole.whole_network import WholeNetwork
 from segsweep.training.loggers import RunLogger
 from segsweep.training.losses import SegmentationLoss
 from segsweep.training.task import SegmentationTask
 
-NETWORK = ("backbone", "head", "num_classes")
-"""The parts of a configuration that say what the network is."""
+RANDOM: Mapping[str, Any] = {"pretrained": False, "weights": None}
+"""Options with which an encoder starts from random weights."""
 
 
 def build(config: Mapping[str, Any], part: str, **arguments: Any) -> Any:
@@ -96,18 +97,20 @@ def build_segmenter(
 ) -> Segmenter:
     """Return the network, at another output stride than its own if one is given.
 
-    Without `load_weights` the encoder starts from random weights: for a network that is about to load a
+    Without `load_weights` an encoder starts from random weights: for a network that is about to load a
     checkpoint, or is only measured. Without `auxiliary` it has no auxiliary branches, which exist for
     training only.
     """
+    if config.network:
+        check_output_stride(config, output_stride, "output_stride")
+        return build_network(config, load_weights, auxiliary)
     backbone = dict(config.backbone)
     if output_stride is not None:
         backbone["output_stride"] = output_stride
     if not load_weights:
-        backbone |= {"pretrained": False, "weights": None}
+        backbone |= RANDOM
     encoder: Encoder = build({"backbone": backbone}, "backbone")
-    options = dict(config.head)
-    of_auxiliary: Any = {key: options.pop(key) for key in AuxiliaryOptions.__annotations__ if key in options}
+    options, of_auxiliary = _without_auxiliary(config.head)
     shape: dict[str, Any] = {
         "channels": encoder.channels,
         "reductions": encoder.reductions,
@@ -117,7 +120,32 @@ def build_segmenter(
     if auxiliary:
         with options_of("head"):
             head.add_auxiliary(**shape, **of_auxiliary)
-    return Segmenter(encoder, head)
+    return EncoderHead(encoder, head)
+
+
+def build_network(config: RunConfig, load_weights: bool, auxiliary: bool) -> WholeNetwork:
+    """Return a whole network, as `build_segmenter` does."""
+    options, of_auxiliary = _without_auxiliary(config.network or {})
+    if not load_weights:
+        options |= {key: value for key, value in RANDOM.items() if key in options}
+    network: WholeNetwork = build({"network": options}, "network", num_classes=config.num_classes)
+    if auxiliary:
+        with options_of("network"):
+            network.add_auxiliary(config.num_classes, **of_auxiliary)
+    return network
+
+
+def check_output_stride(config: RunConfig, output_stride: int | None, option: str) -> None:
+    """Raise OptionError if a whole network is asked for at another output stride than its own."""
+    if config.network and output_stride is not None:
+        raise OptionError(option, output_stride, "null", problem="a whole network has its own output stride")
+
+
+def _without_auxiliary(options: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+    """Return the options of a part without those about auxiliary losses, and these."""
+    known = AuxiliaryOptions.__annotations__
+    own = {key: value for key, value in options.items() if key not in known}
+    return own, {key: value for key, value in options.items() if key in known}
 
 
 def build_dataset(config: RunConfig) -> SegmentationDataset:
@@ -188,9 +216,17 @@ def build_task(config: RunConfig) -> SegmentationTask:
 
 
 def build_strategies(config: RunConfig) -> dict[str, Strategy]:
-    """Return the test strategies by name; equal settings under two keys are one strategy."""
+    """Return the test strategies by name; equal settings under two keys are one strategy.
+
+    Raises:
+        OptionError: one has an output stride, and the network is a whole one.
+    """
+    strategies: list[Strategy] = []
     with options_of("test"):
-        strategies = [build(config.test, key) for key in config.test]
+        for key in config.test:
+            strategy: Strategy = build(config.test, key)
+            check_output_stride(config, strategy.output_stride, f"{key}.output_stride")
+            strategies.append(strategy)
     return {strategy.name: strategy for strategy in strategies}
 
 

@@ -12,7 +12,7 @@ from segsweep.evaluation import predictor
 from segsweep.evaluation.evaluate import evaluate
 from segsweep.evaluation.predictor import largest
 from segsweep.evaluation.strategies import DEEPLAB_SCALES, Strategy
-from segsweep.networks import Encoder, Segmenter
+from segsweep.networks import Encoder, EncoderHead
 from segsweep.networks.heads.ksac import Ksac
 
 ALL = (Strategy(), Strategy(flip=True), Strategy(DEEPLAB_SCALES), Strategy(DEEPLAB_SCALES, flip=True))
@@ -49,7 +49,7 @@ def one_thread():
 def segmenter():
     torch.manual_seed(0)
     body = Encoder("resnet18")
-    network = Segmenter(body, Ksac(body.channels, body.reductions, 4, rates=(1, 2), width=8))
+    network = EncoderHead(body, Ksac(body.channels, body.reductions, 4, rates=(1, 2), width=8))
     network.train()(torch.rand(4, 3, 48, 48) * 255)  # some running statistics
     return network.eval()
 

@@ -9,7 +9,7 @@ from segsweep.builders import build as build_part
 from segsweep.builders import build_segmenter
 from segsweep.config.groups import choices, own_options
 from segsweep.execution.test import load_network
-from segsweep.networks import Encoder, Segmenter
+from segsweep.networks import Encoder, EncoderHead, Segmenter
 from segsweep.networks.heads.base import stages
 from tests.support.composing import composed, configuration
 
@@ -96,7 +96,7 @@ def test_large_encoders(head, backbone):
     options = {key: value for key, value in config["head"].items() if not key.startswith("aux")}
     shape = {"channels": encoder.channels, "reductions": encoder.reductions, "num_classes": CLASSES}
     with torch.device("meta"):
-        network = Segmenter(encoder, build_part({"head": options}, "head", **shape))
+        network = EncoderHead(encoder, build_part({"head": options}, "head", **shape))
         check_evaluation(network, (33, 65))
         assert network.train().forward_train(images((33, 33)))[0].shape == (2, CLASSES, 33, 33)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from segsweep.errors import ConfigError
-from segsweep.networks import Encoder, Segmenter
+from segsweep.networks import Encoder, EncoderHead
 from segsweep.networks.blocks import ImagePooling, resize
 from segsweep.networks.heads.aspp import Aspp
 from segsweep.networks.heads.atonet import AtoNet, SpatialPyramidPooling, grid
@@ -45,7 +45,7 @@ VARIANTS = [
 
 def build(head, options, encoder="mobilenetv2_100", output_stride=16, classes=5):
     body = Encoder(encoder, output_stride=output_stride)
-    return Segmenter(body, head(body.channels, body.reductions, classes, width=16, **options))
+    return EncoderHead(body, head(body.channels, body.reductions, classes, width=16, **options))
 
 
 @pytest.mark.parametrize(("head", "options"), VARIANTS)
@@ -88,7 +88,7 @@ def test_normalisation_is_the_weights_own():
     for name, mean in (("resnet18", (0.485, 0.456, 0.406)), ("xception65", (0.5, 0.5, 0.5))):
         with torch.no_grad():
             body = Encoder(name)
-            network = Segmenter(body, NoPyramid(body.channels, body.reductions, 2, width=4))
+            network = EncoderHead(body, NoPyramid(body.channels, body.reductions, 2, width=4))
         network.encoder.forward = lambda x: [x]
         (seen,) = network.features(255 * torch.tensor(mean).view(1, 3, 1, 1).expand(1, 3, 2, 2))
         assert seen.abs().max() < 1e-6
@@ -206,11 +206,11 @@ def test_spp_averages_over_grids_of_the_maps_shape():
 def test_input_checks():
     body = Encoder("resnet18", output_stride=32)
     with pytest.raises(ConfigError, match=r"size=\[16,16\].*reduction, 32"):
-        check_input(body, (16, 16), 8)
+        check_input(max(body.reductions), (16, 16), 8)
     with pytest.raises(ConfigError, match=r"1×1.*batch_size"):
-        check_input(body, (32, 32), 1)
-    check_input(body, (32, 32), 2)
-    check_input(body, (33, 33), 1)
+        check_input(max(body.reductions), (32, 32), 1)
+    check_input(max(body.reductions), (32, 32), 2)
+    check_input(max(body.reductions), (33, 33), 1)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (5, 40), (1, 1)])

@@ -86,6 +86,6 @@ def test_what_an_encoder_pads_is_cut_off_again(name, stride, options, size):
 def test_labels_meet_the_cells_of_the_image_alone():
     """Sides of 65 and 97 become 128 for this one, whose stages have 1/4 to 1/16, as for a MaxViT."""
     network = build("psp", "resnet18", 16, (), "head.aux=[1,4]")
-    network.encoder.multiple = 64
+    network.multiple = 64
     auxiliary = check_training(network, (65, 97))
     assert {name: maps.shape[-2:] for name, maps in auxiliary.items()} == {"aux1": (17, 25), "aux4": (5, 7)}

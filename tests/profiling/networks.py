@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from segsweep.networks import Segmenter
+from segsweep.networks import EncoderHead, Segmenter
 from segsweep.networks.heads.base import Head
 
 
@@ -48,4 +48,4 @@ class Given(nn.Module):
 def small(auxiliary=False, device="meta") -> Segmenter:
     """The smallest network that is one."""
     with torch.device(device):
-        return Segmenter(Quarter(), Pointwise(auxiliary))
+        return EncoderHead(Quarter(), Pointwise(auxiliary))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from segsweep.errors import ConfigError
-from segsweep.networks import Encoder, Segmenter
+from segsweep.networks import Encoder, EncoderHead, Segmenter
 from segsweep.networks.heads.none import NoPyramid
 from segsweep.training.losses import CrossEntropy, Ohem, SegmentationLoss, labels_at, labels_in_cascade
 
@@ -109,7 +109,7 @@ def tapped(taps, target, weights=WEIGHTS) -> Segmenter:
         encoder.channels, encoder.reductions, 5,
         aux=taps, aux_weights=[weights[t] for t in taps], aux_target=target,
     )  # fmt: skip
-    return Segmenter(encoder, head).double()
+    return EncoderHead(encoder, head).double()
 
 
 def nearest(labels, size):

@@ -7,7 +7,7 @@ import torch
 
 from segsweep.config.trainer import TrainerConfig
 from segsweep.errors import ConfigError
-from segsweep.networks import Encoder, Segmenter
+from segsweep.networks import Encoder, EncoderHead
 from segsweep.networks.heads.none import NoPyramid
 from segsweep.training import optimizers, schedules
 
@@ -72,7 +72,7 @@ def test_given_weights_learn_at_their_own_rate(make, tmp_path):
     torch.save(scratch.body.state_dict(), tmp_path / "w.pt")
     given = Encoder("resnet18", weights=str(tmp_path / "w.pt"))
     for encoder, factor in ((scratch, 1), (given, 0.1)):
-        network = Segmenter(encoder, NoPyramid(encoder.channels, encoder.reductions, 2, width=4))
+        network = EncoderHead(encoder, NoPyramid(encoder.channels, encoder.reductions, 2, width=4))
         optimizer = make(
             network, lr=0.2, weight_decay=1e-4, pretrained_lr_factor=0.1, pretrained_weight_decay_factor=0.1
         )

@@ -20,6 +20,9 @@ Node = Mapping[str, Any]
 """A part of the configuration that names a class in `_target_`, with that class's options."""
 UNSET = "???"
 """The default of an option that the chosen dataset sets, as OmegaConf spells it."""
+PARTS = ("backbone", "head")
+NETWORK = ("network", *PARTS, "num_classes")
+"""What a network is built from: a run has a whole network, or the two parts."""
 LONGEST = 200
 """Most bytes in a name: file systems allow 255, and file names add a prefix or suffix."""
 
@@ -94,6 +97,7 @@ class RunConfig(Mapping[str, Any]):
     skip_invalid: bool = setting(
         False, "leave out sweep members that cannot be built, with a line each, instead of stopping"
     )
+    network: Node | None = group(identity=True)
     backbone: Node = group(identity=True)
     head: Node = group(identity=True)
     dataset: Node = group(identity=True)
@@ -134,7 +138,11 @@ class RunConfig(Mapping[str, Any]):
 
 
 def _known(section: type, content: Node) -> dict[str, Any]:
-    return {one.name: content[one.name] for one in fields(section) if one.name in content}
+    given = {one: content[one.name] for one in fields(section) if one.name in content}
+    # A group without a choice is empty here, and null in files.
+    return {
+        one.name: value for one, value in given.items() if value is not None or "group" not in one.metadata
+    }
 
 
 def _options(section: type, prefix: str = "") -> Iterator[tuple[str, Option]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segsweep.config import groups as config_files
-from segsweep.config.schema import OPTIONS, RunConfig, defaults
+from segsweep.config.schema import OPTIONS, PARTS, RunConfig, defaults
 from segsweep.errors import OptionError, as_typed
 from segsweep.rules import (
     AUX_TARGET,
@@ -35,9 +35,9 @@ OURS = "segsweep."
 """Prefix of the targets of shipped parts; options of other parts are not checked here."""
 SEVERAL = ("test", "logger")
 """Groups of which a run may have several choices."""
-NULL = {"sampling", "stages"}
+NULL = {"network", "sampling", "stages"}
 """Groups that may be null."""
-FREE = ("size", "num_classes", "stages", "trainer.devices", "test", "head.aux_weights")
+FREE = ("size", "num_classes", "stages", "trainer.devices", "test", "head.aux_weights", "network.aux_weights")
 """Options and groups that accept other types than that of their default."""
 RULES: Mapping[str, Rule] = {
     **{key: option.rule for key, option in OPTIONS.items() if option.rule is not None},
@@ -54,6 +54,9 @@ RULES: Mapping[str, Rule] = {
     "head.dropout": DROPOUT,
     "head.aux": TAPS,
     "head.aux_target": AUX_TARGET,
+    "network.dropout": DROPOUT,
+    "network.aux": TAPS,
+    "network.aux_target": AUX_TARGET,
     "logger.pictures": whole(0, "a number of images"),
 }
 CLOSED = ("trainer", "checkpoint")
@@ -108,7 +111,7 @@ def _is_kind(value: Any, default: Any) -> bool:
 
 def check_values(config: RunConfig) -> None:
     """Raise ConfigError for the first wrong value, as far as this takes neither a network nor data."""
-    for group in ("", *CLOSED, "head", "loss", "optimizer", "logger"):
+    for group in ("", *CLOSED, "network", "head", "loss", "optimizer", "logger"):
         check_group(config, group)
     stride, trainer = config.backbone.get("output_stride", 0), config.trainer
     if str(config.backbone.get("_target_", "")).startswith(OURS) and is_whole(stride):
@@ -135,9 +138,27 @@ def check_keys(config: Mapping[str, Any], overrides: Sequence[str]) -> None:
             raise OptionError(key, problem="nothing reads such an option", remedy=remedy)
 
 
+def of_one_network(
+    config: Mapping[str, Any], choices: Mapping[str, str], overrides: Sequence[str]
+) -> dict[str, Any]:
+    """Return a configuration without backbone and head if a whole network is chosen.
+
+    Raises:
+        ConfigError: an override is about one of these.
+    """
+    if not config.get("network"):
+        return dict(config)
+    for override in overrides:
+        key, _, value = override.lstrip("+~").partition("=")
+        if key.partition(".")[0] in PARTS:
+            problem = f"network={choices['network']} is a whole network, without backbone and head"
+            raise OptionError(key, value, problem=problem, remedy="leave out one of the two")
+    return {key: value for key, value in config.items() if key not in PARTS}
+
+
 def check_group(config: Mapping[str, Any], group: str) -> None:
     """Raise ConfigError for the first wrong value or key of a group; the top level for an empty name."""
-    options = config[group] if group else config
+    options = (config.get(group) or {}) if group else config
     if group in CLOSED:
         known = defaults(group).keys()
         for key in sorted(options.keys() - known):

@@ -48,7 +48,9 @@ def start(folder: RunFolder, config: RunConfig, segmenter: Segmenter) -> tuple[P
         return None, f"parent {parent}{_load(segmenter, last, _checkpoint(last))}"
     if config.init is not None:
         return None, f"init {config.init}{_load(segmenter, *_init(config))}"
-    return None, "ImageNet weights" if segmenter.encoder.has_pretrained_weights else "random weights"
+    encoder = segmenter.encoder
+    pretrained = encoder is not None and encoder.has_pretrained_weights
+    return None, "ImageNet weights" if pretrained else "random weights"
 
 
 def check_init(config: RunConfig, segmenter: Segmenter) -> None:
@@ -91,11 +93,11 @@ def _fitting(
     missing = sorted(key for key in wanted if key not in ours and not is_auxiliary(key))
     foreign = sorted(ours.keys() - wanted.keys())
     other = sorted(key for key in ours.keys() & wanted.keys() if ours[key].shape != wanted[key].shape)
-    wrong = missing + foreign + [key for key in other if not key.startswith("head.")]
+    wrong = missing + foreign + [key for key in other if not segmenter.is_of_classes(key)]
     if wrong:
         raise ConfigError(
             f"{file}: weights of another network: {len(missing)} tensors missing, {len(foreign)} unknown "
-            f"(first: {wrong[0]}); start from a run with the same backbone and head, or give weights of an "
+            f"(first: {wrong[0]}); start from a run with the same network, or give weights of an "
             "encoder alone as backbone.weights=FILE"
         )
     # Auxiliary branches may differ from stage to stage: they are kept if they fit.

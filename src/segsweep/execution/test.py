@@ -217,8 +217,12 @@ def initial_weights(identity: Mapping[str, Any]) -> str:
     """Return what a run's training began with, by its identity: `timm`, `random`, or a file's hash."""
     if adopted := identity.get("adopted"):
         return f"adopted, {adopted}"
-    given = identity.get("backbone.weights")
-    return str(given) if given else "timm" if identity.get("backbone.pretrained") else "random"
+    for part in ("network", "backbone"):
+        if given := identity.get(f"{part}.weights"):
+            return str(given)
+        if identity.get(f"{part}.pretrained"):
+            return "timm"
+    return "random"
 
 
 def load_network(config: RunConfig, checkpoint: Path, output_stride: int | None) -> Segmenter:

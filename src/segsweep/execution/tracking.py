@@ -47,7 +47,8 @@ def run_info(folder: RunFolder, config: RunConfig, classes: Sequence[str], palet
     place = {"stage": stage, "sweep": config.sweep, "parent": source(folder)}
     by_axis = {key: value for key, _, value in (axis.partition("=") for axis in axes)}
     told = {"choice": folder.plan.choices, "axes": by_axis, "run": place}
-    network = "-".join(folder.plan.choices.get(group, "?") for group in ("backbone", "head", "dataset"))
+    groups = ("network", "backbone", "head", "dataset")
+    network = "-".join(folder.plan.choices[group] for group in groups if group in folder.plan.choices)
     return RunInfo(
         id=folder.id,
         folder=folder.path,

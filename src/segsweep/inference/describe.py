@@ -11,7 +11,7 @@ import timm
 import segsweep
 from segsweep import builders
 from segsweep.config.path_options import all_path_options
-from segsweep.config.schema import RunConfig
+from segsweep.config.schema import NETWORK, RunConfig
 from segsweep.data.labels import standard_palette
 from segsweep.data.sample import height_width
 from segsweep.errors import UserError
@@ -30,8 +30,7 @@ RULES = {
     "best": "the weights with the highest validation mIoU during training",
 }
 
-OF_FILES = ("backbone.weights", "init")
-NO_WEIGHTS = {"pretrained": False, "weights": None}
+OF_FILES = ("network.weights", "backbone.weights", "init")
 
 
 def describe(folder: RunFolder, config: RunConfig, network: Segmenter) -> Description:
@@ -62,8 +61,8 @@ def describe(folder: RunFolder, config: RunConfig, network: Segmenter) -> Descri
 
 
 def _name(choices: Mapping[str, str], dataset: str) -> str:
-    """Return a name that can be a file's: head, backbone and dataset."""
-    parts = [*(choices[part] for part in ("head", "backbone") if choices.get(part)), dataset]
+    """Return a name that can be a file's: network, or head and backbone, and dataset."""
+    parts = [*(choices[part] for part in ("network", "head", "backbone") if choices.get(part)), dataset]
     return re.sub(r"[^\w.+-]+", "_", "-".join(parts))
 
 
@@ -78,8 +77,14 @@ def _overrides(given: Sequence[str]) -> Iterator[str]:
 
 def _network(config: RunConfig) -> dict[str, Any]:
     """Return the parts that build the network, without the initial weights: its own take their place."""
-    backbone = {**config.backbone, **{key: off for key, off in NO_WEIGHTS.items() if key in config.backbone}}
-    return {part: backbone if part == "backbone" else config[part] for part in builders.NETWORK}
+    parts = {part: config[part] for part in NETWORK if config.get(part) is not None}
+    return {part: _without_weights(value) for part, value in parts.items()}
+
+
+def _without_weights(part: Any) -> Any:
+    if not isinstance(part, Mapping):
+        return part
+    return {key: builders.RANDOM.get(key, value) for key, value in part.items()}
 
 
 def _weights(folder: RunFolder, config: RunConfig) -> Weights:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 
-from segsweep import builders
-from segsweep.config.schema import RunConfig
+from segsweep.config.schema import NETWORK, RunConfig
 from segsweep.errors import FileError, OptionError, UserError
 from segsweep.execution import trust as trusting
 from segsweep.execution.test import load_network, tested_checkpoint
@@ -81,7 +80,7 @@ def from_run(
         config = config.changed(checkpoint={**config["checkpoint"], "test": checkpoint})
     if trust:
         folder.trust()
-    trusting.check(folder, {part: config[part] for part in (*builders.NETWORK, "dataset")})
+    trusting.check(folder, {part: config.get(part) for part in (*NETWORK, "dataset")})
     weights = trained_checkpoint(folder, config)
 
     def network_at(output_stride: int | None) -> Segmenter:

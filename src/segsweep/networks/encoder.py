@@ -13,7 +13,6 @@ import torch
 from safetensors.torch import load_file
 from timm.data.config import resolve_data_config
 from torch import Tensor, nn
-from torch.nn import functional
 
 from segsweep.errors import OptionError
 from segsweep.networks.timm_models import channels_first, create
@@ -23,9 +22,9 @@ class Encoder(nn.Module):
     """A timm `features_only` model.
 
     `forward` gives a list of maps, map i being [B, channels[i], H / reductions[i], W / reductions[i]],
-    rounded up (down in a model that does not pad, as ConvNeXt). A model that takes only images whose sides
-    are multiples of `multiple`, as transformers do, gets them with the mean colour below and beside; its maps
-    cover that too. `mean` and `std` (RGB, in units of 0..1) are those that its weights were trained with.
+    rounded up (down in a model that does not pad, as ConvNeXt). Some models, as transformers, take only
+    images whose sides are multiples of `multiple`. `mean` and `std` (RGB, in units of 0..1) are those that
+    its weights were trained with.
 
     Args:
         name: a timm model name.
@@ -73,14 +72,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised image [B, 3, H, W] → feature maps, finest first."""
-        if self.multiple > 1:
-            below, beside = self.padding(x.shape[-2:])
-            x = functional.pad(x, (0, beside, 0, below))
         return channels_first(self.body, self.body(x))
-
-    def padding(self, size: Sequence[int]) -> tuple[int, int]:
-        """Return the rows and columns that an image of this size (height, width) gets below and beside it."""
-        return -size[0] % self.multiple, -size[1] % self.multiple
 
 
 def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -7,7 +7,8 @@ mistake.
 
 Choices may have different options, such as heads with atrous rates and a baseline without. A member whose own
 choice lacks an option of the sweep leaves it out, so that the baseline is run once beside pyramids at several
-rates. An option that no member has is a mistake, which the composer reports.
+rates, and a whole network once beside several heads. An option that no member has is a mistake, which the
+composer reports.
 """
 
 import logging
@@ -18,6 +19,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from segsweep.config.groups import with_null
+from segsweep.config.schema import NETWORK, PARTS
 from segsweep.errors import ConfigError
 from segsweep.planning.composer import Composer
 from segsweep.planning.experiment import KEY, Published
@@ -85,7 +87,7 @@ def combine(row: str, member: Overrides) -> Overrides:
         clash = given.get(key, given.get(key.split(".")[0]))
         if clash is None:
             kept.append(override)
-        elif key.split(".")[0] in ("backbone", "head"):
+        elif key.split(".")[0] in NETWORK:
             raise ConfigError(
                 f"{clash}: the experiment's rows say this themselves ({override}); leave it out, or train "
                 "that network without the experiment"
@@ -102,7 +104,9 @@ def fit(members: Sequence[Overrides], composer: Composer) -> list[Overrides]:
         except ConfigError:  # reported when the member is composed
             missed = []
         chosen = {key_of(override): override for override in member}
+        whole = chosen.get("network", "network=null") != "network=null"
         groups = {override: key_of(override).split(".")[0] for override in missed if not of_a_stage(override)}
+        groups |= {override: "network" for override, group in groups.items() if whole and group in PARTS}
         lacking.append({override: chosen[group] for override, group in groups.items() if group in chosen})
     pairs = list(zip(members, lacking, strict=True))
     had = {key_of(override) for member, missed in pairs for override in member if override not in missed}

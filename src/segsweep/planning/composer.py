@@ -16,10 +16,19 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 
 from segsweep.config import groups as config_files
+from segsweep.config.schema import PARTS
 from segsweep.planning.experiment import experiment_settings
 from segsweep.planning.explain import explained
 from segsweep.planning.plan import NOT_OF_A_RUN, Member, planned
-from segsweep.planning.stages import Given, check_names, in_stage, of_a_stage, setting_of, stage_overrides
+from segsweep.planning.stages import (
+    Given,
+    check_names,
+    in_stage,
+    key_of,
+    of_a_stage,
+    setting_of,
+    stage_overrides,
+)
 from segsweep.planning.template import Base, Filled
 
 
@@ -52,11 +61,15 @@ class Composer:
     def lacking(self, overrides: Sequence[str]) -> list[str]:
         """Return the overrides that set options which the chosen groups do not have.
 
+        A whole network has no backbone and head, so that all that is said about these is among them.
+
         Raises:
             ConfigError: the groups cannot be composed.
         """
         base = self.grouped(overrides)[0]
-        return [o for o in overrides if not self.names_a_group(self.parse(o)) and base.lacks(self.parse(o))]
+        of_parts = [o for o in overrides if key_of(o).split(".")[0] in PARTS and base.choices.get("network")]
+        options = [o for o in overrides if not self.names_a_group(self.parse(o))]
+        return [*of_parts, *(o for o in options if o not in of_parts and base.lacks(self.parse(o)))]
 
     def chain(self, overrides: Sequence[str], stages: Mapping[str, Mapping[str, Any]]) -> Member:
         """Return the last run of a chain.

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import torch
 
 from segsweep.builders import (
-    NETWORK,
     build,
     build_data,
     build_dataset,
@@ -22,7 +21,7 @@ from segsweep.builders import (
     build_segmenter,
     build_strategies,
 )
-from segsweep.config.schema import RunConfig
+from segsweep.config.schema import NETWORK, RunConfig
 from segsweep.config.values import check_values
 from segsweep.data.datamodule import DataModule
 from segsweep.data.dataset import SegmentationDataset
@@ -82,7 +81,7 @@ def _of(
 
     def once(function: Callable[[RunConfig], T]) -> Callable[[RunConfig], T]:
         cached = lru_cache(kept)(lambda text: function(RunConfig.of(json.loads(text))))
-        return lambda config: cached(json.dumps({key: config.get(key) for key in keys}, sort_keys=True))
+        return lambda config: cached(json.dumps({k: config[k] for k in keys if k in config}, sort_keys=True))
 
     return once
 
@@ -102,7 +101,7 @@ def _loss(config: RunConfig) -> None:
     build_loss(config)
 
 
-@_of("test")
+@_of("test", "network")
 def _tests(config: RunConfig) -> None:
     cropped = [strategy.name for strategy in build_strategies(config).values() if strategy.crop]
     if cropped and config.predictions is not None:
@@ -164,7 +163,7 @@ def _input(config: RunConfig) -> None:
     trainer, devices = config.trainer, processes(config)
     images = micro_batch(config.batch_size, devices, trainer.accumulate_grad_batches)
     together = devices if synchronises(trainer.sync_batchnorm, devices, images) else 1
-    check_input(_network(config).encoder, tuple(config.size), images * together)
+    check_input(_network(config).stride, tuple(config.size), images * together)
 
 
 @_of(*DATASET, "split")

@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from segsweep.config.groups import GLOBAL, files, is_global, read
-from segsweep.config.schema import RunConfig
+from segsweep.config.schema import GROUPS, RunConfig
 from segsweep.config.trainer import AUTO
-from segsweep.config.values import RULES, check_choices, check_keys, check_types, check_values
+from segsweep.config.values import RULES, check_choices, check_keys, check_types, check_values, of_one_network
 from segsweep.errors import ConfigError, FileError, OptionError, UserError
 from segsweep.files import write_groups
 from segsweep.planning.content import Found, classes_found, find
@@ -30,7 +30,6 @@ from segsweep.runs.versions import IDENTITY_VERSION, with_echoes
 
 log = logging.getLogger("segsweep")
 
-GROUPS = ("backbone", "head", "dataset", "augment", "sampling", "loss", "optimizer", "scheduler", "trainer")
 SHOWN = 3  # runs that a line names
 NOT_OF_A_RUN = ("hydra", KEY)
 """What a composed configuration has beside the run's own: Hydra's settings, and a paper's table."""
@@ -105,11 +104,12 @@ def planned(
     """Return the member of a resolved configuration, with what is found for `auto` and null written out.
 
     Raises:
-        ConfigError: a value of the wrong kind, or several choices where one is expected.
+        ConfigError: a wrong value, several choices where one is expected, or parts beside a whole network.
     """
     check_choices(overrides)
     check_keys(resolved, overrides)
     check_types(resolved, choices)
+    resolved = of_one_network(resolved, choices, overrides)
     RULES["runs_dir"].check("runs_dir", resolved["runs_dir"])
     resolved = {**resolved, "trainer": with_precision(resolved["trainer"])}
     resolved = {**resolved, "dataset": with_name(resolved["dataset"])}
@@ -120,7 +120,8 @@ def planned(
         from segsweep.data.extra import with_ignored_fill  # takes seconds to import
 
         resolved = {**resolved, "augment": with_ignored_fill(resolved["augment"])}
-    groups = {group: choices[group] for group in GROUPS if choices.get(group) is not None}
+    named = [group for group, counts in GROUPS.items() if counts and group in resolved]
+    groups = {group: choices[group] for group in named if choices.get(group) is not None}
     return Member(RunConfig.of(resolved), identity(resolved), groups, tuple(overrides), stage, parent)
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from segsweep.builders import build
-from segsweep.config.schema import RunConfig
+from segsweep.config.schema import NETWORK, RunConfig
 from segsweep.distributed.ranks import processes
 from segsweep.networks import Segmenter
 from segsweep.profiling.size import macs, on_meta, parameters, saved_for_backward
@@ -28,9 +28,9 @@ from segsweep.training.optimizers import freeze
 
 PASSES = 3  # forward, and backward for the maps and for the weights
 AT_THE_LOSS = 3  # of the logits' size in float32: themselves, their log-softmax and its gradient
-PARTS = ("backbone", "head", "num_classes", "size", "batch_size")
+PARTS = (*NETWORK, "size", "batch_size")
 SETTINGS = ("trainer.precision", "trainer.accumulate_grad_batches", "trainer.freeze")
-NO_COST = ("backbone.pretrained", "backbone.weights")
+NO_COST = ("network.pretrained", "network.weights", "backbone.pretrained", "backbone.weights")
 
 
 def kind(settings: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ import torch
 
 from segsweep.builders import build_segmenter
 from segsweep.config import groups as config_files
-from segsweep.config.schema import RunConfig
+from segsweep.config.schema import NETWORK, RunConfig
 from segsweep.errors import OptionError, as_typed
 from segsweep.networks import Segmenter
 from segsweep.planning.experiment import published_table
@@ -24,7 +24,7 @@ from segsweep.profiling.size import macs, on_meta, parameters, peak_activations,
 from segsweep.runs.settings import canonical, flatten
 
 WEIGHTS = ("pretrained", "weights")
-"""Options of an encoder that choose its weights, without an effect on cost."""
+"""Options of an encoder or a network that choose its weights, without an effect on cost."""
 ROUNDING = 0.005
 """Tolerance for rounded counts; another atrous rate, width or stride changes one of them by more."""
 MIB = 2**20
@@ -42,8 +42,9 @@ class Network:
     @classmethod
     def of(cls, member: Member, size: tuple[int, int] | None) -> "Network":
         """Return the network of a composed configuration; `size` defaults to its training crop."""
-        config = {part: member.config[part] for part in ("backbone", "head", "num_classes")}
-        config["backbone"] = {k: v for k, v in member.config.backbone.items() if k not in WEIGHTS}
+        config = {part: member.config[part] for part in NETWORK if part in member.config}
+        for part in config.keys() - {"num_classes"}:
+            config[part] = {k: v for k, v in config[part].items() if k not in WEIGHTS}
         height, width = size or member.config.size
         return cls(RunConfig.of(config), {**dict(flatten(member.config)), **member.choices}, (height, width))
 
@@ -54,9 +55,10 @@ class Network:
 
     @cached_property
     def label(self) -> str:
-        """Encoder, head and options other than their defaults, as typed on a command line."""
-        words = [str(self.values[group]) for group in ("backbone", "head")]
-        for group in ("backbone", "head"):
+        """Encoder and head, or network, and options other than their defaults, as on a command line."""
+        groups = [group for group in NETWORK if isinstance(self.config.get(group), Mapping)]
+        words = [str(self.values[group]) for group in groups]
+        for group in groups:
             defaults = dict(flatten(config_files.own_options(group, self.values[group])))
             options = ((key, value) for key, value in flatten(self.config[group]) if key != "_target_")
             words += [f"{group}.{key}={as_typed(v)}" for key, v in options if defaults.get(key) != v]
@@ -76,10 +78,10 @@ class Network:
         classes = self.config.num_classes
         if not isinstance(classes, int) or classes < 1:
             raise OptionError("num_classes", classes, "a number of classes, at least 1")
-        stride = max(on_meta(self.config).encoder.reductions)
+        stride = on_meta(self.config).stride
         cells = -(-self.size[0] // stride) * -(-self.size[1] // stride)
         if min(self.size) < stride or (cells == 1 and batch == 1):
-            problem = f"smaller than two cells of the encoder's coarsest map, of {stride} pixels each"
+            problem = f"smaller than two cells of the network's coarsest map, of {stride} pixels each"
             remedy = f"use input={2 * stride} or more"
             raise OptionError("input", list(self.size), problem=problem, remedy=remedy)
 

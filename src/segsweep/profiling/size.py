@@ -20,7 +20,7 @@ from segsweep.builders import build_segmenter
 from segsweep.config.schema import RunConfig
 from segsweep.networks import Segmenter
 
-AUXILIARY = "auxiliary"  # the submodule of a head with what is used in training only
+AUXILIARY = "auxiliary"  # the submodule with what is used in training only
 
 
 def on_meta(config: RunConfig, dtype: torch.dtype = torch.float32) -> Segmenter:
@@ -32,12 +32,13 @@ def on_meta(config: RunConfig, dtype: torch.dtype = torch.float32) -> Segmenter:
 def parameters(segmenter: Segmenter) -> dict[str, int]:
     """Return the number of trained parameters of encoder, head and auxiliary, without overlap.
 
-    Auxiliary branches, which inference does not use, are submodules named `auxiliary` anywhere in the head. A
-    parameter that several modules share is counted once.
+    What is in neither an `encoder` nor the auxiliary branches, which inference does not use, is the head: a
+    whole network may have nothing else. A parameter that several modules share is counted once.
     """
     parts = {"encoder": 0, "head": 0, AUXILIARY: 0}
     for name, parameter in segmenter.named_parameters():
-        part, *modules = name.split(".")
+        modules = name.split(".")
+        part = "encoder" if modules[0] == "encoder" else "head"
         parts[AUXILIARY if AUXILIARY in modules else part] += parameter.numel()
     return parts
 

@@ -112,7 +112,8 @@ class Status(Record):
 
 def is_identity_of_a_run(identity: Mapping[str, Any]) -> bool:
     """Whether the options that are read by name have values of the right type."""
-    kinds = {"trainer.max_steps": int, "init": str, "adopted": str, "backbone.weights": str}
+    texts = ("init", "adopted", "backbone.weights", "network.weights")
+    kinds = {"trainer.max_steps": int, **dict.fromkeys(texts, str)}
     return all(CHECKS[kind](identity[key]) for key, kind in kinds.items() if key in identity)
 
 

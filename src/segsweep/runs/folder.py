@@ -39,7 +39,7 @@ from segsweep.runs.tested import Tested
 
 log = logging.getLogger("segsweep")
 
-BY_CONTENT = {"backbone.weights", "init", "adopted"}
+BY_CONTENT = {"backbone.weights", "network.weights", "init", "adopted"}
 """Parts of an identity that are hashes of files which the configuration names."""
 AGAIN = "its training command, given again, writes it again"
 

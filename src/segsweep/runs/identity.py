@@ -81,9 +81,9 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         flat = {key: value for key, value in flat.items() if key not in AUXILIARY}
     for key in (key for key, value in flat.items() if key.endswith("_target_") and value):
         flat[key] = class_name(str(flat[key]))
-    weights = flat.get("backbone.weights")
-    if weights is not None:
-        flat["backbone.weights"] = f"sha256:{file_hash(str(weights), 'backbone.weights')}"
+    for key in ("network.weights", "backbone.weights"):
+        if flat.get(key) is not None:
+            flat[key] = f"sha256:{file_hash(str(flat[key]), key)}"
     if flat.get("init") is not None:
         file = init_file(config)  # a run counts by its id, a file by its content
         named = file.parents[1].name if is_run(config) else f"sha256:{file_hash(str(file), 'init')}"

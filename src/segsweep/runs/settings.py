@@ -12,6 +12,7 @@ from segsweep.runs.records import Record
 class Config(Record):
     """config.yaml: the resolved configuration, of any version."""
 
+    network: Options | None = None
     backbone: Options = field(default_factory=dict)
     head: Options = field(default_factory=dict)
     dataset: Options = field(default_factory=dict)

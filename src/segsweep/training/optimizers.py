@@ -117,7 +117,7 @@ def parameter_groups(
     weight_decay_factor: float,
     parts: Sequence[str] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the head's group, then the encoder's with `lr_factor` and `weight_decay_factor` applied.
+    """Return the group of all but the encoder, then the encoder's, if there is one, with the factors applied.
 
     ATONet trains the pretrained layers at a tenth of both. The factors do not apply to an encoder that starts
     from random weights. With `parts`, patterns of names within the encoder such as `*.layer?.*.conv?.weight`,
@@ -126,22 +126,22 @@ def parameter_groups(
     Raises:
         ConfigError: a pattern that matches nothing.
     """
-    if not segmenter.encoder.has_pretrained_weights:
+    if segmenter.encoder is None or not segmenter.encoder.has_pretrained_weights:
         lr_factor = weight_decay_factor = 1.0
-
-    encoder = dict(segmenter.encoder.named_parameters())
+    outside = [p for name, p in segmenter.named_parameters() if not name.startswith("encoder.")]
+    encoder = {} if segmenter.encoder is None else dict(segmenter.encoder.named_parameters())
     chosen = encoder.keys() if parts is None else _matching(encoder, parts)
     rest = [parameter for name, parameter in encoder.items() if name not in chosen]
     groups = [
-        (list(segmenter.head.parameters()), lr, weight_decay),
+        (outside, lr, weight_decay),
         (
             [encoder[name] for name in encoder if name in chosen],
             lr * lr_factor,
             weight_decay * weight_decay_factor,
         ),
-        *([(rest, lr, weight_decay)] if rest else ()),
+        (rest, lr, weight_decay),
     ]
-    return [{"params": params, "lr": lr, "weight_decay": decay} for params, lr, decay in groups]
+    return [{"params": some, "lr": lr, "weight_decay": decay} for some, lr, decay in groups if some]
 
 
 def _matching(names: Collection[str], patterns: Sequence[str]) -> set[str]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from segsweep.config.schema import RunConfig
+from segsweep.config.schema import NETWORK, RunConfig
 from segsweep.errors import UserError
 from segsweep.reports.findings.protocols import Entry
 from segsweep.runs.folder import RunFolder
@@ -94,14 +94,13 @@ def networks(rows: Sequence[Entry]) -> list[Network]:
 
 def _options(identity: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Return the options that a network is built from, without those that only its training needs."""
-    parts = ("backbone", "head", "num_classes")
-    return [(key, value) for key, value in identity.items() if key.partition(".")[0] in parts]
+    return [(key, value) for key, value in identity.items() if key.partition(".")[0] in NETWORK]
 
 
 def _trusted(run: RunFolder) -> RunConfig:
     """Return a run's configuration; raise UserError if its network names classes that are not trusted."""
     config = run.config()
-    if unknown := foreign({part: config[part] for part in ("backbone", "head")}) - configured():
+    if unknown := foreign({part: config.get(part) for part in NETWORK}) - configured():
         raise UserError(f"it names {', '.join(sorted(unknown))}, which segsweep does not build here")
     return config
 

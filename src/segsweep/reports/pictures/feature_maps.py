@@ -22,12 +22,12 @@ def maps_by_rate(one: TrainedRun, image: NDArray[np.uint8]) -> dict[int, NDArray
     ASPP's are its branches' outputs; KSAC's are computed once more, as its sum may be all that it writes.
 
     Raises:
-        ConfigError: the head has no atrous rate.
+        ConfigError: the network has no atrous rate.
     """
     branches: dict[int, nn.Module] = {}
     found: dict[int, Tensor] = {}
     kept = []
-    for module in one.network.head.modules():
+    for module in one.network.modules():
         if isinstance(module, SharedAtrousConv):
             kept.append(module.register_forward_hook(_keep_all(found)))
         elif isinstance(module, AtrousPyramid):
@@ -39,16 +39,16 @@ def maps_by_rate(one: TrainedRun, image: NDArray[np.uint8]) -> dict[int, NDArray
         for hook in kept:
             hook.remove()
     if not found:
-        raise ConfigError(f"run {one.run.id}: head={one.head} without atrous rates: give one with head.rates")
+        raise ConfigError(f"run {one.run.id}: {one.head} has no atrous rates: give a run with head.rates")
     return {rate: maps[0].float().cpu().numpy() for rate, maps in found.items()}
 
 
 def logits(one: TrainedRun, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the logits [K, h, w] of an image [H, W, 3] at the head's own stride."""
+    """Return the logits [K, h, w] of an image [H, W, 3] at the network's own stride."""
     device = next(one.network.parameters()).device
     pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device).permute(2, 0, 1)[None]
     with torch.inference_mode():
-        output: Tensor = one.network.head(one.network.features(pixels))
+        output: Tensor = one.network.logits(pixels)
     return np.asarray(output[0].float().cpu().numpy())
 
 

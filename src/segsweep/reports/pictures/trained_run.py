@@ -59,8 +59,9 @@ class TrainedRun:
 
     @cached_property
     def head(self) -> str:
-        """The name of its head's choice, as in `head=ksac`."""
-        return self.run.plan.choices["head"]
+        """The name of its head's choice, as in `head=ksac`, or that of its whole network."""
+        choices = self.run.plan.choices
+        return choices.get("network") or choices["head"]
 
     @cached_property
     def strategy(self) -> Strategy:

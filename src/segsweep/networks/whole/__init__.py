@@ -1,0 +1,1 @@
+"""Whole networks, one file each: architectures that are not an encoder with a head behind it."""
