@@ -60,7 +60,7 @@ def test_runs_are_written_in_order_and_their_plans_last(tmp_path):
     assert [run.id for run in runs] == [one.id for one in members]
     for run, one in zip(runs, members, strict=True):
         assert {path.name for path in run.path.iterdir()} == {"config.yaml", "status.json", "plan.json"}
-        assert run.config() == {"sampling": None, **one.config}
+        assert run.config() == {"network": None, "sampling": None, **one.config}
         assert run.plan == replace(one.record(), identity=one.identity)
         assert run.status().state == "planned"
 
@@ -192,3 +192,27 @@ def test_a_sweep_writes_what_single_commands_write(tmp_path):
     plans = [json.loads((folder.path / "plan.json").read_text()) for folder in (one.folder, many[1].folder)]
     assert plans[0]["identity"] == plans[1]["identity"]
     assert plans[0]["id"] == plans[1]["id"]
+
+
+@pytest.mark.parametrize(
+    "part", ["head=ksac", "backbone=resnet18", "head.rates=[6]", "+backbone.options.x=1"]
+)
+def test_parts_beside_a_whole_network_are_refused(part):
+    with pytest.raises(ConfigError, match=r"network=enet is a whole network, without backbone and head"):
+        member("network=enet", part)
+
+
+def test_a_whole_networks_identity_has_no_parts():
+    one = member("network=enet", "network.aux=[1]")
+    assert {key.split(".")[0] for key in one.identity} & {"network", "backbone", "head"} == {"network"}
+    assert one.identity["network._target_"] == "ENet"
+    assert one.choices["network"] == "enet"
+    assert not {"backbone", "head"} & {*one.choices, *one.config}
+    assert list(dry_build.problems(one.config)) == []
+
+
+def test_a_whole_network_has_no_output_stride_to_choose():
+    (problem, _), *others = dry_build.problems(member("network=enet", "test.single.output_stride=8").config)
+    assert (str(problem), others) == (
+        "test.single.output_stride=8: a whole network has its own output stride; expected null", []
+    )  # fmt: skip

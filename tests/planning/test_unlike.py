@@ -66,3 +66,15 @@ def test_the_configuration_of_every_stage_is_printed_and_nothing_started(capfd, 
         printed = list(yaml.safe_load_all(capfd.readouterr().out))
         assert printed == [one.config for one in last.lineage()]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_whole_network_is_run_once_beside_parts(caplog):
+    with caplog.at_level(logging.INFO, logger="segsweep"):
+        found = chains("network=enet,null", "head=aspp,ksac", "head.rates=[1],[2]", "size=64")
+    assert [(m.choices.get("network"), m.choices.get("head"), m.config.head.get("rates")) for m in found] == [
+        ("enet", None, None), *((None, head, rates) for head in ("aspp", "ksac") for rates in ([1], [2]))
+    ]  # fmt: skip
+    assert [r.message for r in caplog.records] == [
+        "network=enet has no head: run once, without it",
+        "network=enet has no head.rates: run once, without it",
+    ]

@@ -81,7 +81,7 @@ def _of(
 
     def once(function: Callable[[RunConfig], T]) -> Callable[[RunConfig], T]:
         cached = lru_cache(kept)(lambda text: function(RunConfig.of(json.loads(text))))
-        return lambda config: cached(json.dumps({k: config[k] for k in keys if k in config}, sort_keys=True))
+        return lambda config: cached(json.dumps({key: config.get(key) for key in keys}, sort_keys=True))
 
     return once
 
