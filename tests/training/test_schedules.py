@@ -93,7 +93,7 @@ def test_the_tenth_may_apply_to_the_convolutions_of_the_stages_alone(tmp_path):
     """As in ATONet's released code: the stem's convolution and every BatchNorm learn at the full rate."""
     torch.save(Encoder("resnet18").body.state_dict(), tmp_path / "w.pt")
     encoder = Encoder("resnet18", weights=str(tmp_path / "w.pt"))
-    network = Segmenter(encoder, NoPyramid(encoder.channels, encoder.reductions, 2, width=4))
+    network = EncoderHead(encoder, NoPyramid(encoder.channels, encoder.reductions, 2, width=4))
     factors = {"pretrained_lr_factor": 0.1, "pretrained_weight_decay_factor": 0.1}
     optimizer = optimizers.sgd(network, lr=0.2, weight_decay=1e-4, **factors, pretrained_parts=RELEASED)
     settings = {

@@ -47,7 +47,7 @@ class ProgramForm(Form):
                 f"format={self.name} needs the network's own weights, which an exported file has no more; "
                 f"export the run {trained.description.run}"
             )
-        stride = getattr(network.encoder, "output_stride", None)  # a whole network has no choice of one
+        stride = None if network.encoder is None else network.encoder.output_stride
         interface = Interface.between(trained.description, self.name, wishes.preprocessing, stride)
         recordable = prepared(network, wishes.preprocessing)
         with drafted(target, "out=FILE", f"tmp{self.suffix}") as draft:
