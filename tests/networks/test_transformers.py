@@ -32,7 +32,7 @@ def build(head: str, name: str, output_stride: int, options=(), *more: str) -> S
 
 def check(network: Segmenter) -> None:
     check_training(network, SIZES[1])
-    for size in SIZES:
+    for size in SIZES[::2]:
         check_evaluation(network, size)
 
 

@@ -13,8 +13,10 @@ from segsweep.networks.heads.fcn8s import Fcn8s, upsampling
 def test_it_is_the_papers_network_on_vgg16():
     torch.manual_seed(0)
     vgg = vgg16(init_weights=False).features.eval()
-    encoder = Encoder("vgg16", output_stride=32).eval()
-    encoder.body.load_state_dict({f"features_{key}": value for key, value in vgg.state_dict().items()})
+    with torch.device("meta"):  # its own weights take seconds to draw
+        encoder = Encoder("vgg16", output_stride=32).eval()
+    weights = {f"features_{key}": value for key, value in vgg.state_dict().items()}
+    encoder.body.load_state_dict(weights, assign=True)
     head = Fcn8s(encoder.channels, encoder.reductions, 3, width=8, pooled=True).eval()
     image = torch.randn(1, 3, 32, 64)
     (fc6, fc7), score = (head.hidden[0], head.hidden[3]), head.scores
