@@ -2,6 +2,7 @@
 
 import logging
 import re
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from segsweep.commands import options
 from segsweep.errors import ConfigError, OptionError, UserError
 from segsweep.files import locked
-from segsweep.terminal import clock, plural, progress_bar
+from segsweep.terminal import clock, mebibytes, plural, progress_bar
 
 if TYPE_CHECKING:  # torch takes seconds to import, and help needs none
     from segsweep.evaluation.strategies import Strategy
@@ -158,6 +159,9 @@ def _predict(
             }
         )
     _report(result, outputs.folder)
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    log.info(f"peak memory {mebibytes(peak)}")
     return 1 if result.failed else 0
 
 

@@ -18,6 +18,12 @@ def test_bytes_are_those_of_the_maps_that_live_at_once():
     assert counted == pytest.approx(4 * (3 + 8 + 8), rel=0.01)  # the caller's image lives on
 
 
+def test_a_network_that_torch_does_not_see_has_a_generous_guess():
+    """A session of another runtime, between two arrays."""
+    counted = bytes_per_pixel(lambda x: torch.from_numpy(x.numpy()[:, :2].copy()), torch.device("cpu"))
+    assert counted == 512
+
+
 def _in_turn(network, x):
     for layer in network:
         x = layer(x)

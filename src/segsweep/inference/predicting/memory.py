@@ -21,16 +21,19 @@ SIDE = 256
 """Pixels of the side of the image for which maps are counted: large enough that padding does not matter."""
 STEP, SMALLEST, GRID = 32, 128, range(1, 65)
 """Window sides are the image's or multiples of the first, and never below the second; their number a side."""
-UNKNOWN = 1024.0
-"""Bytes for each pixel where tensors cannot be counted, as in other libraries than torch: generous."""
+UNKNOWN = 512.0
+"""Bytes for each pixel of a network that torch does not see, as in ONNX Runtime: twice MobileNetV2's."""
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
-    """Counts the bytes of the tensors that operations make; `peak` is the most that lived at once."""
+    """Counts the bytes of the tensors that operations make; `peak` is the most that lived at once.
+
+    `has_layers` tells whether convolutions were among the operations.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.live, self.peak = 0, 0
+        self.live, self.peak, self.has_layers = 0, 0, False
         self._known: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __torch_dispatch__(
@@ -42,6 +45,7 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     ) -> Any:
         """Run an operation and count what it returns, if that is new."""
         made = func(*args, **(kwargs or {}))
+        self.has_layers |= "conv" in str(func)
         for tensor in tree_leaves(made):
             if isinstance(tensor, Tensor):
                 self._count(tensor.untyped_storage())
@@ -67,7 +71,7 @@ def bytes_per_pixel(network: Callable[[Tensor], Tensor], device: torch.device) -
     """
     with LiveBytes() as counted:
         network(torch.zeros(1, 3, SIDE, SIDE, device=device))
-    return counted.peak / SIDE**2 if counted.peak else UNKNOWN
+    return counted.peak / SIDE**2 if counted.has_layers else UNKNOWN
 
 
 def windowed(strategy: Strategy, size: Pair, pixels: float) -> Strategy:
