@@ -1,5 +1,7 @@
 """Videos, frame by frame."""
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -49,6 +51,18 @@ def test_frames_come_in_turn_and_only_those_that_are_wanted(clip):
 def test_equal_frames_are_equal_bytes(clip, tmp_path):
     write_video(tmp_path / "again.mp4", frames(12), 10)
     assert (tmp_path / "again.mp4").read_bytes() == clip.read_bytes()
+
+
+def test_frames_are_turned_as_the_file_says(clip, tmp_path):
+    """By the matrix of its track header, as phones write it (ISO/IEC 14496-12, section 8.3.2)."""
+    content = bytearray(clip.read_bytes())
+    matrix = content.index(b"tkhd") + 44
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    (tmp_path / "turned.mp4").write_bytes(content)
+    video = Video(tmp_path / "turned.mp4")
+    assert video.size == (64, 48)
+    (_, image), *_ = video.frames()
+    assert np.array_equal(image, np.rot90(decoded(clip)[0], -1))
 
 
 def test_a_file_that_is_cut_short_is_noticed(tmp_path):
