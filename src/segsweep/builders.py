@@ -30,6 +30,7 @@ from segsweep.networks.heads.base import Head
 from segsweep.networks.whole.whole_network import WholeNetwork
 from segsweep.training.loggers import RunLogger
 from segsweep.training.losses import SegmentationLoss
+from segsweep.training.own_callbacks import Callbacks, checked
 from segsweep.training.task import SegmentationTask
 
 RANDOM: Mapping[str, Any] = {"pretrained": False, "weights": None}
@@ -189,11 +190,32 @@ def _taken(config: RunConfig, part: str) -> dict[str, Any]:
 
 
 def build_loss(config: RunConfig) -> SegmentationLoss:
-    """Return the loss, checked against the number of classes."""
-    loss: SegmentationLoss = build(config, "loss")
+    """Return the loss, or a sum of the losses under `terms`, checked against the number of classes."""
+    node = dict(config.loss)
+    terms = node.pop("terms", None)
+    if terms is None:
+        loss: SegmentationLoss = build(config, "loss")
+    else:
+        if not terms:
+            remedy = "give several losses: loss=[cross_entropy,dice]"
+            raise OptionError("loss.terms", problem="there are none", remedy=remedy)
+        # One by one and under its full name, so that an error names its term.
+        parts = {name: f"loss.terms.{name}" for name in terms}
+        built = {name: build({part: terms[name]}, part) for name, part in parts.items()}
+        loss = build({"loss": node}, "loss", terms=built)
     with options_of("loss"):
         loss.check(config.num_classes)
     return loss
+
+
+def build_callbacks(config: RunConfig) -> Callbacks:
+    """Return the user's own Lightning callbacks, in the order of their names."""
+    nodes = {f"callbacks.{name}": node for name, node in (config.get("callbacks") or {}).items()}
+    for part, node in nodes.items():
+        if not isinstance(node, Mapping) or "_target_" not in node:
+            raise OptionError(part, problem="names no class", remedy=f"give {part}._target_=package.Class")
+    built = {part: build(nodes, part) for part in nodes}
+    return checked({part.removeprefix("callbacks."): callback for part, callback in built.items()})
 
 
 def build_task(config: RunConfig) -> SegmentationTask:

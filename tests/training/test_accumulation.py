@@ -106,7 +106,7 @@ def labels(*labelled: int) -> list[torch.Tensor]:
 
 def in_micro_batches(loss, logits, step) -> float:
     """The step's loss, as gradient accumulation makes it: the mean over micro-batches."""
-    whole = WholeStep(step, loss.class_weights)
+    whole = WholeStep(step)
     values = [
         loss(logit, label, part=MicroBatch(whole, index))
         for index, (logit, label) in enumerate(zip(logits, step, strict=True))
@@ -124,7 +124,7 @@ def test_a_void_micro_batch_does_not_dilute_the_others():
 def test_a_void_step_is_zero():
     logits = torch.randn(2, 1, 5, 8, 8)
     assert in_micro_batches(CrossEntropy(), logits, labels(0, 0)) == 0
-    assert WholeStep(labels(0, 0), None).shares((8, 8)).tolist() == [0.5, 0.5]
+    assert WholeStep(labels(0, 0)).shares((8, 8)).tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("threshold", [1.0, 0.7])

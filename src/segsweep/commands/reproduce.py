@@ -80,7 +80,7 @@ def train_again(run: RunFolder, out: Path, given: Sequence[str], chain: bool) ->
     """
     from segsweep.planning.again import again
     from segsweep.planning.dry_build import check  # torch takes seconds to import
-    from segsweep.sweeps.again import execute_members
+    from segsweep.sweeps.in_order import execute_members
 
     overrides = [argument for argument in given if argument != TRUST]
     rounds = again(run, out, overrides, chain, TRUST in given)

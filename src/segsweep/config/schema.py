@@ -110,6 +110,7 @@ class RunConfig(Mapping[str, Any]):
     trainer: TrainerConfig = group(identity=True, default=TrainerConfig)
     test: Mapping[str, Node] = group(identity=False)
     logger: Node = group(identity=False)
+    callbacks: Mapping[str, Node] = group(identity=True)
 
     @classmethod
     def of(cls, content: Node) -> Self:

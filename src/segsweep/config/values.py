@@ -33,7 +33,7 @@ from segsweep.rules import (
 
 OURS = "segsweep."
 """Prefix of the targets of shipped parts; options of other parts are not checked here."""
-SEVERAL = ("test", "logger")
+SEVERAL = ("test", "logger", "loss", "callbacks")
 """Groups of which a run may have several choices."""
 NULL = {"network", "sampling", "stages"}
 """Groups that may be null."""
@@ -88,8 +88,9 @@ def _defaults(chosen: tuple[tuple[str, str], ...], folders: tuple[Path, ...]) ->
     choices = dict(chosen)
     flat = {key: option.default for key, option in OPTIONS.items()}
     for group in config_files.GROUPS:
-        if choices.get(group) is not None and group not in (*FREE, "trainer"):
-            own = config_files.own_options(group, choices[group])
+        named = choices.get(group)  # a sum of losses is no single choice
+        if named in config_files.choices(group) and group not in (*FREE, "trainer"):
+            own = config_files.own_options(group, named)
             flat |= {f"{group}.{key}": value for key, value in own.items()}
     free = {key for key in flat if key.split(".")[0] in FREE or key in FREE}
     return {key: value for key, value in flat.items() if key not in free and _expected(value) is not None}

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 from segsweep import builders
@@ -41,6 +41,7 @@ def train(
     if status.shrunk_to:  # it ran out of memory before
         config = config.changed(trainer={**config["trainer"], "accumulate_grad_batches": status.shrunk_to})
     data = builders.build_data(config)
+    own = builders.build_callbacks(config)
     task = builders.build_task(config)
     resume, origin = start(folder, config, task.segmenter)
     resume = broadcast(resume)
@@ -58,9 +59,9 @@ def train(
             failure=None,
             **first,
         )
-    recorder = _recorder(folder, config, data.dataset, logger)
+    recorder = _recorder(folder, config, data.dataset, logger, task.loss.parts)
     with _algorithms(folder, config, leads=lease is not None):
-        fit(task, data, config, ranks, recorder, folder.checkpoints, resume, check=folder.check_ours)
+        fit(task, data, config, ranks, recorder, folder.checkpoints, resume, folder.check_ours, own)
     if lease is not None:
         folder.update_status(state=State.DONE)
 
@@ -78,7 +79,9 @@ def _algorithms(folder: RunFolder, config: RunConfig, leads: bool) -> AbstractCo
     return algorithms(config.trainer.deterministic, note) if on_gpu else nullcontext()
 
 
-def _recorder(folder: RunFolder, config: RunConfig, data: SegmentationDataset, logger: RunLogger) -> Recorder:
+def _recorder(
+    folder: RunFolder, config: RunConfig, data: SegmentationDataset, logger: RunLogger, parts: Sequence[str]
+) -> Recorder:
     write = _progress_writer(folder)
     recorder = Recorder(
         run=run_info(folder, config, data.classes, data.palette),
@@ -88,6 +91,7 @@ def _recorder(folder: RunFolder, config: RunConfig, data: SegmentationDataset, l
         log_every=config.trainer.log_every,
         on_progress=lambda progress: write(progress, recorder),
         check=folder.check_ours,
+        parts=parts,
     )
     return recorder
 

@@ -12,13 +12,15 @@ from segsweep.planning.stages import key_of, of_a_stage, setting_of
 class Arguments:
     """The overrides of a command.
 
-    hydras: as Hydra takes them. chain: whether they speak of stages. forced: keys of options that Hydra is
-    told to add. A stage of a chain, or a member of a sweep over heads, may choose the head that has an option
-    given here; Hydra would miss it in the default head, and the composer checks it.
+    hydras: as Hydra takes them. chain: whether they speak of stages. several: whether they choose several
+    losses, which the composer makes a sum. forced: keys of options that Hydra is told to add. A stage of a
+    chain, or a member of a sweep over heads, may choose the head that has an option given here; Hydra would
+    miss it in the default head, and the composer checks it.
     """
 
     hydras: tuple[str, ...]
     chain: bool
+    several: bool
     forced: frozenset[str]
 
     @classmethod
@@ -34,10 +36,12 @@ class Arguments:
         foreign = any(key_of(override) == "hydra/sweeper" for override in overrides)
         axes = [setting_of(o) for o in overrides] if multirun and not chain and not foreign else []
         groups = {key for key, value in axes if "," in value and value[0] not in "[{" and "." not in key}
+        several = any(key == "loss" and "[" in value for key, value in map(setting_of, overrides))
+        groups |= {"loss"} if several else set()
         options = filter(is_option, overrides)
         forced = frozenset(key_of(o) for o in options if chain or key_of(o).split(".")[0] in groups)
         marked = (f"++{o.lstrip('+')}" if key_of(o) in forced else o for o in overrides)
-        return cls(tuple(marked), chain, forced)
+        return cls(tuple(marked), chain, several, forced)
 
 
 def is_chain(overrides: Sequence[str]) -> bool:

@@ -58,10 +58,7 @@ def expand(settings: DictConfig, overrides: Sequence[str], forced: Set[str], com
         rows += Published.of(OmegaConf.to_container(settings[KEY])).members()  # type: ignore[arg-type]
     params = [f"{key}={value}" for key, value in (options.params or {}).items()]
     parser = OverridesParser.create(config_loader=composer.loader)
-    members = [
-        tuple(with_null(o.lstrip("+") if key_of(o) in forced else o) for o in member)
-        for member in product(parser.parse_overrides([*params, *overrides]))
-    ]
+    members = [as_given(member, forced) for member in product(parser.parse_overrides([*params, *overrides]))]
     asked = [(row, combine(row, member)) for row in rows or [""] for member in members]
     fitting = fit([combined for _, combined in asked], composer)
     if not rows and fitting == members:  # with those that are given twice, which the plan reports
@@ -70,6 +67,11 @@ def expand(settings: DictConfig, overrides: Sequence[str], forced: Set[str], com
     for (row, _), member in zip(asked, fitting, strict=True):
         found.setdefault(row, []).append(member)
     return Axes(list(dict.fromkeys(fitting)), found, options.max_batch_size)
+
+
+def as_given(overrides: Sequence[str], forced: Set[str]) -> Overrides:
+    """Return overrides as the user gave them, if Hydra was told to add options of the keys `forced`."""
+    return tuple(with_null(o.lstrip("+") if key_of(o) in forced else o) for o in overrides)
 
 
 def combine(row: str, member: Overrides) -> Overrides:

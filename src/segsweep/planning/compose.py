@@ -12,10 +12,9 @@ from typing import Any
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from segsweep.config.groups import with_null
 from segsweep.errors import ConfigError, UserError
 from segsweep.planning.arguments import Arguments
-from segsweep.planning.axes import Axes, expand
+from segsweep.planning.axes import Axes, as_given, expand
 from segsweep.planning.composer import Composer
 from segsweep.planning.explain import explained
 from segsweep.planning.hydra_private import Application, context_of, parse_flags
@@ -87,7 +86,8 @@ class Request:
     def show(self) -> bool:
         """Print the configuration, of a chain that of each stage, if a flag asks for it; tell if so."""
         with explained():
-            if self.arguments.chain and self.flags.cfg == "job" and self.flags.package is None:
+            ours = self.arguments.chain or self.arguments.several
+            if ours and self.flags.cfg == "job" and self.flags.package is None:
                 print(documents(merge(self.compose().sound())), end="")
                 return True
             return self.application.show(self.arguments.hydras)
@@ -140,7 +140,7 @@ class Request:
             ConfigError: another sweeper chooses the members, or an axis names what the rows are about.
         """
         if not self.is_sweep:
-            return Axes([tuple(map(with_null, self.overrides))])
+            return Axes([as_given(self.overrides, self.arguments.forced)])
         if self.foreign_sweeper is not None:
             raise ConfigError(
                 f"hydra/sweeper: which members {self.foreign_sweeper} asks for is known only as they are "

@@ -31,6 +31,9 @@ from segsweep.planning.stages import (
 )
 from segsweep.planning.template import Base, Filled
 
+SUM = "sum"
+"""The choice of loss that several are terms of."""
+
 
 class Composer:
     """Turns the overrides of members into planned runs."""
@@ -129,10 +132,30 @@ class Composer:
 
     def base(self, groups: Sequence[str]) -> Base:
         """Return the configuration with these groups chosen and no values set."""
-        given = [config_files.without_null(group) for group in groups]
+        given = [hydras for group in groups for hydras in in_hydras_terms(config_files.without_null(group))]
         config = self.loader.load_sweep_config(self.settings, given)
         choices: Any = OmegaConf.to_container(config.hydra.runtime.choices)
+        choices |= {"loss": "+".join(sorted(config.loss.terms))} if choices["loss"] == SUM else {}
         bare = OmegaConf.masked_copy(config, [str(name) for name in config if name not in NOT_OF_A_RUN])
         OmegaConf.set_struct(bare, True)  # an option that is not there is a mistake, not a wish
         OmegaConf.set_struct(bare.stages, False)  # any, and told when the stage is composed
         return Base(bare, choices)
+
+
+def in_hydras_terms(group: str) -> list[str]:
+    """Return `loss=[cross_entropy,dice]` as Hydra's overrides, which put each choice's file under loss.terms.
+
+    Hydra itself would merge the files into one. A list of one is that choice; other overrides stay.
+    """
+    key, _, value = group.partition("=")
+    if key.lstrip("+") != "loss" or not value.startswith("["):
+        return [group]
+    names = [name.strip() for name in value.strip("[]").split(",") if name.strip()]
+    if len(names) < 2:
+        return [f"{key}={''.join(names)}"]
+    terms = [(name, name.replace("/", "_")) for name in dict.fromkeys(names)]
+    return [
+        f"{key}={SUM}",
+        *(f"+loss@loss.terms.{term}={name}" for name, term in terms),
+        *(f"+loss.weights.{term}=1.0" for _, term in terms),
+    ]

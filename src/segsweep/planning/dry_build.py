@@ -14,6 +14,7 @@ import torch
 
 from segsweep.builders import (
     build,
+    build_callbacks,
     build_data,
     build_dataset,
     build_logger,
@@ -67,7 +68,7 @@ def problems(config: RunConfig) -> Iterator[tuple[UserError, bool]]:
 
 def _options() -> tuple[Callable[[RunConfig], object], ...]:
     """Return the checks that need no dataset files, in the order in which a user would fix errors."""
-    return _weights, _training, _loss, _tests, _logger, _data, _predictions, _input
+    return _weights, _training, _loss, _callbacks, _tests, _logger, _data, _predictions, _input
 
 
 def _without_seed(config: RunConfig) -> RunConfig:
@@ -117,6 +118,11 @@ def _tests(config: RunConfig) -> None:
 def _predictions(config: RunConfig) -> None:
     if config.predictions is not None:
         prediction_form(config.predictions, _dataset(config).submission, config.num_classes)
+
+
+@_of("callbacks")
+def _callbacks(config: RunConfig) -> None:
+    build_callbacks(config)
 
 
 @_of("logger")

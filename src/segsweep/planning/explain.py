@@ -78,6 +78,8 @@ def _unknown_key(key: str) -> OptionError:
         return OptionError(key, problem=f"no such axis as {axis}", remedy=near(axis, axes))
     if axis == "test" and choice:
         return _unknown_in_test(key, choice[0], option)
+    if axis == "loss" and choice and choice[0] in ("terms", "weights"):
+        return _unknown_in_sum(key, option if choice[0] == "weights" else part.partition(".")[2], option)
     if part and any(config_files.own_options(axis, n).get(part) == {} for n in config_files.choices(axis)):
         return OptionError(
             key, problem=f"{group} is empty by default", remedy=f"add to it with a plus, +{key}=…"
@@ -104,6 +106,18 @@ def _unknown_in_test(key: str, name: str, option: str) -> OptionError:
     return OptionError(
         key, problem=f"{name} is not among the chosen tests", remedy=f"add it, as test=[{name}]"
     )
+
+
+def _unknown_in_sum(key: str, name: str, option: str) -> OptionError:
+    """What is wrong with `loss.weights.NAME` or `loss.terms.NAME.option`, as for tests."""
+    losses = config_files.choices("loss")
+    if name not in losses:
+        return OptionError(key, problem="no such loss", remedy=near(name, losses))
+    known = config_files.own_options("loss", name)
+    if option not in (name, *known):
+        return OptionError(key, problem=f"{name} has no such option", near=known)
+    remedy = f"add it, as loss=[cross_entropy,{name}]"
+    return OptionError(key, problem=f"{name} is not among several chosen losses", remedy=remedy)
 
 
 def _not_parsed(argument: str) -> OptionError:

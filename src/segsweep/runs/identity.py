@@ -7,11 +7,13 @@ exactly one of the two lists below, most by config/schema.py; a test checks that
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from segsweep.config.class_source import class_constant
 from segsweep.config.path_options import path_options
 from segsweep.config.schema import GROUPS, OPTIONS
 from segsweep.errors import ConfigError
@@ -23,6 +25,8 @@ from segsweep.runs.settings import canonical, flatten
 from segsweep.runs.versions import IDENTITY_VERSION, class_name, with_echoes
 
 ID_LENGTH = 12
+UNCHANGING = "changes_training"
+"""An attribute of a user's callback class: False if it changes no weight, so that it does not count."""
 
 IDENTITY = (
     *(group for group, counts in GROUPS.items() if counts and group != "trainer"),
@@ -68,7 +72,8 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a configuration that define a run, flat and in canonical form.
 
     Options that are null are left out, so that a later version can add one without renaming runs. A file
-    of weights counts by its content, not by its path.
+    of weights counts by its content, not by its path; a callback counts unless its class says that it does
+    not change the training.
     """
     places = {f"dataset.{name}" for name in path_options(str(config["dataset"].get("_target_")))}
     ours = str(config["dataset"].get("_target_")).startswith("segsweep.")
@@ -79,6 +84,10 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
         # Without an auxiliary loss these options of every head count only for our heads: users' own heads
         # did not have them at first.
         flat = {key: value for key, value in flat.items() if key not in AUXILIARY}
+    for key, target in [item for item in flat.items() if re.fullmatch(r"callbacks\.\w+\._target_", item[0])]:
+        if class_constant(str(target), UNCHANGING) is False:
+            part = key.removesuffix("_target_")
+            flat = {key: value for key, value in flat.items() if not key.startswith(part)}
     for key in (key for key, value in flat.items() if key.endswith("_target_") and value):
         flat[key] = class_name(str(flat[key]))
     for key in ("network.weights", "backbone.weights"):

@@ -35,10 +35,11 @@ def compile_step(task: SegmentationTask, device: torch.device, at_once: bool) ->
 
 
 def _replayed(compiled: Compute) -> Compute:
-    def compute(image: Tensor, label: Tensor, part: MicroBatch | None) -> Tensor:
+    def compute(image: Tensor, label: Tensor, part: MicroBatch | None) -> tuple[Tensor, Tensor | None]:
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         # A graph's next run overwrites its results, and losses are kept until they are read.
-        return compiled(image, label, part).clone()
+        loss, parts = compiled(image, label, part)
+        return loss.clone(), None if parts is None else parts.clone()
 
     return compute
 

@@ -5,7 +5,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +56,19 @@ def fit(
     checkpoints: Path,
     resume: Path | None,
     check: Callable[[], None],
+    own: Sequence[Callback] = (),
 ) -> None:
     """Train to `max_steps`, from `resume` if given, and leave last.ckpt and best.ckpt.
 
-    `check` is called between steps and before a checkpoint is renamed, and may raise.
+    `check` is called between steps and before a checkpoint is renamed, and may raise. `own` are the user's
+    callbacks.
 
     Raises:
         ConfigError: `trainer.compile` without a compiler.
         PreemptedError: a signal asked for the end; a checkpoint is written.
     """
     quieten()
-    trainer = build_trainer(config, ranks, recorder, checkpoints, check)
+    trainer = build_trainer(config, ranks, recorder, checkpoints, check, own)
     images = micro_batch(data.batch_size, trainer.world_size, config.trainer.accumulate_grad_batches)
     if synchronises(config.trainer.sync_batchnorm, trainer.world_size, images):
         synchronise(task.segmenter, on_gpu=trainer.strategy.root_device.type == "cuda")
@@ -85,7 +87,12 @@ def fit(
 
 
 def build_trainer(
-    config: RunConfig, ranks: Ranks, recorder: Recorder, checkpoints: Path, check: Callable[[], None]
+    config: RunConfig,
+    ranks: Ranks,
+    recorder: Recorder,
+    checkpoints: Path,
+    check: Callable[[], None],
+    own: Sequence[Callback] = (),
 ) -> pl.Trainer:
     """Return a Trainer that counts in steps: one Lightning epoch is the whole run (see data/datamodule.py).
 
@@ -109,7 +116,7 @@ def build_trainer(
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
             logger=False,
-            callbacks=_callbacks(config, recorder, checkpoints, check),
+            callbacks=_callbacks(config, recorder, checkpoints, check, own),
             plugins=[
                 AtomicCheckpointIO(recorder.settle),
                 TorchElasticEnvironment() if several else LightningEnvironment(),
@@ -122,7 +129,11 @@ def build_trainer(
 
 
 def _callbacks(
-    config: RunConfig, recorder: Recorder, checkpoints: Path, check: Callable[[], None]
+    config: RunConfig,
+    recorder: Recorder,
+    checkpoints: Path,
+    check: Callable[[], None],
+    own: Sequence[Callback],
 ) -> list[Callback]:
     due, options = config.checkpoint, config.trainer
     last = LastCheckpoint(checkpoints, due.every, options.val_interval(), options.max_steps, due.minutes)
@@ -135,10 +146,11 @@ def _callbacks(
             check()
 
     # In the order of calls within a step: losses are looked at before the recorder writes their mean, and the
-    # recorder comes before the checkpoints, which contain its state.
+    # recorder and the user's callbacks come before what writes checkpoints, which contain their state.
     before, best = LambdaCallback(on_train_batch_end=check_each_second), BestCheckpoint(checkpoints)
     watch = FiniteWatch(options.log_every)
-    callbacks: list[Callback] = [before, watch, recorder, best, last, StopOnSignal(last), Unrestricted()]
+    writers = [best, last, StopOnSignal(last)]
+    callbacks: list[Callback] = [before, watch, recorder, *own, *writers, Unrestricted()]
     if options.ema_decay is not None:
         callbacks.insert(0, MovingAverage(decay=options.ema_decay))
     if sys.stderr.isatty():

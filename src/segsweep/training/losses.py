@@ -64,25 +64,23 @@ class WholeStep:
     """The labels [B, H, W] of this rank's micro-batches of one step, and their shares of it."""
 
     def __init__(
-        self,
-        labels: Sequence[Tensor],
-        class_weights: Tensor | None,
-        resized: Callable[[Tensor, Size], Tensor] = labels_at,
+        self, labels: Sequence[Tensor], resized: Callable[[Tensor, Size], Tensor] = labels_at
     ) -> None:
-        self.labels, self.class_weights, self.resized = labels, class_weights, resized
-        self._shares: dict[Size, Tensor] = {}
+        self.labels, self.resized = labels, resized
+        self._shares: dict[tuple[Size, int | None], Tensor] = {}
 
-    def shares(self, size: Size) -> Tensor:
+    def shares(self, size: Size, class_weights: Tensor | None = None) -> Tensor:
         """Return the share of each micro-batch in the labelled mass of a map of this size, over all ranks.
 
         float64 [M] that sums to 1; equal shares if the step has no labelled pixel. All ranks must call it.
         """
-        if size not in self._shares:
-            own = [labelled_mass(self.resized(labels, size), self.class_weights) for labels in self.labels]
+        key = size, None if class_weights is None else id(class_weights)
+        if key not in self._shares:
+            own = [labelled_mass(self.resized(labels, size), class_weights) for labels in self.labels]
             masses = mean_over_ranks(torch.stack(own)).double()
             whole = masses.sum()
-            self._shares[size] = torch.where(whole > 0, masses / whole, 1 / len(masses))
-        return self._shares[size]
+            self._shares[key] = torch.where(whole > 0, masses / whole, 1 / len(masses))
+        return self._shares[key]
 
 
 class MicroBatch:
@@ -91,13 +89,13 @@ class MicroBatch:
     def __init__(self, step: WholeStep, index: int) -> None:
         self.step, self.index = step, index
 
-    def share(self, size: Size) -> Tensor:
+    def share(self, size: Size, class_weights: Tensor | None = None) -> Tensor:
         """Return its share of the step's labelled mass on a map of this size: a float64 scalar."""
-        return self.step.shares(size)[self.index]
+        return self.step.shares(size, class_weights)[self.index]
 
-    def weight(self, size: Size) -> Tensor:
+    def weight(self, size: Size, class_weights: Tensor | None = None) -> Tensor:
         """Return the weight of its mean loss, given that the micro-batches' gradients are averaged."""
-        return len(self.step.labels) * self.share(size)
+        return len(self.step.labels) * self.share(size, class_weights)
 
 
 def pixel_losses(logits: Tensor, labels: Tensor, class_weights: Tensor | None = None) -> Tensor:
@@ -155,10 +153,30 @@ class SegmentationLoss(nn.Module):
             loss = loss + (weights or {}).get(name, 1.0) * self._of_map(other, labels, part)
         return loss
 
+    def with_parts(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        auxiliary: Mapping[str, Tensor] | None = None,
+        weights: Mapping[str, float] | None = None,
+        part: MicroBatch | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the loss and, of a sum of several, each one's value [P], without gradient."""
+        return self(logits, labels, auxiliary, weights, part), None
+
+    def resize_labels_by(self, resized: Callable[[Tensor, Size], Tensor]) -> None:
+        """Resize labels to an auxiliary map's size by this function."""
+        self.resized = resized
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the losses that a sum consists of; none for a single loss."""
+        return ()
+
     def _of_map(self, logits: Tensor, labels: Tensor, part: MicroBatch | None) -> Tensor:
         height, width = logits.shape[-2:]
         loss = self.map_loss(logits.float(), self.resized(labels, (height, width)))
-        return loss if part is None else loss * part.weight((height, width)).float()
+        return loss if part is None else loss * part.weight((height, width), self.class_weights).float()
 
     def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the scalar loss of float logits [B, K, H, W] and int64 labels [B, H, W], using `mean`."""
@@ -181,6 +199,31 @@ class CrossEntropy(SegmentationLoss):
         """Return Σ w·loss / Σ w over the labelled pixels."""
         total = pixel_losses(logits, labels, self.class_weights).sum()
         return self.mean(total, labelled_mass(labels, self.class_weights))
+
+
+class Focal(SegmentationLoss):
+    """Focal loss (Lin et al., ICCV 2017): the mean of −(1 − p)^`gamma` log p, p that of the true class.
+
+    Of softmax probabilities, as classes exclude one another; the paper has a sigmoid for each. Class weights,
+    its α, make a weighted mean.
+
+    Raises:
+        OptionError: a `gamma` other than 0 below 1, whose gradient is not finite where p rounds to 1.
+    """
+
+    def __init__(self, gamma: float = 2.0, class_weights: Sequence[float] | None = None) -> None:
+        super().__init__(class_weights)
+        if gamma != 0 and not gamma >= 1:
+            raise OptionError("gamma", gamma, "0, or a number of at least 1")
+        self.gamma = gamma
+
+    def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return Σ w·loss / Σ w over the labelled pixels."""
+        losses = pixel_losses(logits, labels)
+        losses = losses * (1 - (-losses).exp()) ** self.gamma
+        if self.class_weights is not None:
+            losses = losses * pixel_weights(labels, self.class_weights)
+        return self.mean(losses.sum(), labelled_mass(labels, self.class_weights))
 
 
 class Ohem(SegmentationLoss):

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,8 @@ class Recorder(Callback):
     A row's `loss` is the mean over the steps since the previous row. Its running sum is in the checkpoint, so
     that a resumed run writes the same rows as an uninterrupted one. The sum counts steps, of which each
     micro-batch is its share of labelled pixels, because a resumed run may have more micro-batches.
-    `check` is called before anything is written and may raise.
+    `check` is called before anything is written and may raise. A sum of losses has a column for each of its
+    `parts`: loss/dice.
 
     A checkpoint relies on the rows up to its step: it records how many there are, and is written when they
     are on disk.
@@ -58,13 +59,16 @@ class Recorder(Callback):
         log_every: int,
         on_progress: Callable[[Progress], None],
         check: Callable[[], None],
+        parts: Sequence[str] = (),
     ) -> None:
         self.run, self.logger, self.on_progress, self.check = run, logger, on_progress, check
-        self.file = MetricsFile(run.folder / STEPS, COLUMNS)
+        self.parts = tuple(f"loss/{name}" for name in parts)
+        self.file = MetricsFile(run.folder / STEPS, (*COLUMNS, *self.parts))
         self.classes_file = MetricsFile(run.folder / VALIDATION, ("step", *run.classes))
         self.train_images, self.batch_size, self.log_every = train_images, batch_size, log_every
         self.loss_sum: Any = 0.0
         self.loss_count: Any = 0.0
+        self.part_sums: Any = [0.0] * len(self.parts)
         self.dropped = 0
         self.best_miou: float | None = None
         self.rows: dict[str, int] | None = None
@@ -73,19 +77,21 @@ class Recorder(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""
-        return {
+        state = {
             "loss_sum": float(self.loss_sum),
             "loss_count": float(self.loss_count),
             "dropped": self.dropped,
             "best_miou": self.best_miou,
             "rows": self.rows,
         }
+        return {**state, "part_sums": [float(each) for each in self.part_sums]} if self.parts else state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state of a checkpoint."""
         self.loss_sum, self.loss_count = state_dict["loss_sum"], state_dict["loss_count"]
         self.best_miou, self.dropped = state_dict["best_miou"], state_dict.get("dropped", 0)
         self.rows = state_dict.get("rows")
+        self.part_sums = state_dict.get("part_sums", self.part_sums)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Truncate the files to the checkpoint's step and start the clock."""
@@ -134,6 +140,9 @@ class Recorder(Callback):
             # Its part of the step's loss, summed in float64 on the device and read when a row is due.
             self.loss_sum = self.loss_sum + (outputs["whole"] / trainer.accumulate_grad_batches).double()
             self.loss_count = self.loss_count + outputs["share"]
+            for place, each in enumerate(outputs.get("parts", ())):
+                added = (each / trainer.accumulate_grad_batches).double()
+                self.part_sums[place] = self.part_sums[place] + added
         else:
             self.dropped += 1
         finished = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
@@ -177,10 +186,12 @@ class Recorder(Callback):
         self.logger.validated(step, iou)
 
     def _train_row(self, trainer: pl.Trainer) -> None:
-        loss = float(self.loss_sum) / float(self.loss_count) if self.loss_count else None
+        sums, count = (self.loss_sum, *self.part_sums), float(self.loss_count)
+        means = [float(each) / count if count else None for each in sums]
         self.loss_sum, self.loss_count = 0.0, 0.0  # on all ranks alike
+        self.part_sums = [0.0] * len(self.parts)
         if trainer.is_global_zero:
-            self._row(trainer, {"loss": loss, "lr": self.lr})
+            self._row(trainer, {**dict(zip(("loss", *self.parts), means, strict=True)), "lr": self.lr})
 
     def _row(self, trainer: pl.Trainer, values: Mapping[str, float | None]) -> None:
         step = trainer.global_step

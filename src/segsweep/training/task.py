@@ -23,8 +23,8 @@ from segsweep.training.validation import ValidationSums
 
 OptimizerFactory = Callable[[Segmenter], Optimizer]
 ScheduleFactory = Callable[..., Schedule]
-Compute = Callable[[Tensor, Tensor, MicroBatch | None], Tensor]
-"""(image, label, part of a step) -> loss."""
+Compute = Callable[[Tensor, Tensor, MicroBatch | None], tuple[Tensor, Tensor | None]]
+"""(image, label, part of a step) -> loss and, of a sum of losses, its parts."""
 
 ACCUMULATE = "segsweep_accumulate_grad_batches"
 
@@ -56,7 +56,7 @@ class SegmentationTask(pl.LightningModule):
         self._frozen = optimizers.freeze(segmenter, freeze)
         self.segmenter, self.loss = segmenter, loss
         if segmenter.cascades_labels:
-            loss.resized = labels_in_cascade
+            loss.resize_labels_by(labels_in_cascade)
         # Channels last on every device: cuDNN's tensor cores read it so, and light networks train a quarter
         # faster on the CPU, where others are as fast as before.
         segmenter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's, untyped
@@ -105,7 +105,8 @@ class SegmentationTask(pl.LightningModule):
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> dict[str, Any] | None:
         """Return the loss of one micro-batch: image [B, 3, H, W] uint8, label [B, H, W] uint8.
 
-        `loss` is this rank's, `whole` that of all ranks, `share` the weight of the micro-batch in its step.
+        `loss` is this rank's, `whole` that of all ranks, `share` the weight of the micro-batch in its step,
+        `parts` the terms of a sum of losses, over all ranks.
         They stay on the device (see divergence.py). Only with `on_nan` "skip" the loss is read: if it is not
         finite, `whole` is missing, weights do not change and BatchNorm's statistics are restored.
         """
@@ -115,13 +116,14 @@ class SegmentationTask(pl.LightningModule):
         statistics = [(buffer, buffer.clone()) for buffer in buffers]
         part = self._part(batch, batch_idx)
         image = batch["image"].contiguous(memory_format=torch.channels_last)
-        loss = self.compute(image, batch["label"], part)
+        loss, parts = self.compute(image, batch["label"], part)
         whole = mean_over_ranks(loss)  # not finite if any rank's is not: all drop the batch or none
         if not skips or whole.isfinite():
             self._counts = True
             height, width = batch["label"].shape[-2:]
-            share = 1.0 if part is None else part.share((height, width))
-            return {"loss": loss, "whole": whole, "share": share}
+            share = 1.0 if part is None else part.share((height, width), self.loss.class_weights)
+            found = {"loss": loss, "whole": whole, "share": share}
+            return found if parts is None else {**found, "parts": mean_over_ranks(parts)}
         ids = names_over_ranks([] if loss.isfinite() else list(batch["id"]))
         if self.global_rank == 0:
             log.warning(f"step {self.global_step + 1}: loss {whole.item()}, batch dropped ({', '.join(ids)})")
@@ -129,11 +131,10 @@ class SegmentationTask(pl.LightningModule):
             buffer.copy_(value)
         return None if world() == 1 else {"loss": self._zero()}
 
-    def loss_of(self, image: Tensor, label: Tensor, part: MicroBatch | None) -> Tensor:
-        """Return the loss of a micro-batch, as a part of its step."""
+    def loss_of(self, image: Tensor, label: Tensor, part: MicroBatch | None) -> tuple[Tensor, Tensor | None]:
+        """Return the loss of a micro-batch, as a part of its step, and the parts that the loss has itself."""
         logits, auxiliary = self.forward_train(image)
-        loss: Tensor = self.loss(logits, label, auxiliary, self.segmenter.auxiliary_weights, part)
-        return loss
+        return self.loss.with_parts(logits, label, auxiliary, self.segmenter.auxiliary_weights, part)
 
     def _part(self, batch: dict[str, Any], batch_idx: int) -> MicroBatch | None:
         """Return the micro-batch's place in its step; None if it is the whole step."""
@@ -141,7 +142,7 @@ class SegmentationTask(pl.LightningModule):
         if micro_batches == 1:
             return None
         if batch_idx % micro_batches == 0:
-            self._step = WholeStep(batch["step_labels"], self.loss.class_weights, self.loss.resized)
+            self._step = WholeStep(batch["step_labels"], self.loss.resized)
         return MicroBatch(self._step, batch_idx % micro_batches)
 
     def _zero(self) -> Tensor:
