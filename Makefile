@@ -46,7 +46,6 @@ check: setup ## formatting, lint and types
 	$(BIN)/mypy
 
 bench: setup ## measure everything that docs/performance.md shows, and make its tables; CAMVID=DIR with input
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name --json benchmarks/results/$$name.json || exit 1; done
 	$(if $(CAMVID),$(BIN)/python -m benchmarks.data --camvid $(CAMVID) --json benchmarks/results/data.json)
 	$(BIN)/python -m benchmarks.performance

@@ -26,6 +26,7 @@ HEADS = {
     "aspp": ("head=aspp", "head.decoder=true", "loss=ohem"),
     "atonet": ("head=atonet", "head.aux=[2,5]"),
     "dual_aspp": ("head=dual_aspp",),
+    "none": ("head=none", "loss=[dice,focal]"),
 }
 PRECISIONS = ("32-true", "bf16-mixed")
 REHEARSED = {("ksac", "32-true"), ("atonet", "bf16-mixed")}

@@ -26,9 +26,10 @@ def losses(folder) -> list[float]:
     [
         (),
         ("optimizer=adamw", "loss=ohem", "loss.class_weights=[1,2,3,4,5,6]"),
+        ("loss=[dice,focal]", "loss.terms.dice.class_weights=[1,2,3,4,5,6]"),
         ("trainer.ema_decay=0.9", "trainer.gradient_clip_val=1", "trainer.accumulate_grad_batches=2"),
     ],
-    ids=["sgd", "ohem", "average"],
+    ids=["sgd", "ohem", "dice", "average"],
 )
 def test_gpu_reads_nothing_between_the_readings(tmp_path, monkeypatch, options):
     """From the fourth micro-batch on, torch raises for whatever waits for the device."""

@@ -7,9 +7,10 @@ Shape letters as in losses.py; p is the softmax of the logits, y the labels as o
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss, LovaszLoss  # type: ignore[import-untyped]
-from torch import Tensor, nn
+from torch import Tensor
 
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import OptionError
@@ -19,7 +20,7 @@ from segsweep.training.losses import SegmentationLoss, labelled_mass
 class RegionLoss(SegmentationLoss):
     """A loss of whole regions: `criterion` takes logits [B, K, H, W] and labels [B, H, W]."""
 
-    criterion: nn.Module
+    criterion: Any
 
     def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the criterion's value, weighted among ranks by labelled pixels; zero without any."""
@@ -50,14 +51,14 @@ class Dice(RegionLoss):
         super().__init__(class_weights)
         if not smooth >= 0:
             raise OptionError("smooth", smooth, "a number of at least 0")
-        weights = None if class_weights is None else list(class_weights)
         self.criterion = DiceLoss(
-            MULTICLASS_MODE,
-            smooth=smooth,
-            log_loss=log_loss,
-            ignore_index=IGNORE_INDEX,
-            class_weights=weights,
+            MULTICLASS_MODE, smooth=smooth, log_loss=log_loss, ignore_index=IGNORE_INDEX
         )
+
+    def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss; the weights are where the logits are, or the library would copy them each time."""
+        self.criterion.class_weights = self.class_weights
+        return super().map_loss(logits, labels)
 
 
 class Lovasz(RegionLoss):
