@@ -12,8 +12,15 @@ from segsweep.errors import ConfigError
 from segsweep.planning.compose import Request, compose
 from segsweep.planning.plan import Member
 from segsweep.training.loss_sum import Sum
-from segsweep.training.losses import CrossEntropy, Focal, MicroBatch, Ohem, SegmentationLoss, WholeStep
-from segsweep.training.smp_losses import Dice, Lovasz
+from segsweep.training.losses import (
+    CrossEntropy,
+    MicroBatch,
+    Ohem,
+    SegmentationLoss,
+    WholeStep,
+    labels_in_cascade,
+)
+from segsweep.training.more_losses import Dice, Focal, Lovasz
 from tests.support.commands import TINY, segsweep
 from tests.training.test_losses import maps
 
@@ -203,6 +210,15 @@ def test_a_sum_is_the_weighted_sum_of_its_terms_with_their_auxiliary_losses():
     torch.testing.assert_close(parts, torch.stack(list(alone.values())).detach())
     torch.testing.assert_close(value, alone["cross_entropy"] + 0.5 * alone["dice"])
     assert Sum(terms, {}).parts == ("cross_entropy", "dice", "ohem")
+
+
+def test_a_sum_resizes_labels_as_the_network_wants_it():
+    logits, labels = maps(size=(16, 16))
+    coarse = {"aux1": torch.randn(3, 5, 4, 4)}
+    one, several = CrossEntropy(), Sum({"a": CrossEntropy(), "b": Dice()}, {"b": 0})
+    for loss in (one, several):
+        loss.resize_labels_by(labels_in_cascade)
+    torch.testing.assert_close(several(logits, labels, coarse), one(logits, labels, coarse))
 
 
 @pytest.mark.parametrize(

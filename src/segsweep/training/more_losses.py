@@ -1,4 +1,4 @@
-"""Losses of segmentation-models-pytorch (MIT), under our rules for ignored pixels, ranks and micro-batches.
+"""Focal loss; and those of segmentation-models-pytorch (MIT) under our rules for ignored pixels and ranks.
 
 Dice and Lovász are ratios over all pixels of a batch, and no means over pixels. Ranks and micro-batches each
 have their own, weighted by their labelled pixels: another number of them is another loss, as for OHEM.
@@ -14,7 +14,32 @@ from torch import Tensor
 
 from segsweep.data.sample import IGNORE_INDEX
 from segsweep.errors import OptionError
-from segsweep.training.losses import SegmentationLoss, labelled_mass
+from segsweep.training.losses import SegmentationLoss, labelled_mass, pixel_losses, pixel_weights
+
+
+class Focal(SegmentationLoss):
+    """Focal loss (Lin et al., ICCV 2017): the mean of −(1 − p)^`gamma` log p, p that of the true class.
+
+    Of softmax probabilities, as classes exclude one another; the paper has a sigmoid for each. Class weights,
+    its α, make a weighted mean.
+
+    Raises:
+        OptionError: a `gamma` other than 0 below 1, whose gradient is not finite where p rounds to 1.
+    """
+
+    def __init__(self, gamma: float = 2.0, class_weights: Sequence[float] | None = None) -> None:
+        super().__init__(class_weights)
+        if gamma != 0 and not gamma >= 1:
+            raise OptionError("gamma", gamma, "0, or a number of at least 1")
+        self.gamma = gamma
+
+    def map_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return Σ w·loss / Σ w over the labelled pixels."""
+        losses = pixel_losses(logits, labels)
+        losses = losses * (1 - (-losses).exp()) ** self.gamma
+        if self.class_weights is not None:
+            losses = losses * pixel_weights(labels, self.class_weights)
+        return self.mean(losses.sum(), labelled_mass(labels, self.class_weights))
 
 
 class RegionLoss(SegmentationLoss):
