@@ -52,4 +52,5 @@ def test_the_package_itself_imports_nothing():
 def test_stable_names_are_found_where_they_live():
     for name in segsweep.__all__:
         assert vars(segsweep).get(name) or getattr(segsweep, name).__name__ == name
+    assert set(segsweep.__all__) <= set(dir(segsweep))
     assert not hasattr(segsweep, "nothing")
