@@ -24,7 +24,8 @@ CHOICES: dict[str, set[str]] = {
     },
     "head": {
         "ksac", "aspp", "none", "dual_aspp", "deeplabv3plus", "atonet", "encoder_decoder", "multi_pathway",
-        "psp", "upernet", "deeplabv1", "deeplabv2", "deeplabv3", "fcn8s",
+        "psp", "upernet", "deeplabv1", "deeplabv2", "deeplabv3", "fcn8s", "refinenet", "emanet", "encnet",
+        "cfnet", "swiftnet",
     },
     "dataset": {
         "shapes", "camvid", "camvid720", "cityscapes", "ade20k",

@@ -42,14 +42,17 @@ def images(size, batch=2):
 
 
 def check_training(network: Segmenter, size, batch=2) -> dict[str, torch.Tensor]:
-    """Shapes, and finite gradients for every parameter: one without would stop distributed training."""
+    """Shapes, and finite gradients for every parameter: one without would stop distributed training.
+
+    Returns the auxiliary maps; logits [B, K] about whole images are no maps.
+    """
     network.train().zero_grad()
     logits, auxiliary = network.forward_train(images(size, batch))
     assert logits.shape == (batch, CLASSES, *size)
     sum(maps.square().mean() for maps in (logits, *auxiliary.values())).backward()
     bad = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()]
     assert bad == []
-    return auxiliary
+    return {name: maps for name, maps in auxiliary.items() if maps.dim() == 4}
 
 
 def check_evaluation(network: Segmenter, size) -> None:

@@ -25,6 +25,11 @@ DETERMINISTIC = {
     "MaxPool2DWithIndicesBackward0", "MeanBackward1", "MulBackward0", "NativeBatchNormBackward0",
     "NllLoss2DBackward0", "PreluKernelBackward0", "ReluBackward0", "SeparableMapBackward", "SliceBackward0",
     "StackBackward0", "SumBackward0", "SumBackward1", "UnsqueezeBackward0", "ViewBackward0", "WhereBackward0",
+    # Products of matrices, shapes, and what is done number by number:
+    "AddmmBackward0", "BmmBackward0", "MmBackward0", "TBackward0", "TransposeBackward0", "PermuteBackward0",
+    "UnsafeViewBackward0", "MeanBackward0", "CloneBackward0", "SelectBackward0",
+    "ClampMinBackward0", "PowBackward0", "SigmoidBackward0", "SubBackward0", "SoftmaxBackward0",
+    "LinalgVectorNormBackward0", "AvgPool2DBackward0", "BinaryCrossEntropyWithLogitsBackward0",
 }  # fmt: skip
 
 

@@ -30,6 +30,11 @@ class EncoderHead(Segmenter):
         """The head's auxiliary branches."""
         return self.head.auxiliary
 
+    @property
+    def auxiliary_weights(self) -> dict[str, float]:
+        """Weight of each auxiliary loss, those of the head's own included."""
+        return self.head.auxiliary_weights
+
     def is_of_classes(self, name: str) -> bool:
         """Whether a tensor is the head's."""
         return name.startswith("head.")

@@ -90,16 +90,17 @@ class Segmenter(Network):
         """Return the logits [B, K, H, W], and the auxiliary logits by name.
 
         These are at their own strides, to meet labels brought down to them, or with `aux_target=features_up`
-        at the image's size.
+        at the image's size. Logits [B, K] are about the whole image (head=encnet).
         """
         size, branches = image.shape[-2:], self.branches
         padded = self._padded(self.normalised(image))
         logits, auxiliary = self.outputs(padded)
+        maps = {name: one for name, one in auxiliary.items() if one.dim() == 4}
         if branches is not None and branches.upsampled:
-            auxiliary = {n: resize(_cropped(one, padded, size), size) for n, one in auxiliary.items()}
+            maps = {name: resize(_cropped(one, padded, size), size) for name, one in maps.items()}
         elif self.multiple > 1:
-            auxiliary = {name: _own_cells(one, padded, size) for name, one in auxiliary.items()}
-        return resize(_cropped(logits, padded, size), size), auxiliary
+            maps = {name: _own_cells(one, padded, size) for name, one in maps.items()}
+        return resize(_cropped(logits, padded, size), size), {**auxiliary, **maps}
 
     @property
     def auxiliary_weights(self) -> dict[str, float]:
@@ -148,7 +149,7 @@ def inference_parameters(segmenter: Segmenter) -> int:
 
 def is_auxiliary(name: str) -> bool:
     """Whether a tensor of a segmenter belongs to its auxiliary branches."""
-    return name.startswith(("head.auxiliary.", "auxiliary."))
+    return name.startswith(("head.auxiliary.", "head.presence.", "auxiliary."))
 
 
 def check_input(stride: int, size: Sequence[int], micro_batch: int) -> None:

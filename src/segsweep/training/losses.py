@@ -111,6 +111,15 @@ def pixel_losses(logits: Tensor, labels: Tensor, class_weights: Tensor | None = 
     return losses.view(shape)
 
 
+def class_presence(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean binary cross-entropy of logits [B, K] for the classes that labels [B, H, W] have.
+
+    EncNet's semantic encoding loss (§3.2): every class counts alike, however few pixels it has.
+    """
+    there = torch.stack([(labels == k).flatten(1).any(dim=1) for k in range(logits.shape[1])], dim=1)
+    return F.binary_cross_entropy_with_logits(logits.float(), there.float(), reduction="none").mean()
+
+
 class SegmentationLoss(nn.Module):
     """Main loss plus the weighted sum of the auxiliary losses.
 
@@ -146,11 +155,12 @@ class SegmentationLoss(nn.Module):
     ) -> Tensor:
         """Return the scalar loss; `auxiliary` holds logits of any sizes, `weights` their weights (default 1).
 
+        Logits [B, K] among them say which classes an image has, and get `class_presence`.
         `part` is the micro-batch of these labels, if a step has several.
         """
         loss = self._of_map(logits, labels, part)
         for name, other in (auxiliary or {}).items():
-            loss = loss + (weights or {}).get(name, 1.0) * self._of_map(other, labels, part)
+            loss = loss + (weights or {}).get(name, 1.0) * self._of_auxiliary(other, labels, part)
         return loss
 
     def with_parts(
@@ -172,6 +182,9 @@ class SegmentationLoss(nn.Module):
     def parts(self) -> tuple[str, ...]:
         """The names of the losses that a sum consists of; none for a single loss."""
         return ()
+
+    def _of_auxiliary(self, logits: Tensor, labels: Tensor, part: MicroBatch | None) -> Tensor:
+        return class_presence(logits, labels) if logits.dim() == 2 else self._of_map(logits, labels, part)
 
     def _of_map(self, logits: Tensor, labels: Tensor, part: MicroBatch | None) -> Tensor:
         height, width = logits.shape[-2:]

@@ -62,9 +62,10 @@ class AtoNet(Head):
 
 
 class SpatialPyramidPooling(nn.Module):
-    """ATONet's spatial pyramid pooling (Fig. 2; SwiftNet's, with grids in the map's own shape).
+    """The spatial pyramid pooling of ATONet (Fig. 2) and SwiftNet, with grids in the map's own shape.
 
-    1×1 C→C; for each bin the map averaged over a grid, 1×1 → width, upsampled; concatenated; 1×1 → width. Bin
+    1×1 C→inner; for each bin the map averaged over a grid, 1×1 → level_width, upsampled; concatenated; 1×1 →
+    width. ATONet's inner and level_width are C and width. Bin
     b has b rows and round(b·w/h) columns, so that its cells are nearly square. A grid is never finer than the
     map: a bin with more rows or columns than the map takes the map's own. With `align_corners` the grids are
     upsampled such that the centres of their corner cells are those of the map's corner pixels.
@@ -73,13 +74,22 @@ class SpatialPyramidPooling(nn.Module):
         ConfigError: bins that are not whole numbers from 1 up.
     """
 
-    def __init__(self, channels: int, width: int, bins: Sequence[int], align_corners: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        bins: Sequence[int],
+        align_corners: bool = False,
+        inner: int | None = None,
+        level_width: int | None = None,
+    ) -> None:
         super().__init__()
         self.align_corners = align_corners
         self.bins = tuple(BINS.check("spp", bins))
-        self.input = conv_bn_relu(channels, channels)
-        self.levels = nn.ModuleList(pooled_conv(channels, width) for _ in self.bins)
-        self.project = conv_bn_relu(channels + len(self.bins) * width, width)
+        inner, level_width = inner or channels, level_width or width
+        self.input = conv_bn_relu(channels, inner)
+        self.levels = nn.ModuleList(pooled_conv(inner, level_width) for _ in self.bins)
+        self.project = conv_bn_relu(inner + len(self.bins) * level_width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] → [B, width, h, w]."""

@@ -54,6 +54,11 @@ class Head(nn.Module):
         auxiliary = Auxiliary(taps, num_classes, **options)
         self.auxiliary = auxiliary if auxiliary.taps else None
 
+    @property
+    def auxiliary_weights(self) -> dict[str, float]:
+        """Weight of each auxiliary loss, by the names that `auxiliary_logits` gives."""
+        return {} if self.auxiliary is None else self.auxiliary.weights
+
     def auxiliary_logits(self, features: Sequence[Tensor], own: Sequence[Tensor]) -> dict[str, Tensor]:
         """Return the logits of the auxiliary branches by name; there are none outside training mode."""
         if self.auxiliary is None or not self.training:
