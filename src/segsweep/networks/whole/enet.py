@@ -1,17 +1,14 @@
 """ENet (Paszke, Chaurasia, Kim and Culurciello, arXiv:1606.02147)."""
 
-from collections.abc import Callable
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsweep.networks.heads.base import HeadOutput
+from segsweep.networks.whole.light_blocks import Activation, MixedDown, relu
 from segsweep.networks.whole.unpooling import pool, unpool
 from segsweep.networks.whole.whole_network import WholeNetwork
 from segsweep.rules import DROPOUT
 
-Activation = Callable[[], nn.Module]
 CONTEXT = (
     ("regular", 1), ("dilated", 2), ("asymmetric", 5), ("dilated", 4),
     ("regular", 1), ("dilated", 8), ("asymmetric", 5), ("dilated", 16),
@@ -36,7 +33,7 @@ class ENet(WholeNetwork):
     def __init__(self, num_classes: int, dropout: float = 0.1) -> None:
         super().__init__(num_classes)
         DROPOUT.check("dropout", dropout)
-        self.initial = Initial(3, 16)
+        self.initial = MixedDown(3, 16, nn.PReLU, bias=False)
         self.down1 = Down(16, 64, dropout / 10)
         self.stage1 = nn.Sequential(*(bottleneck(64, dropout / 10, nn.PReLU) for _ in range(4)))
         self.down2 = Down(64, 128, dropout)
@@ -56,20 +53,6 @@ class ENet(WholeNetwork):
         x = self.stage4(self.up2(coarse, coarse_places))
         logits: Tensor = self.classifier(self.stage5(self.up1(x, fine_places)))
         return (logits, (fine, coarse)) if self.training else logits
-
-
-class Initial(nn.Module):
-    """A 3×3 convolution with stride 2 beside max pooling (Fig. 2a)."""
-
-    def __init__(self, channels: int, width: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, width - channels, 3, 2, 1, bias=False)
-        self.norm = nn.Sequential(nn.BatchNorm2d(width), nn.PReLU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, channels, H, W] → [B, width, H/2, W/2]."""
-        both: Tensor = self.norm(torch.cat([self.conv(x), F.max_pool2d(x, 2)], dim=1))
-        return both
 
 
 class Bottleneck(nn.Module):
@@ -117,11 +100,6 @@ class Up(nn.Module):
         """[B, channels, h, w] → [B, width, 2h, 2w]."""
         doubled: Tensor = self.bottleneck(x, unpool(self.project(x), places))
         return doubled
-
-
-def relu() -> nn.Module:
-    """Return the decoder's activation."""
-    return nn.ReLU(inplace=True)
 
 
 def bottleneck(
