@@ -83,6 +83,10 @@ SOME_RATES = Rule(lambda v: _are(v, is_whole, least=1), RATES.expected)
 BINS = Rule(
     lambda v: _are(v, is_whole), "a list of whole numbers from 1 up, such as [8,4,2], or [] for no pooling"
 )
+BLOCKS = Rule(
+    lambda v: _are(v, lambda n: is_whole(n, 0)) and len(v) == 2,
+    "two whole numbers from 0 up, such as [2,8]",
+)
 FUSIONS = one_of("sum", "concat")
 IMPLEMENTATIONS = one_of("auto", "shared", "branches")
 LABELS_DOWN, LABELS_CASCADE, FEATURES_UP = "labels_down", "labels_cascade", "features_up"

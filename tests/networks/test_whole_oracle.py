@@ -11,7 +11,8 @@ from pytorchcv.model_provider import get_model
 from torch import nn
 
 from segsweep.builders import build_segmenter
-from segsweep.networks.whole.whole_network import WholeNetwork
+from segsweep.networks.blocks import resize
+from segsweep.networks.whole.espnet import EspEncoder
 from tests.support.composing import member
 
 CLASSES = 19
@@ -28,38 +29,62 @@ def pool_2x2(oracle: nn.Module) -> None:
             module.pool = nn.MaxPool2d(2, 2, return_indices=True)
 
 
+def no_elu_at_the_end(oracle: nn.Module) -> None:
+    """SQNet's logits are what its last transposed convolution gives; the oracle bounds them below."""
+    oracle.head.deconv.activ = nn.Identity()
+
+
 ORACLES: dict[str, tuple[str, int, Callable[[nn.Module], None]]] = {
+    "cgnet": ("cgnet_cityscapes", 496_306, as_it_is),
     "enet": ("enet_cityscapes", 358_060, pool_2x2),
+    "erfnet": ("erfnet_cityscapes", 2_064_191, as_it_is),
+    "esnet": ("esnet_cityscapes", 1_660_607, as_it_is),
     "segnet": ("segnet_cityscapes", 29_453_971, as_it_is),
+    "sqnet": ("sqnet_cityscapes", 16_262_771, no_elu_at_the_end),
 }
 
 
-def of_both(name: str) -> tuple[WholeNetwork, nn.Module]:
-    """Our network and the oracle, in evaluation mode, with weights and statistics at random."""
+def oracle_of(name: str) -> nn.Module:
+    """An oracle in evaluation mode, with weights and statistics at random."""
     torch.manual_seed(0)
-    ours = build_segmenter(member(f"network={name}", f"num_classes={CLASSES}").config)
-    oracle = get_model(ORACLES[name][0], pretrained=False)
+    oracle = get_model(name, pretrained=False)
     for module in oracle.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
             module.running_var.uniform_(0.5, 2)
-    ORACLES[name][2](oracle)
-    return ours.eval(), oracle.eval()
+    return oracle.eval()
+
+
+def copy(oracle: nn.Module, ours: nn.Module) -> None:
+    """Copy all tensors by their order, which follows the data through both networks."""
+    own = {key: value for key, value in ours.state_dict().items() if key not in ("mean", "std")}
+    theirs = list(oracle.state_dict().values())
+    assert [value.shape for value in own.values()] == [value.shape for value in theirs]
+    ours.load_state_dict(dict(zip(own, theirs, strict=True)), strict=False)
+
+
+def check(found: torch.Tensor, expected: torch.Tensor) -> None:
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("name", ORACLES)
 def test_outputs_are_the_oracles(name):
-    """Tensors are matched by their order, which follows the data through both networks."""
-    ours, oracle = of_both(name)
-    own = {key: value for key, value in ours.state_dict().items() if key not in ("mean", "std")}
-    theirs = list(oracle.state_dict().values())
-    assert [value.shape for value in own.values()] == [value.shape for value in theirs]
-    assert sum(p.numel() for p in ours.parameters()) == ORACLES[name][1]
-    ours.load_state_dict(dict(zip(own, theirs, strict=True)), strict=False)
+    named, count, change = ORACLES[name]
+    oracle = oracle_of(named)
+    change(oracle)
+    ours = build_segmenter(member(f"network={name}", f"num_classes={CLASSES}").config).eval()
+    copy(oracle, ours)
+    assert sum(p.numel() for p in ours.parameters()) == count
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
-        expected = oracle(image)
-        assert expected.std() > 1e-3
-        torch.testing.assert_close(
-            ours.maps(image), expected, rtol=0, atol=1e-5 * float(expected.abs().max())
-        )
+        check(resize(ours.maps(image), image.shape[-2:]), oracle(image))
+
+
+def test_espnets_encoder_is_the_oracles():
+    """The oracle has ESPNet-C alone, without the decoder, with 5 and 3 blocks."""
+    oracle, ours = oracle_of("espcnet_cityscapes"), EspEncoder(5, 3).eval()
+    copy(oracle.features, ours)
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        check(ours(image)[-1], oracle.features(image, image))

@@ -1,11 +1,15 @@
 """ESPNet (Mehta, Rastegari, Caspi, Shapiro and Hajishirzi, arXiv:1803.06815)."""
 
+from collections.abc import Sequence
+from itertools import accumulate
+
 import torch
 from torch import Tensor, nn
 
 from segsweep.networks.heads.base import HeadOutput
 from segsweep.networks.whole.light_blocks import DownAndOn, halved, norm_prelu
 from segsweep.networks.whole.whole_network import WholeNetwork
+from segsweep.rules import BLOCKS
 
 RATES = (1, 2, 4, 8, 16)
 """Atrous rates of a pyramid; there are as many branches."""
@@ -24,8 +28,9 @@ class EspNet(WholeNetwork):
     stride = multiple = 8
     own_channels = (131, 256)
 
-    def __init__(self, num_classes: int, blocks: tuple[int, int] = (2, 8)) -> None:
+    def __init__(self, num_classes: int, blocks: Sequence[int] = (2, 8)) -> None:
         super().__init__(num_classes)
+        BLOCKS.check("blocks", blocks)
         k = num_classes
         self.features = EspEncoder(*blocks)
         self.coarse = nn.Sequential(
@@ -81,13 +86,14 @@ class Pyramid(nn.Module):
     def __init__(self, channels: int, width: int, strides: bool = False, residual: bool = False) -> None:
         super().__init__()
         self.residual = residual
-        inner = width // len(RATES)
-        widths = (width - (len(RATES) - 1) * inner, *[inner] * (len(RATES) - 1))
+        rates = RATES[:width]  # a decoder of few classes has no channels for more
+        inner = width // len(rates)
+        widths = (width - (len(rates) - 1) * inner, *[inner] * (len(rates) - 1))
         start = (3, 2, 1) if strides else (1, 1, 0)
         self.reduce = nn.Conv2d(channels, inner, *start, bias=False)
         self.branches = nn.ModuleList(
             nn.Conv2d(inner, own, 3, 1, rate, rate, bias=False)
-            for own, rate in zip(widths, RATES, strict=True)
+            for own, rate in zip(widths, rates, strict=True)
         )
         self.norm = norm_prelu(width)
 
@@ -95,9 +101,6 @@ class Pyramid(nn.Module):
         """[B, channels, H, W] → [B, width, H, W], halved by one that strides."""
         reduced = self.reduce(x)
         first, *others = (branch(reduced) for branch in self.branches)
-        sums = [others[0]]
-        for other in others[1:]:
-            sums.append(sums[-1] + other)
-        merged = torch.cat([first, *sums], dim=1)
+        merged = torch.cat([first, *accumulate(others)], dim=1)
         joint: Tensor = self.norm(merged + x if self.residual else merged)
         return joint
