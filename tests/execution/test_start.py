@@ -150,7 +150,7 @@ def test_a_run_counts_by_its_id_and_a_file_by_its_content(place, source, tmp_pat
     [
         (("init=/nowhere.ckpt",), ("/nowhere.ckpt", "No such file", "init")),
         (("init=abcdef",), ("no run", "abcdef", "segsweep runs")),
-        (("init={id}", "head=aspp"), ("another network", "same backbone and head")),
+        (("init={id}", "head=aspp"), ("another network", "same network")),
         (("init={id}", "backbone=resnet18"), ("another network",)),
         (("init={path}",), ("init=", "no_checkpoint.pt: not readable as weights")),
         (("init={encoder}",), ("another network", "backbone.weights=FILE")),

@@ -11,7 +11,7 @@ class Quarter(nn.Module):
     """One map: a 3×3 convolution of stride 4, from 3 to 8 channels, without bias."""
 
     mean = std = (0.5, 0.5, 0.5)
-    channels, reductions = (8,), (4,)
+    channels, reductions, multiple = (8,), (4,), 1
 
     def __init__(self):
         super().__init__()
