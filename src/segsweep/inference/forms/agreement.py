@@ -55,8 +55,11 @@ def check(network: Network, exported: Network, images: Sequence[NDArray[np.uint8
     """
     differences, shares, shapes = [0.0], [1.0], []
     for batch in batches(images):
-        expected, found = network(batch).float(), exported(batch).float()
-        shape = (len(batch), *batch.shape[2:])
+        shape, expected = (len(batch), *batch.shape[2:]), network(batch).float()
+        try:
+            found = exported(batch).float()
+        except UserError as error:
+            raise _refusal(name, shape, f"it does not take them ({error.__cause__})") from error
         if found.shape != expected.shape:
             raise _refusal(name, shape, f"gives {list(found.shape)} for logits of {list(expected.shape)}")
         differences.append((expected - found).abs().max().item())
@@ -70,7 +73,7 @@ def check(network: Network, exported: Network, images: Sequence[NDArray[np.uint8
 
 
 def _refusal(name: str, shape: tuple[int, ...], what: str) -> UserError:
-    sizes = "×".join(map(str, shape))
+    sizes, what = "×".join(map(str, shape)), what.splitlines()[0]
     return UserError(
         f"format={name}: the exported network is not the same as torch's on images of {sizes}: {what}; "
         "nothing was written: use another format="
