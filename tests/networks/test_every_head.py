@@ -62,7 +62,15 @@ def check_evaluation(network: Segmenter, size) -> None:
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv2", "mobilenetv3_small", "mobilenetv3_large"])
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        "resnet18",
+        "mobilenetv3_small",
+        pytest.param("mobilenetv2", marks=pytest.mark.slow),
+        pytest.param("mobilenetv3_large", marks=pytest.mark.slow),
+    ],
+)
 def test_any_size_gives_logits_of_that_size_and_gradients_everywhere(head, backbone):
     network = build(head, backbone, aux="[1,2,3,4]")
     for size in SIZES:
@@ -92,7 +100,7 @@ def large_encoder(backbone: str) -> Encoder:
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("backbone", ["xception65", "resnet101"])
+@pytest.mark.parametrize("backbone", [pytest.param("xception65", marks=pytest.mark.slow), "resnet101"])
 def test_large_encoders(head, backbone):
     """Channels and reductions are the encoder's: these go up to 2048."""
     encoder, config = large_encoder(backbone), configured(head, backbone)
