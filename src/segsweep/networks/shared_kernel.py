@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from segsweep.networks import shifted_adds
 from segsweep.networks.shared_kernel_gpu import gpu_maps
 from segsweep.networks.shared_kernel_triton import available
 from segsweep.networks.shifted_adds import (
@@ -26,7 +27,6 @@ from segsweep.networks.shifted_adds import (
     add_shifted,
     live_taps,
     new_map,
-    pieces,
     products,
     traced_maps,
 )
@@ -134,14 +134,12 @@ class SharedAtrousConv(nn.Module):
         x = as_autocast(x).contiguous(memory_format=torch.channels_last)
         weight, taps = self.kernel.to(x.dtype), live_taps(self.rates, *x.shape[2:])
         total = new_map(x, len(weight)).zero_()
-        for channels, matrices, parts in pieces(x, weight, taps):
-            for images in parts:
-                multiplied = products(x[images], matrices, taps)
-                scratch = torch.empty_like(multiplied[:, :, :, 0], dtype=total.dtype)
-                for rate, norm in zip(self.rates, self.norms, strict=True):
-                    map = add_shifted(multiplied, taps, rate, scratch).permute(0, 3, 1, 2)
-                    map = F.relu(normalised(map, norm, channels), inplace=True)
-                    total[images, ..., channels] += map.permute(0, 2, 3, 1)
+        for images, channels, multiplied in products(x, weight, taps, shifted_adds.CHUNK):
+            scratch = torch.empty_like(multiplied[:, :, :, 0], dtype=total.dtype)
+            for rate, norm in zip(self.rates, self.norms, strict=True):
+                map = add_shifted(multiplied, taps, rate, scratch).permute(0, 3, 1, 2)
+                map = F.relu(normalised(map, norm, channels), inplace=True)
+                total[images, ..., channels] += map.permute(0, 2, 3, 1)
         return total.to(x.dtype).permute(0, 3, 1, 2)
 
 

@@ -11,8 +11,8 @@ outside the map is zero, as in a convolution whose padding is its rate.
 Shape letters: `B` images, `C` input channels, `D` output channels, `H W` a map, `T` taps that are computed.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
-from itertools import product
 from typing import Any
 
 import torch
@@ -55,11 +55,6 @@ def as_matrices(weight: Tensor, taps: Sequence[int]) -> Tensor:
     return by_tap(weight)[places(taps)].reshape(-1, weight.shape[1], 1, 1)
 
 
-def put_matrices(weight: Tensor, taps: Sequence[int], matrices: Tensor) -> None:
-    """Write matrices, as `as_matrices` returns them, where they belong in a kernel [D, C, 3, 3]."""
-    by_tap(weight)[places(taps)] = matrices.view(len(taps), *weight.shape[:2])
-
-
 def overlap(offset: int, size: int) -> Region:
     """Return where a map meets itself shifted: `i` in the first slice, `i + offset` in the second."""
     return slice(max(0, -offset), size - max(0, offset)), slice(max(0, offset), size - max(0, -offset))
@@ -84,36 +79,42 @@ def add_shifted(products: Tensor, taps: Sequence[int], rate: int, out: Tensor) -
     return out
 
 
-def spread(gradients: Sequence[Tensor], taps: Sequence[int], rates: Sequence[int]) -> Tensor:
-    """Return the gradient of the products [B, H, W, T, D], given those of the maps [B, H, W, D].
+def gathered(gradients: Sequence[Tensor], tap: int, rates: Sequence[int]) -> Tensor:
+    """Return the gradient of one tap's products [B, H, W, D], given those of the maps [B, H, W, D].
 
     It is the adjoint of `add_shifted`, summed over rates.
     """
-    batch, height, width, channels = gradients[0].shape
-    out = gradients[0].new_zeros(batch, height, width, len(taps), channels, dtype=exact(gradients[0]))
+    out = torch.zeros_like(gradients[0], dtype=exact(gradients[0]), memory_format=torch.contiguous_format)
     for gradient, rate in zip(gradients, rates, strict=True):
-        for place, (rows, columns), (from_rows, from_columns) in shifts(taps, rate, height, width):
-            out[:, from_rows, from_columns, place] += gradient[:, rows, columns]
+        for _, (rows, columns), (from_rows, from_columns) in shifts([tap], rate, *out.shape[1:3]):
+            out[:, from_rows, from_columns] += gradient[:, rows, columns]
     return out
 
 
-def pieces(x: Tensor, weight: Tensor, taps: Sequence[int]) -> Iterator[tuple[slice, Tensor, list[slice]]]:
-    """Yield output channels, their matrices [T·D', C, 1, 1], and the images to multiply with them at a time.
+def in_steps(images: int, step: int) -> list[slice]:
+    """Return a batch's images in steps of at least one."""
+    return [slice(first, first + max(1, step)) for first in range(0, images, max(1, step))]
 
-    Their products fill `CHUNK` bytes at most if they can: several images, one, or one and a part of the
-    channels.
+
+def products(
+    x: Tensor, weight: Tensor, taps: Sequence[int], most: int
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Yield images b, output channels D' and their products [b, H, W, T, D'], channels last.
+
+    They fill `most` bytes at most if they can: several images, one, or one and a part of the channels.
     """
     a_channel = len(taps) * x.shape[2] * x.shape[3] * x.element_size()
-    parts = -(-len(weight) // max(LEAST_CHANNELS, CHUNK // max(1, a_channel)))
+    parts = -(-len(weight) // max(LEAST_CHANNELS, most // max(1, a_channel)))
     channels = -(-len(weight) // parts)  # equal ones
-    step = max(1, CHUNK // max(1, channels * a_channel))
-    images = [slice(first, first + step) for first in range(0, len(x), step)]
     for first in range(0, len(weight), channels):
         own = slice(first, first + channels)
-        yield own, as_matrices(weight[own], taps), images
+        matrices = as_matrices(weight[own], taps)
+        for images in in_steps(len(x), most // max(1, channels * a_channel)):
+            yield images, own, product(x[images], matrices, taps)
+        del matrices  # before the next ones exist
 
 
-def products(x: Tensor, matrices: Tensor, taps: Sequence[int]) -> Tensor:
+def product(x: Tensor, matrices: Tensor, taps: Sequence[int]) -> Tensor:
     """Return the products [b, H, W, T, D'] of images [b, C, H, W], channels last."""
     maps = F.conv2d(x, matrices).permute(0, 2, 3, 1)
     return maps.view(*maps.shape[:3], len(taps), -1)
@@ -132,8 +133,11 @@ def new_map(x: Tensor, channels: int) -> Tensor:
 class SharedProduct(torch.autograd.Function):
     """x [B, C, H, W] and a kernel [D, C, 3, 3] → one map [B, D, H, W] for each rate.
 
-    Some images at a time, so that their taps stay in the cache; the backward pass spreads the gradients over
-    the taps and multiplies back. It cannot be differentiated once more, and torch says so.
+    Some products at a time, so that they stay in the cache; the backward pass gathers the gradients of one
+    tap after the other and multiplies back. It cannot be differentiated once more, and torch says so.
+
+    A convolution for each rate would hold up to three gradients of x and of the kernel, since autograd adds
+    them up. What exists here beside the maps and one gradient of each is kept below that.
     """
 
     @staticmethod
@@ -143,11 +147,11 @@ class SharedProduct(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.rates, ctx.taps = rates, live_taps(rates, *x.shape[2:])
         maps = [new_map(x, len(weight)) for _ in rates]
-        for channels, matrices, parts in pieces(x, weight, ctx.taps):
-            for images in parts:
-                multiplied = products(x[images], matrices, ctx.taps)
-                for out, rate in zip(maps, rates, strict=True):
-                    add_shifted(multiplied, ctx.taps, rate, out[images, ..., channels])
+        most = min(CHUNK, 3 * x.nbytes + 2 * weight.nbytes)
+        for images, channels, multiplied in products(x, weight, ctx.taps, most):
+            for out, rate in zip(maps, rates, strict=True):
+                add_shifted(multiplied, ctx.taps, rate, out[images, ..., channels])
+            del multiplied  # before the next ones exist
         return tuple(out.to(x.dtype).permute(0, 3, 1, 2) for out in maps)
 
     @staticmethod
@@ -155,32 +159,35 @@ class SharedProduct(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Return the gradients of x and of the kernel."""
         x, weight = ctx.saved_tensors
-        wants = list(ctx.needs_input_grad[:2])
-        of_x, of_weight = torch.empty_like(x, dtype=exact(x)), torch.zeros_like(weight)
-        for channels, matrices, parts in pieces(x, weight, ctx.taps):
-            of_matrices: Tensor | None = None
+        pixels, of_maps = x.permute(0, 2, 3, 1), [gradient.permute(0, 2, 3, 1) for gradient in gradients]
+        of_pixels = torch.zeros_like(pixels, dtype=exact(x))
+        of_weight = torch.zeros_like(weight)
+        # What should stay in the cache are the gradients of an image's maps and of its product.
+        a_map = max(1, of_maps[0][:1].nbytes)
+        room = min(CHUNK // (len(gradients) + 1), x.nbytes + weight.nbytes)
+        parts = in_steps(len(x), room // a_map)
+        for tap in ctx.taps:
+            matrix = by_tap(weight)[tap].contiguous()
+            of_matrix = torch.zeros_like(matrix, dtype=exact(x))
             for images in parts:
-                own = [gradient[images, channels].permute(0, 2, 3, 1) for gradient in gradients]
-                of_products = spread(own, ctx.taps, ctx.rates).flatten(3).permute(0, 3, 1, 2).to(x.dtype)
-                part_x, part = multiply_back(of_products, x[images], matrices, wants)
-                if part_x is not None:
-                    of_x[images] = part_x if channels.start == 0 else of_x[images] + part_x
-                if part is not None:
-                    of_matrices = part.to(exact(x)) if of_matrices is None else of_matrices.add_(part)
-            if of_matrices is not None:
-                put_matrices(of_weight[channels], ctx.taps, of_matrices)
-        return of_x.to(x.dtype) if wants[0] else None, of_weight if wants[1] else None, None
+                of_product = gathered([one[images] for one in of_maps], tap, ctx.rates)
+                of_product = of_product.flatten(0, 2).to(x.dtype)
+                if ctx.needs_input_grad[0]:
+                    add_product(of_pixels[images].flatten(0, 2), of_product, matrix)
+                if ctx.needs_input_grad[1]:
+                    add_product(of_matrix, of_product.T, pixels[images].flatten(0, 2))
+                del of_product  # before the next one exists
+            by_tap(of_weight)[tap] = of_matrix
+        of_x = of_pixels.to(x.dtype).permute(0, 3, 1, 2)
+        return of_x, of_weight, None
 
 
-def multiply_back(
-    gradient: Tensor, x: Tensor, matrices: Tensor, wants: list[bool]
-) -> tuple[Tensor | None, Tensor | None]:
-    """Return the gradients of x and of the matrices, each if wanted, of the product conv(x, matrices)."""
-    one, none = [1, 1], [0, 0]
-    of_x, of_matrices, _ = torch.ops.aten.convolution_backward(
-        gradient, x, matrices, None, one, none, one, False, none, 1, [*wants, False]
-    )
-    return of_x, of_matrices
+def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add a·b to a matrix that is at least as exact."""
+    if total.dtype == a.dtype:
+        total.addmm_(a, b)
+    else:
+        total += a @ b
 
 
 def traced_maps(x: Tensor, weight: Tensor, rates: Sequence[int]) -> list[Tensor]:
@@ -188,8 +195,7 @@ def traced_maps(x: Tensor, weight: Tensor, rates: Sequence[int]) -> list[Tensor]
 
     Nothing here depends on the size of the map, so that an exported program can take any.
     """
-    products = F.conv2d(x, as_matrices(weight, range(9)))
-    padded = F.pad(products, [max(rates)] * 4)
+    padded = F.pad(F.conv2d(x, as_matrices(weight, range(9))), [max(rates)] * 4)
     padded = padded.view(x.shape[0], 9, weight.shape[0], *padded.shape[2:])  # len() would fix the batch
     return [_traced_map(padded, rate, max(rates)) for rate in rates]
 
@@ -199,6 +205,6 @@ def _traced_map(padded: Tensor, rate: int, margin: int) -> Tensor:
     steps = margin - rate, margin, margin + rate
     parts = [
         padded[:, tap, :, row : row + height, column : column + width]
-        for tap, (row, column) in enumerate(product(steps, steps))
+        for tap, (row, column) in enumerate(itertools.product(steps, steps))
     ]
     return sum(parts[1:], parts[0])
