@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segsweep.commands import options
 from segsweep.errors import ConfigError, OptionError, UserError
+from segsweep.failures import is_out_of_memory
 from segsweep.files import locked
 from segsweep.terminal import clock, mebibytes, plural, progress_bar
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and help needs none
     from segsweep.evaluation.strategies import Strategy
     from segsweep.inference.predicting.inputs import Input
     from segsweep.inference.predicting.outputs import Outputs
-    from segsweep.inference.predicting.predict import Result
+    from segsweep.inference.predicting.predict import Prediction, Result
     from segsweep.inference.trained import Trained
 
 HELP = """usage: segsweep predict RUN|FILE INPUT ... [key=value ...]
@@ -66,8 +67,7 @@ SHOWN = 3
 """Files that a line about many names."""
 OPTION = re.compile(r"[\w.+]+=")
 AUTO, LOCK = "auto", ".lock"
-
-
+PREDICTIONS = Path("predictions")
 DEFAULTS: Mapping[str, Any] = {
     "out": None, "overlay": False, "probabilities": False, "window": AUTO, "memory": 1, "batch_size": 1,
     "device": None, "runs_dir": options.RUNS_DIR, "trust": False,
@@ -86,11 +86,11 @@ def main(arguments: Sequence[str]) -> int:
     from segsweep.inference.predicting.inputs import find_inputs
     from segsweep.inference.predicting.outputs import Outputs
 
+    inputs = find_inputs(words[1:], Path(asked["out"] or PREDICTIONS))
     trained = load(words[0], asked["device"], runs_dir=asked["runs_dir"], trust=asked["trust"])
     what = trained.description
     strategy = _strategy(tests, what.size)
-    out = Path(asked["out"] or Path("predictions", what.run, strategy.name))
-    inputs = find_inputs(words[1:], out)
+    out = Path(asked["out"] or PREDICTIONS / what.run / strategy.name)
     palette = [(r, g, b) for r, g, b in what.palette]
     outputs = Outputs(out, what.classes, palette, asked["overlay"], asked["probabilities"])
     outputs.check_folder()
@@ -128,8 +128,8 @@ def _strategy(tests: Sequence[str], size: Sequence[int]) -> "Strategy":
     settings = Request("predict", [*tests, f"size=[{size[0]},{size[1]}]"]).settings
     found = builders.build_strategies(RunConfig.of(resolve(settings)))
     if len(found) != 1:
-        problem = f"{plural(len(found), 'strategy').replace('ys', 'ies')} chosen"
-        raise OptionError("test", problem=problem, expected="one, as test=ms_flip")
+        chosen = " and ".join(found) or "none"
+        raise OptionError("test", problem=f"chooses {chosen}", expected="one strategy, as test=ms_flip")
     return next(iter(found.values()))
 
 
@@ -149,7 +149,7 @@ def _predict(
     with _progress() as on_progress:
         work = Prediction(labeller, outputs, network_hash(trained, word), on_progress, log.warning)
         log.info(f"predicting {plural(len(inputs), 'input')} with {trained} into {outputs.folder}")
-        result = work.do(inputs)
+        result = _done(work, inputs)
         outputs.write_summary(
             {
                 "network": {"given": word, "run": trained.description.run, "name": trained.description.name},
@@ -163,6 +163,16 @@ def _predict(
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     log.info(f"peak memory {mebibytes(peak)}")
     return 1 if result.failed else 0
+
+
+def _done(work: "Prediction", inputs: "Sequence[Input]") -> "Result":
+    try:
+        return work.do(inputs)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        remedy = "lower memory=… or batch_size=…, or give device=cpu; the same command goes on"
+        raise UserError(f"the device has too little memory: {remedy}") from error
 
 
 @contextmanager

@@ -219,7 +219,7 @@ def test_two_processes_do_not_write_into_one_folder(trained_run, images, tmp_pat
 
 
 MISTAKES = {
-    "expected one, as test=ms_flip": ("test=[single,flip]",),
+    "test: chooses single and flip; expected one strategy, as test=ms_flip": ("test=[single,flip]",),
     "memory=0: expected a positive number": ("memory=0",),
     "batch_size=1.5: expected a positive number": ("batch_size=1.5",),
     "window=[3,4]: expected auto or null": ("window=[3,4]",),
