@@ -1,5 +1,7 @@
 """Test strategies on real small networks: one pass for all, exact in any company."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -276,3 +278,41 @@ def test_what_a_centre_crop_does_not_see_is_ignored(segmenter):
     expected = np.ones((37, 45), bool)
     expected[13:23, 12:32] = False
     assert np.array_equal(found == 255, expected)
+
+
+def test_an_ensemble_averages_the_probabilities_of_networks(segmenter):
+    """Against the mean written out; other strategies beside it stay as they are."""
+    torch.manual_seed(1)
+    other = copy.deepcopy(segmenter)
+    for parameter in other.head.parameters():
+        parameter.data.add_(torch.randn_like(parameter) * 0.3)
+    both, found = Strategy(flip=True, ensemble=["3f9c2a"]), {}
+    assert both.name == "flip_with-3f9c2a"
+    assert both.settings()["ensemble"] == ["3f9c2a"]
+    together = run(
+        segmenter,
+        [Strategy(), both],
+        other_at=lambda id, stride: {("3f9c2a", None): other}[id, stride],
+        on_image=lambda sample, maps: found.update({sample.id: maps[both.name]}),
+    )
+    assert np.array_equal(together["single"].rows, run(segmenter, [Strategy()])["single"].rows)
+    for sample in Samples():
+        image = torch.from_numpy(sample.image).permute(2, 0, 1)[None].float()
+        with torch.no_grad():
+            views = [
+                network(seen).softmax(1) if seen is image else network(seen).softmax(1).flip(-1)
+                for network in (segmenter, other)
+                for seen in (image, image.flip(-1))
+            ]
+        mean = torch.stack(views).mean(0)[0]
+        best = mean.topk(2, dim=0).values
+        clear = (best[0] - best[1]) > 1e-5
+        assert torch.equal(torch.from_numpy(found[sample.id])[clear].long(), mean.argmax(0)[clear])
+    with pytest.raises(ConfigError, match=r"^ensemble=3f9c2a: only a run in its folder"):
+        run(segmenter, [both])
+
+
+@pytest.mark.parametrize("ids", [["a", "a"], ["runs/a"], [""]])
+def test_an_ensemble_names_different_runs(ids):
+    with pytest.raises(ConfigError, match=r"^ensemble="):
+        Strategy(ensemble=ids)

@@ -12,7 +12,7 @@ from segsweep.data.split import SplitDataset
 from segsweep.errors import DataError
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.histogram import truth_of
-from segsweep.evaluation.predictor import Map, NetworkAt, Predictions, Predictor
+from segsweep.evaluation.predictor import Map, NetworkAt, OtherAt, Predictions, Predictor
 from segsweep.evaluation.strategies import Strategy
 from segsweep.evaluation.views import centre
 
@@ -29,6 +29,7 @@ def evaluate(
     on_image: OnImage | None = None,
     indices: Sequence[int] | None = None,
     batch_size: int = 1,
+    other_at: OtherAt | None = None,
 ) -> dict[str, Counts]:
     """Count each strategy's right and wrong pixels over the samples.
 
@@ -43,6 +44,7 @@ def evaluate(
         indices: the samples to evaluate, for a rank `range(rank, len(samples), world_size)`; None for all.
         batch_size: how many successive images of one size the network is given together. Which images keep
             an image company may change its scores by rounding; with 1 they never do.
+        other_at: gives another run's segmenter, by its id and output stride, for ensembles.
 
     Returns:
         Counts by strategy name, in the strategies' order; use `Counts.merge` on those of several ranks.
@@ -51,7 +53,7 @@ def evaluate(
         ConfigError: two strategies have one name, or the segmenter has another number of classes.
         DataError: a sample's label is not of its image's size or holds a value that is not a class.
     """
-    predictor = Predictor(network_at, strategies, num_classes, device)
+    predictor = Predictor(network_at, strategies, num_classes, device, other_at)
     counts = {name: Counts(num_classes) for name in predictor.views}
     chosen = range(len(samples)) if indices is None else indices
     with predictor.in_evaluation_mode():

@@ -27,6 +27,7 @@ from segsweep.networks.segmenter import Network
 
 Map = NDArray[np.uint8]
 NetworkAt = Callable[[int | None], Network]
+OtherAt = Callable[[str, int | None], Network]
 
 BAND_BYTES = {"cpu": 2 << 20, "cuda": 256 << 20}  # of scores in a band: a core's cache; few kernels to launch
 LEAST_ROWS = 16  # of a band: below, calls cost more than a cache gains
@@ -40,9 +41,10 @@ class Predictor:
         strategies: with different names.
         num_classes: K.
         device: the device on which views are computed; the segmenters are moved to it.
+        other_at: gives another run's segmenter, by its id and output stride, for ensembles.
 
     Raises:
-        ConfigError: no strategy, one without a view, or two of one name.
+        ConfigError: no strategy, one without a view, two of one name, or an ensemble without `other_at`.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Predictor:
         strategies: Iterable[Strategy],
         num_classes: int,
         device: torch.device | str = "cpu",
+        other_at: OtherAt | None = None,
     ) -> None:
         self.device, self.num_classes = torch.device(device), num_classes
         self.views: dict[str, list[View]] = {}
@@ -67,8 +70,11 @@ class Predictor:
             raise ConfigError("test strategies: none given: expected at least one, as test=[single]")
         self.order = sorted({view for views in self.views.values() for view in views})
         self.crops = list(dict.fromkeys(view.crop for view in self.order))
-        strides = sorted({view.output_stride for view in self.order}, key=lambda stride: stride or 0)
-        self.networks = {stride: network_at(stride).to(self.device) for stride in strides}
+        one_of_each = {view.network: view for view in self.order}
+        self.networks = {
+            key: _network_of(view, network_at, other_at).to(self.device)
+            for key, view in sorted(one_of_each.items())
+        }
         for network in self.networks.values():
             # As the images are, whose bytes come pixel by pixel: faster on CPUs and GPUs alike.
             network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's, untyped
@@ -86,7 +92,7 @@ class Predictor:
         if self.device.type == "cuda":
             pixels = pixels.pin_memory()
         batch = pixels.to(self.device, non_blocking=True).permute(0, 3, 1, 2).float()
-        logits = {view: view.logits(self.networks[view.output_stride], batch) for view in self.order}
+        logits = {view: view.logits(self.networks[view.network], batch) for view in self.order}
         self._check_classes({rows.classes for rows in logits.values()})
         height, width = images[0].shape[:2]
         found = (self._predicted(logits, i, (height, width), probabilities) for i in range(len(images)))
@@ -169,6 +175,19 @@ class Predictor:
             cudnn.benchmark, cudnn.deterministic = flags
             for module, mode in modes:
                 module.training = mode
+
+
+def _network_of(view: View, network_at: NetworkAt, other_at: OtherAt | None) -> Network:
+    if view.run is None:
+        return network_at(view.output_stride)
+    if other_at is None:
+        raise OptionError(
+            "ensemble",
+            view.run,
+            problem="only a run in its folder can be averaged with others",
+            remedy="name the run",
+        )
+    return other_at(view.run, view.output_stride)
 
 
 class Predictions:

@@ -26,6 +26,7 @@ class Strategy:
         output_stride: of the network, where it is not to be the one it was trained at.
         crop: (height, width) in pixels of the middle part of an image that is seen and counted; none: all of
             it. What lies outside is predicted as ignored (255).
+        ensemble: ids of further runs, whose probabilities are averaged with those of the run that is tested.
 
     A strategy of one's own is a subclass with its own `views` and `name`.
 
@@ -41,6 +42,7 @@ class Strategy:
         stride: Sequence[int] | None = None,
         output_stride: int | None = None,
         crop: Sequence[int] | None = None,
+        ensemble: Sequence[str] | None = None,
     ) -> None:
         self.scales = _scales(scales)
         if not isinstance(flip, bool):
@@ -53,6 +55,7 @@ class Strategy:
             raise OptionError("output_stride", output_stride, expected)
         self.output_stride = output_stride
         self.crop = None if crop is None else _pair("crop", crop)
+        self.ensemble = _ids(ensemble or ())
 
     def _stride(self, stride: Sequence[int] | None) -> Pair | None:
         if self.window is None:
@@ -74,7 +77,8 @@ class Strategy:
         """The views whose probabilities are averaged, each once."""
         mirrored = (False, True) if self.flip else (False,)
         return tuple(
-            View(scale, flip, self.window, self.stride, self.output_stride, self.crop)
+            View(scale, flip, self.window, self.stride, self.output_stride, self.crop, run)
+            for run in (None, *self.ensemble)
             for flip in mirrored
             for scale in self.scales
         )
@@ -91,6 +95,7 @@ class Strategy:
         elif self.scales != (1.0,):
             parts.append("ms" + "+".join(repr(scale).removesuffix(".0") for scale in self.scales))
         parts += ["flip"] if self.flip else []
+        parts += ["with-" + "+".join(self.ensemble)] if self.ensemble else []
         plain = self.scales == (1.0,) and not self.flip and self.window is None and self.crop is None
         return "_".join([*parts, "single"] if plain else parts)
 
@@ -103,6 +108,7 @@ class Strategy:
             "stride": None if self.stride is None else list(self.stride),
             "output_stride": self.output_stride,
             **({} if self.crop is None else {"crop": list(self.crop)}),
+            **({"ensemble": list(self.ensemble)} if self.ensemble else {}),
         }
 
 
@@ -116,6 +122,14 @@ def _scales(scales: Iterable[float]) -> tuple[float, ...]:
     if not values or len(set(numbers)) != len(values) or not all(0 < v < float("inf") for v in numbers):
         raise OptionError("scales", scales, "different positive numbers, as [0.75,1.0,1.25]")
     return tuple(sorted(float(v) for v in numbers))
+
+
+def _ids(ensemble: Iterable[object]) -> tuple[str, ...]:
+    given = [ensemble] if isinstance(ensemble, str) else list(ensemble)
+    ids = tuple(str(id) for id in given)
+    if len(set(ids)) != len(ids) or not all(id.isalnum() for id in ids):
+        raise OptionError("ensemble", given, "ids of different runs, as segsweep runs lists them")
+    return ids
 
 
 def _pair(option: str, value: Iterable[int]) -> Pair:

@@ -38,13 +38,20 @@ class View:
     stride: Pair | None = None
     output_stride: int | None = None
     crop: Pair | None = None
+    run: str | None = None
+    """The run whose network looks; None: the one that is tested."""
 
     def __lt__(self, other: "View") -> bool:
         return self._key() < other._key()
 
     def _key(self) -> tuple[Any, ...]:
         settings = self.output_stride or 0, self.window or (), self.stride or (), self.flip, self.scale
-        return self.crop or (), *settings
+        return self.crop or (), self.run or "", *settings
+
+    @property
+    def network(self) -> tuple[str, int]:
+        """What tells the networks apart that views need: run and output stride, empty and 0 for its own."""
+        return self.run or "", self.output_stride or 0
 
     def logits(self, segmenter: Network, images: Tensor) -> "RowsOfLogits":
         """Return the logits of the images [B, 3, H, W], or of their centres, mirrored back."""

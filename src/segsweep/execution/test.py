@@ -26,7 +26,6 @@ from segsweep.data.sample import Sample
 from segsweep.data.split import SplitDataset
 from segsweep.distributed.collectives import broadcast, gather, shared_fate
 from segsweep.distributed.ranks import Ranks
-from segsweep.errors import UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.evaluate import OnImage, evaluate
 from segsweep.evaluation.predictions import PictureWriter, PredictionWriter, prediction_form
@@ -34,6 +33,7 @@ from segsweep.evaluation.protocol import protocol_card, write_test
 from segsweep.evaluation.strategies import Strategy
 from segsweep.evaluation.submission import Size
 from segsweep.execution import progress as testing_progress
+from segsweep.execution.weights import tested_checkpoint, trained_run
 from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import is_auxiliary
 from segsweep.runs import layout
@@ -41,7 +41,6 @@ from segsweep.runs.contents import Asked, Card
 from segsweep.runs.documents import write_json
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.identity import file_hash
-from segsweep.runs.layout import BEST, LAST
 from segsweep.runs.tested import COUNTS, PNG, PREDICTIONS, SUBMISSION, needed, request, test_suffix
 from segsweep.runs.versions import current_names
 from segsweep.training.checkpoint_files import read_checkpoint, segmenter_weights
@@ -167,6 +166,7 @@ class _Pass:
                 on_image=_each([*consumers, lambda *_: progress(next(done), len(own))]),
                 indices=own,
                 batch_size=self.config.eval_batch_size,
+                other_at=lambda id, stride: load_network(*trained_run(self.config, id), stride),
             )
 
     def _write_test(self, strategy: Strategy, counts: Counts) -> None:
@@ -200,17 +200,6 @@ def _each(consumers: Sequence[OnImage]) -> OnImage:
             consumer(sample, predictions)
 
     return on_image
-
-
-def tested_checkpoint(folder: RunFolder, config: RunConfig) -> Path:
-    """Return the checkpoint that a configuration tests; raise UserError if it is not there."""
-    which = BEST if config.checkpoint.test == "best" else LAST
-    path = folder.checkpoints / which
-    if not path.is_file():
-        raise UserError(
-            f"{path}: the weights that checkpoint.test={config.checkpoint.test} names are not there"
-        )
-    return path
 
 
 def initial_weights(identity: Mapping[str, Any]) -> str:

@@ -16,7 +16,8 @@ from segsweep.data.labels import standard_palette
 from segsweep.data.sample import height_width
 from segsweep.errors import UserError
 from segsweep.evaluation.counts import Counts
-from segsweep.execution.test import initial_weights, tested_checkpoint
+from segsweep.execution.test import initial_weights
+from segsweep.execution.weights import tested_checkpoint
 from segsweep.inference.description import Description, OverGroups, TestResult, Weights
 from segsweep.networks import Segmenter
 from segsweep.runs.folder import RunFolder

@@ -9,7 +9,8 @@ import torch
 from segsweep.config.schema import NETWORK, RunConfig
 from segsweep.errors import FileError, OptionError, UserError
 from segsweep.execution import trust as trusting
-from segsweep.execution.test import load_network, tested_checkpoint
+from segsweep.execution.test import load_network
+from segsweep.execution.weights import tested_checkpoint
 from segsweep.inference.describe import RULES, describe
 from segsweep.inference.example_images import example_images
 from segsweep.inference.forms.known_forms import FORMS

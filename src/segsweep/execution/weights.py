@@ -1,0 +1,43 @@
+"""Which weights a test reads: those of the run, and in an ensemble those of other runs too."""
+
+from pathlib import Path
+
+from segsweep import builders
+from segsweep.config.schema import RunConfig
+from segsweep.errors import ConfigError, UserError
+from segsweep.execution import trust
+from segsweep.runs.contents import State
+from segsweep.runs.folder import RunFolder, find_run
+from segsweep.runs.layout import BEST, LAST
+
+
+def tested_checkpoint(folder: RunFolder, config: RunConfig) -> Path:
+    """Return the checkpoint that a configuration tests; raise UserError if it is not there."""
+    which = BEST if config.checkpoint.test == "best" else LAST
+    path = folder.checkpoints / which
+    if not path.is_file():
+        raise UserError(
+            f"{path}: the weights that checkpoint.test={config.checkpoint.test} names are not there"
+        )
+    return path
+
+
+def trained_run(config: RunConfig, id: str) -> tuple[RunConfig, Path]:
+    """Return the configuration and checkpoint of another run, for an ensemble with one that `config` tests.
+
+    Raises:
+        UserError: there is no such run, it is not done, or it knows other classes; ConfigError if what it
+            names is not trusted.
+    """
+    folder = find_run(Path(config.runs_dir), id)
+    if (state := folder.status().state) is not State.DONE:
+        raise ConfigError(f"test: ensemble with run {folder.id}: it is {state}, not done; finish it first")
+    other = folder.config()
+    trust.check(folder, other)
+    ours, theirs = (builders.build_dataset(one).classes for one in (config, other))
+    if ours != theirs:
+        raise ConfigError(
+            f"test: ensemble with run {folder.id}: it was trained for other classes "
+            f"({', '.join(theirs[:3])}, …); name runs on one dataset"
+        )
+    return other, tested_checkpoint(folder, config)
