@@ -25,6 +25,7 @@ Train and test one run, or with -m all combinations of comma-separated values.
 examples
   segsweep train head=aspp head.rates=[6,12,18,24] dataset=camvid data_dir=DIR
   segsweep train -m backbone=mobilenetv2,resnet18 'head.rates=[6,12,18],[1,6,12,18,24]' seed=0,1
+  segsweep train -m 'loss=cross_entropy,[cross_entropy,dice]' loss.weights.dice=0.5,1
   segsweep train -m +experiments=ksac/table2 data_dir=DIR
 """
 log = logging.getLogger("segsweep")
