@@ -120,7 +120,8 @@ def planned(
         from segsweep.data.extra import with_ignored_fill  # takes seconds to import
 
         resolved = {**resolved, "augment": with_ignored_fill(resolved["augment"])}
-    named = [group for group, counts in GROUPS.items() if counts and group in resolved]
+    # Callbacks have names of their own, and may be a list; runs before them have no such choice.
+    named = [key for key, counts in GROUPS.items() if counts and key in resolved and key != "callbacks"]
     groups = {group: choices[group] for group in named if choices.get(group) is not None}
     return Member(RunConfig.of(resolved), identity(resolved), groups, tuple(overrides), stage, parent)
 
