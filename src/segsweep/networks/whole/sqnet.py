@@ -1,4 +1,4 @@
-"""SQNet (Treml et al., "Speeding up Semantic Segmentation for Autonomous Driving", 2016)."""
+"""SQNet (Treml et al., 2016), a fast network for autonomous driving."""
 
 import torch
 from torch import Tensor, nn
