@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from segsweep.data.sample import read_image
 from segsweep.errors import OptionError
+from segsweep.inference.picture_file import read_picture
 
 Pictured = str | Path | Image.Image | NDArray[np.uint8] | Tensor
 """An image file, a PIL image, uint8 [H, W, 3], or a uint8 tensor [3, H, W]; RGB."""
@@ -20,18 +20,18 @@ EXPECTED = "a file, a PIL image, a uint8 array [H, W, 3] or a uint8 tensor [3, H
 
 
 def as_array(image: Pictured) -> NDArray[np.uint8]:
-    """Return an image as RGB, uint8 [H, W, 3]; pixels are as stored, without an EXIF orientation.
+    """Return an image as RGB, uint8 [H, W, 3], turned upright by its EXIF orientation as in segsweep predict.
 
     Raises:
-        DataError: a file is missing, damaged or does not have 8 bits per channel.
+        DataError: a file is missing, damaged, or of values without a scale (32 bits, floats).
         OptionError: it is no image, or not of 8 bits per channel.
     """
     if isinstance(image, str | Path):
-        return read_image(image)
+        return read_picture(Path(image)).image
     if isinstance(image, Image.Image):
         if image.mode not in ("RGB", "RGBA", "CMYK", "L", "P", "1"):
             raise OptionError("image", f"PIL image of mode {image.mode}", "8 bits per channel")
-        return np.array(image.convert("RGB"), dtype=np.uint8)
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"), dtype=np.uint8)
     if isinstance(image, Tensor):
         tensor = image.squeeze(0) if image.ndim == 4 else image
         return _checked(tensor.permute(1, 2, 0).cpu().numpy() if tensor.ndim == 3 else tensor, image)

@@ -18,11 +18,11 @@ import segsweep
 from segsweep.data.loading import runs_of_equals
 from segsweep.errors import DataError
 from segsweep.files import digest
+from segsweep.inference.picture_file import read_picture
 from segsweep.inference.predicting.inputs import Input
 from segsweep.inference.predicting.labeller import Labeller
 from segsweep.inference.predicting.outputs import Outputs
 from segsweep.inference.predicting.outputs_journal import Entry, Journal, hash_of
-from segsweep.inference.predicting.picture_file import read_picture
 from segsweep.inference.predicting.video import Video
 from segsweep.inference.trained import Trained
 from segsweep.runs import layout

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from segsweep.errors import DataError
-from segsweep.inference.predicting.picture_file import read_picture
+from segsweep.inference.image_input import as_array
+from segsweep.inference.picture_file import read_picture
 
 TURNS = {1: lambda a: a, 3: lambda a: a[::-1, ::-1], 6: lambda a: np.rot90(a, -1), 8: np.rot90}
 
@@ -29,6 +30,8 @@ def test_images_are_turned_upright_and_it_is_said(tmp_path, scene, suffix, turn)
     assert image.shape == expected.shape
     assert np.abs(image.astype(int) - expected).mean() < 8
     assert notes == (() if turn == 1 else (f"EXIF orientation {turn}: turned upright, as its outputs are",))
+    assert np.array_equal(as_array(tmp_path / f"a.{suffix}"), image), "in a notebook too"
+    assert np.array_equal(as_array(Image.open(tmp_path / f"a.{suffix}")), image)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
