@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -18,6 +19,7 @@ from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.protocol import read_test
 from segsweep.inference.description import Description
 from segsweep.inference.forms import agreement
+from segsweep.inference.forms.exported import Exported
 from segsweep.inference.forms.known_forms import by_name
 from segsweep.inference.forms.recording import recorded
 from segsweep.inference.load import load
@@ -176,6 +178,19 @@ def test_labels_are_compared_too(network):
 
     with pytest.raises(UserError, match="labels are equal for"):
         agreement.check(Faint(1), Faint(-1), [], "onnx")
+
+
+def test_a_file_that_does_not_take_every_size_is_refused(network, exported):
+    def of_one_width(images):
+        if images.shape[-1] != 48:
+            raise AssertionError("Guard failed: image.size()[3] == 48\nand more")
+        return network.network(images)
+
+    one = Exported(of_one_width, exported["onnx"].network.interface, Path("net.pt2"))
+    with pytest.raises(
+        UserError, match=r"of 3×64×64: it does not take them \(Guard failed: [^)]*\)\[3\] == 48\)"
+    ):
+        agreement.check(network.network, one, network.images(), "torch_export")
 
 
 def test_real_images_are_compared_at_their_own_size(trained_run, network):

@@ -59,7 +59,8 @@ def check(network: Network, exported: Network, images: Sequence[NDArray[np.uint8
         try:
             found = exported(batch).float()
         except UserError as error:
-            raise _refusal(name, shape, f"it does not take them ({error.__cause__})") from error
+            said = next(iter(str(error.__cause__).splitlines()), "")
+            raise _refusal(name, shape, f"it does not take them ({said})") from error
         if found.shape != expected.shape:
             raise _refusal(name, shape, f"gives {list(found.shape)} for logits of {list(expected.shape)}")
         differences.append((expected - found).abs().max().item())
@@ -73,7 +74,7 @@ def check(network: Network, exported: Network, images: Sequence[NDArray[np.uint8
 
 
 def _refusal(name: str, shape: tuple[int, ...], what: str) -> UserError:
-    sizes, what = "×".join(map(str, shape)), what.splitlines()[0]
+    sizes = "×".join(map(str, shape))
     return UserError(
         f"format={name}: the exported network is not the same as torch's on images of {sizes}: {what}; "
         "nothing was written: use another format="
