@@ -24,7 +24,7 @@ from segsweep.inference.forms.known_forms import by_name
 from segsweep.inference.forms.recording import recorded
 from segsweep.inference.load import load
 from segsweep.inference.trained import Trained
-from segsweep.networks import Segmenter
+from segsweep.networks import EncoderHead
 
 SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2", "torchscript": ".ts"}
 
@@ -133,7 +133,7 @@ def test_a_dataset_of_other_classes_is_refused(files, tmp_path):
         measuring.main([str(files["torchscript"]), "dataset=camvid", f"out={tmp_path}"])
 
 
-class OfOneSize(Segmenter):
+class OfOneSize(EncoderHead):
     """Remembers the width of the image that it was recorded with."""
 
     def logits(self, image):
