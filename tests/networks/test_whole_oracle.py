@@ -44,10 +44,10 @@ ORACLES: dict[str, tuple[str, int, Callable[[nn.Module], None]]] = {
 }
 
 
-def oracle_of(name: str) -> nn.Module:
+def oracle_of(name: str, **options: object) -> nn.Module:
     """An oracle in evaluation mode, with weights and statistics at random."""
     torch.manual_seed(0)
-    oracle = get_model(name, pretrained=False)
+    oracle = get_model(name, pretrained=False, **options)
     for module in oracle.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
@@ -88,3 +88,27 @@ def test_espnets_encoder_is_the_oracles():
     image = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
         check(ours(image)[-1], oracle.features(image, image))
+
+
+def test_bisenets_context_path_and_fusion_are_the_oracles():
+    """The oracle takes the encoder's map at 1/8 for its spatial path, upsamples by nearest, weighs what is
+    fused through fewer channels, and has a wider classifier.
+    """
+    oracle = oracle_of("bisenet_resnet18_celebamaskhq", aux=False, fixed_size=False)
+    for step in (oracle.pool.pool16, oracle.pool.pool8):
+        step.up = nn.Upsample(scale_factor=2, mode="bilinear")
+    ours = build_segmenter(
+        member("network=bisenet", "network.encoder=resnet18", "num_classes=19").config
+    ).eval()
+    ours.spatial = nn.Identity()
+    ours.fusion.weigh[0], ours.fusion.weigh[2] = oracle.pool.fusion.conv1, oracle.pool.fusion.conv2
+    ours.classifier = oracle.head_z8
+    copy(oracle, ours)
+    image = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        at_8, at_16, at_32 = oracle.backbone(image)
+        ours.spatial.register_forward_hook(lambda module, args, output: at_8)
+        for found, expected in zip(ours.encoder(image)[-3:], (at_8, at_16, at_32), strict=True):
+            check(found, expected)
+        fused, *_ = oracle.pool(at_8, at_16, at_32)
+        check(ours.maps(image), oracle.head_z8(fused))

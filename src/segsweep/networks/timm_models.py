@@ -72,7 +72,7 @@ def _without_weights(name: str, error: Exception) -> OptionError:
         "pretrained",
         True,
         problem=f"timm could not get the weights of {name} ({type(error).__name__}; offline?)",
-        remedy="give a local file with backbone.weights=FILE, or train from scratch with pretrained=false",
+        remedy="give a local file by the option weights, or train from scratch with pretrained=false",
     )
 
 

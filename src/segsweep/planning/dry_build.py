@@ -136,13 +136,14 @@ def _network(config: RunConfig) -> Segmenter:
         return build_segmenter(config, load_weights=False)
 
 
-@_of("backbone")
+@_of(*NETWORK)
 def _weights(config: RunConfig) -> None:
-    """Compare the file of weights, if there is one, with its encoder."""
-    if config.backbone.get("weights") is not None:
-        backbone = {**config.backbone, "pretrained": False}
+    """Compare the file of weights, if there is one, with its encoder; nothing is downloaded."""
+    part = "network" if config.network else "backbone"
+    if config[part].get("weights") is not None:
+        local = RunConfig.of({**config, part: {**config[part], "pretrained": False}})
         with torch.device("meta"):
-            build({"backbone": backbone}, "backbone")
+            build_segmenter(local)
 
 
 @_of("scheduler")
