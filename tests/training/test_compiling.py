@@ -11,7 +11,8 @@ from segsweep.runs.folder import RunFolder
 from segsweep.training import compiling
 from tests.support.inside import checkpoint, different, planned, rows, run, weights
 
-OPTIONS = ("head=ksac", "head.dropout=0.5", "head.aux=[1]")
+# The shared product adds its taps in another order when it is traced, which no rounding survives.
+OPTIONS = ("head=ksac", "head.impl=branches", "head.dropout=0.5", "head.aux=[1]")
 
 
 class Counter:
