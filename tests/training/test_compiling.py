@@ -9,6 +9,7 @@ from torch.fx import GraphModule
 from segsweep.errors import ConfigError
 from segsweep.runs.folder import RunFolder
 from segsweep.training import compiling
+from segsweep.training.sync_batchnorm import synchronise
 from tests.support.inside import checkpoint, different, planned, rows, run, weights
 
 # The shared product adds its taps in another order when it is traced, which no rounding survives.
@@ -76,6 +77,13 @@ def test_a_resumed_run_compiles_once_more(tmp_path, counter):
     run(folder)
     assert counter.graphs == 2
     assert different(weights(folder), whole) == []
+
+
+def test_synchronised_batchnorm_on_cpus_is_refused_in_one_line():
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
+    synchronise(network, on_gpu=False)
+    with pytest.raises(ConfigError, match=r"^trainer\.compile=true: .*sync_batchnorm=false"):
+        compiling.compile_step(network, torch.device("cpu"), at_once=False)
 
 
 def test_a_missing_compiler_is_one_line_before_training(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from segsweep.errors import ConfigError
 from segsweep.training.losses import MicroBatch
+from segsweep.training.sync_batchnorm import CpuSyncBatchNorm
 from segsweep.training.task import Compute, SegmentationTask
 
 BACKEND: Any = "inductor"
@@ -22,8 +23,14 @@ def compile_step(task: SegmentationTask, device: torch.device, at_once: bool) ->
     them (https://github.com/pytorch/pytorch/issues/169545).
 
     Raises:
-        ConfigError: torch finds no compiler that works here.
+        ConfigError: torch finds no compiler that works here, or BatchNorm is synchronised over gloo, for
+            whose many layers of different widths torch would compile again and again.
     """
+    if any(isinstance(module, CpuSyncBatchNorm) for module in task.modules()):
+        raise ConfigError(
+            "trainer.compile=true: not with BatchNorm synchronised over several processes of a CPU; set "
+            "trainer.sync_batchnorm=false or trainer.compile=false"
+        )
     check_compiler(device)
     if not at_once:
         task.forward_train = torch.compile(task.forward_train, dynamic=False, backend=BACKEND)
