@@ -88,6 +88,7 @@ BLOCKS = Rule(
     "two whole numbers from 0 up, such as [2,8]",
 )
 FUSIONS = one_of("sum", "concat")
+VARIANTS = one_of("a", "b")
 IMPLEMENTATIONS = one_of("auto", "shared", "branches")
 LABELS_DOWN, LABELS_CASCADE, FEATURES_UP = "labels_down", "labels_cascade", "features_up"
 AUX_TARGET = one_of(LABELS_DOWN, LABELS_CASCADE, FEATURES_UP)

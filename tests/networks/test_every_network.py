@@ -4,12 +4,16 @@ import pytest
 import torch
 
 from segsweep.builders import build_segmenter
-from segsweep.config.groups import choices
+from segsweep.config.groups import choices, own_options
 from segsweep.execution.test import load_network
 from segsweep.networks.whole.whole_network import WholeNetwork
 from tests.support.composing import composed, configuration
 
 NETWORKS = choices("network")
+WITH_VARIANTS = [
+    *NETWORKS,
+    *(f"{name} network.variant=b" for name in NETWORKS if "variant" in own_options("network", name)),
+]
 SIZES = [(33, 33), (65, 97), (128, 128)]
 CLASSES = 3
 
@@ -21,7 +25,7 @@ def hydra():
 
 
 def configured(network: str, *overrides: str):
-    return composed(f"network={network}", f"num_classes={CLASSES}", *overrides).config
+    return composed(*f"network={network}".split(), f"num_classes={CLASSES}", *overrides).config
 
 
 def build(network: str, *overrides: str) -> WholeNetwork:
@@ -51,7 +55,7 @@ def train(network: WholeNetwork, image: torch.Tensor) -> None:
     assert [name for name, one in gradients.items() if one is None or not one.isfinite().all()] == []
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", WITH_VARIANTS)
 def test_any_size_gives_logits_of_that_size_and_gradients_everywhere(name):
     network = build(name, every_tap(name))
     train(network, images(SIZES[0], batch=2))

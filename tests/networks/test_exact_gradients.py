@@ -30,6 +30,7 @@ DETERMINISTIC = {
     "UnsafeViewBackward0", "MeanBackward0", "CloneBackward0", "SelectBackward0",
     "ClampMinBackward0", "PowBackward0", "SigmoidBackward0", "SubBackward0", "SoftmaxBackward0",
     "LinalgVectorNormBackward0", "AvgPool2DBackward0", "BinaryCrossEntropyWithLogitsBackward0",
+    "UpsampleNearest2DBackward0",
 }  # fmt: skip
 
 

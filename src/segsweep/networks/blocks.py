@@ -49,9 +49,9 @@ def conv_block(channels: int, width: int, depth: int, separable: bool) -> nn.Seq
     return nn.Sequential(*(conv_bn_relu(a, b, 3, separable=separable) for a, b in pairwise(sizes)))
 
 
-def conv_bn(channels: int, out_channels: int, kernel_size: int = 1) -> nn.Sequential:
-    """A convolution that keeps the map's size and BatchNorm: for maps that are added before their ReLU."""
-    return nn.Sequential(*_conv(channels, out_channels, kernel_size, 1)[:2])
+def conv_bn(channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> nn.Sequential:
+    """`conv_bn_relu` without ReLU: for maps that are added before theirs."""
+    return nn.Sequential(*_conv(channels, out_channels, kernel_size, 1, stride)[:2])
 
 
 def pooled_conv(channels: int, out_channels: int) -> nn.Sequential:
