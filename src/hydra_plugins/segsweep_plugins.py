@@ -43,4 +43,4 @@ def _store(group: str, node: dict[str, Any]) -> None:
 
 _store("launcher", {"_target_": f"{__name__}.{SegsweepLauncher.__name__}", "reuse": False})
 # Options alone: without a class, planning expands the axes itself (segsweep.planning.axes).
-_store("sweeper", {"max_batch_size": None, "params": None, "rows": None})
+_store("sweeper", {"max_batch_size": None, "params": None, "rows": None, "systems": False})

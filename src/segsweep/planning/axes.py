@@ -14,6 +14,7 @@ composer reports.
 import logging
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
@@ -55,7 +56,8 @@ def expand(settings: DictConfig, overrides: Sequence[str], forced: Set[str], com
     """
     options, rows = settings.hydra.sweeper, list(settings.hydra.sweeper.rows or [])
     if KEY in settings:
-        rows += Published.of(OmegaConf.to_container(settings[KEY])).members()  # type: ignore[arg-type]
+        table: Any = OmegaConf.to_container(settings[KEY])
+        rows += Published.of(table).members(bool(options.systems))
     params = [f"{key}={value}" for key, value in (options.params or {}).items()]
     parser = OverridesParser.create(config_loader=composer.loader)
     members = [as_given(member, forced) for member in product(parser.parse_overrides([*params, *overrides]))]

@@ -3,8 +3,10 @@
 Hydra merges an experiment with everything else; what it set must be known, for it wins over a chain's stages.
 
 An experiment that repeats a table keeps it under the key `published`: what was measured, and a row for each
-printed one. A row that the paper measured itself names its `run`, the overrides that train it, and its
-`test`; the sweep's members are these. The key is no part of a run's configuration.
+printed one. A row names its `run`, the overrides that train it, and its `test`; the sweep's members are
+these. A row that is `quoted` as well has figures from elsewhere, measured by another protocol: it is a system
+that the paper compares with, and a member only if `hydra.sweeper.systems` is set. A row without a run is
+quoted too. The key is no part of a run's configuration.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +22,7 @@ KEY = "published"
 NO_SETTINGS = ("defaults", "hydra", "stages", KEY)
 FIGURES = ("miou", "val_miou", "test_miou", "params", "gflops", "fps", "time_ms")
 """mIoU in %, parameters in millions, multiply-accumulates in G, frames a second, milliseconds."""
-OWN = ("run", "test", "note")
+OWN = ("run", "test", "note", "quoted")
 
 
 def experiment_settings(name: str | None) -> list[tuple[str, Any]]:
@@ -58,8 +60,8 @@ class Published:
 
     title: paper and table. data: the images it was measured on, in words. protocol: the same as fields of
     a test's protocol card. measured: which figure our tests repeat. input: (height, width) at which
-    multiply-accumulates are counted. selected: how the paper chose the epoch of its figures, in words that
-    follow "Published figures are", if that is known.
+    multiply-accumulates are counted, unless a row has its own. selected: how the paper chose the epoch of its
+    figures, in words that follow "Published figures are", if that is known.
     """
 
     title: str
@@ -93,19 +95,23 @@ class Published:
                 )
         return cls(**node)
 
-    def members(self) -> list[str]:
-        """Return the distinct runs as overrides, each with the tests of all rows that it stands behind."""
+    def members(self, systems: bool) -> list[str]:
+        """Return the distinct runs as overrides, each with the tests of all rows that it stands behind.
+
+        Args:
+            systems: those of quoted rows too.
+        """
         tests: dict[str, list[str]] = {}
         for row in self.rows:
-            if "run" in row:
+            if "run" in row and (systems or not quoted(row)):
                 tests.setdefault(" ".join(row["run"].split()), []).append(row["test"])
         return [f"{run} test=[{','.join(dict.fromkeys(names))}]" for run, names in tests.items()]
 
     def member(self, row: Mapping[str, Any]) -> str | None:
-        """Return the one of `members` that stands behind a row; None if the paper quotes the row."""
+        """Return the one of all `members` that stands behind a row; None if the row has no run."""
         if "run" not in row:
             return None
-        return next(m for m in self.members() if m.split()[:-1] == row["run"].split())
+        return next(m for m in self.members(systems=True) if m.split()[:-1] == row["run"].split())
 
     def columns(self) -> list[str]:
         """Return the keys that tell the printed rows apart, in order of first mention."""
@@ -115,3 +121,8 @@ class Published:
     def figures(self) -> list[str]:
         """Return the figures that some row gives, in the order of `FIGURES`."""
         return [key for key in FIGURES if any(key in row for row in self.rows)]
+
+
+def quoted(row: Mapping[str, Any]) -> bool:
+    """Return whether a printed row's figures are from elsewhere, measured by another protocol."""
+    return bool(row.get("quoted", "run" not in row))

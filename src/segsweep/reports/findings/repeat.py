@@ -52,7 +52,7 @@ def words_of_rows(experiment: str) -> frozenset[str]:
         for row in content.get("hydra", {}).get("sweeper", {}).get("rows", [])
     ]
     if (table := published_table(experiment)) is not None:
-        rows += Published.of(table).members()
+        rows += Published.of(table).members(systems=True)
     return frozenset(word for row in rows for word in str(row).split())
 
 

@@ -3,9 +3,13 @@
 The runs of a row are found by their configuration: the experiment is composed as for training, and the
 folders of these runs are read. Nothing is planned, trained or downloaded; networks are counted on torch's
 meta device. What was measured otherwise than in the paper is named.
+
+Systems whose figures the paper quotes are shown with their runs where there are any; an experiment that
+trains them (`hydra.sweeper.systems`) shows those that are to come, too.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Any
@@ -14,9 +18,10 @@ import numpy as np
 
 from segsweep import builders
 from segsweep.config import groups as config_files
+from segsweep.errors import ConfigError
 from segsweep.evaluation.protocol import comparable
 from segsweep.planning.compose import Request
-from segsweep.planning.experiment import Published, published_table
+from segsweep.planning.experiment import Published, published_table, quoted
 from segsweep.planning.plan import Member
 from segsweep.planning.stages import key_of
 from segsweep.profiling.network import Network, find
@@ -28,6 +33,9 @@ from segsweep.runs.versions import current_plan
 
 COUNTED = {"params": "params_m", "gflops": "gmacs"}
 """What we call a printed size that is counted."""
+ELSEWHERE = "the published figure is quoted from elsewhere"
+COUNTS: dict[str, Mapping[str, float]] = {}
+"""What networks count, by their keys."""
 WORDS = {
     "images": "images",
     "num_classes": "classes",
@@ -39,7 +47,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Line:
-    """A printed row with the runs that repeat it, one a seed; none if the paper quotes it from elsewhere.
+    """A printed row with the runs that repeat it, one a seed; none if it has none.
 
     `tests` are the runs' figures and protocol cards under the row's strategy, `strategy` is the name of that
     strategy as shipped, `counted` has the network's params_m and gmacs.
@@ -55,7 +63,7 @@ class Line:
     @property
     def quoted(self) -> bool:
         """Whether the paper took the row from elsewhere."""
-        return "run" not in self.printed
+        return quoted(self.printed)
 
     @property
     def mean(self) -> float | None:
@@ -126,7 +134,8 @@ class Comparison:
             f"strategy {name} for {line.strategy}" for name in line.strategies if name != line.strategy
         ]
         mixed = ["seeds that were measured unlike"] if len(line.protocols) > 1 else []
-        return list(dict.fromkeys([*found, *changed, *mixed]))
+        elsewhere = [ELSEWHERE] if line.quoted else []
+        return list(dict.fromkeys([*found, *changed, *mixed, *elsewhere]))
 
     def difference(self, line: Line) -> float | None:
         """Measured minus published mIoU, in points; None if one of them is missing."""
@@ -167,15 +176,18 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison | None:
     node = published_table(name)
     if node is None:
         return None
-    table, request = Published.of(node), Request("report", ["-m", f"+experiments={name}", *overrides])
-    planned = {member.overrides: member for member in request.compose().sound()}
-    members = {row: [planned[m] for m in found] for row, found in request.axes.rows.items()}
-    prints_sizes = bool({"params", "gflops"} & set(table.figures()))
-    sizes = {run: _sizes(table, found[0]) for run, found in members.items() if prints_sizes}
+    arguments, table = ["-m", f"+experiments={name}", *overrides], Published.of(node)
+    request = Request("report", arguments)
+    members, trains_systems = _planned(request), bool(request.settings.hydra.sweeper.systems)
+    if not trains_systems and any(quoted(row) and "run" in row for row in table.rows):
+        with suppress(ConfigError):  # overrides of the network fit the paper's own rows alone
+            members = _planned(Request("report", [*arguments, "hydra.sweeper.systems=true"])) | members
     lines = []
     for row in table.rows:
-        run = table.member(row) or ""
-        found = members.get(run, [])
+        found = members.get(table.member(row) or "", [])
+        sizes = _sizes(table, row, found[0]) if found else ({}, None)
+        if quoted(row) and not trains_systems:
+            found = [member for member in found if member.folder.path.exists()]
         tests = []
         for member in found:
             if row["test"] in member.config.test:
@@ -183,8 +195,14 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison | None:
                 tests.append(member.folder.read_tests().get(strategy + test_suffix(member.config)))
         shipped = _shipped_strategy(row["test"]) if "test" in row else None
         folders, there = tuple(map(folder_of, found)), tuple(test for test in tests if test)
-        lines.append(Line(row, folders, there, *sizes.get(run, ({}, None)), shipped))
+        lines.append(Line(row, folders, there, *sizes, shipped))
     return Comparison(name, table, tuple(lines), tuple(overrides))
+
+
+def _planned(request: Request) -> dict[str, list[Member]]:
+    """The members that each of an experiment's rows became."""
+    planned = {member.overrides: member for member in request.compose().sound()}
+    return {row: [planned[m] for m in found] for row, found in request.axes.rows.items()}
 
 
 def folder_of(member: Member) -> RunFolder:
@@ -194,11 +212,18 @@ def folder_of(member: Member) -> RunFolder:
     return folder
 
 
-def _sizes(table: Published, member: Member) -> tuple[dict[str, float], str | None]:
+def _sizes(
+    table: Published, row: Mapping[str, Any], member: Member
+) -> tuple[Mapping[str, float], str | None]:
     """What the network counts at the paper's input and classes, and what is known of a difference."""
+    if not {"params", "gflops"} & set(table.figures()):
+        return {}, None
     config = member.config.changed(num_classes=table.protocol["num_classes"])
-    network = Network.of(replace(member, config=config), (table.input[0], table.input[1]))
-    counted = network.counted()
+    height, width = row.get("input", table.input)
+    network = Network.of(replace(member, config=config), (height, width))
+    if network.key not in COUNTS:
+        COUNTS[network.key] = network.counted()
+    counted = COUNTS[network.key]
     return counted, (find(network.values, counted, network.size) or {}).get("discrepancy")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from segsweep.errors import as_typed
 from segsweep.reports.findings.fields import Findings, Interval
 from segsweep.reports.findings.protocols import described
-from segsweep.reports.paper.compared import COUNTED, Comparison, Line
+from segsweep.reports.paper.compared import COUNTED, ELSEWHERE, Comparison, Line
 from segsweep.reports.writers.text_table import UNLIKE, span
 from segsweep.runs.compare import MISSING, remarks_on
 from segsweep.runs.contents import State
@@ -64,11 +64,17 @@ def notes(comparison: Comparison) -> list[str]:
     lines = [(_label(comparison, line), line) for line in comparison.lines]
     in_heading = {words for protocol in comparison.protocols for words in comparison.departures(protocol)}
     unlike = {words: line for line in comparison.lines for words in comparison.unlike(line)}
-    unlike = {words: line for words, line in unlike.items() if words not in in_heading}
+    unlike = {words: line for words, line in unlike.items() if words not in (*in_heading, ELSEWHERE)}
+    quoted = [label for label, line in lines if line.quoted and line.tests]
     tested = [(label, [run for run in line.runs if run.strategies()]) for label, line in lines]
     found = (
         [f"Published figures are {comparison.published.selected}."] if comparison.published.selected else []
     )
+    if quoted:
+        found.append(
+            f"{UNLIKE} published figures of {'; '.join(quoted)}: quoted from elsewhere, measured by other "
+            "protocols; ours are trained and tested by this paper's."
+        )
     found += [f"{UNLIKE} test {line.printed['test']}: {words}." for words, line in unlike.items()]
     found += [f"{label}: {line.printed['note']}." for label, line in lines if "note" in line.printed]
     found += [f"{label}: {words}." for label, runs in tested if (words := remarks_on(runs))]
@@ -127,7 +133,7 @@ def _measured(comparison: Comparison, line: Line, interval: Interval | None) -> 
         ends = f" ({low:+.2f} to {high:+.2f})"
     lacking = f" of {len(line.runs)}" if len(line.runs) > len(line.tests) else ""
     return {
-        "ours": QUOTED if line.quoted else found or ", ".join(words) or MISSING,
+        "ours": found or ", ".join(words) or (QUOTED if line.quoted else MISSING),
         "ours 95 %": "" if interval is None else span(interval),
         "difference": "" if apart is None else f"{apart:+.2f}{ends}{mark}",
         "seeds": f"{len(line.tests)}{lacking}" if line.tests else "",
