@@ -112,3 +112,23 @@ def test_bisenets_context_path_and_fusion_are_the_oracles():
             check(found, expected)
         fused, *_ = oracle.pool(at_8, at_16, at_32)
         check(ours.maps(image), oracle.head_z8(fused))
+
+
+def test_icnets_cascade_is_the_oracles():
+    """The oracle has another, wider encoder, aligns corners, and its classifier has no bias."""
+    oracle = oracle_of("icnet_resnetd50b_cityscapes", fixed_size=False).final_block
+    for module in oracle.modules():
+        if hasattr(module, "align_corners"):
+            module.align_corners = False
+    for fusion in (oracle.cff_24, oracle.cff_12):
+        fusion.conv_cls = nn.Identity()  # of its auxiliary losses
+    oracle.conv_cls = nn.Conv2d(128, CLASSES, 1)
+    ours = build_segmenter(member("network=icnet", f"num_classes={CLASSES}").config).eval()
+    copy(
+        nn.ModuleList((oracle.cff_24, oracle.cff_12, oracle.conv_cls)),
+        nn.ModuleList((*ours.cascade, ours.classifier)),
+    )
+    coarse, middle, fine = (torch.randn(1, c, n, 2 * n) for c, n in ((256, 2), (256, 4), (64, 8)))
+    with torch.no_grad():
+        _, expected, *_ = oracle(fine, middle, coarse)
+        check(ours.fuse(coarse, middle, fine, (16, 32)), expected)
