@@ -89,7 +89,7 @@ def test_offline_pretrained_names_the_way_out(monkeypatch, tmp_path: Path):
     """The hub is told that there is no network, and its cache is empty: what a cluster node looks like."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"^pretrained=true.*backbone\.weights=FILE"):
+    with pytest.raises(ConfigError, match=r"^pretrained=true.*a local file by the option weights"):
         Encoder("resnet10t", pretrained=True)
 
 

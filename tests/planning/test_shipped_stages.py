@@ -40,6 +40,12 @@ ATONET = {
 # 100 × 2,975 / 4, and 400 × 468 / 16 (train and val of CamVid).
 ON_CITYSCAPES = {"dataset": "cityscapes", "size": [1024, 1024], "batch_size": 4, "trainer.max_steps": 74_375}
 ON_CAMVID = {"dataset": "camvid720", "size": [720, 720], "batch_size": 16, "trainer.max_steps": 11_700}
+# The released code: 2,975 / 4 and 468 / 16 are 744 and 30 steps an epoch, the last not full.
+RELEASED = {
+    "head.aux_target": "labels_cascade", "head.released": True,
+    "augment.scale_step": None, "augment.aspect": 2.0,
+    "optimizer.pretrained_parts": ["*.layer?.*.conv?.weight", "*.layer?.*.downsample.0.weight"],
+}  # fmt: skip
 # Dual ASPP §3.2, §4.1: output stride 32, no augmentation, whole images.
 DUAL_ASPP = {
     "backbone.name": "mobilenetv2_100", "backbone.output_stride": 32, "backbone.pretrained": True,
@@ -55,6 +61,10 @@ FACTS = {
     "atonet_cityscapes": [ATONET | ON_CITYSCAPES],
     "atonet_camvid": [ATONET | ON_CAMVID],
     "dual_aspp_cityscapes": [DUAL_ASPP],
+    "atonet_cityscapes_released": [ATONET | RELEASED | ON_CITYSCAPES | {"scheduler.every": 744}],
+    "atonet_camvid_released": [
+        ATONET | RELEASED | ON_CAMVID | {"scheduler.every": 30, "dataset.val_split": "test"}
+    ],
 }
 
 

@@ -135,7 +135,7 @@ def test_weights_that_were_selected_otherwise_than_the_papers_are_told(report):
 
 def test_quoted_rows_are_quoted_and_remarks_stand_below(report):
     lines = report("ksac/table3", *light("ksac/table3")).splitlines()
-    assert sum("quoted" in line for line in lines) == 7
+    assert sum("  quoted" in line for line in lines) == 7
     assert any("PSPNet" in line and "85.4" in line for line in lines)
     remarks = report("ksac/table1")
     assert "aspp, xception65, decoder, ms, flip, coco: the text calls this row JFT" in remarks

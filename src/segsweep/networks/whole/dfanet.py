@@ -31,7 +31,7 @@ class DfaNet(WholeNetwork):
 
     Args:
         num_classes: K.
-        variant: "a", of XceptionA, or "b", of XceptionB.
+        variant: a, of XceptionA, or b, of XceptionB.
     """
 
     stride = 64

@@ -69,9 +69,9 @@ def draw(runs: Sequence[Sequence[TrainedRun]], images: Sequence[str]) -> Figure:
 
 def published() -> Iterator[Point]:
     """Yield the systems of the papers' tables that have an accuracy and a speed, each table's in turn."""
-    for name in sorted(dict(config_files.files("experiments"))):
-        if (node := published_table(name)) is None:
-            continue
+    nodes = map(published_table, sorted(dict(config_files.files("experiments"))))
+    # A table's variations repeat it.
+    for node in {node["title"]: node for node in nodes if node is not None}.values():
         table = Published.of(node)
         for row in table.rows:
             miou = next((float(row[key]) for key in MIOU if key in row), None)
