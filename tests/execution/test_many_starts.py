@@ -4,6 +4,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from segsweep import cli
 from segsweep.runs.folder import RunFolder
 from segsweep.training.checkpoint_files import newest
@@ -47,6 +49,7 @@ def check_whole(run: RunFolder) -> None:
     assert not (run.path / "lease.json").exists()
 
 
+@pytest.mark.slow
 def test_of_fifty_one_trains_and_the_others_say_who(tmp_path):
     """The one that trains waits in its fourth step until all others have ended."""
     (tmp_path / "wait").touch()

@@ -100,7 +100,8 @@ def large_encoder(backbone: str) -> Encoder:
 
 
 @pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("backbone", [pytest.param("xception65", marks=pytest.mark.slow), "resnet101"])
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["xception65", "resnet101"])
 def test_large_encoders(head, backbone):
     """Channels and reductions are the encoder's: these go up to 2048."""
     encoder, config = large_encoder(backbone), configured(head, backbone)

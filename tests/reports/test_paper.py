@@ -142,6 +142,7 @@ def test_quoted_rows_are_quoted_and_remarks_stand_below(report):
     assert "their concatenation (Fig. 4) 3.05" in remarks
 
 
+@pytest.mark.slow
 def test_systems_are_measured_beside_the_figures_that_are_quoted(report):
     """The experiment that trains them, and the paper's own, whose report has them too."""
     for name in ("dual_aspp/table3_systems", "dual_aspp/table3"):

@@ -78,6 +78,7 @@ def in_a_process(*arguments: object) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_steps_grow_over_kills_and_no_validation_is_lost(tmp_path, monkeypatch):
     monkeypatch.setenv("WANDB_SERVICE", "3-1-tcp-localhost-1")  # another process's, as a notebook leaves it
     in_a_process(str(tmp_path), 0, 400, True)  # enough to fill some of wandb's buffers

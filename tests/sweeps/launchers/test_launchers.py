@@ -92,6 +92,7 @@ def beginnings(run: RunFolder) -> int:
     return run.log.read_text().count("starting from")
 
 
+@pytest.mark.slow
 def test_another_launcher_gets_batches_and_does_not_train_for_a_test(tmp_path):
     """Also with its own sweeper's batches, which are one sweep."""
     common = (*TINY, "trainer.max_steps=1", "hydra/launcher=basic")
