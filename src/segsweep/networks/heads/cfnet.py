@@ -36,10 +36,10 @@ class CoOccurrence(nn.Module):
         prior = self.prior(x.mean(dim=(2, 3))).softmax(dim=1)[..., None, None]
         mixed = (prior * likely).sum(dim=1)  # B × N × P
         found: Tensor = mixed @ self.value(places).flatten(2).transpose(1, 2)
-        return found.transpose(1, 2).reshape(len(x), -1, *x.shape[-2:])
+        return found.transpose(1, 2).reshape(x.shape[0], -1, *x.shape[-2:])
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.reshape(len(x), self.mixtures, self.inner, -1).transpose(2, 3)
+        return x.reshape(x.shape[0], self.mixtures, self.inner, -1).transpose(2, 3)
 
 
 class CfNet(PyramidHead):

@@ -36,7 +36,7 @@ class ExpectationMaximization(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, h, w] → the same shape."""
         pixels = self.into(x).flatten(2)  # B × C × N
-        bases = self.bases.to(pixels.dtype, copy=True).expand(len(x), -1, -1)  # these will be overwritten
+        bases = self.bases.to(pixels.dtype, copy=True).expand(x.shape[0], -1, -1)  # these will be overwritten
         for _ in range(self.iterations):
             parts = (pixels.transpose(1, 2) @ bases).softmax(dim=2)  # B × N × K
             shares = parts / (parts.sum(dim=1, keepdim=True) + 1e-6)
