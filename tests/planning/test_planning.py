@@ -153,6 +153,11 @@ def test_each_part_reads_only_options_that_its_result_is_kept_by(monkeypatch):
     assert list(dry_build.problems(member(*seldom).config)) == []
 
 
+def test_an_ensemble_with_a_run_that_is_not_there_is_told_before_training(tmp_path):
+    with pytest.raises(UserError, match=r"^no run in .* with an id beginning 'abc'"):
+        check_member(member(f"runs_dir={tmp_path}", "test.single.ensemble=[abc]"))
+
+
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
@@ -166,6 +171,7 @@ def test_each_part_reads_only_options_that_its_result_is_kept_by(monkeypatch):
         (["trainer.precision=8"], "trainer.precision"),
         (["split=tset"], "split"),
         (["size=8"], "size"),
+        (["test=[center_crop]", "predictions=png"], "^predictions=png: .*sees only the centre of an image"),
     ],
 )
 def test_a_part_that_is_wrong_in_one_member_only(overrides, words):

@@ -22,6 +22,14 @@ def tested_checkpoint(folder: RunFolder, config: RunConfig) -> Path:
     return path
 
 
+def trained_checkpoint(folder: RunFolder, config: RunConfig) -> Path:
+    """Return the weights that a configuration tests; raise UserError if the run is not trained."""
+    state = folder.status().state
+    if state is not State.DONE:
+        raise UserError(f"run {folder.id} is {state}, not done: its training command goes on")
+    return tested_checkpoint(folder, config)
+
+
 def trained_run(config: RunConfig, id: str) -> tuple[RunConfig, Path]:
     """Return the configuration and checkpoint of another run, for an ensemble with one that `config` tests.
 
@@ -30,8 +38,7 @@ def trained_run(config: RunConfig, id: str) -> tuple[RunConfig, Path]:
             names is not trusted.
     """
     folder = find_run(Path(config.runs_dir), id)
-    if (state := folder.status().state) is not State.DONE:
-        raise ConfigError(f"test: ensemble with run {folder.id}: it is {state}, not done; finish it first")
+    weights = trained_checkpoint(folder, config)
     other = folder.config()
     trust.check(folder, other)
     ours, theirs = (builders.build_dataset(one).classes for one in (config, other))
@@ -40,4 +47,4 @@ def trained_run(config: RunConfig, id: str) -> tuple[RunConfig, Path]:
             f"test: ensemble with run {folder.id}: it was trained for other classes "
             f"({', '.join(theirs[:3])}, …); name runs on one dataset"
         )
-    return other, tested_checkpoint(folder, config)
+    return other, weights

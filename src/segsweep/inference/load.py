@@ -1,23 +1,22 @@
 """Load a trained network from whatever it is kept in: a run, or what `segsweep export` wrote."""
 
 import os
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
 
 from segsweep.config.schema import NETWORK, RunConfig
-from segsweep.errors import FileError, OptionError, UserError
+from segsweep.errors import FileError, OptionError
 from segsweep.execution import trust as trusting
 from segsweep.execution.test import load_network
-from segsweep.execution.weights import tested_checkpoint
+from segsweep.execution.weights import trained_checkpoint
 from segsweep.inference.describe import RULES, describe
 from segsweep.inference.example_images import example_images
 from segsweep.inference.forms.known_forms import FORMS
 from segsweep.inference.trained import Trained
 from segsweep.networks import Segmenter
 from segsweep.runs import layout
-from segsweep.runs.contents import State
 from segsweep.runs.folder import RunFolder, find_run
 
 
@@ -84,24 +83,12 @@ def from_run(
     trusting.check(folder, {part: config.get(part) for part in (*NETWORK, "dataset")})
     weights = trained_checkpoint(folder, config)
 
+    @cache
     def network_at(output_stride: int | None) -> Segmenter:
         return load_network(config, weights, output_stride)
 
-    network = network_at(None)
-    return Trained(
-        describe(folder, config, network),
-        lambda stride: network if stride is None else network_at(stride),
-        device,
-        partial(example_images, config),
-    )
-
-
-def trained_checkpoint(folder: RunFolder, config: RunConfig) -> Path:
-    """Return the weights that a configuration tests; raise UserError if the run is not trained."""
-    state = folder.status().state
-    if state is not State.DONE:
-        raise UserError(f"run {folder.id} is {state}, not done: its training command goes on")
-    return tested_checkpoint(folder, config)
+    described = describe(folder, config, network_at(None))
+    return Trained(described, network_at, device, partial(example_images, config))
 
 
 def _device(given: str | torch.device | None) -> torch.device:

@@ -30,6 +30,7 @@ from segsweep.distributed.ranks import processes
 from segsweep.errors import OptionError, UserError
 from segsweep.evaluation.predictions import prediction_form
 from segsweep.execution.start import check_init
+from segsweep.execution.weights import trained_run
 from segsweep.networks import Segmenter
 from segsweep.networks.segmenter import check_input
 from segsweep.rules import micro_batch
@@ -102,16 +103,18 @@ def _loss(config: RunConfig) -> None:
     build_loss(config)
 
 
-@_of("test", "network")
+@_of("test", "network", "predictions", "runs_dir", "checkpoint", *DATASET)
 def _tests(config: RunConfig) -> None:
-    cropped = [strategy.name for strategy in build_strategies(config).values() if strategy.crop]
-    if cropped and config.predictions is not None:
-        raise OptionError(
-            "predictions",
-            config.predictions,
-            problem=f"the test {cropped[0]} sees only the centre of an image",
-            remedy="leave predictions or that test out",
-        )
+    for strategy in build_strategies(config).values():
+        if strategy.crop and config.predictions is not None:
+            raise OptionError(
+                "predictions",
+                config.predictions,
+                problem=f"the test {strategy.name} sees only the centre of an image",
+                remedy="leave predictions or that test out",
+            )
+        for id in strategy.ensemble:
+            trained_run(config, id)
 
 
 @_of("predictions", *DATASET)

@@ -6,7 +6,9 @@ from typing import ClassVar
 
 import torch
 
+from segsweep.errors import UserError
 from segsweep.inference.trained import Trained
+from segsweep.networks import Segmenter
 from segsweep.rules import one_of
 
 PREPROCESSING = one_of("inside", "described")
@@ -44,6 +46,15 @@ class Form:
 
     def check(self, wishes: Wishes) -> None:
         """Raise UserError if the form cannot be written so, or not on this machine."""
+
+    def own_network(self, trained: Trained) -> Segmenter:
+        """Return the network with its weights; raise UserError if it is one that was exported to a file."""
+        if not isinstance(trained.network, Segmenter):
+            raise UserError(
+                f"format={self.name} needs the network's own weights, which an exported file has no more; "
+                f"export the run {trained.description.run}"
+            )
+        return trained.network
 
     def read(self, path: Path, device: torch.device, trust: bool = False) -> Trained:
         """Load a network.

@@ -6,6 +6,7 @@ built only if `execution.trust` says so.
 
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from safetensors.torch import load_file, save
 
 from segsweep import builders
 from segsweep.config.schema import RunConfig
-from segsweep.errors import DamagedFileError, FileError, OptionError, UserError
+from segsweep.errors import DamagedFileError, FileError, OptionError
 from segsweep.execution import trust as trusting
 from segsweep.files import cannot_write, fsync
 from segsweep.inference.description import Description
@@ -64,6 +65,7 @@ class Hub(Form):
         except (OSError, SafetensorError) as error:
             raise DamagedFileError(path / WEIGHTS, f"damaged ({error})", AGAIN) from error
 
+        @cache
         def network_at(output_stride: int | None) -> Segmenter:
             network = builders.build_segmenter(config, output_stride, load_weights=False, auxiliary=False)
             try:
@@ -73,8 +75,8 @@ class Hub(Form):
                 raise DamagedFileError(path / WEIGHTS, problem, AGAIN) from error
             return network
 
-        network = network_at(None)  # a damaged folder is found now
-        return Trained(description, lambda stride: network_at(stride) if stride else network, device)
+        network_at(None)  # a damaged folder is found now
+        return Trained(description, network_at, device)
 
     def write(self, trained: Trained, target: Path, wishes: Wishes = DEFAULT) -> None:
         """Write a folder that was not there; it gets its name when all of it is on disk.
@@ -82,17 +84,13 @@ class Hub(Form):
         Raises:
             UserError: something else is there, the network is an exported one, or it cannot be written.
         """
-        if not isinstance(trained.network, Segmenter):
-            raise UserError(
-                "format=hub needs the network's own weights, which an exported file has no more; export the "
-                f"run {trained.description.run}"
-            )
+        network = self.own_network(trained)
         if target.exists():
             raise FileError(target, "is there already", "remove it, or name another folder with out=DIR")
         # On the CPU, in one order: what was loaded on a GPU gives the same bytes.
         tensors = {
             name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-            for name, tensor in trained.network.state_dict().items()
+            for name, tensor in network.state_dict().items()
         }
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -41,12 +41,7 @@ class ProgramForm(Form):
                 else, or cannot be written.
         """
         self.check(wishes)
-        network = trained.network
-        if not isinstance(network, Segmenter):
-            raise UserError(
-                f"format={self.name} needs the network's own weights, which an exported file has no more; "
-                f"export the run {trained.description.run}"
-            )
+        network = self.own_network(trained)
         stride = None if network.encoder is None else network.encoder.output_stride
         interface = Interface.between(trained.description, self.name, wishes.preprocessing, stride)
         recordable = prepared(network, wishes.preprocessing)

@@ -19,7 +19,8 @@ from segsweep.errors import OptionError, UserError
 from segsweep.evaluation.strategies import Strategy
 from segsweep.execution import trust
 from segsweep.execution.test import device
-from segsweep.inference.load import from_run, trained_checkpoint
+from segsweep.execution.weights import trained_checkpoint
+from segsweep.inference.load import from_run
 from segsweep.inference.trained import Trained
 from segsweep.networks import Segmenter
 from segsweep.runs.folder import RunFolder
