@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from segsweep.data.loading import Loader, runs_of_equals, start_worker
@@ -72,10 +71,10 @@ def _count(
     height, width = sample.label.shape
     for crop in predictor.crops:
         seen = centre((height, width), crop)
-        label = np.ascontiguousarray(sample.label[seen])
+        label = sample.label[seen]
         truth = truth_of(label, predictor.num_classes)
         for name in (name for name, views in predictor.views.items() if views[0].crop == crop):
-            counts[name].update(sample.id, np.ascontiguousarray(maps[name][seen]), label, truth)
+            counts[name].update(sample.id, maps[name][seen], label, truth)
 
 
 def _predicted(

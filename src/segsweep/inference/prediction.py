@@ -37,5 +37,10 @@ class Prediction:
 
     def shares(self) -> dict[str, float]:
         """Return each class's share of the pixels, by its name."""
-        counted = np.bincount(self.labels.reshape(-1), minlength=len(self.description.classes))
+        counted = class_pixels(self.labels, len(self.description.classes))
         return dict(zip(self.description.classes, (counted / self.labels.size).tolist(), strict=True))
+
+
+def class_pixels(labels: NDArray[np.uint8], classes: int) -> NDArray[np.int64]:
+    """Return the pixels of each class in labels [H, W]; those that no view saw (255) are left out."""
+    return np.bincount(labels.reshape(-1), minlength=classes)[:classes]

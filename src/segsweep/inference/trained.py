@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from segsweep import builders
 from segsweep.config import groups as config_files
@@ -62,6 +64,21 @@ class Trained:
         """Return the evaluator's predictor of this network under strategies, for many images."""
         return Predictor(self.network_at, strategies, self.description.num_classes, self.device)
 
+    def label(
+        self, images: Sequence[Map], strategy: Strategy, probabilities: bool = False
+    ) -> list[tuple[Map, NDArray[np.float32] | None]]:
+        """Return the classes [H, W] of images [H, W, 3] of one size, with probabilities [K, H, W] if wanted.
+
+        What is made for a strategy is kept for the next images; equal names are equal settings.
+        """
+        name = strategy.name
+        if name not in self._predictors:
+            self._predictors[name] = self.predictor(strategy)
+        with self._predictors[name].in_evaluation_mode():
+            found = self._predictors[name].predict(images, probabilities)
+        scores = [kept.get(name) for kept in found.probabilities()]
+        return list(zip([maps[name] for maps in found.maps()], scores, strict=True))
+
     def predict(
         self, image: Pictured, test: str | Strategy = SINGLE, probabilities: bool = False
     ) -> Prediction:
@@ -78,11 +95,8 @@ class Trained:
         """
         strategy = test if isinstance(test, Strategy) else strategy_of(test, self.description.size)
         array = as_array(image)
-        predictor = self._predictors.setdefault(strategy.name, self.predictor(strategy))
-        with predictor.in_evaluation_mode():
-            found = predictor.predict([array], probabilities)
-        (maps,), (kept,) = found.maps(), found.probabilities()
-        return Prediction(array, maps[strategy.name], kept.get(strategy.name), self.description)
+        ((labels, scores),) = self.label([array], strategy, probabilities)
+        return Prediction(array, labels, scores, self.description)
 
 
 def strategy_of(name: str, size: tuple[int, ...]) -> Strategy:

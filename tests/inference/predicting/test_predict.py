@@ -16,10 +16,12 @@ from PIL import Image
 
 from segsweep import builders, cli
 from segsweep.data.labels import palette_image
+from segsweep.evaluation.strategies import Strategy
 from segsweep.files import locked
 from segsweep.inference.load import load
 from segsweep.inference.predicting.outputs_journal import JOURNAL
 from segsweep.inference.predicting.video import write_video
+from segsweep.inference.trained import Trained
 from tests.support.forks import FORKS
 
 
@@ -65,6 +67,32 @@ def content(out: Path) -> dict[str, bytes]:
 
 def stamps(out: Path) -> dict[str, int]:
     return {name: (out / name).stat().st_mtime_ns for name in content(out) if "/" in name}
+
+
+def test_of_the_centre_alone_only_that_is_counted(trained_run, images, tmp_path):
+    """What the strategy does not see is ignored (255), in the mask and in the areas."""
+    picture = sorted(images.glob("*.png"))[0]
+    crop = ("test=center_crop", "test.center_crop.crop=[20,30]")
+    predict(trained_run, picture, *crop, "overlay=true", f"out={tmp_path / 'out'}")
+    mask = np.array(Image.open(tmp_path / "out" / "masks" / picture.name))
+    seen = mask[mask.shape[0] // 2 - 10 :, mask.shape[1] // 2 - 15 :][:20, :30]
+    assert (seen < 4).all()
+    assert np.count_nonzero(mask != 255) == seen.size
+    (counted,) = areas(tmp_path / "out").values()
+    assert [pixels for pixels, _ in counted.values()] == np.bincount(seen.ravel(), minlength=4).tolist()
+    shares = load(trained_run.path, "cpu").predict(picture, Strategy(crop=(20, 30))).shares()
+    assert sum(shares.values()) == pytest.approx(seen.size / mask.size)
+
+
+def test_a_strategy_is_prepared_once_for_many_images(trained_run, images, tmp_path, monkeypatch):
+    made = []
+    original = Trained.predictor
+    monkeypatch.setattr(Trained, "predictor", lambda *given: made.append(1) or original(*given))
+    predict(trained_run, images, f"out={tmp_path / 'out'}")
+    network = load(trained_run.path, "cpu")
+    for _ in range(2):
+        network.predict(sorted(images.glob("*.png"))[0])
+    assert len(made) == 2, "one for the command, one for the notebook"
 
 
 @pytest.mark.parametrize("test", ["single", "flip"])

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from segsweep.evaluation.predictor import Predictor
 from segsweep.evaluation.strategies import Strategy
 from segsweep.inference.predicting.memory import bytes_per_pixel, windowed
 from segsweep.inference.trained import Trained
@@ -35,7 +34,6 @@ class Labeller:
         self.trained, self.strategy, self.batch_size = trained, strategy, batch_size
         # A user's own strategy decides itself what it sees.
         self.memory = None if strategy.window or type(strategy) is not Strategy else memory
-        self._predictors: dict[str, Predictor] = {}
 
     @cached_property
     def _pixels(self) -> float:
@@ -70,9 +68,4 @@ class Labeller:
     ) -> list[tuple[Map, NDArray[np.float32] | None]]:
         """Return the classes [H, W] of images of one size, with their probabilities [K, H, W] if wanted."""
         strategy = self.strategy_for((images[0].shape[0], images[0].shape[1]))
-        name = strategy.name
-        predictor = self._predictors.setdefault(name, self.trained.predictor(strategy))
-        with predictor.in_evaluation_mode():
-            found = predictor.predict(images, probabilities)
-        scores = [kept.get(name) for kept in found.probabilities()]
-        return list(zip([maps[name] for maps in found.maps()], scores, strict=True))
+        return self.trained.label(images, strategy, probabilities)

@@ -28,6 +28,7 @@ from segsweep.files import drafted, drafts, write_bytes
 from segsweep.inference.predicting.outputs_journal import JOURNAL, PLACES
 from segsweep.inference.predicting.overlay import blended, even, in_legend, legend
 from segsweep.inference.predicting.video import Video, write_video
+from segsweep.inference.prediction import class_pixels
 from segsweep.terminal import csv_text
 
 MASKS, OVERLAYS, PROBABILITIES = "masks", "overlays", "probabilities"
@@ -142,7 +143,7 @@ class Outputs:
 
     def pixels(self, mask: Map) -> tuple[int, ...]:
         """Return the number of pixels of each class in a mask [H, W]."""
-        return tuple(np.bincount(mask.reshape(-1), minlength=len(self.classes)).tolist())
+        return tuple(class_pixels(mask, len(self.classes)).tolist())
 
     def remove_drafts(self) -> None:
         """Remove what a killed process left unfinished; call it as the only process that writes here."""
