@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsweep.networks.blocks import conv_bn, conv_bn_relu, pooled_conv, resize
-from segsweep.networks.heads.base import Head, HeadOutput, check_width, level, pixel_classifier, stages
+from segsweep.networks.heads.base import Head, HeadOutput, check_width, pixel_classifier, stages_from_4
 from segsweep.networks.separable_maps import grid_average
 from segsweep.networks.traced_grid import pooled_and_resized
 from segsweep.networks.tracing import is_exported
@@ -41,9 +41,8 @@ class AtoNet(Head):
         released: bool | None = None,
     ) -> None:
         super().__init__()
-        level(reductions, 4, "head=atonet", "use another backbone")
+        self.stages = stages_from_4(reductions, "atonet")
         check_width(width)
-        self.stages = stages(reductions)
         self.spp = SpatialPyramidPooling(channels[-1], width, spp, bool(released)) if spp else None
         self.own_channels = () if self.spp is None else (width,)
         up = [*(channels[i] for i in self.stages), *self.own_channels]

@@ -158,6 +158,16 @@ def stages(reductions: Sequence[int]) -> list[int]:
     return [index for index, reduction in enumerate(reductions) if reduction >= 4]
 
 
+def stages_from_4(reductions: Sequence[int], head: str) -> list[int]:
+    """Return the indices of the encoder's stages for a head whose finest map is at stride 4.
+
+    Raises:
+        ConfigError: the encoder has no feature at stride 4.
+    """
+    level(reductions, 4, f"head={head}", "use another backbone")
+    return stages(reductions)
+
+
 def level(reductions: Sequence[int], stride: int, asker: str, remedy: str) -> int:
     """Return the index of the first map at `stride`: maps are found by their reductions, not by their place.
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from segsweep.networks.blocks import TopDown
 from segsweep.networks.heads.atonet import classifier
-from segsweep.networks.heads.base import Head, HeadOutput, check_width, level, stages
+from segsweep.networks.heads.base import Head, HeadOutput, check_width, stages_from_4
 
 
 class EncoderDecoder(Head):
@@ -29,9 +29,8 @@ class EncoderDecoder(Head):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        level(reductions, 4, "head=encoder_decoder", "use another backbone")
+        self.stages = stages_from_4(reductions, "encoder_decoder")
         check_width(width)
-        self.stages = stages(reductions)
         self.decoder = TopDown([channels[i] for i in self.stages], width)
         self.seg = classifier(width, num_classes, dropout)
 

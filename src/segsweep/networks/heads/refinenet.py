@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segsweep.networks.blocks import resize
-from segsweep.networks.heads.base import Head, HeadOutput, check_width, level, pixel_classifier, stages
+from segsweep.networks.heads.base import Head, HeadOutput, check_width, pixel_classifier, stages_from_4
 from segsweep.rules import COUNT
 
 
@@ -96,10 +96,9 @@ class RefineNet(Head):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        level(reductions, 4, "head=refinenet", "use another backbone")
+        self.stages = stages_from_4(reductions, "refinenet")
         check_width(width)
         COUNT.check("pools", pools)
-        self.stages = stages(reductions)
         widths = [*[width] * (len(self.stages) - 1), 2 * width]
         self.bring = nn.ModuleList(conv3x3(channels[i], w) for i, w in zip(self.stages, widths, strict=True))
         self.blocks = nn.ModuleList(Refine(widths[i : i + 2], pools) for i in range(len(widths)))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from segsweep.networks.blocks import conv_bn_relu, resize
 from segsweep.networks.heads.atonet import SpatialPyramidPooling
-from segsweep.networks.heads.base import Head, HeadOutput, check_width, level, pixel_classifier, stages
+from segsweep.networks.heads.base import Head, HeadOutput, check_width, pixel_classifier, stages_from_4
 from segsweep.rules import BINS
 
 
@@ -35,8 +35,7 @@ class SwiftNet(Head):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        level(reductions, 4, "head=swiftnet", "use another backbone")
-        self.stages = stages(reductions)
+        self.stages = stages_from_4(reductions, "swiftnet")
         check_width(width)
         level_width = max(1, width // max(1, len(BINS.check("bins", bins))))
         *finer, coarsest = (channels[i] for i in self.stages)

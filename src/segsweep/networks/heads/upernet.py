@@ -7,7 +7,7 @@ from timm.layers.norm import LayerNorm2d
 from torch import Tensor, nn
 
 from segsweep.networks.blocks import conv_bn_relu, resize
-from segsweep.networks.heads.base import Head, HeadOutput, check_width, level, pixel_classifier, stages
+from segsweep.networks.heads.base import Head, HeadOutput, check_width, pixel_classifier, stages_from_4
 from segsweep.networks.heads.psp import PyramidPooling
 
 
@@ -38,9 +38,8 @@ class UperNet(Head):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        level(reductions, 4, "head=upernet", "use another backbone")
+        self.stages = stages_from_4(reductions, "upernet")
         check_width(width)
-        self.stages = stages(reductions)
         *finer, coarsest = (channels[i] for i in self.stages)
         self.norms = nn.ModuleList(LayerNorm2d(c) if norm else nn.Identity() for c in (*finer, coarsest))
         self.pyramid = PyramidPooling(coarsest, width, width, bins)
