@@ -78,8 +78,12 @@ def identity(config: Mapping[str, Any]) -> dict[str, Any]:
     places = {f"dataset.{name}" for name in path_options(str(config["dataset"].get("_target_")))}
     ours = str(config["dataset"].get("_target_")).startswith("segsweep.")
     # A name is what reports call our folder; in users' own datasets it may choose the files.
-    counts = [k for k, _ in flatten(config) if is_identity(k) or (k == NAME and not ours)]
-    flat = {k: canonical(value) for k, value in flatten(config) if k in counts and k not in places}
+    own_name = {NAME} if not ours else set()
+    flat = {
+        key: canonical(value)
+        for key, value in flatten(config)
+        if (is_identity(key) or key in own_name) and key not in places
+    }
     if not (flat.get("head.aux") or str(flat.get("head._target_")).startswith("segsweep.")):
         # Without an auxiliary loss these options of every head count only for our heads: users' own heads
         # did not have them at first.

@@ -178,10 +178,8 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison | None:
         return None
     arguments, table = ["-m", f"+experiments={name}", *overrides], Published.of(node)
     request = Request("report", arguments)
-    members, trains_systems = _planned(request), bool(request.settings.hydra.sweeper.systems)
-    if not trains_systems and any(quoted(row) and "run" in row for row in table.rows):
-        with suppress(ConfigError):  # overrides of the network fit the paper's own rows alone
-            members = _planned(Request("report", [*arguments, "hydra.sweeper.systems=true"])) | members
+    trains_systems = bool(request.settings.hydra.sweeper.systems)
+    members = _with_systems(arguments, table) or _planned(request)
     lines = []
     for row in table.rows:
         found = members.get(table.member(row) or "", [])
@@ -197,6 +195,15 @@ def compared(name: str, overrides: Sequence[str]) -> Comparison | None:
         folders, there = tuple(map(folder_of, found)), tuple(test for test in tests if test)
         lines.append(Line(row, folders, there, *sizes, shipped))
     return Comparison(name, table, tuple(lines), tuple(overrides))
+
+
+def _with_systems(arguments: Sequence[str], table: Published) -> dict[str, list[Member]]:
+    """What `_planned` gives of all rows that have a run; nothing if overrides fit the paper's own alone."""
+    if not any(quoted(row) and "run" in row for row in table.rows):
+        return {}
+    with suppress(ConfigError):
+        return _planned(Request("report", [*arguments, "hydra.sweeper.systems=true"]))
+    return {}
 
 
 def _planned(request: Request) -> dict[str, list[Member]]:
