@@ -47,7 +47,8 @@ CHOICES: dict[str, set[str]] = {
 
 OPTIONS = {
     "backbone": {
-        "name", "output_stride", "last_expansion", "pretrained", "weights", "mean", "std", "options",
+        "name", "output_stride", "last_expansion", "pretrained", "weights", "mean", "std", "pyramid",
+        "options",
     },
     "head": {
         "rates", "fuse", "separable", "width", "depth", "decoder", "dropout", "fine_rates", "fine_width",

@@ -92,6 +92,12 @@ def resize(x: Tensor, size: Sequence[int], align_corners: bool = False) -> Tenso
     return bilinear(x, (height, width), align_corners)
 
 
+def halved(x: Tensor) -> Tensor:
+    """Return a map or an image [B, C, H, W] at half its size, rounded up."""
+    height, width = x.shape[-2:]
+    return resize(x, ((height + 1) // 2, (width + 1) // 2))
+
+
 class Merge(nn.Module):
     """1×1 conv-BN on both maps, the coarse one upsampled, sum, ReLU, 3×3 conv-BN-ReLU."""
 

@@ -15,7 +15,10 @@ from timm.data.config import resolve_data_config
 from torch import Tensor, nn
 
 from segsweep.errors import OptionError
+from segsweep.networks.blocks import halved
+from segsweep.networks.image_pyramid import Interleaving
 from segsweep.networks.timm_models import channels_first, create
+from segsweep.rules import COUNT
 
 
 class Encoder(nn.Module):
@@ -36,10 +39,13 @@ class Encoder(nn.Module):
         options: further arguments of the timm model, such as `pad_type: same`.
         last_expansion: False leaves out the 1×1 convolution with which MobileNetV3 (and its kin) widens the
             last map for its classifier, from 160 to 960 channels or from 96 to 576 (Dual ASPP's encoders).
+        pyramid: images that the same weights see, each with half the sides of the one before; their maps are
+            interleaved by stride (`image_pyramid.Interleaving`), so that the last one is 2^(pyramid − 1)
+            times coarser. None is 1, the image alone.
 
     Raises:
         ConfigError: an unknown model, a stride it cannot have, weights that cannot be had or do not fit,
-            normalisation that is not three numbers, or no last expansion to leave out.
+            normalisation that is not three numbers, no last expansion to leave out, or a pyramid of no image.
     """
 
     def __init__(
@@ -52,27 +58,36 @@ class Encoder(nn.Module):
         std: Sequence[float] | None = None,
         options: Mapping[str, Any] | None = None,
         last_expansion: bool | None = None,
+        pyramid: int | None = None,
     ) -> None:
         super().__init__()
         self.name, self.output_stride = name, output_stride
         self.has_pretrained_weights = pretrained or weights is not None
         made = create(name, output_stride, pretrained and weights is None, _check_options(options))
         self.body, self.multiple = made.model, made.multiple
-        self.channels: list[int] = self.body.feature_info.channels()
+        channels: list[int] = self.body.feature_info.channels()
         if last_expansion not in (None, True, False):
             raise OptionError("last_expansion", last_expansion, "null, true or false")
         if last_expansion is False:
-            self.channels[-1] = _leave_out_last_expansion(self.body, name)
+            channels[-1] = _leave_out_last_expansion(self.body, name)
         if weights is not None:
             _load_weights(self.body, name, Path(weights))
-        self.reductions: list[int] = self.body.feature_info.reduction()
+        self.levels = COUNT.or_null().check("pyramid", pyramid) or 1
+        self.interleaving = Interleaving(channels, self.body.feature_info.reduction(), self.levels)
+        self.channels, self.reductions = self.interleaving.channels, self.interleaving.reductions
+        if self.multiple > 1:  # of the smallest image's sides
+            self.multiple *= 2 ** (self.levels - 1)
         recorded = resolve_data_config({}, model=self.body)  # type: ignore[no-untyped-call]
         self.mean = _check_normalisation("mean", recorded["mean"] if mean is None else mean)
         self.std = _check_normalisation("std", recorded["std"] if std is None else std, above=0)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Normalised image [B, 3, H, W] → feature maps, finest first."""
-        return channels_first(self.body, self.body(x))
+        levels = [channels_first(self.body, self.body(x))]
+        for _ in range(1, self.levels):
+            x = halved(x)
+            levels.append(channels_first(self.body, self.body(x)))
+        return self.interleaving(levels)
 
 
 def _check_options(options: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -22,10 +22,10 @@ def hydra():
         yield
 
 
-def network_of(head, backbone):
+def network_of(head, backbone, *overrides):
     """Fresh weights with the statistics of a few images, so that its classes differ from place to place."""
     torch.manual_seed(0)
-    config = composed(f"head={head}", f"backbone={backbone}", f"num_classes={CLASSES}").config
+    config = composed(f"head={head}", f"backbone={backbone}", f"num_classes={CLASSES}", *overrides).config
     network = build_segmenter(config, load_weights=False, auxiliary=False)
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -40,12 +40,21 @@ def network_of(head, backbone):
 @pytest.mark.parametrize("backbone", ["mobilenetv2", "resnet18"])
 @pytest.mark.parametrize("head", choices("head"))
 def test_a_head_is_the_same_in_onnx_and_torch_export(head, backbone, tmp_path, monkeypatch):
-    network = network_of(head, backbone)
+    check(network_of(head, backbone), f"{head} | {backbone}", tmp_path, monkeypatch)
+
+
+@pytest.mark.slow
+def test_so_is_an_encoder_on_an_image_pyramid(tmp_path, monkeypatch):
+    network = network_of("swiftnet", "mobilenetv2", "backbone.pyramid=2", "head.bins=[]")
+    check(network, "swiftnet | mobilenetv2, pyramid", tmp_path, monkeypatch)
+
+
+def check(network, name, tmp_path, monkeypatch):
     program = recorded(network)
     monkeypatch.setattr(onnx, "recorded", lambda network: program)  # once for both
     onnx.Onnx().save(network, tmp_path / "net.onnx", {})
     _, runs = onnx.Onnx().open(tmp_path / "net.onnx", torch.device("cpu"))
-    for name, exported in (("onnx", runs), ("torch_export", program.module())):
+    for form, exported in (("onnx", runs), ("torch_export", program.module())):
         differences, shares, largest = [], [], 0.0
         for size, batch in product(SIZES, BATCHES):
             images = torch.randint(0, 256, (batch, 3, *size)).float()
@@ -55,8 +64,6 @@ def test_a_head_is_the_same_in_onnx_and_torch_export(head, backbone, tmp_path, m
             differences.append((expected - found).abs().max().item())
             shares.append((expected.argmax(1) == found.argmax(1)).double().mean().item())
             largest = max(largest, expected.abs().max().item())
-        print(
-            f"\n| {head} | {backbone} | {name} | {largest:.1f} | {max(differences):.1e} | {min(shares):.4%} |"
-        )
+        print(f"\n| {name} | {form} | {largest:.1f} | {max(differences):.1e} | {min(shares):.4%} |")
         assert max(differences) <= agreement.DIFFERENCE * max(1, largest)
         assert min(shares) >= agreement.EQUAL

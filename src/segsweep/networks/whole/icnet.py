@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segsweep.networks.blocks import conv_bn, conv_bn_relu, resize
+from segsweep.networks.blocks import conv_bn, conv_bn_relu, halved, resize
 from segsweep.networks.heads.base import HeadOutput
 from segsweep.networks.traced_grid import pooled_and_resized_squarely
 from segsweep.networks.whole.whole_network import WholeNetwork
@@ -42,8 +42,8 @@ class IcNet(WholeNetwork):
     def maps(self, x: Tensor) -> HeadOutput:
         """Normalised image [B, 3, H, W] → logits [B, K, H/4, W/4]."""
         fine = self.quarter(x)
-        middle = self.shared(_half(x))
-        deep = self.deep(_half(middle))
+        middle = self.shared(halved(x))
+        deep = self.deep(halved(middle))
         pooled = (pooled_and_resized_squarely(deep, bins, nn.Identity()) for bins in BINS)
         coarse = self.narrow(sum(pooled, deep))
         return self.fuse(coarse, middle, self.eighth(fine), (fine.shape[-2], fine.shape[-1]))
@@ -92,9 +92,3 @@ class Fusion(nn.Module):
 def _stage(channels: int, width: int, number: int, stride: int = 1, rate: int = 1) -> nn.Sequential:
     on = (Bottleneck(width, width, rate=rate) for _ in range(number - 1))
     return nn.Sequential(Bottleneck(channels, width, stride, rate), *on)
-
-
-def _half(x: Tensor) -> Tensor:
-    """Return a map [B, C, H, W] at half its size, rounded up."""
-    height, width = x.shape[-2:]
-    return resize(x, ((height + 1) // 2, (width + 1) // 2))
