@@ -1,6 +1,5 @@
 """A user's mistakes: one line that names the file or the key and the remedy, and no traceback."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from segsweep import cli
 from tests.data.writers import write_camvid
 from tests.support.commands import TINY, segsweep
 from tests.support.composing import member
+from tests.support.disks import small_disk
 
 
 def complaint(capfd, *arguments: str) -> str:
@@ -208,19 +208,9 @@ def test_a_broken_image_is_named_by_worker_and_main_process_alike(tmp_path):
     assert str(root / "train") in log
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
 def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path):
     """A real small disk that fills while a checkpoint is written; with space, the run goes on."""
-    import subprocess
-
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("this machine does not let tests mount a disk")
-    try:
+    with small_disk(tmp_path / "disk", "40m") as disk:
         options = (*TINY, "checkpoint.every=1", "test=[single]", f"runs_dir={disk}")
         filler = disk / "filler"
         filler.write_bytes(b"0" * (32 << 20))
@@ -230,5 +220,3 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path):
         assert list(disk.glob("*/checkpoints/*.tmp")) == []
         filler.unlink()
         segsweep("train", *options, cwd=tmp_path)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)

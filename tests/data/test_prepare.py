@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import time
@@ -9,6 +8,7 @@ import pytest
 from segsweep.data import prepare
 from segsweep.errors import DataError, UserError
 from tests.data.preparing import IMAGES, drawings, preparation, quiet
+from tests.support.disks import small_disk
 
 ROOT = Path(__file__).parents[2]
 
@@ -157,16 +157,8 @@ def _wait_for_end(pid: int) -> None:
     raise AssertionError(f"{pid} lives on")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
 def test_a_full_disk_is_told_in_a_line_and_whole_files_stay(tmp_path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True
-    )
-    if mounted.returncode:
-        pytest.skip("this machine does not let tests mount a disk")
-    try:
+    with small_disk(tmp_path / "disk", "1m") as disk:
         contents = ["x" * 300_000] * 5
         with pytest.raises(UserError, match=r"No space left on device.*dataset\.prepared=") as error:
             prepare.run([preparation(disk, contents)], 2, quiet)
@@ -177,5 +169,3 @@ def test_a_full_disk_is_told_in_a_line_and_whole_files_stay(tmp_path):
         subprocess.run(["mount", "-o", "remount,size=4m", str(disk)], check=True)
         prepare.run([preparation(disk, contents)], 2, quiet)
         assert len(list((disk / "labels").iterdir())) == 5
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)

@@ -1,6 +1,5 @@
 """Testing by several ranks over gloo: what one process writes, byte for byte, and one error for all."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -29,6 +28,7 @@ from tests.evaluation.rank import outcome
 from tests.shared import FOLDER, shared
 from tests.support.commands import environment
 from tests.support.composing import member
+from tests.support.disks import mounted
 
 NETWORK = (
     "backbone=mobilenetv3_small", "backbone.name=mobilenetv3_small_050",
@@ -96,19 +96,6 @@ def ranks(store: Path, orders: Sequence[tuple[int, RunFolder]]) -> Iterator[None
             process.communicate()
 
 
-@contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[bool]:
-    """A disk of a few pages at a folder, or False without the right to mount one."""
-    folder.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
-    mounted = not os.geteuid() and not subprocess.run(mount, capture_output=True).returncode
-    try:
-        yield mounted
-    finally:
-        if mounted:
-            subprocess.run(["umount", str(folder)], check=True)
-
-
 def content(folder: RunFolder) -> dict[str, bytes]:
     """All files that a test writes, hidden ones too, by their names in the run's folder."""
     files = (path for part in WRITTEN for path in (folder.path / part).rglob("*") if path.is_file())
@@ -163,8 +150,8 @@ def tested(tmp_path_factory) -> Iterator[dict[str, dict[int, RunFolder]]]:
     for name, run in right.items():
         found[name][3] = copied(run, "three")
     # On the first disk there is room for two of five PNGs; on the second for all five, but no archive.
-    with small_disk(full.path / "predictions", 8) as mounted, small_disk(packing.path / "submissions", 24):
-        if mounted:
+    with mounted(full.path / "predictions", "8k") as disks, mounted(packing.path / "submissions", "24k"):
+        if disks:
             found |= {"full": {2: full}, "packing": {2: packing}}
         # What fails comes first: were the ranks out of step after it, the others would fail too.
         order = sorted(found, key=lambda name: name in right)

@@ -1,6 +1,5 @@
 """Predictions as PNG files: whole under their name or not there, whatever happens on the way."""
 
-import os
 import subprocess
 import sys
 
@@ -12,6 +11,7 @@ from segsweep.data.dataset import Submission
 from segsweep.data.sample import Sample
 from segsweep.errors import ConfigError, DataError, UserError
 from segsweep.evaluation.predictions import PredictionWriter, prediction_form
+from tests.support.disks import small_disk
 
 PALETTE = ((0, 0, 0), (230, 159, 0), (86, 180, 233))
 PNGS = prediction_form("png", None, 3)
@@ -120,17 +120,11 @@ def fill(into):
     into.finish()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
 @pytest.mark.parametrize("form", [PNGS, ZIP, TAR], ids=["png", "zip", "tar"])
 @pytest.mark.parametrize("room", ["96k", "300k"])
 def test_a_full_disk_is_named_and_leaves_no_archive(tmp_path, form, room):
     """PNGs of 240 kB: the disk is full while they are written, or when they are packed beside."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={room}", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("this machine does not let tests mount a disk")
-    try:
+    with small_disk(tmp_path / "disk", room) as disk:
         with writer(disk, form, IMAGES) as full:
             if form is PNGS and room == "300k":
                 fill(full)
@@ -139,8 +133,6 @@ def test_a_full_disk_is_named_and_leaves_no_archive(tmp_path, form, room):
                     fill(full)
         left = ["flip-test"] if form is PNGS and room == "300k" else []
         assert [path.name for path in disk.iterdir()] == left
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from segsweep.runs.folder import RunFolder
 from segsweep.training.checkpoint_files import AtomicCheckpointIO, newest
 from segsweep.training.recorder import Recorder
 from tests.execution.test_resume import equal
+from tests.support.disks import small_disk
 from tests.support.inside import checkpoint, faulty, planned, rows, run
 
 PICTURE = 2
@@ -118,15 +118,9 @@ def test_with_both_damaged_the_run_fails_and_nothing_is_overwritten(stopped, tmp
     assert {path.name: path.read_bytes() for path in folder.checkpoints.iterdir()} == before
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
 def test_a_disk_without_room_for_a_checkpoint(stopped, tmp_path):
     """There is room for small files, so that the status can say what happened."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(disk)])
-    if mounted.returncode:
-        pytest.skip("this machine does not let tests mount a disk")
-    try:
+    with small_disk(tmp_path / "disk", "128m") as disk:
         folder = copied(stopped, disk)
         room = shutil.disk_usage(disk).free
         (disk / "filler").write_bytes(b"0" * (room - 2**20))
@@ -142,8 +136,6 @@ def test_a_disk_without_room_for_a_checkpoint(stopped, tmp_path):
         run(folder)
         assert folder.status().failure is None
         assert equal(outcome(folder), stopped[1])
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_asked_to_end_as_a_validation_ends_its_best_is_kept(tmp_path, monkeypatch):
