@@ -25,7 +25,7 @@ from segsweep.runs.layout import LAST
 from segsweep.training.checkpoint_files import AtomicCheckpointIO
 from tests.data.writers_voc import write_voc
 from tests.evaluation.rank import outcome
-from tests.shared import FOLDER, shared
+from tests.shared import shared
 from tests.support.commands import environment
 from tests.support.composing import member
 from tests.support.disks import mounted
@@ -34,7 +34,7 @@ NETWORK = (
     "backbone=mobilenetv3_small", "backbone.name=mobilenetv3_small_050",
     "head=aspp", "head.rates=[1,2]", "head.width=8", "size=48", "trainer.accelerator=cpu",
 )  # fmt: skip
-ROOT, CAMVID = Path(__file__).parents[2], "data/camvid"
+ROOT = Path(__file__).parents[2]
 DAMAGED = "VOCdevkit/VOC2012/JPEGImages/2008_000001.jpg"
 WRITTEN = ("tests", "predictions", "submissions", "pictures")
 
@@ -72,6 +72,15 @@ def copied(folder: RunFolder, place: str) -> RunFolder:
     target = folder.path.parent / place / folder.id
     shutil.copytree(folder.path, target)
     return RunFolder(target)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """This process with one thread, as the ranks have."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @contextmanager
@@ -114,16 +123,13 @@ def voc(data: Path) -> tuple[str, str]:
 
 
 def whole(folder: Path) -> dict[str, RunFolder]:
-    """Runs with nothing wrong, by name; the real CamVid where it is there."""
+    """Runs with nothing wrong, by name."""
     data = voc(folder / "data")
-    runs = {
+    return {
         "five": trained(folder / "five", *data, "test=[single,ms_flip]", "predictions=submission"),
         "hidden": trained(folder / "hidden", *data, "split=test", "num_workers=1"),
         "pngs": trained(folder / "pngs", "dataset.test_images=1", "test=[flip]", "predictions=png"),
     }
-    if (FOLDER / CAMVID).exists():
-        runs["camvid"] = trained(folder / "camvid", "dataset=camvid", f"data_dir={FOLDER / 'data'}")
-    return runs
 
 
 def broken(folder: Path) -> dict[str, RunFolder]:
@@ -140,8 +146,7 @@ def broken(folder: Path) -> dict[str, RunFolder]:
 @pytest.fixture(scope="module")
 def tested(tmp_path_factory) -> Iterator[dict[str, dict[int, RunFolder]]]:
     """Runs tested by this process alone, by two and by three ranks: by name and number of processes."""
-    folder, threads = tmp_path_factory.mktemp("tested"), torch.get_num_threads()
-    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("tested")
     wrong, right = broken(folder / "broken"), whole(folder)
     full, packing = (
         trained(folder / kind, *voc(folder / "data"), f"predictions={kind}") for kind in ("png", "submission")
@@ -156,11 +161,10 @@ def tested(tmp_path_factory) -> Iterator[dict[str, dict[int, RunFolder]]]:
         # What fails comes first: were the ranks out of step after it, the others would fail too.
         order = sorted(found, key=lambda name: name in right)
         by_three = [(3, found[name][3]) for name in right]
-        with ranks(folder / "store", [*by_three, *((2, found[name][2]) for name in order)]):
+        with one_thread(), ranks(folder / "store", [*by_three, *((2, found[name][2]) for name in order)]):
             for run in (wrong | right).values():
                 (run.path / "rank.txt").write_text(outcome(run, Ranks()))
         yield found
-    torch.set_num_threads(threads)
 
 
 def same_files(by_world: dict[int, RunFolder]) -> dict[str, bytes]:
@@ -174,13 +178,18 @@ def same_files(by_world: dict[int, RunFolder]) -> dict[str, bytes]:
     return alone
 
 
-def test_the_real_camvid_by_one_two_and_three(tested):
+@pytest.mark.slow
+def test_the_real_camvid_by_one_two_and_three(tmp_path):
     """All 233 images at full size."""
-    shared(CAMVID)
-    files = same_files(tested["camvid"])
+    camvid = shared("data/camvid")
+    run = trained(tmp_path / "camvid", "dataset=camvid", f"data_dir={camvid.parent}")
+    by_world = {1: run, 2: copied(run, "two"), 3: copied(run, "three")}
+    with one_thread(), ranks(tmp_path / "store", [(3, by_world[3]), (2, by_world[2])]):
+        (run.path / "rank.txt").write_text(outcome(run, Ranks()))
+    files = same_files(by_world)
     assert sum(name.startswith("pictures/") for name in files) == 4 * 3
-    counts = read_test(tested["camvid"][3].tests / "single").counts
-    assert counts.ids == (FOLDER / CAMVID / "test.txt").read_text().split()
+    counts = read_test(by_world[3].tests / "single").counts
+    assert counts.ids == (camvid / "test.txt").read_text().split()
     assert (counts.confusion.sum(0) > 0).sum() > 5, "a network that sees one class everywhere shows little"
 
 

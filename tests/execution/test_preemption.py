@@ -60,15 +60,21 @@ def stop_at(folder, step, signum, *options) -> tuple[int, int, str]:
     return process.returncode, recorded, said
 
 
-def test_at_most_one_step_is_lost_and_none_is_changed(undisturbed, tmp_path):
+@pytest.mark.parametrize(
+    "signals",
+    [
+        {2: signal.SIGTERM, 20: signal.SIGINT},
+        pytest.param({9: signal.SIGHUP, 12: signal.SIGUSR1}, marks=pytest.mark.slow),
+    ],
+    ids=["TERM-INT", "HUP-USR1"],
+)
+def test_at_most_one_step_is_lost_and_none_is_changed(undisturbed, tmp_path, signals):
     """Signals, one after the other: within an interval, at a validation, near the end.
 
     To the whole process group, as a terminal, systemd and timeout send them: loader workers get them too.
     """
-    for step, signum, name in (
-        (2, signal.SIGTERM, "SIGTERM"), (9, signal.SIGHUP, "SIGHUP"), (12, signal.SIGUSR1, "SIGUSR1"),
-        (20, signal.SIGINT, "Ctrl-C"),
-    ):  # fmt: skip
+    for step, signum in signals.items():
+        name = "Ctrl-C" if signum == signal.SIGINT else signum.name
         code, recorded, said = stop_at(tmp_path, step, signum, "num_workers=2")
         assert code == 128 + signum, said
         assert f"stopped by {name}" in said

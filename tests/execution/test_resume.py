@@ -57,11 +57,14 @@ def kill_when(folder: Path, step: int, sent: int, *options: str) -> None:
         process.wait(timeout=60)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
-def test_kill_9_and_the_same_command_again(undisturbed, tmp_path, workers):
+@pytest.mark.parametrize(
+    ("workers", "steps"),
+    [(2, (6, 19)), *(pytest.param(n, (1, 6, 11, 19), marks=pytest.mark.slow) for n in (0, 2))],
+)
+def test_kill_9_and_the_same_command_again(undisturbed, tmp_path, workers, steps):
     """At the first step, within validation, between checkpoints, after the last step."""
     options = (f"num_workers={workers}",)
-    for step in (1, 6, 11, 19):
+    for step in steps:
         kill_when(tmp_path, step, signal.SIGKILL, *options)
         (status,) = tmp_path.glob("runs/*/status.json")
         assert json.loads(status.read_text())["state"] == "running", (tmp_path / "out.txt").read_text()
