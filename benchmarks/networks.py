@@ -3,10 +3,11 @@
     python -m benchmarks.networks [--encoders mobilenetv2 resnet18 resnet50] [--size 368x480] [--batch 2]
 
 Both take the same uint8 images, normalise them on the device, and give logits at the image's size, at output
-stride 16, in one precision and memory layout. A training step is forward pass, cross entropy, backward pass
-and SGD. Weights are random. The size must be a multiple of 16, which segmentation-models-pytorch asks for.
-Wanted: training not slower than DeepLabV3+ on a CPU (at least 1.3 times as fast on a GPU), inference with
-KSAC at least 1.2 times as fast (1.5).
+stride 16, in one precision and memory layout. Inference here is that of tests, with BatchNorm folded into the
+convolutions. A training step is forward pass, cross entropy, backward pass and SGD. Weights are random. The
+size must be a multiple of 16, which segmentation-models-pytorch asks for. `--graph` times both on a GPU as
+CUDA graphs, without what Python takes to launch kernels. Wanted: training not slower than DeepLabV3+ on a CPU
+(at least 1.3 times as fast on a GPU), inference with KSAC at least 1.2 times as fast (1.5).
 """
 
 from argparse import Namespace
@@ -16,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.report import Row, parser, report
-from benchmarks.timing import interleaved, peak_mib
+from benchmarks.report import Row, keep, parser, report
+from benchmarks.timing import as_cuda_graph, interleaved, peak_mib
 from segsweep.builders import build_segmenter
+from segsweep.networks.folding import folded
 from segsweep.planning.compose import compose
 
 CLASSES = 11
@@ -64,8 +66,11 @@ class Step:
 
     def __init__(self, network: nn.Module, options: Namespace) -> None:
         layout = torch.channels_last if options.channels_last else torch.contiguous_format
-        self.network = network.to(device=options.device, memory_format=layout)
-        self.network.compile() if options.compile else None
+        where = {"device": options.device, "memory_format": layout}
+        self.network, self.inferring = network.to(**where), folded(network).to(**where)
+        if options.compile:
+            self.network.compile()
+            self.inferring.compile()
         self.optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9, weight_decay=4e-5)
         height, width = map(int, options.size.split("x"))
         made = {"dtype": torch.uint8, "device": options.device}
@@ -76,9 +81,9 @@ class Step:
         self.precision = partial(torch.autocast, options.device, torch.bfloat16, enabled=bf16)
 
     def inference(self) -> None:
-        self.network.eval()
+        self.inferring.eval()
         with torch.inference_mode(), self.precision():
-            self.network(self.image)
+            self.inferring(self.image)
 
     def training(self) -> None:
         self.network.train()
@@ -95,8 +100,9 @@ def rows(encoder: str, options: Namespace) -> list[Row]:
     steps = {head: Step(ours(encoder, head), options) for head in options.heads}
     steps[PEER] = Step(Peer(ENCODERS[encoder][0]), options)
     how = options.device, options.seconds
-    inference = interleaved({name: step.inference for name, step in steps.items()}, *how)
-    training = interleaved({name: step.training for name, step in steps.items()}, *how)
+    ready = as_cuda_graph if options.graph else lambda call: call
+    inference = interleaved({name: ready(step.inference) for name, step in steps.items()}, *how)
+    training = interleaved({name: ready(step.training) for name, step in steps.items()}, *how)
     return [
         {
             "encoder": encoder,
@@ -121,12 +127,17 @@ def main() -> None:
     options.add_argument("--precision", choices=("32", "bf16"), default="32")
     options.add_argument("--channels-last", action="store_true")
     options.add_argument("--compile", action="store_true")
+    options.add_argument("--graph", action="store_true", help="as CUDA graphs")
     asked = options.parse_args()
     torch.backends.cudnn.benchmark = True
     layout = "channels last" if asked.channels_last else "channels first"
-    compiled = ", compiled" * asked.compile
+    compiled = ", compiled" * asked.compile + ", CUDA graphs" * asked.graph
     title = f"{asked.batch}×{asked.size}, precision {asked.precision}, {layout}{compiled}, {asked.device}"
-    report(asked, {title: [row for encoder in asked.encoders for row in rows(encoder, asked)]})
+    found: list[Row] = []
+    for encoder in asked.encoders:
+        found += rows(encoder, asked)
+        keep(asked, {title: found})
+    report(asked, {title: found})
 
 
 if __name__ == "__main__":

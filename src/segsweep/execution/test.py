@@ -35,6 +35,7 @@ from segsweep.evaluation.submission import Size
 from segsweep.execution import progress as testing_progress
 from segsweep.execution.weights import tested_checkpoint, trained_run
 from segsweep.networks import Segmenter
+from segsweep.networks.folding import folded
 from segsweep.networks.segmenter import is_auxiliary
 from segsweep.runs import layout
 from segsweep.runs.contents import Asked, Card
@@ -157,7 +158,7 @@ class _Pass:
             consumers.append(PictureWriter(place, self.samples.ids, self.data.palette, self.suffix))
         with testing_progress.shown(self.folder, self.ranks.rank == 0) as progress:
             return evaluate(
-                cache(lambda output_stride: load_network(self.config, checkpoint, output_stride)),
+                cache(lambda stride: folded(load_network(self.config, checkpoint, stride))),
                 self.samples,
                 strategies,
                 num_classes=self.config.num_classes,
@@ -166,7 +167,7 @@ class _Pass:
                 on_image=_each([*consumers, lambda *_: progress(next(done), len(own))]),
                 indices=own,
                 batch_size=self.config.eval_batch_size,
-                other_at=lambda id, stride: load_network(*trained_run(self.config, id), stride),
+                other_at=lambda id, stride: folded(load_network(*trained_run(self.config, id), stride)),
             )
 
     def _write_test(self, strategy: Strategy, counts: Counts) -> None:

@@ -97,7 +97,7 @@ class Measuring:
     def _counts(self, on_progress: OnProgress) -> dict[str, Counts]:
         done = count(1)
         found = evaluate(
-            self.trained.network_at,
+            self.trained.folded_at,
             self.samples,
             self.strategies.values(),
             self.trained.description.num_classes,

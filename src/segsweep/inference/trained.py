@@ -19,6 +19,7 @@ from segsweep.evaluation.strategies import Strategy
 from segsweep.inference.description import Description
 from segsweep.inference.image_input import Pictured, as_array
 from segsweep.inference.prediction import Prediction
+from segsweep.networks.folding import folded
 from segsweep.networks.segmenter import Network
 
 SINGLE = "single"
@@ -30,8 +31,8 @@ class Trained:
     Attributes:
         description: what is known of it.
         device: where it computes.
-        network_at: gives the network at an output stride (None: the one that it was trained at), as the
-            evaluator asks for it.
+        network_at: gives the network at an output stride (None: the one that it was trained at).
+        folded_at: gives it as the evaluator asks for it, with BatchNorm folded into convolutions.
         images: gives images [H, W, 3] that it was made for, none if they are not known.
 
     Args:
@@ -49,6 +50,7 @@ class Trained:
     ) -> None:
         self.description, self.device, self.images = description, device, images
         self.network_at: NetworkAt = cache(lambda stride: network_at(stride).eval().to(device))
+        self.folded_at: NetworkAt = cache(lambda stride: folded(self.network_at(stride)))
         self._predictors: dict[str, Predictor] = {}
 
     @cached_property
@@ -62,7 +64,7 @@ class Trained:
 
     def predictor(self, *strategies: Strategy) -> Predictor:
         """Return the evaluator's predictor of this network under strategies, for many images."""
-        return Predictor(self.network_at, strategies, self.description.num_classes, self.device)
+        return Predictor(self.folded_at, strategies, self.description.num_classes, self.device)
 
     def label(
         self, images: Sequence[Map], strategy: Strategy, probabilities: bool = False
