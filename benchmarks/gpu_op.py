@@ -14,7 +14,7 @@ channels), and in training 1.2 at 2048 channels, 1.3 at 960, 1.6 at 320; nowhere
 
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from functools import partial
 from itertools import product
@@ -22,7 +22,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from benchmarks.report import Row, parser, report
+from benchmarks.report import Row, keep, parser, report
 from benchmarks.timing import elapsed, peak_mib
 from segsweep.networks.blocks import conv_bn_relu
 from segsweep.networks.shared_kernel import SharedAtrousConv
@@ -127,13 +127,19 @@ def main() -> None:
     sizes = [tuple(map(int, text.split("x"))) for text in asked.maps]
     cases = [*product(sizes, asked.channels, asked.rates[:1])]
     cases += product(sizes[:1], asked.channels[:1], asked.rates[1:])
-    rows, end = [], time.monotonic() + asked.limit
+    rows: list[tuple[Row, Row]] = []
+    end = time.monotonic() + asked.limit
     for size, channels, rates in cases:
         if not rows or time.monotonic() < end:
             rows.append(measure(asked, channels, size, rates))
+            keep(asked, tables(asked, rows))
+    report(asked, tables(asked, rows))
+
+
+def tables(asked: Namespace, rows: Sequence[tuple[Row, Row]]) -> dict[str, Sequence[Row]]:
     title = f"{WIDTH} channels out, batch {asked.batch}, bf16, channels last, {asked.device}"
     names = ("inference", "training step")
-    report(asked, {f"{n}, {title}": found for n, found in zip(names, zip(*rows, strict=True), strict=True)})
+    return {f"{n}, {title}": found for n, found in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 if __name__ == "__main__":

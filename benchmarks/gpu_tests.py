@@ -29,6 +29,8 @@ def main() -> None:
         "-rfE",
         "-p",
         "no:cacheprovider",
+        "-W",
+        "default",  # other versions of libraries may warn of other things
         "-k",
         "cuda or gpu or triton",
     ]

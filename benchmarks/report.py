@@ -40,6 +40,11 @@ def report(options: argparse.Namespace, tables: Mapping[str, Sequence[Row]]) -> 
     for title, rows in tables.items():
         print(f"\n{title}\n")
         print("\n".join(markdown(rows)))
+    keep(options, tables)
+
+
+def keep(options: argparse.Namespace, tables: Mapping[str, Sequence[Row]]) -> None:
+    """Write to `--json` what is measured so far, for the case that the program is stopped."""
     if options.json is None:
         return
     found = {
@@ -53,7 +58,9 @@ def report(options: argparse.Namespace, tables: Mapping[str, Sequence[Row]]) -> 
         },
     }
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    draft = options.json.with_suffix(".tmp")
+    draft.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    draft.replace(options.json)
 
 
 def _command(name: str) -> str:

@@ -14,11 +14,10 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
-from statistics import median
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,8 +25,8 @@ import torch
 from tests.data.writers import write_camvid
 from torch import Tensor
 
-from benchmarks.report import ROOT, Row, parser, report
-from benchmarks.timing import Times, synchronise
+from benchmarks.report import ROOT, Row, keep, parser, report
+from benchmarks.timing import Times, as_cuda_graph, synchronise
 from segsweep.builders import build_data, build_task
 from segsweep.config.schema import RunConfig
 from segsweep.planning.compose import compose
@@ -124,22 +123,15 @@ class BareLoop:
             return self._graph_seconds()
 
     def _graph_seconds(self) -> float:
-        batches = self.batches()
+        batches, losses = self.batches(), []
         image, label = (tensor.clone(memory_format=torch.preserve_format) for tensor in next(batches))
-        side = torch.cuda.Stream()
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                self.step(image, label)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            loss = self.step(image, label)
+        graph = as_cuda_graph(lambda: losses.append(self.step(image, label)))
 
         def replay(new_image: Tensor, new_label: Tensor) -> Tensor:
             image.copy_(new_image)
             label.copy_(new_label)
-            graph.replay()
-            return loss
+            graph()
+            return losses[-1]
 
         return timed(batches, replay, self.device, lambda: None)
 
@@ -168,6 +160,7 @@ def main() -> None:
     options.add_argument("--workers", type=int, default=0)
     options.add_argument("--steps", type=int, default=60)
     options.add_argument("--rounds", type=int, default=2)
+    options.add_argument("--product", action="store_true", help="only segsweep train")
     options.add_argument("--options", nargs="*", default=[], help="further options of segsweep train")
     options.add_argument("--quick", action="store_true", help="tiny, as a rehearsal")
     asked = options.parse_args()
@@ -176,15 +169,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         write_camvid(data / "camvid", train=64, size=(360, 480))
-        rows = measured(asked, data, Path(folder) / "runs")
-    title = f"MobileNetV2, KSAC with 5 rates, {asked.batch}×{asked.size}, {asked.device}"
-    report(asked, {f"{title}, {asked.workers} loader processes": rows})
+        measure(asked, data, Path(folder) / "runs")
 
 
-def measured(asked: Namespace, data: Path, runs: Path) -> list[Row]:
+def measure(asked: Namespace, data: Path, runs: Path) -> None:
+    """Time each way in turn; what is there is kept after each."""
     words = overrides(asked, data)
     (member,) = compose("train", [*words, *asked.options])
-    precision = member.config.trainer.precision
     seconds: dict[str, list[float]] = {}
     loops: dict[str, Callable[[], float]] = {
         PRODUCT: lambda: through_segsweep([*words, *asked.options], runs / str(len(seconds[PRODUCT]))),
@@ -194,23 +185,35 @@ def measured(asked: Namespace, data: Path, runs: Path) -> list[Row]:
         loops[FIRST] = lambda: BareLoop(member.config, asked.device, torch.contiguous_format).seconds()
     else:
         loops[GRAPH] = lambda: BareLoop(member.config, asked.device, torch.channels_last).graph_seconds()
+    if asked.product:
+        loops = {PRODUCT: loops[PRODUCT]}
     seconds |= {name: [] for name in loops}
     for _ in range(asked.rounds):
         for name, loop in loops.items():
             seconds[name].append(loop())
-    times = Times(seconds)
-    best = min((name for name in loops if name != PRODUCT), key=times.median)
-    return [
+            found = table(asked, seconds, member.config.trainer.precision)
+            keep(asked, found)
+    report(asked, found)
+
+
+def table(asked: Namespace, seconds: Mapping[str, Sequence[float]], precision: str) -> dict[str, list[Row]]:
+    """The ways that were measured, by the rounds that they have in common."""
+    rounds = min(len(found) for found in seconds.values() if found)
+    times = Times({name: found[:rounds] for name, found in seconds.items() if found})
+    best = min((name for name in times.seconds if name != PRODUCT), key=times.median, default=None)
+    title = f"MobileNetV2, KSAC with 5 rates, {asked.batch}×{asked.size}, {asked.device}"
+    rows = [
         {
             "way": " ".join([name, *asked.options]) if name == PRODUCT else name,
             "precision": precision,
             "ms a step": 1000 * times.median(name),
-            "images a second": asked.batch / median(seconds[name]),
-            "times the best bare loop": times.ratio(name, best),
+            "images a second": asked.batch / times.median(name),
+            "times the best bare loop": best and times.ratio(name, best),
             "wanted": "≤ 1.05" if name == PRODUCT else "",
         }
-        for name in loops
+        for name in times.seconds
     ]
+    return {f"{title}, {asked.workers} loader processes": rows}
 
 
 if __name__ == "__main__":

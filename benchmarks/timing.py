@@ -88,6 +88,22 @@ def elapsed(call: Call, device: str = "cpu", repeats: int = 1) -> float:
     return (time.perf_counter() - start) / repeats
 
 
+def as_cuda_graph(call: Call) -> Call:
+    """Return a call that replays on the GPU what this one does there."""
+    import torch
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):  # what allocates once, and chooses algorithms, does so before
+            call()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        call()
+    return graph.replay
+
+
 def synchronise(device: str) -> None:
     """Wait for what the device still computes."""
     if device.startswith("cuda"):
