@@ -23,8 +23,9 @@ class DfaNet(WholeNetwork):
     """Three light Xceptions in a row: each reads the result and all stages of the one before.
 
     The result of one, at 1/16, is upsampled to 1/4, from where the next one goes on to 1/32, and the third to
-    1/64. As in public readings of the paper, the decoder is 32 channels wide, blocks have shortcuts, and each
-    convolution of a separable pair has a BatchNorm. A' is A, on images of half the size.
+    1/64. Blocks are Xception's. The decoder is 32 channels wide, as in public readings of the paper, and its
+    fusion is a 3×3 convolution, with which A, A' and B take the operations that are printed. A' is A, on
+    images of half the size.
 
     Logits are at 1/4. Taps of auxiliary losses: the first backbone's stages at 1/4, 1/8 and 1/16, then the
     results of the second and the third, at 1/32 and 1/64.
@@ -73,8 +74,9 @@ class Xception(nn.Module):
             for before, width, number in zip(into, widths, REPEATS, strict=True)
         )
         self.categories = nn.Linear(widths[-1], CATEGORIES)
-        # No BatchNorm: it would see one pooled value an image.
-        self.weigh = nn.Sequential(nn.Conv2d(CATEGORIES, widths[-1], 1), nn.ReLU(inplace=True))
+        # The paper names no BatchNorm, which would see one pooled value an image, and no ReLU: without the
+        # former it would be shut for a channel in all images at once, and never learn.
+        self.weigh = nn.Conv2d(CATEGORIES, widths[-1], 1)
 
     def forward(self, x: Tensor, earlier: Sequence[Tensor] = ()) -> tuple[list[Tensor], Tensor]:
         """Return the stages' maps, at 1/2, 1/4 and 1/8 of the input, and the last of them weighted.
@@ -85,24 +87,37 @@ class Xception(nn.Module):
         for stage, before in zip_longest(self.stages, earlier):
             x = stage(x if before is None else torch.cat([resize(x, before.shape[-2:]), before], dim=1))
             own.append(x)
-        weights: Tensor = self.weigh(self.categories(x.mean(dim=(2, 3)))[:, :, None, None])
+        pooled = F.relu(x).mean(dim=(2, 3))
+        weights: Tensor = self.weigh(self.categories(pooled)[:, :, None, None])
         return own, x * weights
 
 
 class Block(nn.Module):
-    """Three separable 3×3 convolutions, the first two to a quarter of the channels, and a shortcut."""
+    """Xception's: ReLUs before three separable 3×3 convolutions, and a shortcut that nothing bounds.
+
+    The first two have a quarter of the channels. The branch starts at zero (Goyal et al., arXiv:1706.02677,
+    §5.1): there are 42 blocks in a row, without the ImageNet weights that the paper starts from, and a branch
+    of convolutions that BatchNorm follows multiplies gradients.
+    """
 
     def __init__(self, channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
         inner = width // 4
-        first = conv_bn_relu(channels, inner, 3, separable=True, stride=stride)
-        second = conv_bn_relu(inner, inner, 3, separable=True)
-        self.branch = nn.Sequential(first, second, conv_bn_relu(inner, width, 3, separable=True)[:-1])
+        last = _separable(inner, width)
+        nn.init.zeros_(last[-1].get_parameter("weight"))
+        self.branch = nn.Sequential(_separable(channels, inner, stride), _separable(inner, inner), last)
         self.shortcut = conv_bn(channels, width, stride=stride) if stride > 1 else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, channels, H, W] → [B, width, H, W], halved by one that strides."""
-        return F.relu(self.branch(x) + self.shortcut(x))
+        added: Tensor = self.branch(x) + self.shortcut(x)
+        return added
+
+
+def _separable(channels: int, width: int, stride: int = 1) -> nn.Sequential:
+    """ReLU, a depthwise 3×3 convolution, a 1×1 with nothing between them (Xception, Fig. 10), BatchNorm."""
+    depthwise = nn.Conv2d(channels, channels, 3, stride, 1, groups=channels, bias=False)
+    return nn.Sequential(nn.ReLU(), depthwise, *conv_bn(channels, width))
 
 
 class Decoder(nn.Module):
@@ -111,7 +126,7 @@ class Decoder(nn.Module):
     def __init__(self, fine: int, coarse: int, num_classes: int, width: int = 32) -> None:
         super().__init__()
         self.fine = nn.ModuleList(conv_bn_relu(fine, width) for _ in range(3))
-        self.fuse = conv_bn_relu(width, width)
+        self.fuse = conv_bn_relu(width, width, 3)
         self.coarse = nn.ModuleList(conv_bn_relu(coarse, width) for _ in range(3))
         self.classifier = nn.Conv2d(width, num_classes, 1)
 
