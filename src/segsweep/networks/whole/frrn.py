@@ -28,9 +28,10 @@ UP: dict[str, Plan] = {
 class Frrn(WholeNetwork):
     """Two streams: one at full resolution, to which each unit adds, and one that is pooled and unpooled.
 
-    A ends at 1/16, B at 1/32. The streams are split behind three residual units, and joined before
-    three others. Logits are at the image's size. Taps of auxiliary losses: the pooled stream's stages on the
-    way down at 1/4, 1/8 and 1/16, with B at 1/32 too.
+    A ends at 1/16, B at 1/32. The streams are split behind three residual units, and joined before three
+    others, the first of which narrows both together, as in the authors' code. Logits are at the image's size.
+    Taps of auxiliary losses: the pooled stream's stages on the way down at 1/4, 1/8 and 1/16, with B at 1/32
+    too.
 
     Args:
         num_classes: K.
@@ -43,12 +44,11 @@ class Frrn(WholeNetwork):
         self.stride = self.multiple = 2 ** len(down)
         self.own_channels = tuple(width for _, width in down[1:])
         self.stem = nn.Sequential(conv_bn_relu(3, FULL, 5), *(ResidualUnit(FULL) for _ in range(3)))
-        self.split = nn.Conv2d(FULL, RESIDUAL, 1)
+        self.split = conv_bn(FULL, RESIDUAL)
         self.down = _stages(FULL, down, [2 ** (1 + i) for i in range(len(down))])
         self.up = _stages(down[-1][1], up, [2 ** (len(up) - i) for i in range(len(up))])
-        self.join = nn.Sequential(
-            nn.Conv2d(up[-1][1] + RESIDUAL, FULL, 1), *(ResidualUnit(FULL) for _ in range(3))
-        )
+        joined = up[-1][1] + RESIDUAL
+        self.join = nn.Sequential(*(ResidualUnit(channels) for channels in (joined, FULL, FULL)))
         self.classifier = nn.Conv2d(FULL, num_classes, 1)
 
     def maps(self, x: Tensor) -> HeadOutput:
@@ -77,15 +77,16 @@ def _doubled(x: Tensor) -> Tensor:
 
 
 class ResidualUnit(nn.Module):
-    """Two 3×3 convolutions and the input, which nothing bounds."""
+    """Two 3×3 convolutions to `FULL` channels and the input, narrowed if need be; nothing bounds the sum."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.branch = nn.Sequential(conv_bn_relu(channels, channels, 3), conv_bn(channels, channels, 3))
+        self.branch = nn.Sequential(conv_bn_relu(channels, FULL, 3), conv_bn(FULL, FULL, 3))
+        self.shortcut = nn.Identity() if channels == FULL else nn.Conv2d(channels, FULL, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] → [B, C, H, W]."""
-        added: Tensor = self.branch(x) + x
+        """[B, channels, H, W] → [B, FULL, H, W]."""
+        added: Tensor = self.branch(x) + self.shortcut(x)
         return added
 
 
