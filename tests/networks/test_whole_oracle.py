@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 import torch
 from pytorchcv.model_provider import get_model
+from pytorchcv.models.resnet import ResUnit
+from pytorchcv.models.senet import SEInitBlock
 from torch import nn
 
 from segsweep.builders import build_segmenter
@@ -47,7 +49,11 @@ ORACLES: dict[str, tuple[str, int, Callable[[nn.Module], None]]] = {
 def oracle_of(name: str, **options: object) -> nn.Module:
     """An oracle in evaluation mode, with weights and statistics at random."""
     torch.manual_seed(0)
-    oracle = get_model(name, pretrained=False, **options)
+    return randomised(get_model(name, pretrained=False, **options))
+
+
+def randomised(oracle: nn.Module) -> nn.Module:
+    """Draw the statistics of its BatchNorms."""
     for module in oracle.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1)
@@ -112,6 +118,28 @@ def test_bisenets_context_path_and_fusion_are_the_oracles():
             check(found, expected)
         fused, *_ = oracle.pool(at_8, at_16, at_32)
         check(ours.maps(image), oracle.head_z8(fused))
+
+
+def residual(channels: int, width: int, number: int, rate: int, stride: int = 1) -> list[nn.Module]:
+    """A stage of PSPNet's ResNet-50: its 1×1 convolution strides, its 3×3 ones are atrous."""
+    inputs = (channels, *[width] * (number - 1))
+    atrous = {"padding": rate, "dilation": rate, "conv1_stride": True}
+    return [ResUnit(c, width, stride if i == 0 else 1, **atrous) for i, c in enumerate(inputs)]
+
+
+def test_icnets_encoder_is_made_of_the_oracles_blocks():
+    """PSPNet's ResNet-50 of half the channels; the oracle has no network of this width."""
+    third = residual(128, 256, 4, 1, stride=2)
+    shared = nn.Sequential(SEInitBlock(3, 64), *residual(64, 128, 3, 1), third[0])
+    deep = nn.Sequential(*third[1:], *residual(256, 512, 6, 2), *residual(512, 1024, 3, 4))
+    oracle = randomised(nn.ModuleList((shared, deep)))
+    ours = build_segmenter(member("network=icnet", f"num_classes={CLASSES}").config).eval()
+    copy(oracle, nn.ModuleList((ours.shared, ours.deep)))
+    image = torch.randn(1, 3, 96, 128)
+    with torch.no_grad():
+        middle = shared(image)
+        check(ours.shared(image), middle)
+        check(ours.deep(middle), deep(middle))
 
 
 def test_icnets_cascade_is_the_oracles():
