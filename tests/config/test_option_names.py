@@ -41,7 +41,7 @@ CHOICES: dict[str, set[str]] = {
         "atonet_cityscapes", "atonet_camvid", "dual_aspp_cityscapes",
     },
     "trainer": {"default"},
-    "test": {"single", "flip", "ms", "ms_flip", "slide", "square", "center_crop"},
+    "test": {"single", "flip", "ms", "ms_flip", "slide", "square", "center_crop", "half"},
     "logger": {"none", "csv", "wandb", "tensorboard", "mlflow"},
 }  # fmt: skip
 

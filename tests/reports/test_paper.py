@@ -23,7 +23,13 @@ SMOKE = (
 # Ten times the others' time, and half a gigabyte a checkpoint.
 LARGE = ("xception65", "resnet101", "resnet152", "vgg16")
 # What conf/test's strategies are called in a run folder.
-TESTS = {"single": "single", "ms": "ms", "ms_flip": "ms_flip", "center_crop": "center1024x1024"}
+TESTS = {
+    "single": "single",
+    "ms": "ms",
+    "ms_flip": "ms_flip",
+    "center_crop": "center1024x1024",
+    "half": "ms0.5",
+}
 
 
 def is_large(member: Member) -> bool:

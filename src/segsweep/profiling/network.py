@@ -154,9 +154,13 @@ def find(values: Mapping[str, Any], figures: Mapping[str, float], size: Sequence
 
 
 def printed(row: Row) -> dict[str, float | None]:
-    """Return the papers' figures for a row's network: parameters in millions and MACs in G, or None."""
+    """Return the papers' figures for a row's network: parameters in millions and MACs in G, or None.
+
+    One run may stand behind two printed rows (DFANet's A and A'), which the size of their input tells apart.
+    """
     tables = {name: published_table(name)["rows"] for name in row["printed"]}
-    rows = [each for name, run in row["printed"].items() for each in tables[name] if each.get("run") == run]
+    runs = [each for name, run in row["printed"].items() for each in tables[name] if each.get("run") == run]
+    rows = [each for each in runs if each.get("input", row["size"]) == row["size"]]
     return {key: next((each[key] for each in rows if key in each), None) for key in ("params", "gflops")}
 
 
