@@ -117,7 +117,9 @@ class Segmenter(Network):
         return (image.to(self.mean.dtype) - self.mean) / self.std
 
     def _padded(self, x: Tensor) -> Tensor:
-        return _with_sides(x, [side + -side % self.multiple for side in x.shape[-2:]])
+        # In this form an exported program knows them for multiples, whose halves strided layers agree on.
+        cells = [(side + self.multiple - 1) // self.multiple for side in x.shape[-2:]]
+        return _with_sides(x, [self.multiple * number for number in cells])
 
 
 def _with_sides(x: Tensor, sides: Sequence[int]) -> Tensor:
@@ -129,7 +131,10 @@ def _with_sides(x: Tensor, sides: Sequence[int]) -> Tensor:
 
 def _cropped(logits: Tensor, padded: Tensor, size: Sequence[int]) -> Tensor:
     """Return logits of a padded image at the size of the image, those of one that is not padded as given."""
-    if not is_exported() and padded.shape[-2:] == size:
+    if is_exported():  # whether a slice is contiguous is another comparison that would bind a program
+        rows, columns = (torch.arange(side, device=logits.device) for side in size)
+        return resize(logits, padded.shape[-2:]).index_select(2, rows).index_select(3, columns)
+    if padded.shape[-2:] == size:
         return logits
     return resize(logits, padded.shape[-2:])[..., : size[0], : size[1]]
 
