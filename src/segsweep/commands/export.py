@@ -19,7 +19,7 @@ formats
   torchscript   a trace for torch.jit.load, which torch has deprecated (NAME.ts)
   hub           a folder for the Hugging Face Hub: safetensors, config.json and a model card
 
-The first four take images of any number, height and width, float32 RGB, and give logits at the image's size.
+The first four take images of any number, height and width, RGB, and give logits at the image's size.
 Each is compared with torch on images of the run's dataset, on odd sizes and in batches, before it gets its
 name; a file that computes something else is not written. Classes, palette, normalisation, protocol cards and
 figures are in its metadata. segsweep predict FILE uses it, and segsweep test FILE measures it.
@@ -29,6 +29,9 @@ options
   out=PATH               what is written; default: exports/NAME-RUN, with the form's suffix
   preprocessing=inside   the file takes pixels, 0..255, and normalises them itself; described: it takes
                          (pixel − mean) / std, which are in its metadata
+  input=float32          the type of pixels; uint8: as images are decoded
+  output=logits          labels: the file gives the class of each pixel, uint8; segsweep predict and test
+                         need logits
   checkpoint=last        the run's last or best weights; default: those that it tests
   licence=NAME           of the trained weights, such as cc-by-nc-4.0: nobody but you can say it; it stands in
                          the metadata, beside the terms of the data
@@ -41,8 +44,8 @@ examples
   segsweep export 3f9c2a format=hub out=ksac-camvid
 """
 DEFAULTS = {
-    "format": "onnx", "out": None, "preprocessing": "inside", "checkpoint": None, "licence": None,
-    "runs_dir": RUNS_DIR, "trust": False,
+    "format": "onnx", "out": None, "preprocessing": "inside", "input": "float32", "output": "logits",
+    "checkpoint": None, "licence": None, "runs_dir": RUNS_DIR, "trust": False,
 }  # fmt: skip
 
 
@@ -52,17 +55,15 @@ def main(arguments: Sequence[str]) -> int:
     if len(words) != 1:
         raise ConfigError("segsweep export: expected one run; segsweep runs lists them")
     # Imported here: help needs no torch.
-    from segsweep.inference.forms.form import PREPROCESSING, Wishes
+    from segsweep.inference.forms.form import Wishes
     from segsweep.inference.forms.known_forms import by_name
     from segsweep.inference.load import load
 
     forms = by_name()
     if asked["format"] not in forms:
         raise OptionError("format", asked["format"], near=forms)
-    form, wishes = (
-        forms[asked["format"]],
-        Wishes(PREPROCESSING.check("preprocessing", asked["preprocessing"])),
-    )
+    form = forms[asked["format"]]
+    wishes = Wishes(asked["preprocessing"], asked["input"], asked["output"])
     form.check(wishes)
     places = {"runs_dir": asked["runs_dir"], "checkpoint": asked["checkpoint"]}
     trained = load(words[0], "cpu", **places, trust=asked["trust"])

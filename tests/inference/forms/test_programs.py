@@ -21,7 +21,7 @@ from segsweep.inference.description import Description
 from segsweep.inference.forms import agreement
 from segsweep.inference.forms.exported import Exported
 from segsweep.inference.forms.known_forms import by_name
-from segsweep.inference.forms.recording import recorded
+from segsweep.inference.forms.recording import Program, recorded
 from segsweep.inference.load import load
 from segsweep.inference.trained import Trained
 from segsweep.networks import EncoderHead
@@ -160,7 +160,7 @@ class OfOneWidth(torch.nn.Module):
 
 def test_what_torch_cannot_record_for_every_size_is_refused():
     with pytest.raises(UserError, match="cannot record this network for images of any size") as caught:
-        recorded(OfOneWidth())
+        recorded(Program(OfOneWidth()))
     assert "\n" not in str(caught.value)
 
 
@@ -169,6 +169,8 @@ def test_labels_are_compared_too(network):
     exact = network.network
 
     class Faint(torch.nn.Module):
+        stride = 32
+
         def __init__(self, sign):
             super().__init__()
             self.sign = sign
@@ -190,7 +192,7 @@ def test_a_file_that_does_not_take_every_size_is_refused(network, exported):
     with pytest.raises(
         UserError, match=r"of 3×64×64: it does not take them \(Guard failed: [^)]*\)\[3\] == 48\)"
     ):
-        agreement.check(network.network, one, network.images(), "torch_export")
+        agreement.check(network.network, one.computed, network.images(), "torch_export")
 
 
 def test_real_images_are_compared_at_their_own_size(trained_run, network):

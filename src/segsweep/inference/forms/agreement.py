@@ -3,7 +3,7 @@
 Shape letters: `B` images, `K` classes, `H W` their size.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segsweep.errors import UserError
-from segsweep.networks.segmenter import Network
+from segsweep.networks import Segmenter
 
 SHAPES = ((3, 64, 64), (1, 65, 97), (3, 131, 70))
-"""(B, H, W) beside the images at their own size: strides divide some sides, and none of others."""
+"""(B, H, W) beside the images at their own size: strides divide some sides, and none of others. Sides are
+at least two cells of the network's coarsest map."""
 GENERATED = (1, 360, 480)
 DIFFERENCE = 1e-4
 """Largest difference of logits; of the largest logit, if that is above 1."""
@@ -29,7 +30,7 @@ class Agreement:
     """How far an exported network is from torch's."""
 
     difference: float
-    """Largest difference of logits."""
+    """Largest difference of logits; 0 if labels are given."""
     equal: float
     """Smallest share of pixels of the same class, over batches."""
     shapes: tuple[tuple[int, ...], ...]
@@ -47,24 +48,32 @@ class Agreement:
 
 
 @torch.inference_mode()
-def check(network: Network, exported: Network, images: Sequence[NDArray[np.uint8]], name: str) -> Agreement:
-    """Compare the two on images [H, W, 3].
+def check(
+    network: Segmenter,
+    exported: Callable[[Tensor], Tensor],
+    images: Sequence[NDArray[np.uint8]],
+    name: str,
+) -> Agreement:
+    """Compare a network's logits on images [H, W, 3] with an exported one's, or its labels with theirs.
 
     Raises:
         UserError: they differ; the line says where and by how much.
     """
     differences, shares, shapes = [0.0], [1.0], []
-    for batch in batches(images):
+    for batch in batches(images, 2 * network.stride):
         shape, expected = (len(batch), *batch.shape[2:]), network(batch).float()
         try:
-            found = exported(batch).float()
+            found = exported(batch)
         except UserError as error:
             said = next(iter(str(error.__cause__).splitlines()), "")
             raise _refusal(name, shape, f"it does not take them ({said})") from error
-        if found.shape != expected.shape:
+        labels = expected.argmax(1)
+        if found.shape == expected.shape:
+            differences.append((expected - found).abs().max().item())
+            found = found.argmax(1)
+        if found.shape != labels.shape:
             raise _refusal(name, shape, f"gives {list(found.shape)} for logits of {list(expected.shape)}")
-        differences.append((expected - found).abs().max().item())
-        shares.append((expected.argmax(1) == found.argmax(1)).double().mean().item())
+        shares.append((labels == found).double().mean().item())
         shapes.append(shape)
         limit = DIFFERENCE * max(1.0, expected.abs().max().item())
         if not (differences[-1] <= limit and shares[-1] >= EQUAL):  # NaN is neither
@@ -81,8 +90,11 @@ def _refusal(name: str, shape: tuple[int, ...], what: str) -> UserError:
     )
 
 
-def batches(images: Sequence[NDArray[np.uint8]]) -> Iterator[Tensor]:
-    """Yield batches [B, 3, H, W] of whole values 0..255: images at their own size, then as `SHAPES`."""
+def batches(images: Sequence[NDArray[np.uint8]], least: int) -> Iterator[Tensor]:
+    """Yield batches [B, 3, H, W] of whole values 0..255: images at their own size, then as `SHAPES`.
+
+    The latter have sides of at least `least`.
+    """
     pixels = [torch.from_numpy(image.copy()).permute(2, 0, 1).float() for image in images]
     if not pixels:
         generator = torch.Generator().manual_seed(0)
@@ -92,7 +104,8 @@ def batches(images: Sequence[NDArray[np.uint8]]) -> Iterator[Tensor]:
     else:
         for image in pixels:
             yield image[None]
-    for count, *size in SHAPES:
+    for count, *sides in SHAPES:
+        size = [max(side, least) for side in sides]
         yield torch.cat([resized(pixels[i % len(pixels)][None], size) for i in range(count)])
 
 

@@ -11,9 +11,8 @@ from segsweep.errors import UserError
 from segsweep.inference.forms.exported import Runs
 from segsweep.inference.forms.form import Wishes
 from segsweep.inference.forms.program_form import ProgramForm
-from segsweep.inference.forms.recording import attempt, quiet, recorded
+from segsweep.inference.forms.recording import Program, attempt, quiet, recorded
 from segsweep.inference.forms.torch_export import is_compiled
-from segsweep.networks import Segmenter
 
 
 class Aoti(ProgramForm):
@@ -37,15 +36,15 @@ class Aoti(ProgramForm):
                 "format=torch_export"
             )
 
-    def save(self, network: Segmenter, path: Path, held: Mapping[str, str]) -> None:
+    def save(self, program: Program, path: Path, held: Mapping[str, str]) -> None:
         """Compile the program, which takes a minute or more."""
         from torch._inductor import aoti_compile_and_package  # half a second
 
-        program = recorded(network)
+        record = recorded(program)
         settings = {"aot_inductor.metadata": dict(held)}
         with quiet():
             attempt(
-                lambda: aoti_compile_and_package(program, package_path=str(path), inductor_configs=settings)
+                lambda: aoti_compile_and_package(record, package_path=str(path), inductor_configs=settings)
             )
 
     def open(self, path: Path, device: torch.device) -> tuple[Mapping[str, str], Runs]:

@@ -14,6 +14,7 @@ from torch import Tensor
 import segsweep
 from segsweep.errors import DamagedFileError, OptionError, UserError
 from segsweep.inference.description import Description
+from segsweep.inference.forms.form import LABELS, Wishes
 from segsweep.inference.trained import Trained
 from segsweep.networks.segmenter import Network
 from segsweep.runs.records import Record
@@ -21,7 +22,7 @@ from segsweep.runs.records import Record
 DESCRIPTION, INTERFACE = "description", "interface"
 """Names under which a file holds what it is: both JSON."""
 Runs = Callable[[Tensor], Tensor]
-"""Image float32 [B, 3, H, W] → logits [B, K, H, W]."""
+"""Image [B, 3, H, W] → logits float32 [B, K, H, W], or labels uint8 [B, H, W]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,10 @@ class Interface(Record):
     mean: tuple[float, ...]
     """RGB, of values 0..255."""
     std: tuple[float, ...]
+    pixels: str = "float32"
+    """The type of the values that it takes."""
+    gives: str = "logits"
+    """What it gives: `logits`, or `labels`."""
     output_stride: int | None = None
     """Of the network in the file."""
     torch: str = torch.__version__
@@ -43,17 +48,21 @@ class Interface(Record):
 
     @classmethod
     def between(
-        cls, description: Description, format: str, preprocessing: str, stride: int | None
+        cls, description: Description, format: str, wishes: Wishes, stride: int | None
     ) -> "Interface":
         """Return the interface of a described network."""
-        values = "0..255" if preprocessing == "inside" else "(x − mean) / std of x in 0..255"
+        values = "0..255" if wishes.preprocessing == "inside" else "(x − mean) / std of x in 0..255"
+        logits = f"logits: float32 [batch, {description.num_classes}, height, width]"
+        labels = "labels: uint8 [batch, height, width], indices of classes"
         return cls(
             format=format,
-            preprocessing=preprocessing,
-            input=f"image: float32 [batch, 3, height, width], RGB, {values}",
-            output=f"logits: float32 [batch, {description.num_classes}, height, width]",
+            preprocessing=wishes.preprocessing,
+            input=f"image: {wishes.input} [batch, 3, height, width], RGB, {values}",
+            output=labels if wishes.output == LABELS else logits,
             mean=description.mean,
             std=description.std,
+            pixels=wishes.input,
+            gives=wishes.output,
             output_stride=stride,
         )
 
@@ -71,12 +80,23 @@ class Exported(Network):
         self.runs, self.interface, self.file = runs, interface, file
 
     def logits(self, image: Tensor) -> Tensor:
-        """Logits [B, K, H, W] of images [B, 3, H, W] with values 0..255.
+        """Logits [B, K, H, W] of images [B, 3, H, W] with values 0..255."""
+        return self.computed(image)
+
+    def computed(self, image: Tensor) -> Tensor:
+        """What the file gives, logits or labels [B, H, W], for images [B, 3, H, W] with values 0..255.
 
         Raises:
-            UserError: the file does not take images of this size.
+            UserError: the file does not take images of this size, or with these values.
         """
         pixels = image.float()
+        if self.interface.pixels == "uint8":
+            if not torch.equal(pixels, pixels.round()):
+                raise UserError(
+                    f"{self.file}: takes whole pixel values (input=uint8), and a scaled or padded image has "
+                    "others; use test=single or flip, the run, or a file with input=float32"
+                )
+            pixels = pixels.to(torch.uint8)
         if self.interface.preprocessing == "described":
             mean, std = (
                 torch.tensor(values, device=pixels.device).view(1, 3, 1, 1)
@@ -94,8 +114,8 @@ class Exported(Network):
             ) from error
 
 
-def trained(path: Path, held: Mapping[str, str], runs: Runs, device: torch.device) -> Trained:
-    """Return the network of a file with the metadata `held`.
+def understood(path: Path, held: Mapping[str, str]) -> tuple[Description, Interface]:
+    """Return what a file with the metadata `held` says of itself.
 
     Raises:
         DamagedFileError: it is no whole file of segsweep's.
@@ -105,11 +125,24 @@ def trained(path: Path, held: Mapping[str, str], runs: Runs, device: torch.devic
         raise DamagedFileError(path, problem, "give a file of segsweep export")
     description = Description.from_json(held[DESCRIPTION], path)
     try:
-        interface = Interface.of(json.loads(held[INTERFACE]))
+        return description, Interface.of(json.loads(held[INTERFACE]))
     except ValueError as error:
         problem = f"does not say how it is used ({error})"
         raise DamagedFileError(path, problem, "export the network again") from error
-    network = Exported(runs, interface, path)
+
+
+def trained(network: Exported, description: Description, device: torch.device) -> Trained:
+    """Return the network of a file, as loaded.
+
+    Raises:
+        UserError: it gives labels.
+    """
+    path, interface = network.file, network.interface
+    if interface.gives == LABELS:
+        raise UserError(
+            f"{path}: gives labels (output=labels), and strategies, probabilities and the figures of a test "
+            "are made of logits; use the run, or a file with output=logits"
+        )
 
     def network_at(output_stride: int | None) -> Network:
         if output_stride not in (None, interface.output_stride):

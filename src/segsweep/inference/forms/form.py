@@ -6,21 +6,39 @@ from typing import ClassVar
 
 import torch
 
-from segsweep.errors import UserError
+from segsweep.errors import OptionError, UserError
 from segsweep.inference.trained import Trained
 from segsweep.networks import Segmenter
 from segsweep.rules import one_of
 
 PREPROCESSING = one_of("inside", "described")
+INPUT = one_of("float32", "uint8")
+LABELS = "labels"
+OUTPUT = one_of("logits", LABELS)
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What an export may be asked for beside its form."""
+    """What an export may be asked for beside its form.
+
+    Raises:
+        OptionError: a value that there is not, or normalised pixels as uint8.
+    """
 
     preprocessing: str = "inside"
     """`inside`: the file takes pixels, 0..255. `described`: it takes normalised ones; mean and std are in its
     metadata."""
+    input: str = "float32"
+    """The type of pixels: `float32`, or `uint8` as images are decoded."""
+    output: str = "logits"
+    """`logits`, or `labels`: the class of each pixel, uint8."""
+
+    def __post_init__(self) -> None:
+        for name, rule in (("preprocessing", PREPROCESSING), ("input", INPUT), ("output", OUTPUT)):
+            rule.check(name, getattr(self, name))
+        if self.input == "uint8" and self.preprocessing == "described":
+            problem = "normalised pixels are no whole numbers"
+            raise OptionError("input", self.input, problem=problem, remedy="use preprocessing=inside")
 
 
 DEFAULT = Wishes()

@@ -6,6 +6,7 @@ built only if `execution.trust` says so.
 
 import shutil
 import tempfile
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -40,13 +41,10 @@ class Hub(Form):
 
     def check(self, wishes: Wishes) -> None:
         """Raise OptionError for a wish that changes nothing here."""
-        if wishes != DEFAULT:
-            raise OptionError(
-                "preprocessing",
-                wishes.preprocessing,
-                problem="a hub folder holds the network, which normalises images itself",
-                remedy="leave it out",
-            )
+        for name, value in asdict(wishes).items():
+            if value != getattr(DEFAULT, name):
+                problem = "a hub folder holds the network itself: pixels, 0..255, of any type → logits"
+                raise OptionError(name, value, problem=problem, remedy="leave it out")
 
     def read(self, path: Path, device: torch.device, trust: bool = False) -> Trained:
         """Load the network of a folder.

@@ -12,8 +12,7 @@ from segsweep.errors import UserError
 from segsweep.inference.forms.exported import Runs
 from segsweep.inference.forms.form import Wishes
 from segsweep.inference.forms.program_form import ProgramForm
-from segsweep.inference.forms.recording import attempt, quiet, recorded, sizes_of_any_rest
-from segsweep.networks import Segmenter
+from segsweep.inference.forms.recording import Program, attempt, quiet, recorded, sizes_of_any_rest
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -30,23 +29,23 @@ class Onnx(ProgramForm):
         for package in PACKAGES:
             needed(package)
 
-    def save(self, network: Segmenter, path: Path, held: Mapping[str, str]) -> None:
+    def save(self, program: Program, path: Path, held: Mapping[str, str]) -> None:
         """Write an ONNX model of the opset that torch prefers."""
         with quiet(), sizes_of_any_rest():
-            program: Any = attempt(
+            made: Any = attempt(
                 lambda: torch.onnx.export(
-                    recorded(network),
+                    recorded(program),
                     dynamo=True,
                     verbose=False,
                     input_names=["image"],
-                    output_names=["logits"],
+                    output_names=[program.wishes.output],
                 )
             )
-        model = program.model
+        model = made.model
         for value in (*model.graph.inputs, *model.graph.outputs):
-            value.shape = type(value.shape)(["batch", value.shape[1], "height", "width"])
+            value.shape = type(value.shape)(["batch", *value.shape[1:-2], "height", "width"])
         model.metadata_props.update(held)
-        program.save(path)
+        made.save(path)
 
     def open(self, path: Path, device: torch.device) -> tuple[Mapping[str, str], Runs]:
         """Open a session on torch's number of threads: on a GPU if ONNX Runtime can, else on the CPU."""
@@ -60,10 +59,10 @@ class Onnx(ProgramForm):
 
         def runs(image: Tensor) -> Tensor:
             try:
-                (logits,) = session.run(None, {"image": image.cpu().numpy()})
+                (found,) = session.run(None, {"image": image.cpu().numpy()})
             except Exception as error:  # of ONNX Runtime's own classes, which have no common base
                 raise RuntimeError(str(error)) from error
-            return torch.from_numpy(logits)
+            return torch.from_numpy(found)
 
         return session.get_modelmeta().custom_metadata_map, runs
 

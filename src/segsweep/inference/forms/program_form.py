@@ -9,12 +9,12 @@ import torch
 
 from segsweep.errors import DamagedFileError, UserError
 from segsweep.files import drafted
+from segsweep.inference.description import Description
 from segsweep.inference.forms import agreement
-from segsweep.inference.forms.exported import Interface, Runs, contents, trained
+from segsweep.inference.forms.exported import Exported, Interface, Runs, contents, trained, understood
 from segsweep.inference.forms.form import DEFAULT, Form, Wishes
-from segsweep.inference.forms.recording import prepared
+from segsweep.inference.forms.recording import Program
 from segsweep.inference.trained import Trained
-from segsweep.networks import Segmenter
 
 log = logging.getLogger("segsweep")
 
@@ -26,8 +26,8 @@ class ProgramForm(Form):
     """Whether to open a file is to execute machine code that it brings."""
 
     @abstractmethod
-    def save(self, network: Segmenter, path: Path, held: Mapping[str, str]) -> None:
-        """Write a network, which is in evaluation mode and on the CPU, with metadata."""
+    def save(self, program: Program, path: Path, held: Mapping[str, str]) -> None:
+        """Write a program with metadata."""
 
     @abstractmethod
     def open(self, path: Path, device: torch.device) -> tuple[Mapping[str, str], Runs]:
@@ -43,29 +43,28 @@ class ProgramForm(Form):
         self.check(wishes)
         network = self.own_network(trained)
         stride = None if network.encoder is None else network.encoder.output_stride
-        interface = Interface.between(trained.description, self.name, wishes.preprocessing, stride)
-        recordable = prepared(network, wishes.preprocessing)
+        interface = Interface.between(trained.description, self.name, wishes, stride)
         with drafted(target, "out=FILE", f"tmp{self.suffix}") as draft:
-            self.save(recordable, draft, contents(trained.description, interface))
-            exported = self._read(draft, torch.device("cpu"))
-            reference, images = prepared(network, "inside"), trained.images()
-            found = agreement.check(reference, exported.network, images, self.name)
+            self.save(Program(network, wishes), draft, contents(trained.description, interface))
+            exported, _ = self._opened(draft, torch.device("cpu"))
+            reference = Program(network).network
+            found = agreement.check(reference, exported.computed, trained.images(), self.name)
         log.info(str(found))
 
     def read(self, path: Path, device: torch.device, trust: bool = False) -> Trained:
         """Load a file.
 
         Raises:
-            UserError: it is damaged, or brings machine code, unless `trust` is set.
+            UserError: it is damaged, gives labels, or brings machine code, unless `trust` is set.
         """
         if self.runs_code and not trust:
             raise UserError(
                 f"{path}: holds machine code ({self.name}), which is executed as it is; if you trust where "
                 "it comes from, add trust=true"
             )
-        return self._read(path, device)
+        return trained(*self._opened(path, device), device)
 
-    def _read(self, path: Path, device: torch.device) -> Trained:
+    def _opened(self, path: Path, device: torch.device) -> tuple[Exported, Description]:
         try:
             held, runs = self.open(path, device)
         except (UserError, ImportError):
@@ -75,4 +74,5 @@ class ProgramForm(Form):
             raise DamagedFileError(
                 path, f"cannot be read ({said:.200})", "export the network again"
             ) from error
-        return trained(path, held, runs, device)
+        description, interface = understood(path, held)
+        return Exported(runs, interface, path), description

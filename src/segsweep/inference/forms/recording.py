@@ -1,5 +1,7 @@
 """Record a network's operators for images of any number and size.
 
+What is recorded is a `Program`: the network, what it takes and what it gives as the export was asked for.
+
 Shape letters: `B` images, `K` classes, `H W` their size.
 """
 
@@ -11,9 +13,11 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from segsweep.errors import UserError
+from segsweep.inference.forms.form import DEFAULT, LABELS, Wishes
 from segsweep.networks import Segmenter
 
 T = TypeVar("T")
@@ -23,17 +27,30 @@ EXAMPLE = (2, 3, 96, 128)
 RATHER = "another format=, or another network"
 
 
-def prepared(network: Segmenter, preprocessing: str) -> Segmenter:
-    """Return a copy for recording, on the CPU; with `described` preprocessing it does not normalise."""
-    copied = copy.deepcopy(network).cpu().eval().requires_grad_(False)
-    if preprocessing == "described":
-        copied.mean.zero_()
-        copied.std.fill_(1)
-    return copied
+class Program(nn.Module):
+    """A copy of a network on the CPU, in evaluation mode: image [B, 3, H, W] → what `wishes.output` names."""
+
+    def __init__(self, network: Segmenter, wishes: Wishes = DEFAULT) -> None:
+        super().__init__()
+        self.network = copy.deepcopy(network).cpu().eval().requires_grad_(False)
+        self.wishes = wishes
+        if wishes.preprocessing == "described":
+            self.network.mean.zero_()
+            self.network.std.fill_(1)
+        self.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits [B, K, H, W], or labels uint8 [B, H, W]."""
+        logits: Tensor = self.network(image)
+        return logits.argmax(1).to(torch.uint8) if self.wishes.output == LABELS else logits
+
+    def example(self) -> Tensor:
+        """Return images to record it with."""
+        return torch.zeros(EXAMPLE, dtype=getattr(torch, self.wishes.input))
 
 
-def recorded(network: Segmenter) -> ExportedProgram:
-    """Return the program image [B, 3, H, W] → logits [B, K, H, W], where B, H and W may be any.
+def recorded(program: Program) -> ExportedProgram:
+    """Return what torch records of a program, for any B, H and W.
 
     Raises:
         UserError: torch cannot record it so.
@@ -42,8 +59,8 @@ def recorded(network: Segmenter) -> ExportedProgram:
     with quiet(), sizes_of_any_rest():
         return attempt(
             lambda: torch.export.export(
-                network,
-                (torch.zeros(EXAMPLE),),
+                program,
+                (program.example(),),
                 dynamic_shapes=({0: any_number, 2: any_number, 3: any_number},),
                 strict=False,
             )

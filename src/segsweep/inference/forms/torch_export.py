@@ -8,8 +8,7 @@ import torch
 
 from segsweep.inference.forms.exported import DESCRIPTION, INTERFACE, Runs
 from segsweep.inference.forms.program_form import ProgramForm
-from segsweep.inference.forms.recording import quiet, recorded
-from segsweep.networks import Segmenter
+from segsweep.inference.forms.recording import Program, quiet, recorded
 
 COMPILED = "/data/aotinductor/"
 
@@ -25,10 +24,10 @@ class TorchExport(ProgramForm):
         """Return whether it is a .pt2 archive without compiled code."""
         return super().is_at(path) and not is_compiled(path)
 
-    def save(self, network: Segmenter, path: Path, held: Mapping[str, str]) -> None:
+    def save(self, program: Program, path: Path, held: Mapping[str, str]) -> None:
         """Write the program."""
         with quiet():
-            torch.export.save(recorded(network), path, extra_files=dict(held))
+            torch.export.save(recorded(program), path, extra_files=dict(held))
 
     def open(self, path: Path, device: torch.device) -> tuple[Mapping[str, str], Runs]:
         """Load the program and move it to the device."""

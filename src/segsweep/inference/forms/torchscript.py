@@ -8,8 +8,7 @@ import torch
 
 from segsweep.inference.forms.exported import DESCRIPTION, INTERFACE, Runs
 from segsweep.inference.forms.program_form import ProgramForm
-from segsweep.inference.forms.recording import EXAMPLE, attempt, quiet
-from segsweep.networks import Segmenter
+from segsweep.inference.forms.recording import Program, attempt, quiet
 
 
 class TorchScript(ProgramForm):
@@ -23,11 +22,11 @@ class TorchScript(ProgramForm):
     suffix = ".ts"
     summary = "a trace for torch.jit.load, which torch has deprecated"
 
-    def save(self, network: Segmenter, path: Path, held: Mapping[str, str]) -> None:
+    def save(self, program: Program, path: Path, held: Mapping[str, str]) -> None:
         """Write the trace."""
         jit: Any = torch.jit
         with quiet():
-            script = attempt(lambda: jit.trace(network, (torch.zeros(EXAMPLE),), check_trace=False))
+            script = attempt(lambda: jit.trace(program, (program.example(),), check_trace=False))
             jit.save(script, path, _extra_files=dict(held))
 
     def open(self, path: Path, device: torch.device) -> tuple[Mapping[str, str], Runs]:
