@@ -5,6 +5,8 @@ from pathlib import Path
 
 from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.errors import ConfigError, OptionError
+from segsweep.runs import layout
+from segsweep.runs.folder import RunFolder, all_runs, find_run
 
 HELP = """usage: segsweep export RUN format=NAME [out=PATH] [key=value ...]
 
@@ -17,7 +19,8 @@ formats
   torch_export  torch's recorded program, for torch.export.load without segsweep (NAME.pt2)
   aoti          compiled for this machine's processor, for Python or C++; needs g++ (NAME.pt2)
   torchscript   a trace for torch.jit.load, which torch has deprecated (NAME.ts)
-  hub           a folder for the Hugging Face Hub: safetensors, config.json and a model card
+  hub           a folder for the Hugging Face Hub: safetensors, config.json and a model card, which has the
+                figures over seeds too if the run's folder lies beside runs with other seeds
 
 The first four take images of any number, height and width, RGB, and give logits at the image's size.
 Each is compared with torch on images of the run's dataset, on odd sizes and in batches, before it gets its
@@ -67,10 +70,21 @@ def main(arguments: Sequence[str]) -> int:
     form.check(wishes)
     places = {"runs_dir": asked["runs_dir"], "checkpoint": asked["checkpoint"]}
     trained = load(words[0], "cpu", **places, trust=asked["trust"])
-    if asked["licence"]:
-        trained.description = trained.description.licensed(asked["licence"])
     what = trained.description
+    if (run := run_of(words[0], asked["runs_dir"])) is not None:
+        from segsweep.reports.findings.over_seeds import over_seeds
+
+        what = what.beside(over_seeds(run, all_runs(run.path.parent), what.tests))
+    trained.description = what = what.licensed(asked["licence"]) if asked["licence"] else what
     target = Path(asked["out"] or f"exports/{what.name}-{what.run}{form.suffix}").expanduser()
     form.write(trained, target, wishes)
     print(target)
     return 0
+
+
+def run_of(word: str, runs_dir: str) -> RunFolder | None:
+    """Return the run that is named by its folder or id; None for a network that was exported before."""
+    place = Path(word).expanduser()
+    if not place.exists():
+        return find_run(Path(runs_dir), word)
+    return RunFolder(place) if layout.is_run(place) else None

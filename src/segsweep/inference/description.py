@@ -4,6 +4,7 @@ One JSON form serves config.json of a hub folder, ONNX metadata and the extra fi
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -28,6 +29,22 @@ class OverGroups(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OverSeeds(Record):
+    """The mIoU of runs that differ in their seeds alone, measured alike, the described one among them."""
+
+    runs: tuple[str, ...]
+    seeds: tuple[int, ...]
+    mious: tuple[float, ...]
+    """Of each run."""
+    mean: Finite
+    std: Finite
+    """Standard deviation over seeds (ddof=1)."""
+    low: Finite | None = None
+    """Lower end of the mean's 95 % interval over images, as reports give it; None without counts."""
+    high: Finite | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class TestResult(Record):
     """A test of the network: its figures, the interval of its mIoU, and the protocol that they depend on."""
 
@@ -40,6 +57,8 @@ class TestResult(Record):
     high: Finite | None = None
     groups: OverGroups | None = None
     """The interval over groups, if images resemble others of their group, such as frames of one drive."""
+    over_seeds: OverSeeds | None = None
+    """The figures of the same configuration with other seeds, if it was trained with some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +125,11 @@ class Description(Record):
     def licensed(self, licence: str) -> Self:
         """Return the description with a licence of the trained weights."""
         return self.changed(weights=self.weights.changed(licence=licence))
+
+    def beside(self, over_seeds: Mapping[str, OverSeeds]) -> Self:
+        """Return the description with figures over seeds, by the names of tests."""
+        added = {name: self.tests[name].changed(over_seeds=found) for name, found in over_seeds.items()}
+        return self.changed(tests={**self.tests, **added})
 
     def to_json(self) -> str:
         """Return the description as JSON."""

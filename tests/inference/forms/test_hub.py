@@ -10,7 +10,7 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from segsweep import builders
-from segsweep.commands import export
+from segsweep.commands import export, report
 from segsweep.errors import ConfigError, DamagedFileError, UserError
 from segsweep.inference.load import load
 from tests.support.inside import weights
@@ -83,6 +83,44 @@ def test_a_card_says_what_groups_do_to_the_interval_and_what_the_licence_is(grou
     assert f"{100 * groups.low:.2f} to {100 * groups.high:.2f} (blocks; conditional on these 2 " in card.text
     kept = {result.metric_name: result.metric_args for result in card.data.eval_results}
     assert kept["mIoU, flip"]["interval_95_over_groups"]["low"] == groups.low
+
+
+@pytest.fixture
+def sisters(trained_run, tmp_path):
+    """The run, beside it one with another seed and figures, and one that differs in more than its seed."""
+    for number, changed in enumerate(({}, {"seed": 1, "dataset.seed": 1}, {"seed": 1, "optimizer.lr": 0.5})):
+        id = trained_run.id if not changed else f"{number:012x}"
+        folder = shutil.copytree(trained_run.path, tmp_path / "runs" / id)
+        plan = json.loads((folder / "plan.json").read_text())
+        plan["identity"] |= changed
+        (folder / "plan.json").write_text(json.dumps({**plan, "id": id}))
+    other = tmp_path / "runs" / f"{1:012x}"
+    shutil.rmtree(other / "tests" / "flip")
+    metrics = json.loads((other / "tests" / "single" / "metrics.json").read_text())
+    (other / "tests" / "single" / "metrics.json").write_text(json.dumps(metrics | {"miou": 0.5}))
+    return tmp_path / "runs"
+
+
+def test_a_card_has_the_figures_over_seeds_of_the_report(sisters, trained_run, tmp_path, capsys):
+    asked = [trained_run.id, "format=hub", f"runs_dir={sisters}", f"out={tmp_path / 'net'}"]
+    assert export.main(asked) == 0
+    capsys.readouterr()
+    lr = trained_run.plan.identity["optimizer.lr"]
+    words = [f"optimizer.lr={lr}", f"runs_dir={sisters}", "format=json", f"out={tmp_path / 'report'}"]
+    assert report.main(words) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    card = ModelCard.load(tmp_path / "net" / "README.md")
+    found = {result.metric_name: result.metric_args for result in card.data.eval_results}
+    single, own = found["mIoU, single"], trained_run.read_tests()["single"][0].miou
+    assert (single["seeds"], single["seed"], found["mIoU, flip"]["seeds"]) == ([0, 1], 0, [0])
+    both = single["over_seeds"]
+    assert both["mious"] == [own, 0.5]
+    assert (both["mean"], both["std"]) == pytest.approx(((own + 0.5) / 2, abs(own - 0.5) / 2**0.5))
+    assert [both[key] for key in ("mean", "std", "low", "high")] == pytest.approx(
+        [row[key] for key in ("single", "single_std", "single_low", "single_high")]
+    )
+    assert f"| single | 0, 1 | {50 * (own + 0.5):.2f} ± " in card.text
+    assert load(tmp_path / "net", "cpu").description.tests["single"].over_seeds.seeds == (0, 1)
 
 
 def test_nothing_is_written_over(hub, trained_run):

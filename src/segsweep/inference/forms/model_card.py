@@ -33,9 +33,12 @@ def model_card(what: Description) -> str:
     environment.filters |= {"percent": _percent, "numbers": _numbers}
     versions = ", ".join(f"{name} {version}" for name, version in what.packages.items() if version)
     noun = next((test.groups.noun for test in what.tests.values() if test.groups), None)
+    over_seeds = {name: test.over_seeds for name, test in what.tests.items() if test.over_seeds}
     metadata = yaml.safe_dump(_metadata(what), sort_keys=False, allow_unicode=True, width=110)
     template = environment.get_template(TEMPLATE)
-    return template.render(what=what, metadata=metadata, versions=versions, unknown=UNKNOWN, noun=noun)
+    return template.render(
+        what=what, metadata=metadata, versions=versions, unknown=UNKNOWN, noun=noun, over_seeds=over_seeds
+    )
 
 
 def _metadata(what: Description) -> dict[str, Any]:
@@ -74,6 +77,7 @@ def _split(test: TestResult) -> tuple[str, str, str]:
 
 def _metric(what: Description, name: str, test: TestResult) -> dict[str, Any]:
     interval = None if test.low is None else [test.low, test.high]
+    seeds = test.over_seeds
     return {
         "type": "mean_iou",
         "name": f"mIoU, {name}",
@@ -85,7 +89,9 @@ def _metric(what: Description, name: str, test: TestResult) -> dict[str, Any]:
             "interval_95_over_groups": test.groups.plain() if test.groups else None,
             "checkpoint": test.protocol.checkpoint.which,
             "selection": what.weights.rule,
-            "seeds": [what.seed],
+            "seed": what.seed,
+            "seeds": list(seeds.seeds) if seeds else [what.seed],
+            **({"over_seeds": seeds.plain()} if seeds else {}),
         },
     }
 
