@@ -129,6 +129,6 @@ def peak_mib(call: Call, device: str = "cpu") -> float:
         call()
         synchronise(device)
         return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    with LiveStorages([]) as live:
+    with LiveStorages() as live:
         call()
     return live.peak / 2**20

@@ -247,12 +247,25 @@ def test_tensors_in_training_need_no_more_memory_than_a_convolution_for_each_rat
     x, weight = (tensor.requires_grad_() for tensor in tensors((23, 23), batch, channels, 256))
     peaks = []
     for convolve in shared_atrous_conv2d, branches:
-        live = LiveStorages([x, weight])
-        with live:
+        with LiveStorages() as live:
             maps = convolve(x, weight, (1, 6, 12, 18, 24))
             torch.autograd.grad(maps, (x, weight), [torch.ones_like(one) for one in maps])
         peaks.append(live.peak)
         del maps
+    assert peaks[0] <= peaks[1]
+
+
+@pytest.mark.parametrize(("channels", "size"), [(96, 33), (320, 23)])
+def test_the_layer_in_training_needs_no_more_memory_than_branches(channels, size):
+    x, peaks = torch.randn(1, channels, size, size).to(memory_format=torch.channels_last), []
+    for impl in "shared", "branches":
+        layer = SharedAtrousConv(channels, 256, (1, 6, 12, 18, 24), "sum", impl)
+        layer.to(memory_format=torch.channels_last)
+        with LiveStorages() as live:
+            (output,) = layer(x.detach().requires_grad_())
+            output.sum().backward()
+        peaks.append(live.peak)
+        del output
     assert peaks[0] <= peaks[1]
 
 

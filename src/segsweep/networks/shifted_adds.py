@@ -147,7 +147,7 @@ class SharedProduct(torch.autograd.Function):
         ctx.save_for_backward(x, weight)
         ctx.rates, ctx.taps = rates, live_taps(rates, *x.shape[2:])
         maps = [new_map(x, len(weight)) for _ in rates]
-        most = min(CHUNK, 3 * x.nbytes + 2 * weight.nbytes)
+        most = min(CHUNK, 3 * x.nbytes + weight.nbytes)  # beside them is a copy of the kernel
         for images, channels, multiplied in products(x, weight, ctx.taps, most):
             for out, rate in zip(maps, rates, strict=True):
                 add_shifted(multiplied, ctx.taps, rate, out[images, ..., channels])

@@ -5,7 +5,7 @@ anything. Bytes of activations are those of torch's storages in a forward pass; 
 convolution workspaces and rounding by the allocator, is not included.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from weakref import finalize
 
@@ -60,20 +60,20 @@ def macs(segmenter: nn.Module, size: Sequence[int]) -> float:
 class LiveStorages(TorchDispatchMode):
     """Tracks the bytes of all storages that operators create until they are released.
 
-    Storages in `outside` and views of them do not count. `peak` is the largest sum of live bytes after any
-    operator.
+    Views of what was there before do not count. `peak` is the largest sum of live bytes after any operator.
     """
 
-    def __init__(self, outside: Iterable[Tensor]) -> None:
+    def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.live = self.peak = 0
-        self.known = {_key(tensor) for tensor in outside}
+        self.known: set[int] = set()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operator and record the storages that it created."""
+        given = {_key(value) for value in tree_iter((args, kwargs)) if isinstance(value, Tensor)}
         result = function(*args, **(kwargs or {}))
         for value in tree_iter(result):
-            if isinstance(value, Tensor) and _key(value) not in self.known:
+            if isinstance(value, Tensor) and _key(value) not in given | self.known:
                 self._add(value)
         self.peak = max(self.peak, self.live)
         return result
@@ -97,7 +97,7 @@ def _key(tensor: Tensor) -> int:
 def peak_activations(segmenter: Segmenter, image: Tensor) -> int:
     """Return the peak bytes of activations, logits included, in inference on `image` [B, 3, H, W]."""
     segmenter.eval()
-    live = LiveStorages([*segmenter.parameters(), *segmenter.buffers(), image])
+    live = LiveStorages()
     with torch.no_grad(), live:
         segmenter(image)
     return live.peak
