@@ -8,7 +8,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import vl_convert
 
+from segsweep.reports.writers import html
 from segsweep.reports.writers.html import compact, write_html
 from tests.support.synthetic_report import synthetic
 
@@ -109,3 +111,20 @@ def test_a_thousand_runs_stay_below_six_megabytes(page, tmp_path):
     assert len(report["runs"]) == 200
     fixed = len(page.encode())
     assert fixed + 5 * (len(page_of(report, tmp_path).encode()) - fixed) < 6_000_000
+
+
+def test_the_charts_library_is_made_once_for_a_user(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda snippet: made.append(snippet) or "vega\r\n")
+
+    def library(cache):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+        html.charts_library.cache_clear()
+        return html.charts_library()
+
+    (tmp_path / "file").touch()
+    # In a folder that cannot be written it is made each time.
+    places = "user", "user", "file", "file"
+    assert len({library(tmp_path / place) for place in places}) == 1
+    html.charts_library.cache_clear()
+    assert len(made) == 3

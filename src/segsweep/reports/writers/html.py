@@ -8,7 +8,9 @@ import base64
 import gzip
 import json
 import re
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from importlib.resources import files
 from mimetypes import guess_type
 from pathlib import Path
@@ -17,6 +19,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader
 
+from segsweep.data.cache import default_folder
+from segsweep.errors import UserError
+from segsweep.files import write_bytes
 from segsweep.reports.findings.fields import plain
 from segsweep.runs.documents import write_text
 
@@ -92,10 +97,19 @@ def inlined(source: str, folder: Path) -> str:
 
 @cache
 def charts_library() -> str:
-    """Vega, Vega-Lite and vega-embed as one script in a scope of its own, without any address."""
-    import vl_convert  # starts a JavaScript engine
+    """Vega, Vega-Lite and vega-embed as one script in a scope of its own, without any address.
 
-    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    A JavaScript engine makes it in two seconds; the user's cache folder keeps it for later reports.
+    """
+    kept = default_folder() / f"vega-{version('vl-convert-python')}.js"
+    try:
+        bundle = kept.read_bytes().decode()
+    except OSError:
+        import vl_convert  # starts the engine
+
+        bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+        with suppress(UserError):  # a report needs no cache
+            write_bytes(kept, bundle.encode())
     return f"(() => {{{ADDRESS.sub('', bundle)}\n}})();"
 
 
