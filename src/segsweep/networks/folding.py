@@ -35,11 +35,11 @@ def folded(network: N) -> N:
     """
     if not isinstance(network, Segmenter):
         return network
-    # On the CPU, whose float32 has all its digits: what is compared are roundings.
-    found = copy.deepcopy(network).cpu().eval()
     image = 255 * torch.rand(1, 3, *TRIED, generator=torch.Generator().manual_seed(0))
     try:
         with torch.no_grad():
+            # On the CPU, whose float32 has all its digits: what is compared are roundings.
+            found = copy.deepcopy(network).cpu().eval()
             expected = found.logits(image)
             fold(found)
             error = (found.logits(image) - expected).abs().max()
