@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from segsweep import cli
+from segsweep.reports.findings.assemble import Wish, findings
 from segsweep.runs.journal import BEGAN, DONE, LEFT_OUT, Journal
 from segsweep.sweeps.launchers.launcher import SweepLauncher
 from segsweep.sweeps.sweep import Call, Sweep, names
@@ -53,6 +54,15 @@ def test_members_added_to_an_axis_come_behind_those_there_are(named, runs):
     assert before.items() <= after.items()
     assert sweep("head=none", "seed=2", *common) == (name, after), "a part of it"
     assert names(runs) == [name]
+
+
+def test_members_that_are_one_run_are_told_in_its_report(runs):
+    """DeepLabV3's head is ASPP by another name; a test is no difference between runs."""
+    _, numbers = sweep(SHORT, "head=aspp,deeplabv3,none", "test=[single],[flip]", "sweep=mine")
+    assert len(numbers) == 2
+    assert list(Sweep.read(runs, "mine").also.values()) == [("head=aspp",)]
+    mine = Sweep.read(runs, "mine")
+    assert "deeplabv3 is also head=aspp: the same runs." in findings(mine.runs, Wish(quick=True), mine).notes
 
 
 def test_a_choice_that_is_an_axis_may_bring_its_own_options(runs):

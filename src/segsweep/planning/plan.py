@@ -210,6 +210,14 @@ def merge(members: Sequence[Member]) -> list[Member]:
     return list(merged.values())
 
 
+def duplicates(members: Sequence[Member]) -> dict[str, list[tuple[str, ...]]]:
+    """Return the overrides of members that are one run, by its id."""
+    same: dict[str, list[tuple[str, ...]]] = {}
+    for member in members:
+        same.setdefault(member.id, []).append(member.overrides)
+    return {id: some for id, some in same.items() if len(some) > 1}
+
+
 def documents(members: Sequence[Member]) -> str:
     """Return the resolved configurations of runs as YAML documents, each under its id and stage."""
     heads = [f"# run {m.id}" + (f", stage {m.stage}" if m.stage else "") for m in members]

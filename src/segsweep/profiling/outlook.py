@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from segsweep.distributed.ranks import processes
-from segsweep.planning.plan import Member, merge
+from segsweep.planning.plan import Member, duplicates, merge
 from segsweep.profiling.forecast import Cost, Pace, cost, hours, kind
 from segsweep.runs import compare, layout
 from segsweep.runs.contents import State
@@ -123,10 +123,7 @@ class Outlook:
 
     def duplicates(self) -> list[list[tuple[str, ...]]]:
         """Return groups of overrides of members that are the same run."""
-        same: dict[str, list[tuple[str, ...]]] = {}
-        for member in self.members:
-            same.setdefault(member.id, []).append(member.overrides)
-        return [some for some in same.values() if len(some) > 1]
+        return list(duplicates(self.members).values())
 
     def longest(self) -> float:
         """Return the hours of the longest chain, a lower bound for any number of GPUs."""

@@ -70,6 +70,8 @@ class Numbered(Record):
 
     run: str
     number: int
+    also: tuple[str, ...] = ()
+    """Overrides of further members that are the same run, where they differ from those that made it."""
 
 
 @dataclass(frozen=True, kw_only=True)

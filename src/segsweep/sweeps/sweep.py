@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,8 @@ class Sweep:
     reasons: dict[str, str] = field(default_factory=dict)  # why runs failed, by id
     left_out: dict[str, str] = field(default_factory=dict)  # why poor runs were left out, by id
     gone: Sequence[str] = ()  # ids of members whose folders were removed
+    also: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Other options that came to the same run, by its id."""
     started: float = field(default_factory=time.monotonic)
     trained_before: dict[str, float] = field(default_factory=dict)
     """Seconds that each run had trained when the command began."""
@@ -72,21 +74,28 @@ class Sweep:
         gone = [run.id for run in runs if not run.path.exists()]
         if gone:
             log.warning(f"sweep {name}: {len(gone)} of its {len(runs)} runs were removed: {', '.join(gone)}")
-        return cls(name, runs_dir, [run for run in runs if run.id not in gone], gone=gone)
+        also = {member.run: member.also for member in record.members if member.also}
+        return cls(name, runs_dir, [run for run in runs if run.id not in gone], gone=gone, also=also)
 
     @cached_property
     def journal(self) -> Journal:
         """The record of its members and their outcomes."""
         return Journal(self.runs_dir, self.name)
 
-    def write(self, members: Sequence[Member]) -> None:
-        """Number the members and write them into the journal, behind those of earlier batches."""
+    def write(
+        self, members: Sequence[Member], same: Mapping[str, Sequence[Sequence[str]]] | None = None
+    ) -> None:
+        """Number the members and write them into the journal, behind those of earlier batches.
+
+        `same` has, by a run's id, the overrides of all members that are this run.
+        """
         there = {run.id for run in self.runs}
         self.runs += [member.folder for member in members if member.id not in there]
         for member in members:
             self.trained_before.setdefault(member.id, train_seconds(member.folder))
         self.__dict__.pop("_axes", None)
-        known = self.journal.extend([_record(member) for member in members], named=self.named)
+        records = [_record(member, (same or {}).get(member.id, ())) for member in members]
+        known = self.journal.extend(records, named=self.named)
         if known:
             log.info(f"sweep {self.name}: {known} runs as before, {len(members) - known} new")
 
@@ -123,8 +132,12 @@ def names(runs_dir: Path) -> list[str]:
     return sorted(path.relative_to(runs_dir / SWEEPS).with_suffix("").as_posix() for path in files)
 
 
-def _record(member: Member) -> dict[str, Any]:
+def _record(member: Member, same: Sequence[Sequence[str]]) -> dict[str, Any]:
+    # Members that differ in the tests alone are one run by design.
+    others = (" ".join(o for o in one if o not in member.overrides and o[:4] != "test") for one in same)
+    also = [one for one in dict.fromkeys(others) if one]
     return {
+        **({"also": also} if also else {}),
         "run": member.id,
         "overrides": list(member.overrides),
         "stage": member.stage,

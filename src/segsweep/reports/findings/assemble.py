@@ -170,7 +170,8 @@ def notes(
     sweep: Sweep | None,
 ) -> list[str]:
     """Return what a reader has to know of the numbers, beside the sentences."""
-    gone = list(sweep.gone) if sweep else []
+    gone, also = (list(sweep.gone), sweep.also) if sweep else ([], {})
+    same = {row.label: dict.fromkeys(one for run in row.runs for one in also.get(run, ())) for row in rows}
     apart = (
         "Numbers of unlike protocols stand side by side, as asked; those marked ≠ are not comparable."
         if wish.mixed
@@ -180,6 +181,7 @@ def notes(
         f"{summary(rows)}; mIoU in %, mean ± standard deviation over seeds.",
         *([apart] if len(protocols) > 1 else ()),
         *(f"{row.label}: {row.remarks}." for row in rows if row.remarks),
+        *(f"{label} is also {', '.join(found)}: the same runs." for label, found in same.items() if found),
         *([f"{plural(len(gone), 'run')} of the sweep were removed: {', '.join(gone)}."] if gone else ()),
         *problems,
     ]

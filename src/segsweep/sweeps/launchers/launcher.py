@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from segsweep.distributed.ranks import Ranks, check_devices
 from segsweep.errors import ConfigError, OptionError, UserError
-from segsweep.planning.plan import Member, merge, note_older, write_all
+from segsweep.planning.plan import Member, duplicates, merge, note_older, write_all
 from segsweep.runs.contents import State
 from segsweep.sweeps.devices import Devices, one_at_a_time
 from segsweep.sweeps.display import Display
@@ -79,7 +79,7 @@ class SweepLauncher(Launcher):
         members = [replace(m, config=m.config.changed(sweep=sweep.name)) for m in members]
         note_older(members)
         write_all(members)
-        sweep.write(members)
+        sweep.write(members, duplicates(asked))
         self.call.sweep = sweep
         log.info(f"sweep {sweep.name}: {len(asked)} members, {len(members)} runs")
         self.do(members, sweep)
