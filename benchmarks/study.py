@@ -2,7 +2,8 @@
 
     python -m benchmarks.study pack SWEEP [--runs-dir runs]   copy its results into docs/studies/counts/SWEEP
     python -m benchmarks.study unpack                         write the counts of each test there again
-    python -m benchmarks.study report                         unpack, and write docs/studies/SWEEP.md for each
+    python -m benchmarks.study report                         unpack, write docs/studies/SWEEP.md for each,
+                                                              and its first table into pages with marks for it
 
 What is kept is a folder of runs without checkpoints, pictures and logs, and with the counts of all tests in
 one file (packed_counts.py). Unpacked, which git ignores, `segsweep report` reads it as any other:
@@ -11,6 +12,7 @@ one file (packed_counts.py). Unpacked, which git ignores, `segsweep report` read
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +32,7 @@ KEPT = (
         layout.METRICS, layout.PROTOCOL, layout.CONFUSION, layout.ASKED)),
 )  # fmt: skip
 PACKED = f"{layout.COUNTS}.xz"
+MARK = re.compile(r"(<!-- make study-report: (\w+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
 
 
 def pack(sweep: str, runs_dir: Path) -> None:
@@ -71,6 +74,19 @@ def report() -> None:
             "`make study-report`; to run it by hand, first `python -m benchmarks.study unpack` the counts.\n"
         )
         (STUDIES / f"{name}.md").write_text(f"{title}\n\n{made}{rest}")
+    for page in STUDIES.parent.glob("*.md"):
+        page.write_text(with_tables(page.read_text()))
+
+
+def with_tables(text: str) -> str:
+    """Return a page with the first table of each study that it has marks for, and the words below it."""
+    return MARK.sub(lambda found: f"{found[1]}{first_table(found[2])}\n{found[3]}", text)
+
+
+def first_table(name: str) -> str:
+    """Return what the first section of a study's page says, without its title."""
+    section = (STUDIES / f"{name}.md").read_text().split("\n## ")[1]
+    return section.partition("\n\n")[2].strip()
 
 
 def main() -> None:

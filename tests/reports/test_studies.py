@@ -50,3 +50,8 @@ def test_each_has_its_runs_and_its_page(kept):
         run.parent.name for run in kept.glob("*/plan.json")
     }
     assert (STUDIES / f"{kept.name}.md").is_file(), "make study-report writes it"
+
+
+@pytest.mark.parametrize("page", sorted(STUDIES.parent.glob("*.md")), ids=lambda page: page.name)
+def test_tables_that_pages_quote_are_those_of_the_studies(page):
+    assert study.with_tables(page.read_text()) == page.read_text(), "make study-report renews it"
