@@ -23,7 +23,7 @@ from segsweep.sweeps import worker as orders
 from segsweep.sweeps.launch import launch
 from segsweep.sweeps.launchers import local
 from segsweep.sweeps.sweep import Call, Sweep
-from segsweep.sweeps.worker import Attempt
+from segsweep.sweeps.worker import Attempt, oom_kills
 from tests.support.composing import member
 from tests.support.faulty import LOSS
 
@@ -88,7 +88,7 @@ class AttemptInside(Attempt):
     def __init__(
         self, folder: RunFolder, train: bool, prefix: Sequence[str] = (), config: str = "", **_: str
     ) -> None:
-        self.folder, self.asked, self._told, self._oom_kills = folder, False, None, 0
+        self.folder, self.asked, self._told, self._oom_kills = folder, False, None, oom_kills()
         self.config, self.failure_file = config, folder.path / "failure.tmp"
         returncode = 0
         try:

@@ -94,7 +94,7 @@ class Attempt:
     ) -> None:
         self.folder, self.config = folder, config  # for the configuration see `asked_of`
         self.asked = False  # to stop
-        self._oom_kills, self._told = _oom_kills(), folder.status().updated
+        self._oom_kills, self._told = oom_kills(), folder.status().updated
         self.failure_file = folder.path / f"failure.{os.getpid()}.tmp"
         self.failure_file.unlink(missing_ok=True)
         # A process that srun starts is attached to srun.
@@ -137,7 +137,7 @@ class Attempt:
             returncode = 128 - returncode
         kind, error = failures.UNKNOWN, _how(returncode)
         if returncode == -signal.SIGKILL:
-            kind = failures.OUT_OF_MEMORY if _oom_kills() > self._oom_kills else failures.KILLED
+            kind = failures.OUT_OF_MEMORY if oom_kills() > self._oom_kills else failures.KILLED
             error += " for want of memory" if kind == failures.OUT_OF_MEMORY else ""
         if -returncode in ASKING or (self.asked and returncode < 0):
             kind = failures.PREEMPTED
@@ -200,7 +200,7 @@ def _how(returncode: int) -> str:
     return f"exit status {returncode} before its end"
 
 
-def _oom_kills() -> int:
+def oom_kills() -> int:
     """Return the number of processes that the kernel killed for lack of memory since the machine started."""
     with suppress(OSError, ValueError):
         for line in Path("/proc/vmstat").read_text().splitlines():
