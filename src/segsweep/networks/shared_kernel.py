@@ -17,10 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from segsweep.networks import shifted_adds
-from segsweep.networks.shared_kernel_gpu import gpu_maps
+from segsweep.networks.shared_kernel_gpu import folded, gpu_maps, is_affine
 from segsweep.networks.shared_kernel_triton import available
 from segsweep.networks.shifted_adds import (
     SharedProduct,
@@ -108,8 +107,7 @@ class SharedAtrousConv(nn.Module):
     def forward(self, x: Tensor) -> list[Tensor]:
         """[B, C, H, W] → one map [B, out_channels, H, W], the sum, or R maps in the order of `rates`."""
         if self._shares(x) and available(x) and not is_exported():
-            norms: list[Any] = list(self.norms)
-            return gpu_maps(as_autocast(x), self.kernel, self.rates, norms, self.fuse == "sum")
+            return gpu_maps(as_autocast(x), self.kernel, self.rates, self._batch_norms, self.fuse == "sum")
         if self._in_one_pass(x):
             return [self._summed(x)]
         maps = self.maps(x)
@@ -121,31 +119,27 @@ class SharedAtrousConv(nn.Module):
         found = convolve(x, self.kernel, self.rates)
         return [F.relu(norm(map), inplace=True) for norm, map in zip(self.norms, found, strict=True)]
 
+    @property
+    def _batch_norms(self) -> list[Any]:
+        return list(self.norms)
+
     def _shares(self, x: Tensor) -> bool:
         return shares_product(x, self.rates) if self.impl == "auto" else self.impl == "shared"
 
     def _in_one_pass(self, x: Tensor) -> bool:
         """Whether only the sum need be written: in inference, if BatchNorm is a scale and a shift."""
         plain = not torch.is_grad_enabled() and not is_traced() and self.fuse == "sum"
-        return plain and not any(norm.training for norm in self.norms) and self._shares(x)
+        return plain and all(map(is_affine, self._batch_norms)) and self._shares(x)
 
     def _summed(self, x: Tensor) -> Tensor:
         """Return Σ_r ReLU(BN_r(map_r)), some images at a time, each map while it is in the cache."""
         x = as_autocast(x).contiguous(memory_format=torch.channels_last)
         weight, taps = self.kernel.to(x.dtype), live_taps(self.rates, *x.shape[2:])
         total = new_map(x, len(weight)).zero_()
+        scales, biases = (rows.to(total.dtype) for rows in folded(self._batch_norms))
         for images, channels, multiplied in products(x, weight, taps, shifted_adds.CHUNK):
             scratch = torch.empty_like(multiplied[:, :, :, 0], dtype=total.dtype)
-            for rate, norm in zip(self.rates, self.norms, strict=True):
-                map = add_shifted(multiplied, taps, rate, scratch).permute(0, 3, 1, 2)
-                map = F.relu(normalised(map, norm, channels), inplace=True)
-                total[images, ..., channels] += map.permute(0, 2, 3, 1)
+            for rate, scale, bias in zip(self.rates, scales[:, channels], biases[:, channels], strict=True):
+                map = add_shifted(multiplied, taps, rate, scratch)
+                total[images, ..., channels] += torch.addcmul(bias, map, scale, out=map).clamp_min_(0)
         return total.to(x.dtype).permute(0, 3, 1, 2)
-
-
-def normalised(map: Tensor, norm: nn.Module, channels: slice) -> Tensor:
-    """Return some channels of a map after BatchNorm on its running statistics."""
-    assert isinstance(norm, _BatchNorm)
-    values = norm.running_mean, norm.running_var, norm.weight, norm.bias
-    mean, variance, scale, shift = (None if value is None else value[channels] for value in values)
-    return F.batch_norm(map, mean, variance, scale, shift, eps=norm.eps)
