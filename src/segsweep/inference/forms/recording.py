@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
+from timm.layers import padding
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
@@ -84,19 +85,28 @@ def attempt(record: Callable[[], T]) -> T:
 
 @contextmanager
 def sizes_of_any_rest() -> Iterator[None]:
-    """Make torch compute the size of a pooled map without a look at the division's rest.
+    """Make torch and timm compute the sizes of maps without a look at a division's rest.
 
-    It corrects a quotient that was rounded up, if there is a rest; Python's are rounded down. Asking whether
-    there is one binds the program to images of which it is true.
+    torch corrects the quotient of a pooled map's size that was rounded up, if there is a rest; Python's are
+    rounded down. Asking whether there is one binds the program to images of which it is true. timm pads by
+    `math.ceil` of a fraction, of which torch.export writes no file, and asks whether the result is negative.
     """
     from torch import _meta_registrations as shapes_of_operators  # a second
 
-    original = shapes_of_operators.div_rtn
+    originals = shapes_of_operators.div_rtn, padding.get_same_padding
     shapes_of_operators.div_rtn = lambda dividend, divisor: dividend // divisor
+    padding.get_same_padding = same_padding  # type: ignore[assignment]
     try:
         yield
     finally:
-        shapes_of_operators.div_rtn = original
+        shapes_of_operators.div_rtn, padding.get_same_padding = originals
+
+
+def same_padding(side: int, kernel: int, stride: int, rate: int) -> int:
+    """Return the pixels that a side is padded with for a map of ⌈side / stride⌉, as TensorFlow's `SAME`."""
+    reach = (kernel - 1) * rate + 1
+    padded = ((side + stride - 1) // stride - 1) * stride + reach - side
+    return padded if reach >= stride else max(padded, 0)  # the former is never negative
 
 
 @contextmanager

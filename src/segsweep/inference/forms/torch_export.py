@@ -8,7 +8,7 @@ import torch
 
 from segsweep.inference.forms.exported import DESCRIPTION, INTERFACE, Runs
 from segsweep.inference.forms.program_form import ProgramForm
-from segsweep.inference.forms.recording import Program, quiet, recorded
+from segsweep.inference.forms.recording import Program, attempt, quiet, recorded
 
 COMPILED = "/data/aotinductor/"
 
@@ -27,7 +27,8 @@ class TorchExport(ProgramForm):
     def save(self, program: Program, path: Path, held: Mapping[str, str]) -> None:
         """Write the program."""
         with quiet():
-            torch.export.save(recorded(program), path, extra_files=dict(held))
+            record = recorded(program)
+            attempt(lambda: torch.export.save(record, path, extra_files=dict(held)))
 
     def open(self, path: Path, device: torch.device) -> tuple[Mapping[str, str], Runs]:
         """Load the program and move it to the device."""

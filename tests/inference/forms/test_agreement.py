@@ -1,0 +1,47 @@
+"""Rounding is told from a mistake: by float64."""
+
+import pytest
+import torch
+from torch import nn
+
+from segsweep.errors import UserError
+from segsweep.inference.forms import agreement
+from segsweep.inference.forms.recording import same_padding
+
+
+class Rough(nn.Module):
+    """Rounds to multiples of 1024 by a detour over 10¹⁰; a shift rounds otherwise."""
+
+    stride = 32
+
+    def __init__(self, shift, factor=1):
+        super().__init__()
+        self.shift, self.factor = shift, factor
+
+    def forward(self, images):
+        return self.factor * (1e4 * images + self.shift + 1e10 - 1e10 - self.shift)
+
+
+def test_a_difference_that_torchs_own_rounding_has_is_none():
+    found = agreement.check(Rough(0), Rough(300), [], "onnx")
+    assert found.difference > 255e4 * agreement.DIFFERENCE
+    assert found.equal == 1
+
+
+def test_a_larger_one_is_a_mistake():
+    with pytest.raises(UserError, match="logits differ by"):
+        agreement.check(Rough(0), Rough(300, 1.002), [], "onnx")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "rate"), [(3, 2, 1), (2, 1, 2), (1, 2, 1), (5, 2, 1), (2, 4, 1)]
+)
+def test_padding_is_tensorflows_same(kernel, stride, rate):
+    """The least that gives ⌈side / stride⌉ cells (tf.nn's notes on padding)."""
+    for side in range(1, 30):
+        cells = -(-side // stride)
+        padded = same_padding(side, kernel, stride, rate)
+        assert padded == max(0, (cells - 1) * stride + rate * (kernel - 1) + 1 - side)
+        width = max(side + padded, rate * (kernel - 1) + 1)
+        layer = nn.functional.max_pool1d(torch.zeros(1, 1, width), kernel, stride, dilation=rate)
+        assert layer.shape[-1] == cells
