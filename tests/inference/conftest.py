@@ -16,7 +16,8 @@ from tests.support.inside import planned, run
 def trained_run(tmp_path_factory) -> RunFolder:
     """A finished run; read it only."""
     folder = planned(
-        "head=ksac", "head.rates=[1,2]", "head.width=8", "head.aux=[2]",
+        # An encoder of few layers: what takes time is recording and exporting them one by one.
+        "backbone.name=test_byobnet", "head=ksac", "head.rates=[1,2]", "head.width=8", "head.aux=[2]",
         "trainer.max_steps=8", "trainer.val_every=8", "test=[single,flip]",
         "predictions=png", "dataset.test_images=6", "num_classes=4",
         f"runs_dir={tmp_path_factory.mktemp('runs')}",
