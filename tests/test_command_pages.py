@@ -1,5 +1,6 @@
 """docs/commands, which benchmarks/command_pages.py makes from the commands' help."""
 
+import inspect
 import re
 from importlib import import_module
 
@@ -7,6 +8,7 @@ import pytest
 
 from benchmarks import command_pages
 from segsweep import cli
+from segsweep.evaluation.strategies import Strategy
 
 
 def test_there_is_a_page_for_each_command():
@@ -28,3 +30,8 @@ def test_one_page_has_the_axes_and_options_and_the_others_refer_to_it():
     assert [name for name, text in made.items() if "  backbone=" in text] == ["train.md"]
     assert "(train.md)" in made["plan.md"]
     assert "## segsweep runs gc" in made["runs.md"]
+
+
+def test_the_help_of_train_names_every_option_of_a_test():
+    (line,) = re.findall(r"^  test\.NAME\.…: (.*)$", command_pages.pages()["train.md"], re.MULTILINE)
+    assert line.split() == list(inspect.signature(Strategy).parameters)

@@ -37,6 +37,16 @@ def test_it_fits_on_a_screen(runs, capsys):
     assert lines[9].endswith("): failed, loss is no number")
 
 
+def test_two_that_are_alike_on_every_image(tmp_path, capsys):
+    for head in ("none", "aspp"):
+        write_run(tmp_path, {"head": head, "seed": 0}, {"single": 0.7})
+    assert compared(tmp_path, "head=none", "head=aspp") == 0
+    printed = capsys.readouterr().out
+    assert "second − first: +0.00 points" in printed
+    assert "no image shows a difference" in printed
+    assert "could tell apart" not in printed
+
+
 def test_second_minus_first(runs, capsys):
     found = []
     for queries in (("head=none", "head=aspp"), ("head=aspp", "head=none")):

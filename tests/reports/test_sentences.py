@@ -49,6 +49,16 @@ def test_each_outcome_in_words(difference, number, told):
     assert sentence("aspp", "none", {"single": difference}, {"single": number}) == f"{told}; {FEW}."
 
 
+def test_two_that_are_alike_on_every_image_do_not_say_what_the_test_set_could_tell_apart():
+    """The noise over images is then zero, and "could tell apart 0.0 points" would not be true."""
+    alike = ToBaseline(0.0, 0.0, 0.0, p=1.0, p_holm=1.0, smallest=0.0, seeds=3, verdict=FEW)
+    found = sentence("aspp", "none", {"single": alike}, {"single": 1})
+    assert found == (
+        "aspp and none cannot be told apart: +0.0 points (0.0 to 0.0 over images); no image shows a "
+        f"difference; {FEW}."
+    )
+
+
 def test_strategies_of_one_outcome_are_told_together():
     numbers = dict.fromkeys(("single", "flip", "ms_flip"), 2)
     found = sentence("aspp", "none", {"single": ABOVE, "flip": ABOVE}, numbers, is_named=True)

@@ -175,6 +175,9 @@ def test_runs_sweeps_lists_and_runs_numbers(runs, capsys):
     assert "interrupted" not in capsys.readouterr().out, "no column for what is not there"
     rows = listed(runs, capsys, "sweep=mine")
     assert [(row["number"], row["seed"]) for row in rows.values()] == [(1, 5), (2, 3)]
+    run(f"runs_dir={runs}", "sweep=mine", "format=csv")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["id", *ids], "the tutorial cuts the first column"
     run("show", ids[1], f"runs_dir={runs}", "format=json")
     assert json.loads(capsys.readouterr().out)[0]["sweeps"] == {"b/other": 1, "mine": 2}
 

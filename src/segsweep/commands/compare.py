@@ -70,7 +70,10 @@ def lines(result: Versus) -> Iterator[str]:
     by_seed = ", ".join(f"{100 * value:+.2f}" for value in difference.by_seed)
     yield f"  by seed: {by_seed or 'no seed in common, so means over all seeds are compared'}"
     yield f"  over seeds: {difference.verdict_seeds}"
-    yield f"  this test set could tell apart {100 * difference.smallest:.2f} points"
+    if difference.value == difference.smallest == 0:
+        yield "  no image shows a difference"
+    else:
+        yield f"  this test set could tell apart {100 * difference.smallest:.2f} points"
     for side in (result.first, result.second):
         if side.unfinished:
             yield f"  not in it, of {side.query}: {'; '.join(side.unfinished)}"

@@ -22,7 +22,7 @@ DEFAULTS = {"runs_dir": RUNS_DIR, "format": "table", "state": None, "sweep": Non
 FIGURES = ("miou", "pixel_accuracy", "fwiou", "boundary_iou", "images")
 LEFT_OUT_FIRST = ("holder", "train time", "test", "remarks", "error")
 LEFT_OUT_LAST = ("left", "stage", "failure", "step", "mIoU %")
-OWN_COLUMNS = ("number", "id", "state", *LEFT_OUT_FIRST, *LEFT_OUT_LAST)
+OWN_COLUMNS = ("id", "number", "state", *LEFT_OUT_FIRST, *LEFT_OUT_LAST)
 """Columns of the table for people; all others are axes, left out after the first and before the last."""
 
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = [run for run in matching(runs, settings, DEFAULTS) if state in (None, statuses[run.id].state)]
     found = rows(chosen, statuses)
     if asked["sweep"]:
-        found = [{"number": numbers[row["id"]], **row} for row in found]
+        found = [{"id": row["id"], "number": numbers[row["id"]], **row} for row in found]
     found = ordered(found, asked["sort"], None if best is None else int(best))
     shown = for_people(found) if asked["format"] == "table" else found
     title = " ".join([f"runs in {runs_dir}", *settings])

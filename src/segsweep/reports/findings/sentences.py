@@ -121,6 +121,8 @@ def _clause(outcome: Outcome, one: str, two: str, some: Differences, number: int
     if outcome is Outcome.NEITHER:
         smallest = span([points(each.smallest) for each in some.values()])
         test_set = f"this test set could tell apart {smallest} points"
+        if all(each.value == each.smallest == 0 for each in some.values()):
+            test_set = "no image shows a difference"  # so nothing says how far they would have to be apart
         return f"{one} and {two} cannot be told apart: {figures}; {test_set}"
     p = span([f"{each.p_holm:.2g}" for each in some.values()])
     above = f"{one} is above {two} by {figures}"
