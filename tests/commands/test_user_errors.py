@@ -62,6 +62,7 @@ def complaint(capfd, *arguments: str) -> str:
         ("+max_steps=3", ("+max_steps", "did you mean trainer.max_steps")),
         ("+checkpoint.evry=3", ("checkpoint.evry", "did you mean every")),
         ("+trainer.limit_val_batches=2", ("trainer.limit_val_batches", "no such option")),
+        ("callbacks.mine._target_=a.B", ("no callback of this name", "+callbacks.mine._target_=")),
         ("+trainer.callbacks=x", ("trainer.callbacks", "no such option")),
         ("trainer.gradient_clip_val=abc", ("trainer.gradient_clip_val=abc", "a number")),
         ("trainer.accelerator=gup", ("trainer.accelerator=gup", "did you mean gpu")),

@@ -121,6 +121,15 @@ def test_bold_and_letters_are_those_of_the_best_set(runs):
     assert [row[names.index("flip")].bold for row in table.rows] == [False] * 4  # nothing to be best of
 
 
+def test_a_caption_explains_bold_only_where_something_is(runs):
+    assert "bold: not told apart from the best" in text_tables(report_on(runs))[0].caption
+    (table,) = text_tables(
+        findings([run for run in all_runs(runs) if run.plan.choices["head"] == "none"], Wish())
+    )
+    assert not any(cell.bold for row in table.rows for cell in row)
+    assert "bold" not in table.caption
+
+
 def test_all_writers_have_the_same_cells(runs, capsys):
     out = reported(runs, "title=Rates & rows")
     printed = capsys.readouterr().out

@@ -43,7 +43,9 @@ def _options() -> str:
     options += [line for key, option in OPTIONS.items() for line in _lines(key, option)]
     for group in (g for g in config_files.GROUPS if g not in ("test", "trainer")):
         options.append(f"  {group}.…: {' '.join(sorted(config_files.options(group)))}")
-    return "\n".join([*options, "  test.NAME.…: scales flip window stride output_stride crop ensemble", "", FLAGS])
+    return "\n".join(
+        [*options, "  test.NAME.…: scales flip window stride output_stride crop ensemble", "", FLAGS]
+    )
 
 
 def _datasets() -> str:

@@ -76,6 +76,10 @@ def _unknown_key(key: str) -> OptionError:
     if axis not in (*config_files.GROUPS, "checkpoint", "hydra"):
         axes = [*config_files.GROUPS, "checkpoint"]
         return OptionError(key, problem=f"no such axis as {axis}", remedy=near(axis, axes))
+    if axis == "callbacks":
+        return OptionError(
+            key, problem="no callback of this name is chosen", remedy=f"add it with a plus, +{key}=…"
+        )
     if axis == "test" and choice:
         return _unknown_in_test(key, choice[0], option)
     if axis == "loss" and choice and choice[0] in ("terms", "weights"):

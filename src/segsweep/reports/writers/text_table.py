@@ -154,7 +154,9 @@ def caption(report: Findings, rows: Sequence[Row], strategies: Sequence[str]) ->
         paired = f"difference: points to {base}, paired over images and the seeds that both have"
         parts.append(f"{paired}, with a 95 % interval for each comparison alone")
     if any(cell.letters for cell in cells) and len(rows) > 1:
-        parts.append("bold: not told apart from the best; rows that share a letter are not told apart")
+        best = [{row.cells[name].best for row in rows if name in row.cells} for name in strategies]
+        bold = ["bold: not told apart from the best"] if {True, False} in best else []
+        parts += [*bold, "rows that share a letter are not told apart"]
     if any(row.latency_ms is not None for row in rows):
         parts.append(f"latency: {report.timed}")
     if report.mixed and any(row.unlike for row in rows):
