@@ -56,6 +56,14 @@ def test_no_two_inputs_have_one_name(photos):
     assert len(set(dict(found("photos/a", "other", "photos")).values())) == 6
 
 
+def test_a_folder_in_out_is_not_said_to_be_without_images(photos):
+    for out in ("photos", "photos/a"):
+        with pytest.raises(
+            UserError, match=f"photos/a: this folder is in {out}, where predictions go; give out="
+        ):
+            found("photos/a", out=out)
+
+
 @pytest.mark.parametrize(
     ("word", "line"),
     [

@@ -46,7 +46,7 @@ def find_inputs(words: Sequence[str], out: Path) -> list[Input]:
         for path, root in _named(word, out):
             found.setdefault(path.resolve(), (path, root))
         if len(found) == before and not any(True for _ in _named(word, out)):
-            raise UserError(f"{word}: {_nothing(word)}")
+            raise UserError(f"{word}: {_nothing(word, out)}")
     files = list(found.values())
     return [Input(path, name) for (path, _), name in zip(files, _names(files), strict=True)]
 
@@ -72,8 +72,10 @@ def _below(folder: Path, out: Path) -> Iterator[Path]:
             yield path
 
 
-def _nothing(word: str) -> str:
+def _nothing(word: str, out: Path) -> str:
     if Path(word).is_dir():
+        if Path(word).resolve().is_relative_to(out.resolve()):
+            return f"this folder is in {out}, where predictions go; give out= a folder that holds no input"
         suffixes = " ".join(sorted(SUFFIXES | VIDEOS))
         return f"no image or video in this folder; expected files of {suffixes}"
     if glob.has_magic(word):
