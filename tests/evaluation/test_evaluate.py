@@ -308,7 +308,7 @@ def test_an_ensemble_averages_the_probabilities_of_networks(segmenter):
         best = mean.topk(2, dim=0).values
         clear = (best[0] - best[1]) > 1e-5
         assert torch.equal(torch.from_numpy(found[sample.id])[clear].long(), mean.argmax(0)[clear])
-    with pytest.raises(ConfigError, match=r"^ensemble=3f9c2a: only a run in its folder"):
+    with pytest.raises(ConfigError, match=r"^ensemble=3f9c2a: .*; use segsweep test RUN"):
         run(segmenter, [both])
 
 

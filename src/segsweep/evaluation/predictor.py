@@ -184,8 +184,8 @@ def _network_of(view: View, network_at: NetworkAt, other_at: OtherAt | None) -> 
         raise OptionError(
             "ensemble",
             view.run,
-            problem="only a run in its folder can be averaged with others",
-            remedy="name the run",
+            problem="only a run in its folder can be averaged with others, and only in a test",
+            remedy="use segsweep test RUN",
         )
     return other_at(view.run, view.output_stride)
 
