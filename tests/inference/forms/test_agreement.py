@@ -24,8 +24,17 @@ class Rough(nn.Module):
 
 def test_a_difference_that_torchs_own_rounding_has_is_none():
     found = agreement.check(Rough(0), Rough(300), [], "onnx")
+    assert found.difference is not None
     assert found.difference > 255e4 * agreement.DIFFERENCE
     assert found.equal == 1
+
+
+def test_nothing_is_said_of_logits_that_a_file_of_labels_does_not_give():
+    network = Rough(0)
+    assert "logits differ by 0.0e+00 at most, labels" in str(agreement.check(network, network, [], "onnx"))
+    found = str(agreement.check(network, lambda image: network(image).argmax(1), [], "onnx"))
+    assert "logits" not in found
+    assert found.endswith(": labels are equal for 100.000% at least")
 
 
 def test_a_larger_one_is_a_mistake():

@@ -32,8 +32,8 @@ EQUAL = 0.999
 class Agreement:
     """How far an exported network is from torch's."""
 
-    difference: float
-    """Largest difference of logits; 0 if labels are given."""
+    difference: float | None
+    """Largest difference of logits; none if labels are given."""
     equal: float
     """Smallest share of pixels of the same class, over batches."""
     shapes: tuple[tuple[int, ...], ...]
@@ -44,9 +44,9 @@ class Agreement:
     def __str__(self) -> str:
         sizes = " ".join(f"{b}×{h}×{w}" for b, h, w in self.shapes)
         kind = "images of the dataset" if self.are_real else "generated images (the dataset is not there)"
-        found = (
-            f"logits differ by {self.difference:.1e} at most, labels are equal for {self.equal:.3%} at least"
-        )
+        found = f"labels are equal for {self.equal:.3%} at least"
+        if self.difference is not None:
+            found = f"logits differ by {self.difference:.1e} at most, {found}"
         return f"checked against torch on {kind}, {sizes}: {found}"
 
 
@@ -83,7 +83,8 @@ def check(
         if not (is_near and shares[-1] >= EQUAL):  # NaN is neither
             what = f"logits differ by {differences[-1]:.1e} (at most {limit:.1e}), labels are equal for "
             raise _refusal(name, shape, f"{what}{shares[-1]:.2%} (at least {EQUAL:.1%})")
-    return Agreement(max(differences), min(shares), tuple(shapes), bool(images))
+    difference = max(differences) if len(differences) > 1 else None
+    return Agreement(difference, min(shares), tuple(shapes), bool(images))
 
 
 def is_rounding(network: nn.Module, images: Tensor, expected: Tensor, found: Tensor) -> bool:
