@@ -81,3 +81,8 @@ def test_values_without_a_scale_and_damaged_files_are_refused_in_one_line(tmp_pa
             read_picture(tmp_path / name)
         assert str(error.value).startswith(f"{tmp_path / name}: ")
         assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_on_no_splits_list(tmp_path):
+    with pytest.raises(DataError, match=r"nothing\.png: no such file$"):
+        as_array(tmp_path / "nothing.png")

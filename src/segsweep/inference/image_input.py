@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from segsweep.errors import OptionError
+from segsweep.errors import DataError, OptionError
 from segsweep.inference.picture_file import read_picture
 
 Pictured = str | Path | Image.Image | NDArray[np.uint8] | Tensor
@@ -27,6 +27,8 @@ def as_array(image: Pictured) -> NDArray[np.uint8]:
         OptionError: it is no image, or not of 8 bits per channel.
     """
     if isinstance(image, str | Path):
+        if not Path(image).exists():
+            raise DataError(image, "no such file")  # it is on no split's list
         return read_picture(Path(image)).image
     if isinstance(image, Image.Image):
         if image.mode not in ("RGB", "RGBA", "CMYK", "L", "P", "1"):
