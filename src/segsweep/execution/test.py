@@ -33,7 +33,7 @@ from segsweep.evaluation.protocol import protocol_card, write_test
 from segsweep.evaluation.strategies import Strategy
 from segsweep.evaluation.submission import Size
 from segsweep.execution import progress as testing_progress
-from segsweep.execution.weights import tested_checkpoint, trained_run
+from segsweep.execution.weights import tested_checkpoint, trained_run, with_whole_ids
 from segsweep.networks import Segmenter
 from segsweep.networks.folding import folded
 from segsweep.networks.segmenter import is_auxiliary
@@ -61,10 +61,11 @@ def run_tests(folder: RunFolder, config: RunConfig, ranks: Ranks) -> None:
         UserError: the weights do not exist, an image cannot be read, or the disk is full; on all ranks, even
             if only one met the error.
     """
-    strategies = builders.build_strategies(config)
-    if not strategies:
+    if not config.test:
         return
     with shared_fate(ranks):
+        config = with_whole_ids(config, folder.id)
+        strategies = builders.build_strategies(config)
         data = builders.build_dataset(config)
         samples = data.split(config.split or data.test_split)
         usual = COUNTS if samples.has_truth else SUBMISSION if data.submission else PNG
