@@ -17,7 +17,8 @@ Compare two configurations over all their seeds: the second minus the first, pai
 A QUERY is the id of a run, or settings that choose one configuration; put it in quotes.
 
 options
-  test=single        the test, as its folder in the runs is named
+  test=single        the test, as its folder in the runs is named: half is ms0.5, center_crop is
+                     center1024x1024
   figure=miou        miou, pixel_accuracy, fwiou or boundary_iou
   runs_dir=runs      where the runs are (environment: SEGSWEEP_RUNS)
   sweep=NAME         only the runs of one sweep

@@ -44,8 +44,9 @@ options (with their defaults)
   out=DIR               default predictions/RUN/STRATEGY in the working folder
   overlay=false         write overlays too
   probabilities=false   write the probabilities of all classes too
-  test=single           the strategy, as for segsweep test: single flip ms ms_flip slide, or one of your own
-  test.NAME.…           its options: scales flip window stride output_stride
+  test=single           the strategy, as for segsweep test: single flip half ms ms_flip slide square
+                        center_crop, or one of your own
+  test.NAME.…           its options: scales flip window stride output_stride crop
   window=auto           images whose maps would take more than `memory` are seen through sliding windows, of
                         the largest size that fits; null: every image is seen as the strategy says
   memory=1              GiB for the network's maps
