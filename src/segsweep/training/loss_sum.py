@@ -58,6 +58,17 @@ class Sum(SegmentationLoss):
         for term in self.terms.values():
             term.resize_labels_by(resized)
 
+    def forward(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        auxiliary: Mapping[str, Tensor] | None = None,
+        weights: Mapping[str, float] | None = None,
+        part: MicroBatch | None = None,
+    ) -> Tensor:
+        """Return the sum alone."""
+        return self.with_parts(logits, labels, auxiliary, weights, part)[0]
+
     def with_parts(
         self,
         logits: Tensor,

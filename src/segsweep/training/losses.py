@@ -153,8 +153,16 @@ class SegmentationLoss(nn.Module):
         weights: Mapping[str, float] | None = None,
         part: MicroBatch | None = None,
     ) -> Tensor:
-        """Return the scalar loss alone, see `with_parts`."""
-        return self.with_parts(logits, labels, auxiliary, weights, part)[0]
+        """Return the scalar loss.
+
+        `auxiliary` holds logits of any sizes, `weights` their weights (default 1). Logits [B, K] among them
+        say which classes an image has, and get `class_presence`. `part` is the micro-batch of these labels,
+        if a step has several.
+        """
+        loss = self._of_map(logits, labels, part)
+        for name, other in (auxiliary or {}).items():
+            loss = loss + (weights or {}).get(name, 1.0) * self._of_auxiliary(other, labels, part)
+        return loss
 
     def with_parts(
         self,
@@ -164,16 +172,8 @@ class SegmentationLoss(nn.Module):
         weights: Mapping[str, float] | None = None,
         part: MicroBatch | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Return the scalar loss and, of a sum of several, each one's value [P], without gradient.
-
-        `auxiliary` holds logits of any sizes, `weights` their weights (default 1). Logits [B, K] among them
-        say which classes an image has, and get `class_presence`. `part` is the micro-batch of these labels,
-        if a step has several.
-        """
-        loss = self._of_map(logits, labels, part)
-        for name, other in (auxiliary or {}).items():
-            loss = loss + (weights or {}).get(name, 1.0) * self._of_auxiliary(other, labels, part)
-        return loss, None
+        """Return the scalar loss and, of a sum of several, each one's value [P], without gradient."""
+        return self(logits, labels, auxiliary, weights, part), None
 
     def resize_labels_by(self, resized: Callable[[Tensor, Size], Tensor]) -> None:
         """Resize labels to an auxiliary map's size by this function."""
