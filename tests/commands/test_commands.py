@@ -148,6 +148,7 @@ def test_an_unfinished_run_is_not_tested(tmp_path):
     assert list(tmp_path.glob("runs/*/plan.json")) == []
 
 
+@pytest.mark.slow
 def test_a_head_of_ones_own_is_one_file_and_one_yaml(tmp_path):
     (tmp_path / "conf" / "head").mkdir(parents=True)
     (tmp_path / "conf" / "head" / "mine.yaml").write_text("_target_: my_head.Mine\nkernel: 1\n")

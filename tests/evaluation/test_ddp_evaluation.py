@@ -235,6 +235,7 @@ def test_a_full_disk_is_told_on_all_ranks_and_by_its_class(tested, name, place):
     assert list((folder.path / place).iterdir()) == [], "drafts are cleared away"
 
 
+@pytest.mark.slow
 def test_by_torchrun(tested):
     """Through the command, which runs with other ranks than trainer.devices names."""
     expected, folder = content(tested["five"][1]), copied(tested["five"][1], "torchrun")

@@ -138,6 +138,7 @@ def test_other_names_of_the_same(error):
     assert classify(RuntimeError("shape mismatch")) == "unknown"
 
 
+@pytest.mark.slow
 def test_the_fresh_process_leaves_no_loader_behind(tmp_path):
     """A real process, which replaces itself; `force` has had its way by then, and is not done again."""
     arguments = (

@@ -65,8 +65,8 @@ def check_evaluation(network: Segmenter, size) -> None:
 @pytest.mark.parametrize(
     "backbone",
     [
-        "resnet18",
         "mobilenetv3_small",
+        pytest.param("resnet18", marks=pytest.mark.slow),
         pytest.param("mobilenetv2", marks=pytest.mark.slow),
         pytest.param("mobilenetv3_large", marks=pytest.mark.slow),
     ],

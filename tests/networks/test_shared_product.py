@@ -289,7 +289,7 @@ print(train(channels, 128))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the resident size as Linux counts it")
-@pytest.mark.parametrize("channels", [64, 1024])
+@pytest.mark.parametrize("channels", [64, pytest.param(1024, marks=pytest.mark.slow)])
 def test_a_process_in_training_grows_no_more_than_with_a_convolution_for_each_rate(channels):
     """The largest resident size, with what torch's libraries allocate inside an operator."""
     grown = []

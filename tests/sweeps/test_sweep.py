@@ -117,6 +117,7 @@ def test_members_that_are_one_run_train_once_with_the_tests_of_both(tmp_path):
     assert {path.name for path in (plan.parent / "tests").iterdir()} == {"single", "flip"}
 
 
+@pytest.mark.slow
 def test_rows_of_an_experiment_are_combined_with_the_command_line(tmp_path):
     (tmp_path / "conf" / "experiments").mkdir(parents=True)
     (tmp_path / "conf" / "experiments" / "mine.yaml").write_text(

@@ -116,6 +116,7 @@ def test_steps_grow_over_kills_and_no_validation_is_lost(tmp_path, monkeypatch):
     assert [len(tag) for tag in tags] == [64, 64]
 
 
+@pytest.mark.slow
 def test_tensorboard_has_each_row_once_over_kills(tmp_path):
     """As TensorBoard itself reads the files, which purges what came after the row to go on from."""
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
