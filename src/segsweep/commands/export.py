@@ -5,8 +5,7 @@ from pathlib import Path
 
 from segsweep.commands.options import RUNS_DIR, parse_words
 from segsweep.errors import ConfigError, OptionError
-from segsweep.runs import layout
-from segsweep.runs.folder import RunFolder, all_runs, find_run
+from segsweep.runs.folder import all_runs
 
 HELP = """usage: segsweep export RUN format=NAME [out=PATH] [key=value ...]
 
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     # Imported here: help needs no torch.
     from segsweep.inference.forms.form import Wishes
     from segsweep.inference.forms.known_forms import by_name
-    from segsweep.inference.load import load
+    from segsweep.inference.load import load, run_of
 
     forms = by_name()
     if asked["format"] not in forms:
@@ -80,11 +79,3 @@ def main(arguments: Sequence[str]) -> int:
     form.write(trained, target, wishes)
     print(target)
     return 0
-
-
-def run_of(word: str, runs_dir: str) -> RunFolder | None:
-    """Return the run that is named by its folder or id; None for a network that was exported before."""
-    place = Path(word).expanduser()
-    if not place.exists():
-        return find_run(Path(runs_dir), word)
-    return RunFolder(place) if layout.is_run(place) else None

@@ -42,21 +42,30 @@ def load(
         UserError: there is no such network, the run is not trained, a file is damaged, or a class is not
             trusted; one line that says what to do.
     """
-    place, on = Path(path).expanduser(), _device(device)
+    on = _device(device)
+    if (run := run_of(path, runs_dir)) is not None:
+        return from_run(run, on, trust, checkpoint=checkpoint)
+    place = Path(path).expanduser()
+    for form in FORMS:
+        if form.is_at(place):
+            return form.read(place, on, trust)
+    kinds = ", ".join(["a run's folder", *(f"{form.suffix or 'a folder'} ({form.name})" for form in FORMS)])
+    raise FileError(place, f"holds no trained network; expected {kinds}", "see segsweep export --help")
+
+
+def run_of(path: str | Path, runs_dir: str | Path | None = None) -> RunFolder | None:
+    """Return the run that a folder or the beginning of an id names; None for another file or folder.
+
+    Raises:
+        UserError: there is no such file, folder or run.
+    """
+    place = Path(path).expanduser()
     if place.exists():
-        if layout.is_run(place):
-            return from_run(RunFolder(place), on, trust, checkpoint=checkpoint)
-        for form in FORMS:
-            if form.is_at(place):
-                return form.read(place, on, trust)
-        kinds = ", ".join(
-            ["a run's folder", *(f"{form.suffix or 'a folder'} ({form.name})" for form in FORMS)]
-        )
-        raise FileError(place, f"holds no trained network; expected {kinds}", "see segsweep export --help")
+        return RunFolder(place) if layout.is_run(place) else None
     if len(place.parts) > 1 or place.suffix:
         raise FileError(place, "no such file or folder", "segsweep runs lists the runs")
     runs = Path(runs_dir or os.environ.get("SEGSWEEP_RUNS", "runs"))
-    return from_run(find_run(runs, str(path)), on, trust, checkpoint=checkpoint)
+    return find_run(runs, str(path))
 
 
 def from_run(
