@@ -10,6 +10,7 @@ from segsweep.reports.findings.cells import Column, column, plain_cell
 from segsweep.reports.findings.fields import Cell, Findings, Protocol, Row, Run
 from segsweep.reports.findings.members import Configuration, configurations
 from segsweep.reports.findings.network_costs import Costs, network_costs
+from segsweep.reports.findings.one_class import remarks_on_cells
 from segsweep.reports.findings.protocols import Entry, baseline_of, entries, record, unlike
 from segsweep.reports.findings.provenance import ALL_POINTS, MOST_POINTS, run_record
 from segsweep.reports.findings.sentences import sentences, summary
@@ -142,7 +143,7 @@ def _row(
         latency_ms=costs.latency_ms.get(row.id),
         runs=tuple(folder.id for folder in folders),
         cells=cells,
-        remarks=compare.remarks_on(folders),
+        remarks=", ".join(filter(None, (compare.remarks_on(folders), *remarks_on_cells(cells)))),
         unlike=unlike(first.card, own.card) if first and own else (),
     )
 

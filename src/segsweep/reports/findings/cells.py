@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from segsweep.evaluation.objects import OBJECT_SIZES
+from segsweep.reports.findings import one_class
 from segsweep.reports.findings.counted import Counted, Result, alike, read_counts
 from segsweep.reports.findings.fields import (
     Cell,
@@ -161,6 +162,7 @@ def with_intervals(
         groups=_over_groups(counted, grouped) if grouped else None,
         per_class=tuple(NamedInterval(each.value, each.low, each.high, name) for name, each in per_class),
         sizes=_by_size(counted, images),
+        remark=one_class.told(counted.measured, classes),
         confusion=tuple(map(tuple, counted.confusion.tolist())) if len(classes) <= MOST_CLASSES else None,
     )
 

@@ -94,6 +94,8 @@ class Cell:
     confusion: tuple[tuple[int, ...], ...] | None = None
     """Pixels by truth (rows) and prediction, summed over seeds."""
     sizes: tuple[NamedInterval, ...] | None = None
+    remark: str = ""
+    """What its predictions are like, in words, if that is out of the ordinary."""
 
 
 @dataclass(frozen=True)
