@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from segsweep.commands.reproduce import lines
 from segsweep.reports.reproduction.bits import same_bits
 from segsweep.reports.reproduction.verdict import Verdict, compare_test, reproduction
 from segsweep.runs.folder import RunFolder
@@ -93,7 +94,24 @@ def test_the_curve_is_compared_where_both_have_rows(old):
     new = again(old, 0.7)
     (new.path / "metrics.csv").write_text("step,epoch,loss,val_miou\n2,0.2,1.25,\n4,0.4,1.0,0.5\n8,0.8,1,\n")
     curve = reproduction(old, new).curve
-    assert (curve.rows, curve.first, curve.largest) == (2, 2, {"loss": 0.25, "val_miou": 0.0})
+    assert (curve.rows, curve.first, curve.largest) == (2, 2, {"loss": 0.25})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ("step,epoch,loss\n1,0.1,2.0\n", "the same figures"),  # a column without figures
+        ("step,epoch,loss,val_miou\n1,0.1,2.0,\n2,0.25,1.5,\n", "from step 2 on: epoch by up to 0.05"),
+        ("step,loss\n1,2.0\n2,1.5\n", "from step 1 on: epoch is not a finite number in both"),
+        ("step,epoch,loss\n1,0.1,inf\n2,0.2,1.25\n", "from step 1 on: loss is not a finite number in both"),
+        ("step,lr,epoch,loss\n1,0.5,0.1,2.5\n", "loss by up to 0.5, lr is not a finite number in both"),
+    ],
+)
+def test_what_differs_in_the_curve_is_named(old, metrics, told):
+    new = again(old, 0.7)
+    (new.path / "metrics.csv").write_text(metrics)
+    (line,) = [line for line in lines(reproduction(old, new)) if line.startswith("  curve: ")]
+    assert line.endswith(told)
 
 
 def test_the_environment_is_told_by_kind(old):

@@ -124,7 +124,10 @@ def lines(one: "Reproduction") -> Iterator[str]:
     if not one.weights:
         yield "  weights: one of the two has no checkpoint"
     curve = one.curve
-    apart = ", ".join(f"{name} by up to {value:.2g}" for name, value in curve.largest.items())
+    apart = ", ".join(
+        f"{name} is not a finite number in both" if value is None else f"{name} by up to {value:.2g}"
+        for name, value in curve.largest.items()
+    )
     told = "the same figures" if curve.first is None else f"they differ from step {curve.first} on: {apart}"
     yield f"  curve: {plural(curve.rows, 'row')} in both, {told}"
     for test in one.tests:

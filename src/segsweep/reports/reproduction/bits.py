@@ -1,7 +1,8 @@
 """Weights and curves of two runs, bit for bit."""
 
 import csv
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from segsweep.runs import layout
 from segsweep.runs.folder import RunFolder
 from segsweep.training.checkpoint_files import read_checkpoint, segmenter_weights
 
-FIGURES = ("loss", "val_miou")
-"""Columns of metrics.csv whose largest difference is told."""
+Cells = Mapping[str, str]
+"""A row of metrics.csv, as it is written."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ class Curve:
     Attributes:
         rows: how many both have.
         first: the first step at which they differ; None if they do not.
-        largest: by column of `FIGURES`, the largest difference.
+        largest: the largest difference by column, of all columns that differ; None if one of the two
+            has no finite number where the other has one.
     """
 
     rows: int
     first: int | None
-    largest: Mapping[str, float]
+    largest: Mapping[str, float | None]
 
 
 def compare_weights(old: RunFolder, new: RunFolder) -> list[Weights]:
@@ -86,17 +88,22 @@ def compare_curves(old: RunFolder, new: RunFolder) -> Curve:
     ours, theirs = (_rows(run.path / layout.STEPS) for run in (old, new))
     both = [key for key in ours if key in theirs]
     unlike = [key for key in both if ours[key] != theirs[key]]
-    largest = {
-        column: max(abs(float(ours[key][column]) - float(theirs[key][column])) for key in having)
-        for column in FIGURES
-        if (having := [key for key in both if ours[key].get(column) and theirs[key].get(column)])
-    }
+    columns = dict.fromkeys(column for key in unlike for column in (*ours[key], *theirs[key]))
+    written = {name: [(ours[key].get(name), theirs[key].get(name)) for key in unlike] for name in columns}
+    largest = {name: _largest(pairs) for name, pairs in written.items() if any(a != b for a, b in pairs)}
     return Curve(len(both), min((step for step, _ in unlike), default=None), largest)
 
 
-def _rows(file: Path) -> dict[tuple[int, bool], dict[str, str]]:
-    """Return the rows by step and whether they are of a validation."""
+def _largest(pairs: Sequence[tuple[str | None, str | None]]) -> float | None:
+    """Return the largest difference of numbers as they are written; None if it is not a finite one."""
+    found = [abs(float(a or "nan") - float(b or "nan")) for a, b in pairs if a != b]
+    return max(found) if all(map(math.isfinite, found)) else None
+
+
+def _rows(file: Path) -> dict[tuple[int, bool], Cells]:
+    """Return the rows, without empty cells, by step and whether they are of a validation."""
     if not file.is_file():
         return {}
     with file.open(newline="") as lines:
-        return {(int(row["step"]), bool(row.get("val_miou"))): dict(row) for row in csv.DictReader(lines)}
+        rows = [{name: text for name, text in row.items() if text} for row in csv.DictReader(lines)]
+    return {(int(row["step"]), "val_miou" in row): row for row in rows}
