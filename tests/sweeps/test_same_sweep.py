@@ -13,6 +13,7 @@ from segsweep.reports.findings.assemble import Wish, findings
 from segsweep.runs.journal import BEGAN, DONE, LEFT_OUT, Journal
 from segsweep.sweeps.launchers.launcher import SweepLauncher
 from segsweep.sweeps.sweep import Call, Sweep, names
+from tests.support import composing
 from tests.support.in_process import listed, run
 from tests.support.inside import OPEN, launched
 
@@ -63,6 +64,13 @@ def test_members_that_are_one_run_are_told_in_its_report(runs):
     assert list(Sweep.read(runs, "mine").also.values()) == [("head=aspp",)]
     mine = Sweep.read(runs, "mine")
     assert "deeplabv3 is also head=aspp: the same runs." in findings(mine.runs, Wish(quick=True), mine).notes
+
+
+def test_options_of_tests_are_known_by_their_key(runs):
+    (one,) = members = [composing.member(*OPEN, f"runs_dir={runs}")]
+    same = [["test=[flip]"], ["testing_x=1", "++test.flip.seed=2"], ["test.flip.seed=3"]]
+    Sweep.of(members).write(members, {one.id: same})
+    assert Sweep.read(runs, names(runs)[0]).also == {one.id: ("testing_x=1",)}
 
 
 def test_a_choice_that_is_an_axis_may_bring_its_own_options(runs):

@@ -13,6 +13,7 @@ from typing import Any
 from segsweep.errors import ConfigError, UserError
 from segsweep.planning.compose import Request
 from segsweep.planning.plan import Member, check_member
+from segsweep.planning.stages import key_of
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.journal import LEFT_OUT, Fate, Journal
@@ -133,8 +134,11 @@ def names(runs_dir: Path) -> list[str]:
 
 
 def _record(member: Member, same: Sequence[Sequence[str]]) -> dict[str, Any]:
-    # Members that differ in the tests alone are one run by design.
-    others = (" ".join(o for o in one if o not in member.overrides and o[:4] != "test") for one in same)
+    def tells_apart(override: str) -> bool:
+        # Members that differ in the tests alone are one run by design.
+        return override not in member.overrides and key_of(override).partition(".")[0] != "test"
+
+    others = (" ".join(filter(tells_apart, one)) for one in same)
     also = [one for one in dict.fromkeys(others) if one]
     return {
         **({"also": also} if also else {}),
