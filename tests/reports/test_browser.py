@@ -69,8 +69,19 @@ def test_the_first_view_has_sentences_a_caption_and_unfinished_members(page):
 def test_bold_is_for_the_best_and_seeds_are_always_there(page):
     report = synthetic()
     cells = [cell for row in report["rows"] for cell in row["cells"].values()]
-    assert page.locator("table.main strong").count() == sum(cell["best"] for cell in cells)
+    assert page.locator("table.main strong").count() == sum(cell["bold"] for cell in cells)
+    assert "Bold: not told apart from the best." in page.locator("section > .notes").first.inner_text()
     assert page.locator("table.main .seeds a").count() == sum(len(cell["seeds"]) for cell in cells)
+
+
+def test_nothing_is_bold_where_all_are_best(browser, tmp_path):
+    report = synthetic()
+    for row in report["rows"]:
+        for cell in row["cells"].values():
+            cell |= {"best": True, "bold": False}
+    with opened(browser, written(tmp_path, report)) as page:
+        assert page.locator("table.main strong").count() == 0
+        assert "Bold" not in page.locator("section > .notes").first.inner_text()
 
 
 def test_a_click_sorts_and_says_so(page):

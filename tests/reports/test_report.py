@@ -130,6 +130,15 @@ def test_a_caption_explains_bold_only_where_something_is(runs):
     assert "bold" not in table.caption
 
 
+def test_page_and_tables_have_one_rule_for_bold(runs):
+    report = report_on(runs)
+    of_page = [cell["bold"] for row in report.plain()["rows"] for cell in row["cells"].values()]
+    assert of_page == [False, False, True, True]  # single and flip of none, then ASPP and one KSAC
+    assert [cell.best for row in report.rows for cell in row.cells.values()] == [False, True, True, True]
+    (table,) = text_tables(report)
+    assert sum(cell.bold for row in table.rows for cell in row) == sum(of_page)
+
+
 def test_all_writers_have_the_same_cells(runs, capsys):
     out = reported(runs, "title=Rates & rows")
     printed = capsys.readouterr().out

@@ -118,6 +118,7 @@ def _cell(runs: Sequence[str], at: int, strategy: str, classes: Sequence[str], r
         "seeds": [{"run": run, "seed": str(n), "value": seeds[n]} for n, run in enumerate(runs)],
         "letters": "ab"[at % 4 > 1] if at % 4 != 1 else "ab",
         "best": at % 4 > 0,
+        "bold": at % 4 > 0,
         "complete": 1.0,
         "difference": _difference(0.006 * (at % 4)) if at else None,
         "groups": {"unit": "blocks", "low": value - 0.02, "high": value + 0.02},

@@ -78,6 +78,8 @@ def column(
             best=compared.best[place],
             difference=to_baseline(compared.differences[place], compared.p_holm[place]),
         )
+    if not all(cell.best for cell in cells):
+        cells = [replace(cell, bold=cell.best) for cell in cells]
     groups = Counter(some[0].groups.names) if some[0].groups else None
     whole = [found.measured if found else None for found in counted]
     of_factors = (

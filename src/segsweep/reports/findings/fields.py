@@ -76,7 +76,8 @@ class Cell:
     """One configuration under one test strategy.
 
     `complete` is the share of resamples in which every class occurs. `best` says that the cell is not told
-    apart from the column's best; cells that share one of their `letters` are not told apart from each other.
+    apart from the column's best, and `bold` that it stands out by that, as some cell of the column is told
+    apart; cells that share one of their `letters` are not told apart from each other.
     """
 
     miou: Interval
@@ -87,6 +88,7 @@ class Cell:
     seeds: tuple[SeedFigure, ...]
     letters: str = ""
     best: bool = False
+    bold: bool = False
     complete: float | None = None
     difference: ToBaseline | None = None
     groups: GroupInterval | None = None

@@ -101,8 +101,7 @@ def _cells(
     for name in strategies:
         cell = row.cells.get(name)
         others = [each.cells[name] for each in rows if name in each.cells]
-        bold = cell is not None and cell.best and not all(other.best for other in others)
-        yield name, TextCell(MISSING if cell is None else figure(cell, row) + mark, bold)
+        yield name, TextCell(MISSING) if cell is None else TextCell(figure(cell, row) + mark, cell.bold)
         yield f"{name} 95 %", TextCell("" if cell is None else span(cell.miou))
         yield f"{name} letters", TextCell("" if cell is None or len(others) < 2 else cell.letters)
         yield f"{name} difference", TextCell("" if cell is None else difference(cell.difference))
@@ -154,8 +153,7 @@ def caption(report: Findings, rows: Sequence[Row], strategies: Sequence[str]) ->
         paired = f"difference: points to {base}, paired over images and the seeds that both have"
         parts.append(f"{paired}, with a 95 % interval for each comparison alone")
     if any(cell.letters for cell in cells) and len(rows) > 1:
-        best = [{row.cells[name].best for row in rows if name in row.cells} for name in strategies]
-        bold = ["bold: not told apart from the best"] if {True, False} in best else []
+        bold = ["bold: not told apart from the best"] if any(cell.bold for cell in cells) else []
         parts += [*bold, "rows that share a letter are not told apart"]
     if any(row.latency_ms is not None for row in rows):
         parts.append(f"latency: {report.timed}")

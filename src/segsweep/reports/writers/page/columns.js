@@ -84,7 +84,7 @@ function estimateCell(estimate) {
 function miouCell(cell) {
   const value = cell.single
     ? runLink(cell.seeds[0].run, percent(cell.miou.value), cell.miou.value)
-    : el(cell.best ? "strong" : "span", { class: "value" }, percent(cell.miou.value));
+    : el(cell.bold ? "strong" : "span", { class: "value" }, percent(cell.miou.value));
   if (cell.single) return value;
   const letters = el("sup", { title: "Rows that share a letter are not told apart" }, cell.letters ?? "");
   const seeds = cell.seeds.map((seed) => runLink(seed.run, percent(seed.value, 1), seed.value));

@@ -23,14 +23,16 @@ class Section {
     const mixed = report.mixed && report.protocols.length > 1;
     if (!protocol) return el("h2", {}, "Not tested yet");
     const named = Object.entries(protocol.groups ?? {}).map(([name, images]) => `${name} (${images})`).join(", ");
-    const groups = this.rows.flatMap((row) => Object.values(row.cells)).find((cell) => cell.groups)?.groups.unit;
+    const cells = this.rows.flatMap((row) => Object.values(row.cells));
+    const groups = cells.find((cell) => cell.groups)?.groups.unit;
     return [
       el("h2", {}, alone ? "Results" : protocol.text),
       !alone && el("p", { class: "warning" }, "Measured under a protocol of its own: not comparable with the other tables."),
       mixed && el("p", { class: "warning" }, "Unlike protocols side by side, as asked: rows marked ≠ are not comparable with the others."),
       el("p", { class: "notes" }, alone && `${protocol.text}. `,
         `mIoU in %, intervals of 95 % over ${protocol.unit ?? "images"}`, protocol.caveat && `, ${protocol.caveat}`,
-        groups && ` (those over ${groups}: point at one)`, ". Bold: not told apart from the best. Rows that share a letter are not told apart."),
+        groups && ` (those over ${groups}: point at one)`, ".",
+        cells.some((cell) => cell.bold) && " Bold: not told apart from the best.", " Rows that share a letter are not told apart."),
       el("details", { class: "more" }, el("summary", {}, "Protocol"),
         facts([...Object.entries(flat(protocol.card)), ...(named ? [["groups", named]] : [])])),
     ].filter(Boolean);
