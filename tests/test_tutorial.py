@@ -84,4 +84,5 @@ def test_it_can_be_followed_to_the_end(place):
     assert [name for name in ("ground", "barn", "tree") if name not in report] == []
     assert len(list(place.glob("predictions/overlays/*.jpg"))) == 24
     assert len(list(place.glob("farm.onnx.tests/single/metrics.json"))) == 1
-    assert Image.open("prediction.png").size == (128, 96)
+    with Image.open("prediction.png") as image:
+        assert image.size == (128, 96)
