@@ -98,10 +98,10 @@ def test_an_empty_batch_gives_empty_maps():
 
 
 def test_taps_off_the_map_for_all_rates_are_not_computed():
-    assert shifted_adds.live_taps((6, 12), 33, 33) == list(range(9))
-    assert shifted_adds.live_taps((6, 12), 4, 33) == [3, 4, 5]
-    assert shifted_adds.live_taps((6, 12), 33, 6) == [1, 4, 7]
-    assert shifted_adds.live_taps((40, 50), 33, 33) == [4]
+    assert shifted_adds.live_taps((6, 12), 33, 33) == tuple(range(9))
+    assert shifted_adds.live_taps((6, 12), 4, 33) == (3, 4, 5)
+    assert shifted_adds.live_taps((6, 12), 33, 6) == (1, 4, 7)
+    assert shifted_adds.live_taps((40, 50), 33, 33) == (4,)
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
@@ -228,8 +228,7 @@ def test_the_rule_keeps_the_branches_where_they_are_faster():
     assert not shares_product(wide, (6,))
     assert not shares_product(narrow, (6, 12, 18))
     assert not shares_product(wide.to("meta"), (6, 12, 18))
-    with torch.no_grad():
-        assert not shares_product(wide[..., :4, :4], (6, 12, 18))
+    assert not shares_product(wide[..., :4, :4], (6, 12))
 
 
 def test_an_unknown_way_is_named():

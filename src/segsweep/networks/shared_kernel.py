@@ -21,14 +21,7 @@ from torch.nn import functional as F
 from segsweep.networks import shifted_adds
 from segsweep.networks.shared_kernel_gpu import folded, gpu_maps, is_affine
 from segsweep.networks.shared_kernel_triton import available
-from segsweep.networks.shifted_adds import (
-    SharedProduct,
-    add_shifted,
-    live_taps,
-    new_map,
-    products,
-    traced_maps,
-)
+from segsweep.networks.shifted_adds import SharedProduct, traced_maps
 from segsweep.networks.tracing import is_exported, is_traced
 from segsweep.rules import IMPLEMENTATIONS
 
@@ -64,8 +57,8 @@ def shares_product(x: Tensor, rates: Sequence[int]) -> bool:
 
     The product saves the multiplications of all rates but one; against that stand the shifted sums, and taps
     that pass through memory. Measured on a CPU (docs/performance.md), the product wins if it saves those of
-    128 channels in training, or in inference of 320, on maps of at least 256 cells. On a GPU it wins from two
-    rates on, since dilated convolutions train slowly there, if Triton can be used.
+    256 channels, or of 512 on maps below 256 cells. On a GPU it wins from two rates on, since dilated
+    convolutions train slowly there, if Triton can be used.
 
     torch's meta device and exported programs keep the branches: a network's size is that of the paper's
     definition, and other runtimes have fast dilated convolutions.
@@ -75,9 +68,7 @@ def shares_product(x: Tensor, rates: Sequence[int]) -> bool:
     if x.is_cuda:
         return len(rates) > 1 and available(x)
     saved = (len(rates) - 1) * x.shape[1]
-    if torch.is_grad_enabled():
-        return saved >= 128
-    return saved >= 320 and x.shape[2] * x.shape[3] >= 256
+    return saved >= (256 if x.shape[2] * x.shape[3] >= 256 else 512)
 
 
 class SharedAtrousConv(nn.Module):
@@ -134,12 +125,10 @@ class SharedAtrousConv(nn.Module):
     def _summed(self, x: Tensor) -> Tensor:
         """Return Σ_r ReLU(BN_r(map_r)), some images at a time, each map while it is in the cache."""
         x = as_autocast(x).contiguous(memory_format=torch.channels_last)
-        weight, taps = self.kernel.to(x.dtype), live_taps(self.rates, *x.shape[2:])
-        total = new_map(x, len(weight)).zero_()
+        total = x.new_empty(len(x), *x.shape[2:], len(self.kernel), dtype=shifted_adds.exact(x))
         scales, biases = (rows.to(total.dtype) for rows in folded(self._batch_norms))
-        for images, channels, multiplied in products(x, weight, taps, shifted_adds.CHUNK):
-            scratch = torch.empty_like(multiplied[:, :, :, 0], dtype=total.dtype)
-            for rate, scale, bias in zip(self.rates, scales[:, channels], biases[:, channels], strict=True):
-                map = add_shifted(multiplied, taps, rate, scratch)
-                total[images, ..., channels] += torch.addcmul(bias, map, scale, out=map).clamp_min_(0)
+        parts = shifted_adds.maps_in_parts(x, self.kernel.to(x.dtype), self.rates, shifted_adds.CHUNK)
+        for (images, _, channels), maps in parts:
+            normed = torch.addcmul(biases[:, channels], maps, scales[:, channels]).clamp_min_(0)
+            torch.sum(normed, 3, out=total[images, ..., channels])
         return total.to(x.dtype).permute(0, 3, 1, 2)
