@@ -50,7 +50,7 @@ def sized_runs(label: Map) -> Runs:
     np.not_equal(flat[1:], flat[:-1], out=begins.reshape(-1)[1:])
     begins[:, 0] = True
     starts = np.flatnonzero(begins)
-    lengths = np.diff(starts, append=label.size)
+    lengths = np.append(starts[1:], label.size) - starts  # np.diff takes ten times as long
     objects = connected_components(len(starts), *_touching_runs(label, begins, starts, lengths))
     areas = np.bincount(objects, weights=lengths)
     sizes = np.zeros(len(areas), np.uint8)
@@ -62,22 +62,25 @@ def sized_runs(label: Map) -> Runs:
 def _touching_runs(
     label: Map, begins: NDArray[np.bool_], starts: Integers, lengths: Integers
 ) -> tuple[Integers, Integers]:
-    """Return the upper and the lower run of each pair of equal runs that touch, some pairs several times."""
+    """Return the upper and the lower run of each pair of equal runs that touch, some pairs several times.
+
+    `take` is up to twice as fast as square brackets.
+    """
     width, flat, begins = label.shape[1], label.reshape(-1), begins.reshape(-1)
     run = np.repeat(np.arange(len(starts), dtype=np.int32), lengths)  # of each pixel
     lower = starts[run[width] :] if len(flat) > width else starts[:0]
     upper = starts[: run[-width]]
-    both = begins[upper + width]
+    both = begins[width:].take(upper)
     # One of two runs that lie above each other begins where the other is: the lower one, or the upper alone.
-    below = lower[flat[lower] == flat[lower - width]] - width
-    above = upper[~both & (flat[upper] == flat[upper + width])]
+    below = lower[flat.take(lower) == flat.take(lower - width)] - width
+    above = upper[~both & (flat.take(upper) == flat.take(upper + width))]
     # Runs that touch in a corner only, down to the right or to the left: at the upper row's right pixel.
     corners = upper[both & (upper % width != 0)]
-    right = corners[flat[corners - 1] == flat[corners + width]]
-    left = corners[flat[corners] == flat[corners + width - 1]]
+    right = corners[flat.take(corners - 1) == flat.take(corners + width)]
+    left = corners[flat.take(corners) == flat.take(corners + (width - 1))]
     uppers = np.concatenate([below, above, right - 1, left])
     lowers = np.concatenate([below, above, right, left - 1]) + width
-    return run[uppers], run[lowers]
+    return run.take(uppers), run.take(lowers)
 
 
 def connected_components(nodes: int, low: Integers, high: Integers) -> Integers:
@@ -93,9 +96,9 @@ def connected_components(nodes: int, low: Integers, high: Integers) -> Integers:
     """
     parent = np.arange(nodes)
     parent[high] = low  # the last of a node's edges decides
-    while not np.array_equal(above := parent[parent], parent):
+    while ((above := parent.take(parent)) != parent).any():
         parent = above
-    low, high = parent[low], parent[high]
+    low, high = parent.take(low), parent.take(high)
     apart = np.flatnonzero(low != high)
     if apart.size:
         roots, ends = np.unique(np.stack([low[apart], high[apart]]), return_inverse=True)
