@@ -62,7 +62,7 @@ PARTS = (
     Part("networks", 80, BOTH, SMALL),
     Part("networks", 80, f"{BOTH} --graph", SMALL, name="networks-graph"),
     Part("step", 120, f"{STEP} {COMPILED}", f"--quick {COMPILED}", name="step-compiled"),
-    Part("evaluator", 40, "--seconds 2", "--seconds 0.01 --images 1"),
+    Part("evaluator", 40, "--seconds 2", "--seconds 0.01 --images 1 --passes 1"),
     Part("step", 50, f"{STEP} {FREE}", f"--quick {FREE}", name="step-free"),
     Part("speeds", 50, "--seconds 0.5 --channels-last", "--seconds 0.01 --scale 0.1"),
     Part("gpu_exact", FOR_CHECKS, rehearsal="--quick", times=False),

@@ -14,7 +14,7 @@ SHORT = {
     "networks": "--seconds 0.001 --encoders mobilenetv2 --size 64x64",
     "step": "--quick",
     "neighbours": "--size 32x32 --batch 2",
-    "evaluator": "--seconds 0.001 --images 1",
+    "evaluator": "--seconds 0.001 --images 1 --passes 1",
     "evaluator_memory": "--sizes 64x96",
     "speeds": "--seconds 0.001 --scale 0.05",
     "startup": "--rounds 1",
