@@ -1,6 +1,7 @@
 """Loaders under Lightning: what a step holds, resume, ranks, workers, and a mistake met in a worker."""
 
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,10 +11,11 @@ import torch
 
 from segsweep.data.augment import Augment
 from segsweep.data.datamodule import DataModule
+from segsweep.data.labels import plain
 from segsweep.data.loading import collate
 from segsweep.data.sample import Sample
 from segsweep.data.sets.camvid import CamVid
-from segsweep.data.split import SplitDataset, check_disjoint
+from segsweep.data.split import FileSplit, check_disjoint
 from segsweep.errors import ConfigError, DataError
 from segsweep.rules import micro_batch
 from tests.data.writers import write_camvid
@@ -192,7 +194,10 @@ def test_collate_names_samples_of_different_sizes():
 
 
 def test_ids_are_not_python_objects_and_overlaps_are_named():
-    train, val = SplitDataset("train", ["a", "b", "c"], "x"), SplitDataset("val", ["c", "d"], "x")
+    train, val = (
+        FileSplit(name, list(ids), [Path(id) for id in ids], None, plain(2), "x")
+        for name, ids in (("train", "abc"), ("val", "cd"))
+    )
     assert train.ids.dtype.kind == "U"
     with pytest.raises(DataError, match=r"share 1 of 2 ids \(c\)"):
         check_disjoint(train, val)

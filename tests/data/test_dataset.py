@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from segsweep.builders import build
 from segsweep.data import prepare
 from segsweep.data.dataset import SegmentationDataset, fingerprint
 from segsweep.data.sets.camvid import CamVid
@@ -13,7 +14,7 @@ from segsweep.data.sets.cityscapes import Cityscapes
 from segsweep.data.sets.coco_voc import CocoVoc
 from segsweep.data.sets.sbd import Sbd
 from segsweep.data.sets.shapes import Shapes
-from segsweep.errors import DataError
+from segsweep.errors import ConfigError, DataError
 from tests.data.preparing import quiet
 from tests.data.writers import write_camvid
 from tests.data.writers_coco import write_coco
@@ -123,3 +124,14 @@ def test_drawn_data_have_no_files():
 def test_groups_follow_from_ids(dataset, id, group):
     assert dataset.group_of(id) == group
     assert bool(dataset.group_unit) is (dataset in (CamVid, Cityscapes))
+
+
+class Unread(SegmentationDataset):
+    """One whose author forgot how it is read."""
+
+    classes, palette = ("background", "object"), ((0, 0, 0), (1, 1, 1))
+
+
+def test_a_dataset_that_cannot_be_read_is_refused_when_it_is_built():
+    with pytest.raises(ConfigError, match=r"^dataset: .*abstract.* read_split"):
+        build({"dataset": {"_target_": f"{__name__}.Unread"}}, "dataset")

@@ -5,6 +5,7 @@ Batches, loader processes, augmentation and order are in `datamodule`.
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
@@ -44,7 +45,7 @@ class Submission:
     server: str = ""  # where to submit it
 
 
-class SegmentationDataset:
+class SegmentationDataset(ABC):
     """Base class of all datasets: a subclass names its classes and reads its splits (`read_split`).
 
     A subclass's `__init__` takes its own options and passes the others on. Options annotated as `Path`
@@ -114,9 +115,9 @@ class SegmentationDataset:
         """
         return None
 
+    @abstractmethod
     def read_split(self, name: str) -> SplitDataset:
-        """Read one of `splits` (implemented by subclasses); raise DataError if its files are wrong."""
-        raise NotImplementedError
+        """Read one of `splits`; raise DataError if its files are wrong."""
 
     def preparations(self) -> list[Preparation]:
         """Return the files that `segsweep data prepare` makes once from the release."""

@@ -6,6 +6,7 @@ so that training, tests, checks and caches read labels alike.
 Shape letters: `H`, `W` the label map, `K` the number of classes.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -27,16 +28,16 @@ OWN_COLOURS = "expected the dataset's own colours, saved without loss and never 
 UNKNOWN = 254  # marks stored values without a meaning; no dataset has so many classes
 
 
-class LabelFormat:
+class LabelFormat(ABC):
     """Reads label files. Equal settings have an equal `repr`."""
 
+    @abstractmethod
     def read(self, file: str | Path) -> LabelMap:
         """Return the label map [H, W] of a file.
 
         Raises:
             DataError: the file is missing, unreadable or contains values without a class.
         """
-        raise NotImplementedError
 
     def table(self, file: str | Path) -> "IndexLabels | None":
         """Return the table for a file's stored values; None if it does not store indices."""

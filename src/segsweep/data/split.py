@@ -4,6 +4,7 @@ Names are numpy string arrays: reference counts of a Python list would have ever
 pages.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -39,7 +40,7 @@ def faults_collected() -> Iterator[list[DataError]]:
         _collected.reset(token)
 
 
-class SplitDataset:
+class SplitDataset(ABC):
     """The samples of one split in a fixed order.
 
     Raises DataError if the split is empty or holds an id twice.
@@ -61,11 +62,11 @@ class SplitDataset:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @abstractmethod
     def __getitem__(self, index: int) -> Sample:
         """Return the sample at `index`: image uint8 [H, W, 3], label uint8 [H, W], at the files' own size."""
-        raise NotImplementedError
 
-    def check(self) -> None:
+    def check(self) -> None:  # noqa: B027 — samples that are no files need no check
         """Raise DataError if a sample's files are missing; cheap enough to run before every training."""
 
     def sources(self) -> list[Sequence[str] | str]:
