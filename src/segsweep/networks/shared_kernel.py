@@ -60,10 +60,10 @@ def shares_product(x: Tensor, rates: Sequence[int]) -> bool:
     256 channels, or of 512 on maps below 256 cells. On a GPU it wins from two rates on, since dilated
     convolutions train slowly there, if Triton can be used.
 
-    torch's meta device and exported programs keep the branches: a network's size is that of the paper's
-    definition, and other runtimes have fast dilated convolutions.
+    Other devices and exported programs keep the branches: on torch's meta device a network's size is that of
+    the paper's definition, and other runtimes have fast dilated convolutions.
     """
-    if x.is_meta or is_exported():
+    if x.device.type not in ("cpu", "cuda") or is_exported():
         return False
     if x.is_cuda:
         return len(rates) > 1 and available(x)
