@@ -21,9 +21,9 @@ HELP = """usage: segsweep test [ID ...|FILE] [axis=choice ...] [key=value ...]
 Test trained runs with further strategies, named by id or by the overrides that trained them.
 
 FILE is a network that segsweep export wrote. It is measured as its run was: on the test split of its dataset,
-or on split=…, with dataset.root=… where that lies; figures, protocol cards and counts of each image go into
-FILE.tests/STRATEGY, or below out=DIR, in the files that a run's tests have. device=cuda computes on a GPU if
-the file can.
+or on split=…, with dataset.root=… where that lies, by the strategies that its run was tested by there, or by
+test=…; figures, protocol cards and counts of each image go into FILE.tests/STRATEGY, or below out=DIR, in the
+files that a run's tests have. device=cuda computes on a GPU if the file can.
 
 {axes}
 {options}

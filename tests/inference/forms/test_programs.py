@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from segsweep import builders
-from segsweep.commands import export
+from segsweep.commands import export, test_file
 from segsweep.commands import test as measuring
-from segsweep.errors import DamagedFileError, OptionError, UserError
+from segsweep.errors import ConfigError, DamagedFileError, OptionError, UserError
 from segsweep.evaluation.counts import Counts
 from segsweep.evaluation.protocol import read_test
 from segsweep.inference.description import Description
@@ -25,6 +25,7 @@ from segsweep.inference.forms.recording import Program, recorded
 from segsweep.inference.load import load
 from segsweep.inference.trained import Trained
 from segsweep.networks import EncoderHead
+from segsweep.runs.contents import StrategyCard
 
 SUFFIXES = {"onnx": ".onnx", "torch_export": ".pt2", "torchscript": ".ts"}
 
@@ -106,7 +107,7 @@ def test_another_output_stride_is_refused_in_a_line(exported, form):
 
 
 def test_a_file_is_measured_as_its_run(trained_run, files, tmp_path, capsys):
-    said = ["test=[single,flip]", "dataset.test_images=6", "trainer.accelerator=cpu", f"out={tmp_path}"]
+    said = ["dataset.test_images=6", "trainer.accelerator=cpu", f"out={tmp_path}"]
     assert measuring.main([str(files["torchscript"]), *said]) == 0
     assert capsys.readouterr().out.count("+0.0000") == 2
     for name in ("single", "flip"):
@@ -116,6 +117,27 @@ def test_a_file_is_measured_as_its_run(trained_run, files, tmp_path, capsys):
         assert found.card.checkpoint.sha256 != own[1].checkpoint.sha256
         assert found.card.split_hash == own[1].split_hash
         assert found.counts.ids == Counts.load(trained_run.tests / name).ids
+
+
+def tested_by(network: Trained, **card) -> Description:
+    """The network's description, if its run had one test, with this card of its strategy."""
+    test = network.description.tests["single"]
+    protocol = test.protocol.changed(strategy=StrategyCard.of(card))
+    return network.description.changed(tests={card["name"]: test.changed(protocol=protocol)})
+
+
+def test_options_of_the_runs_tests_are_carried(network):
+    settings = {"scales": [0.5, 1.0], "flip": True, "window": None, "stride": None, "output_stride": None}
+    described = tested_by(network, name="ms0.5+1_flip", **settings)
+    config = test_file.configuration(described, [])
+    assert test_file.with_tests_of_run(config, described).test == {
+        "ms0.5+1_flip": {"_target_": "segsweep.evaluation.strategies.Strategy", **settings}
+    }
+    on_val = config.changed(split="val")  # where its run was not tested
+    assert list(test_file.with_tests_of_run(on_val, described).test) == ["single"]
+    strange = tested_by(network, name="tiled", tiles=3)
+    with pytest.raises(ConfigError, match=r"of one's own \(tiled\).*as test=\[single\]"):
+        test_file.with_tests_of_run(config, strange)
 
 
 def test_a_test_of_the_same_file_is_not_repeated(files, tmp_path):

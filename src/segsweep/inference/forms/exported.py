@@ -150,7 +150,7 @@ def trained(network: Exported, description: Description, device: torch.device) -
                 "output_stride",
                 output_stride,
                 problem=f"{path.name} holds the network at {interface.output_stride}",
-                remedy="leave it out, or test the run",
+                remedy="test by others, as test=[single], or test the run",
             )
         return network
 
