@@ -128,8 +128,9 @@ def parameter_groups(
     """
     if segmenter.encoder is None or not segmenter.encoder.has_pretrained_weights:
         lr_factor = weight_decay_factor = 1.0
-    outside = [p for name, p in segmenter.named_parameters() if not name.startswith("encoder.")]
-    encoder = {} if segmenter.encoder is None else dict(segmenter.encoder.named_parameters())
+    by_name, within = dict(segmenter.named_parameters()), "encoder."
+    encoder = {name.removeprefix(within): p for name, p in by_name.items() if name.startswith(within)}
+    outside = [p for name, p in by_name.items() if not name.startswith(within)]
     chosen = encoder.keys() if parts is None else _matching(encoder, parts)
     rest = [parameter for name, parameter in encoder.items() if name not in chosen]
     groups = [
