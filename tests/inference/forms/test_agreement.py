@@ -10,16 +10,16 @@ from segsweep.inference.forms.recording import same_padding
 
 
 class Rough(nn.Module):
-    """Rounds to multiples of 1024 by a detour over 10¹⁰; a shift rounds otherwise."""
+    """Rounds to multiples of 1024 by a detour over 10¹⁰, of 4096 over 5·10¹⁰; a shift rounds otherwise."""
 
     stride = 32
 
-    def __init__(self, shift, factor=1):
+    def __init__(self, shift, factor=1, detour=1e10):
         super().__init__()
-        self.shift, self.factor = shift, factor
+        self.shift, self.factor, self.detour = shift, factor, detour
 
     def forward(self, images):
-        return self.factor * (1e4 * images + self.shift + 1e10 - 1e10 - self.shift)
+        return self.factor * (1e4 * images + self.shift + self.detour - self.detour - self.shift)
 
 
 def test_a_difference_that_torchs_own_rounding_has_is_none():
@@ -40,6 +40,11 @@ def test_nothing_is_said_of_logits_that_a_file_of_labels_does_not_give():
 def test_a_larger_one_is_a_mistake():
     with pytest.raises(UserError, match="logits differ by"):
         agreement.check(Rough(0), Rough(300, 1.002), [], "onnx")
+
+
+def test_four_times_torchs_rounding_is_a_mistake_too():
+    with pytest.raises(UserError, match="logits differ by"):
+        agreement.check(Rough(0), Rough(0, detour=5e10), [], "onnx")
 
 
 @pytest.mark.parametrize(

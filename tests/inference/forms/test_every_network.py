@@ -92,5 +92,5 @@ def check_rounding(what, network, images, expected, found):
     print(
         f"\n{what}: from float64 torch {torchs.max():.1e} ({rms:.1e}), file {its.max():.1e} ({its_rms:.1e})"
     )
-    assert its.max() <= 4 * torchs.max()
-    assert its_rms <= 4 * rms
+    assert its.max() <= agreement.ROUNDING * torchs.max()
+    assert its_rms <= agreement.ROUNDING * rms

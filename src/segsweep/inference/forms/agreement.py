@@ -22,7 +22,7 @@ at least two cells of the network's coarsest map."""
 GENERATED = (1, 360, 480)
 DIFFERENCE = 1e-4
 """Largest difference of logits; of the largest logit, if that is above 1."""
-ROUNDING = 10
+ROUNDING = 3
 """What differs by more is right if it is no farther from float64 than so many times torch's float32."""
 EQUAL = 0.999
 """Least share of pixels with the same class."""
@@ -90,7 +90,10 @@ def check(
 def is_rounding(network: nn.Module, images: Tensor, expected: Tensor, found: Tensor) -> bool:
     """Whether logits are as near to a network's in float64 as torch's float32 is.
 
-    Unpooling (ENet, SegNet) makes much of a rounding: of two nearly equal values another is the maximum.
+    Unpooling (ENet, SegNet) makes much of a rounding: of two nearly equal values another is the maximum. If
+    that happens to torch's float32 as well, a file was at most twice as far from float64 as torch in all that
+    were measured, as it is without unpooling (docs/export.md). If it happens to the file alone, that is
+    hundreds of times as far, which no factor tells from a mistake: such a file is refused.
     """
     exact = copy.deepcopy(network).double()(images.double())
     torchs, its = ((logits - exact).abs() for logits in (expected, found))
