@@ -119,7 +119,7 @@ def test_a_file_is_measured_as_its_run(trained_run, files, tmp_path, capsys):
         assert found.counts.ids == Counts.load(trained_run.tests / name).ids
 
 
-def tested_by(network: Trained, **card) -> Description:
+def described_with(network: Trained, **card) -> Description:
     """The network's description, if its run had one test, with this card of its strategy."""
     test = network.description.tests["single"]
     protocol = test.protocol.changed(strategy=StrategyCard.of(card))
@@ -128,14 +128,14 @@ def tested_by(network: Trained, **card) -> Description:
 
 def test_options_of_the_runs_tests_are_carried(network):
     settings = {"scales": [0.5, 1.0], "flip": True, "window": None, "stride": None, "output_stride": None}
-    described = tested_by(network, name="ms0.5+1_flip", **settings)
+    described = described_with(network, name="ms0.5+1_flip", **settings)
     config = test_file.configuration(described, [])
     assert test_file.with_tests_of_run(config, described).test == {
         "ms0.5+1_flip": {"_target_": "segsweep.evaluation.strategies.Strategy", **settings}
     }
     on_val = config.changed(split="val")  # where its run was not tested
     assert list(test_file.with_tests_of_run(on_val, described).test) == ["single"]
-    strange = tested_by(network, name="tiled", tiles=3)
+    strange = described_with(network, name="tiled", tiles=3)
     with pytest.raises(ConfigError, match=r"of one's own \(tiled\).*as test=\[single\]"):
         test_file.with_tests_of_run(config, strange)
 
