@@ -11,7 +11,7 @@ from segsweep.errors import UserError
 from segsweep.inference.forms.exported import Runs
 from segsweep.inference.forms.form import Wishes
 from segsweep.inference.forms.program_form import ProgramForm
-from segsweep.inference.forms.recording import Program, attempt, quiet, recorded
+from segsweep.inference.forms.recording import ODD, Program, attempt, quiet, recorded
 from segsweep.inference.forms.torch_export import is_compiled
 
 
@@ -40,7 +40,7 @@ class Aoti(ProgramForm):
         """Compile the program, which takes a minute or more."""
         from torch._inductor import aoti_compile_and_package  # half a second
 
-        record = recorded(program)
+        record = recorded(program, ODD)
         settings = {"aot_inductor.metadata": dict(held)}
         with quiet():
             attempt(

@@ -8,7 +8,7 @@ Shape letters: `B` images, `K` classes, `H W` their size.
 import copy
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -25,6 +25,12 @@ T = TypeVar("T")
 
 EXAMPLE = (2, 3, 96, 128)
 """No side is 1, which torch would take for fixed, and none is that of another."""
+ODD = (2, 3, 97, 129)
+"""An example whose maps have odd sides down to stride 16.
+
+torch's compiler takes a pool that rounds up (`ceil_mode`) for one that need not if the example's sides are
+even, and its code then reads beyond maps whose sides are odd.
+"""
 RATHER = "another format=, or another network"
 
 
@@ -45,13 +51,13 @@ class Program(nn.Module):
         logits: Tensor = self.network(image)
         return logits.argmax(1).to(torch.uint8) if self.wishes.output == LABELS else logits
 
-    def example(self) -> Tensor:
+    def example(self, shape: Sequence[int] = EXAMPLE) -> Tensor:
         """Return images to record it with."""
-        return torch.zeros(EXAMPLE, dtype=getattr(torch, self.wishes.input))
+        return torch.zeros(*shape, dtype=getattr(torch, self.wishes.input))
 
 
-def recorded(program: Program) -> ExportedProgram:
-    """Return what torch records of a program, for any B, H and W.
+def recorded(program: Program, shape: Sequence[int] = EXAMPLE) -> ExportedProgram:
+    """Return what torch records of a program on images of a shape, for any B, H and W.
 
     Raises:
         UserError: torch cannot record it so.
@@ -61,7 +67,7 @@ def recorded(program: Program) -> ExportedProgram:
         return attempt(
             lambda: torch.export.export(
                 program,
-                (program.example(),),
+                (program.example(shape),),
                 dynamic_shapes=({0: any_number, 2: any_number, 3: any_number},),
                 strict=False,
             )
