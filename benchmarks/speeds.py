@@ -20,7 +20,7 @@ from segsweep.builders import build_segmenter
 from segsweep.config import groups as config_files
 from segsweep.networks import Encoder
 from segsweep.planning.compose import compose
-from segsweep.planning.experiment import Published, published_table
+from segsweep.planning.experiment import Published, published_table, quoted
 from segsweep.profiling.latency import PRECISIONS, Setting, measure
 
 Size = tuple[int, int]
@@ -49,22 +49,25 @@ class Printed(NamedTuple):
 
 
 def printed(scale: float) -> Iterator[Printed]:
-    """Yield the networks that the papers timed themselves."""
+    """Yield the papers' own networks that they timed."""
+    experiments: dict[str, str] = {}
     for name in sorted(dict(config_files.files("experiments"))):
-        if (node := published_table(name)) is None:
-            continue
-        table = Published.of(node)
-        if not any("fps" in row and "run" in row for row in table.rows):
+        if (node := published_table(name)) is not None:
+            # A variation of an experiment, as with all systems, comes after it and repeats the same table.
+            experiments.setdefault(node["title"], name)
+    for name in experiments.values():
+        table = Published.of(published_table(name))
+        timed = [row for row in table.rows if "fps" in row and "run" in row and not quoted(row)]
+        if not timed:
             continue
         composed = compose("profile", ["-m", f"+experiments={name}"])
-        runs = dict(zip(table.members(), composed, strict=True))
-        for row in table.rows:
-            if "fps" in row and "run" in row:
-                height, width = row.get("input", table.input)
-                if scale != 1:
-                    height, width = (32 * max(2, round(side * scale / 32)) for side in (height, width))
-                config = runs[table.member(row)].config
-                yield Printed(table.title, row, (height, width), build_segmenter(config, load_weights=False))
+        runs = dict(zip(table.members(systems=False), composed, strict=True))
+        for row in timed:
+            height, width = row.get("input", table.input)
+            if scale != 1:
+                height, width = (32 * max(2, round(side * scale / 32)) for side in (height, width))
+            config = runs[table.member(row)].config
+            yield Printed(table.title, row, (height, width), build_segmenter(config, load_weights=False))
 
 
 def rows(asked: Namespace) -> list[Row]:
