@@ -127,8 +127,10 @@ class SharedAtrousConv(nn.Module):
         x = as_autocast(x).contiguous(memory_format=torch.channels_last)
         total = x.new_empty(len(x), *x.shape[2:], len(self.kernel), dtype=shifted_adds.exact(x))
         scales, biases = (rows.to(total.dtype) for rows in folded(self._batch_norms))
-        parts = shifted_adds.maps_in_parts(x, self.kernel.to(x.dtype), self.rates, shifted_adds.CHUNK)
-        for (images, _, channels), maps in parts:
-            normed = torch.addcmul(biases[:, channels], maps, scales[:, channels]).clamp_min_(0)
+        sums = shifted_adds.kept_sums_of_taps(self.rates, *x.shape[2:])
+        weight, most = self.kernel.to(x.dtype), shifted_adds.CHUNK
+        for (images, _, channels), maps in shifted_adds.maps_in_parts(x, weight, self.rates, sums, most):
+            normed = maps.to(total.dtype)
+            torch.addcmul(biases[:, channels], normed, scales[:, channels], out=normed).clamp_min_(0)
             torch.sum(normed, 3, out=total[images, ..., channels])
         return total.to(x.dtype).permute(0, 3, 1, 2)

@@ -14,6 +14,7 @@ Shape letters: `B` images, `C` input channels, `D` output channels, `H W` a map,
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,15 +127,25 @@ def product(x: Tensor, weight: Tensor, taps: Sequence[int]) -> Tensor:
     return maps.view(*maps.shape[:3], len(taps), len(weight))
 
 
+def sums_of_taps(rates: Sequence[int], height: int, width: int) -> ShiftedSums:
+    """Return what each rate's map adds up of the live taps' products."""
+    taps = live_taps(rates, height, width)
+    return shifted_sums([[step(tap, rate) for tap in taps] for rate in rates], height, width)
+
+
+kept_sums_of_taps = lru_cache(maxsize=16)(sums_of_taps)
+"""The same, for inference: in training they would count among what a step holds at most."""
+
+
 def maps_in_parts(
-    x: Tensor, weight: Tensor, rates: Sequence[int], most: int
+    x: Tensor, weight: Tensor, rates: Sequence[int], sums: ShiftedSums, most: int
 ) -> Iterator[tuple[Region, Tensor]]:
     """Yield images b and output channels D', and the maps of all rates there [b, H, W, R, D'].
 
-    x is channels last. What exists at a time fills `most` bytes at most if it can.
+    x is channels last, `sums` are the rates' of taps. What exists at a time fills `most` bytes at most if it
+    can.
     """
     taps = live_taps(rates, *x.shape[2:])
-    sums = shifted_sums([[step(tap, rate) for tap in taps] for rate in rates], *x.shape[2:])
     a_channel = (len(taps) + 2 * len(rates)) * x.shape[2] * x.shape[3] * x.element_size()
     for images, channels in parts(x, len(weight), a_channel, most, LEAST_CHANNELS):
         yield (images, ..., channels), sums.of(product(x[images], weight[channels], taps))
@@ -158,7 +169,8 @@ class SharedProduct(torch.autograd.Function):
         ctx.rates = tuple(rates)
         maps = [x.new_empty(len(x), *x.shape[2:], len(weight)) for _ in rates]
         most = min(CHUNK, 3 * x.nbytes + weight.nbytes)  # beside them is a copy of the kernel
-        for region, found in maps_in_parts(x, weight, rates, most):
+        sums = sums_of_taps(rates, *x.shape[2:])
+        for region, found in maps_in_parts(x, weight, rates, sums, most):
             for out, map in zip(maps, found.unbind(3), strict=True):
                 out[region] = map
             del found, map  # before the next ones exist
