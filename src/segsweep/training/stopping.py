@@ -81,10 +81,6 @@ class StopOnSignal(Checkpoint):
         saved = f" (saved: step {self.last.saved_at})" if self.last.saved_at > 0 else ""
         raise PreemptedError(self.signum, where + saved)
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Restore Lightning's handlers, before it restores those that were there before it.
-
-        Later, in `teardown`, its handlers would come back after all, and keep the network and the optimizers
-        as long as the process lives. After an exception it restores all by itself.
-        """
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Restore the signal handlers."""
         self._listening.close()
