@@ -16,9 +16,10 @@ from segsweep.inference.description import Description, TestResult
 from segsweep.inference.forms.known_forms import FORMS
 from segsweep.inference.load import load
 from segsweep.inference.measuring import Measuring
-from segsweep.planning import by_id, stages
+from segsweep.planning import by_id
 from segsweep.planning.compose import Request
 from segsweep.planning.plan import resolve
+from segsweep.planning.stages import group_of
 from segsweep.runs.layout import is_run
 from segsweep.runs.tested import test_suffix
 from segsweep.terminal import percent, progress_bar
@@ -39,7 +40,7 @@ def test_file(words: Sequence[str], arguments: Sequence[str]) -> int:
     trained = load(file, asked["device"], trust=asked["trust"])
     form = next(form.name for form in FORMS if form.is_at(file))
     config = configuration(trained.description, others)
-    if not any(stages.key_of(word).partition(".")[0] == "test" for word in others):
+    if "test" not in map(group_of, others):
         config = with_tests_of_run(config, trained.description)
     if not asked["trust"]:
         named = {"dataset": config.dataset, "test": config.test}

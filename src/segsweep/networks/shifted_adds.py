@@ -32,6 +32,9 @@ LEAST_CHANNELS = 64
 LEAST_CHANNELS_BACK = 16
 """The same for the products of the backward pass."""
 
+Region = tuple[Any, ...]
+"""Where a part of the images and channels lies in maps [B, H, W, D]."""
+
 
 def live_taps(rates: Sequence[int], height: int, width: int) -> tuple[int, ...]:
     """Return the taps, 0 to 8 row by row, that lie on the map for one rate at least."""
@@ -54,10 +57,6 @@ def places(taps: Sequence[int]) -> slice | list[int]:
 def as_matrices(weight: Tensor, taps: Sequence[int]) -> Tensor:
     """Return a kernel [D, C, 3, 3] as that of a 1×1 convolution which gives the taps, [T·D, C, 1, 1]."""
     return by_tap(weight)[places(taps)].reshape(-1, weight.shape[1], 1, 1)
-
-
-Region = tuple[Any, ...]
-"""Where a part of the images and channels lies in maps [B, H, W, D]."""
 
 
 class ShiftedSums(NamedTuple):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from segsweep.config.groups import without_null
 from segsweep.planning.experiment import experiment_settings
-from segsweep.planning.stages import key_of, of_a_stage, setting_of
+from segsweep.planning.stages import group_of, key_of, of_a_stage, setting_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Arguments:
         several = any(key == "loss" and "[" in value for key, value in map(setting_of, overrides))
         groups |= {"loss"} if several else set()
         options = filter(is_option, overrides)
-        forced = frozenset(key_of(o) for o in options if chain or key_of(o).split(".")[0] in groups)
+        forced = frozenset(key_of(o) for o in options if chain or group_of(o) in groups)
         marked = (f"++{o.lstrip('+')}" if key_of(o) in forced else o for o in overrides)
         return cls(tuple(marked), chain, several, forced)
 

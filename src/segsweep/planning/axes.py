@@ -25,7 +25,7 @@ from segsweep.errors import ConfigError
 from segsweep.planning.composer import Composer
 from segsweep.planning.experiment import KEY, Published
 from segsweep.planning.hydra_private import product
-from segsweep.planning.stages import key_of, of_a_stage
+from segsweep.planning.stages import group_of, key_of, of_a_stage
 
 log = logging.getLogger("segsweep")
 
@@ -109,7 +109,7 @@ def fit(members: Sequence[Overrides], composer: Composer) -> list[Overrides]:
             missed = []
         chosen = {key_of(override): override for override in member}
         whole = chosen.get("network", "network=null") != "network=null"
-        groups = {override: key_of(override).split(".")[0] for override in missed if not of_a_stage(override)}
+        groups = {override: group_of(override) for override in missed if not of_a_stage(override)}
         groups |= {override: "network" for override, group in groups.items() if whole and group in PARTS}
         lacking.append({override: chosen[group] for override, group in groups.items() if group in chosen})
     pairs = list(zip(members, lacking, strict=True))

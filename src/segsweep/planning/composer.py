@@ -23,8 +23,8 @@ from segsweep.planning.plan import NOT_OF_A_RUN, Member, planned
 from segsweep.planning.stages import (
     Given,
     check_names,
+    group_of,
     in_stage,
-    key_of,
     of_a_stage,
     setting_of,
     stage_overrides,
@@ -70,7 +70,7 @@ class Composer:
             ConfigError: the groups cannot be composed.
         """
         base = self.grouped(overrides)[0]
-        of_parts = [o for o in overrides if key_of(o).split(".")[0] in PARTS and base.choices.get("network")]
+        of_parts = [o for o in overrides if group_of(o) in PARTS and base.choices.get("network")]
         options = [o for o in overrides if not self.names_a_group(self.parse(o))]
         return [*of_parts, *(o for o in options if o not in of_parts and base.lacks(self.parse(o)))]
 

@@ -92,6 +92,11 @@ def key_of(override: str) -> str:
     return override.partition("=")[0].lstrip("+~")
 
 
+def group_of(override: str) -> str:
+    """Return the first word of an override's key: the group that it chooses or sets an option of."""
+    return key_of(override).partition(".")[0]
+
+
 def setting_of(override: str) -> tuple[str, str]:
     """Return the key of an override, and its value as it is spelled."""
     return key_of(override), override.partition("=")[2].strip("'\"")

@@ -13,7 +13,7 @@ from typing import Any
 from segsweep.errors import ConfigError, UserError
 from segsweep.planning.compose import Request
 from segsweep.planning.plan import Member, check_member
-from segsweep.planning.stages import key_of
+from segsweep.planning.stages import group_of
 from segsweep.runs import compare
 from segsweep.runs.folder import RunFolder
 from segsweep.runs.journal import LEFT_OUT, Fate, Journal
@@ -136,7 +136,7 @@ def names(runs_dir: Path) -> list[str]:
 def _record(member: Member, same: Sequence[Sequence[str]]) -> dict[str, Any]:
     def tells_apart(override: str) -> bool:
         # Members that differ in the tests alone are one run by design.
-        return override not in member.overrides and key_of(override).partition(".")[0] != "test"
+        return override not in member.overrides and group_of(override) != "test"
 
     others = (" ".join(filter(tells_apart, one)) for one in same)
     also = [one for one in dict.fromkeys(others) if one]
