@@ -1,5 +1,6 @@
 """What a form of a trained network is."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -44,7 +45,7 @@ class Wishes:
 DEFAULT = Wishes()
 
 
-class Form:
+class Form(ABC):
     """A way to keep a trained network outside its run.
 
     A form is one subclass in a module of its own and one line in `known_forms`. It imports libraries that it
@@ -62,7 +63,7 @@ class Form:
         """Return whether a path, which exists, is a network in this form; without importing much."""
         return bool(self.suffix) and path.is_file() and path.suffix == self.suffix
 
-    def check(self, wishes: Wishes) -> None:
+    def check(self, wishes: Wishes) -> None:  # noqa: B027 — most can be written anywhere
         """Raise UserError if the form cannot be written so, or not on this machine."""
 
     def own_network(self, trained: Trained) -> Segmenter:
@@ -74,18 +75,18 @@ class Form:
             )
         return trained.network
 
+    @abstractmethod
     def read(self, path: Path, device: torch.device, trust: bool = False) -> Trained:
         """Load a network.
 
         Raises:
             UserError: it is damaged, or names classes that are not trusted, unless `trust` is set.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, trained: Trained, target: Path, wishes: Wishes = DEFAULT) -> None:
         """Write a network; a file or folder that has its name is complete.
 
         Raises:
             UserError: the form cannot hold it, or it cannot be written.
         """
-        raise NotImplementedError
